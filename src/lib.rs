@@ -1,1 +1,4 @@
-//! x
+//! zonespread
+pub mod api;
+pub mod observe;
+pub mod predict;

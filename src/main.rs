@@ -1,1 +1,8 @@
-fn main(){}
+//! x
+fn main() {
+    use kube::CustomResourceExt;
+    println!(
+        "{}",
+        serde_saphyr::to_string(&zonespread::api::ZoneSpreadPolicy::crd()).unwrap_or_default()
+    );
+}

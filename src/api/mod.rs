@@ -1,0 +1,28 @@
+//! `ZoneSpreadPolicy`: what users write and read.
+//!
+//! The CRD under `crds/` is printed from these types by `zonespread crd`;
+//! `make verify` fails when the two differ.
+
+mod reason;
+mod schema;
+mod spec;
+mod status;
+
+pub use reason::Reason;
+pub use spec::{
+    LocalStorage, Mode, Rebalance, SingleZone, TierOverride, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
+};
+pub use status::{
+    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveState, MoveStatus,
+    Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone, ZoneLoss,
+    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+};
+
+/// The field manager of everything the operator applies.
+pub const FIELD_MANAGER: &str = "zonespread";
+
+/// Stops evictions while it is `"true"` on a pod.
+pub const DO_NOT_EVICT: &str = "zonespread.io/do-not-evict";
+
+/// The node label that names the zone.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

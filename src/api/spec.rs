@@ -1,0 +1,191 @@
+//! What users write.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::Duration;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+use super::status::ZoneSpreadPolicyStatus;
+
+/// Keeps the tiers of an application spread over the zones, and brings pods
+/// back after a zone has recovered.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "zonespread.io",
+    version = "v1alpha1",
+    kind = "ZoneSpreadPolicy",
+    plural = "zonespreadpolicies",
+    shortname = "zsp",
+    namespaced,
+    status = "ZoneSpreadPolicyStatus",
+    derive = "PartialEq",
+    doc = "Keeps the tiers of an application spread over the zones, and brings pods back after a zone has recovered.",
+    printcolumn(
+        name = "Tiers",
+        type_ = "integer",
+        json_path = ".status.summary.tiers",
+        description = "How many tiers the policy has"
+    ),
+    printcolumn(
+        name = "Zones",
+        type_ = "string",
+        json_path = ".status.summary.zones",
+        description = "Pods per zone, over all tiers"
+    ),
+    printcolumn(
+        name = "Skew",
+        type_ = "integer",
+        json_path = ".status.summary.skew",
+        description = "Most minus fewest pods over the zones, of the worst tier"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Moves",
+        type_ = "string",
+        json_path = ".status.summary.moves",
+        description = "Done of planned in this recovery"
+    ),
+    printcolumn(
+        name = "Survives",
+        type_ = "string",
+        json_path = ".status.summary.survives",
+        description = "The tier that loses most with its fullest zone, and what is left of it"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneSpreadPolicySpec {
+    /// Which pods the policy is for, in its own namespace. Must not be empty.
+    #[schemars(schema_with = "schema::selector")]
+    #[x_kube(
+        validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)").message("spec.selector is empty and would select every pod: name the pods with matchLabels or matchExpressions"),
+        validation = Rule::new("!has(self.matchExpressions) || self.matchExpressions.all(e, (e.operator in ['In', 'NotIn']) == (has(e.values) && size(e.values) > 0))").message("spec.selector.matchExpressions: In and NotIn need values, Exists and DoesNotExist take none: add or remove values")
+    )]
+    pub selector: LabelSelector,
+
+    /// The pod label whose values are the tiers, such as `tier` or
+    /// `app.kubernetes.io/component`. Without it all selected pods are one
+    /// tier, named like the policy. A selected pod without the label is
+    /// counted in status.untieredPods and never touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_key")]
+    pub tier_label: Option<String>,
+
+    /// How far the zones may differ: most minus fewest pods of a tier.
+    #[serde(default = "default_max_skew")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_skew: i32,
+
+    /// Whether pods are moved. Auto moves them, Observe only reports.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// How pods are moved.
+    #[serde(default)]
+    pub rebalance: Rebalance,
+
+    /// Settings that differ for single tiers, by the tier's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tiers: Vec<TierOverride>,
+}
+
+const fn default_max_skew() -> i32 {
+    1
+}
+
+/// Whether pods are moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Reports, never evicts.
+    Observe,
+    /// Evicts pods to bring a tier back into balance.
+    #[default]
+    Auto,
+}
+
+/// How pods are moved.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebalance {
+    /// How long a zone must be usable again before pods go back, 0s to 6h.
+    /// Default 10m. Doubles for each repeated outage within 6 hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('6h')").message("rebalance.holdDown is too long: use 0s to 6h"))]
+    pub hold_down: Option<Duration>,
+
+    /// The most pods of a tier that may be missing or moving at once, as a
+    /// number or a percentage (rounded down, at least 1). Default: 1 up to 3
+    /// replicas, 2 up to 10, else 10%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::int_or_percent")]
+    #[x_kube(validation = Rule::new("type(self) == int ? int(self) >= 1 && int(self) <= 10000 : string(self).matches('^(100|[1-9][0-9]?)%$')").message("rebalance.maxUnavailable must be a number of at least 1, or a percentage from 1% to 100%"))]
+    pub max_unavailable: Option<IntOrString>,
+
+    /// How long a replacement may take to become Available, 1s to 6h.
+    /// Default 5m. After that the move is stuck.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('6h')").message("rebalance.landingTimeout must be from 1s to 6h"))]
+    pub landing_timeout: Option<Duration>,
+
+    /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
+    /// moves those of ReplicaSets and leaves those of StatefulSets. Default
+    /// Auto. Pods with hostPath volumes are always left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_storage: Option<LocalStorage>,
+}
+
+/// What happens to pods with emptyDir volumes.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LocalStorage {
+    /// Moves pods of `ReplicaSets`, leaves pods of `StatefulSets`.
+    #[default]
+    Auto,
+    /// Moves them all.
+    Evict,
+    /// Leaves them all.
+    Keep,
+}
+
+/// Settings of one tier that differ from the policy's.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TierOverride {
+    /// The value of the tier label.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// How far the zones may differ, instead of spec.maxSkew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_skew: Option<i32>,
+    /// Whether pods of this tier are moved, instead of spec.mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How pods of this tier are moved; fields left out come from spec.rebalance.
+    #[serde(default)]
+    pub rebalance: Rebalance,
+    /// Says that this tier is known to live in one zone. It is reported, but
+    /// never alerted on and never moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!self.accepted || size(self.reason) > 0").message("tiers[].singleZone.reason is missing: say why a single zone is accepted for this tier"))]
+    pub single_zone: Option<SingleZone>,
+}
+
+/// A known single point of failure.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SingleZone {
+    /// Whether one zone is accepted.
+    pub accepted: bool,
+    /// Why; shown to whoever is on call.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub reason: String,
+}

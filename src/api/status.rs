@@ -1,0 +1,391 @@
+//! What users read. Written by the operator only, and only when it changed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Reason;
+use super::schema;
+
+/// Condition: every tier is within its skew.
+pub const CONDITION_BALANCED: &str = "Balanced";
+/// Condition: pods are being moved, or will be.
+pub const CONDITION_PROGRESSING: &str = "Progressing";
+/// Condition: a zone is out, or a tier is unbalanced and blocked.
+pub const CONDITION_DEGRADED: &str = "Degraded";
+
+/// The most entries that a list of the status holds.
+pub mod limit {
+    /// Zones.
+    pub const ZONES: usize = 64;
+    /// Tiers of one policy; a policy with more is Invalid.
+    pub const TIERS: usize = 200;
+    /// Planned moves that are listed; `plan.total` counts them all.
+    pub const PLANNED_MOVES: usize = 50;
+    /// Moves that are remembered.
+    pub const MOVES: usize = 20;
+}
+
+/// What the operator knows and does.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZoneSpreadPolicyStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the policy stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// One sentence for a human.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// The columns of `kubectl get`.
+    pub summary: Summary,
+    /// Selected pods without the tier label; counted, never touched.
+    pub untiered_pods: i32,
+    /// The zones and their health.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub zones: Vec<ZoneStatus>,
+    /// The tiers, by name.
+    #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tiers: Vec<TierStatus>,
+    /// What would be moved now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+    /// The last moves, oldest first.
+    #[schemars(length(max = 20))]
+    pub moves: Vec<MoveStatus>,
+    /// The recovery under way, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
+    /// Balanced, Progressing and Degraded.
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a policy stands.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum Phase {
+    /// Every tier is within its skew.
+    Balanced,
+    /// A zone recovers; its hold-down runs.
+    Holding,
+    /// A zone is out, or the cluster is unstable; nothing is evicted.
+    Frozen,
+    /// Pods are being moved.
+    Rebalancing,
+    /// Unbalanced, and the mode is Observe.
+    Observing,
+    /// Unbalanced, and nothing can be done now; the tiers say why.
+    Blocked,
+    /// The policy cannot be followed; the message says why.
+    Invalid,
+}
+
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 7] = [
+        Self::Balanced,
+        Self::Holding,
+        Self::Frozen,
+        Self::Rebalancing,
+        Self::Observing,
+        Self::Blocked,
+        Self::Invalid,
+    ];
+
+    /// The word users see, in status and as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "Balanced",
+            Self::Holding => "Holding",
+            Self::Frozen => "Frozen",
+            Self::Rebalancing => "Rebalancing",
+            Self::Observing => "Observing",
+            Self::Blocked => "Blocked",
+            Self::Invalid => "Invalid",
+        }
+    }
+}
+
+/// The columns of `kubectl get zonespreadpolicies`.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Summary {
+    /// How many tiers there are.
+    pub tiers: i32,
+    /// Pods per zone, the common prefix of the zones' names cut: `2a:5 2b:5 2c:1`.
+    #[schemars(length(max = 1024))]
+    pub zones: String,
+    /// The skew of the worst tier.
+    pub skew: i32,
+    /// Moves done of moves planned in this recovery: `1/3`.
+    #[schemars(length(max = 32))]
+    pub moves: String,
+    /// The tier that loses most with its fullest zone, and what is left: `was: 50%`.
+    #[schemars(length(max = 128))]
+    pub survives: String,
+}
+
+/// A zone and its health.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ZoneStatus {
+    /// The value of `topology.kubernetes.io/zone`.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its health.
+    pub state: ZoneState,
+    /// Why it is not Ready, in a word: `NotReady`, Cordoned, Tainted, `NoNodes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Until when nothing moves there, if it is Recovering.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<Time>,
+    /// Outages of the last 6 hours that are remembered.
+    #[serde(default)]
+    pub outages: i32,
+    /// When the last of these outages began; what `outages` counts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outage: Option<Time>,
+    /// Nodes on which new pods can start.
+    #[serde(default)]
+    pub usable_nodes: i32,
+    /// All nodes.
+    #[serde(default)]
+    pub nodes: i32,
+}
+
+/// The health of a zone.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum ZoneState {
+    /// Usable.
+    Ready,
+    /// Out: at most 45 % of its nodes are usable, or its last node left within the hour.
+    Impaired,
+    /// Usable again; the hold-down runs.
+    Recovering,
+    /// Usable, but the first pod moved there did not come up.
+    Suspect,
+    /// Without nodes for an hour; no outage is seen in it any more.
+    Empty,
+}
+
+impl ZoneState {
+    /// Every state.
+    pub const ALL: [Self; 5] =
+        [Self::Ready, Self::Impaired, Self::Recovering, Self::Suspect, Self::Empty];
+
+    /// The word users see, in status and as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Impaired => "Impaired",
+            Self::Recovering => "Recovering",
+            Self::Suspect => "Suspect",
+            Self::Empty => "Empty",
+        }
+    }
+}
+
+/// A tier and where its pods are.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TierStatus {
+    /// The value of the tier label.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Pods counted: assigned, not terminating, not finished.
+    pub pods: i32,
+    /// Most minus fewest pods over the zones the tier may use.
+    pub skew: i32,
+    /// What the policy allows.
+    pub max_skew: i32,
+    /// The lowest skew that moves can reach now.
+    pub reachable_skew: i32,
+    /// Pods per zone; a zone without pods is a zero.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub zones: Vec<TierZone>,
+    /// Why an unbalanced tier is not moved now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Blocked>,
+    /// Moves of this recovery that did not help.
+    pub misses: i32,
+    /// When the tier is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Time>,
+    /// What is left of the tier if a zone is lost now.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["zone"]))]
+    pub lose: Vec<ZoneLoss>,
+}
+
+/// A tier's pods in one zone.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TierZone {
+    /// The zone.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Pods counted.
+    pub pods: i32,
+    /// Pods that are Available.
+    pub available: i32,
+}
+
+/// Why nothing is moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Blocked {
+    /// The reason, in a word.
+    pub reason: Reason,
+    /// The object that is in the way, and what would help.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What is left of a tier when a zone is lost.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZoneLoss {
+    /// The zone that is lost.
+    #[schemars(length(max = 63))]
+    pub zone: String,
+    /// Pods left.
+    pub surviving: i32,
+    /// Pods left, of a hundred; rounded down.
+    pub percent: i32,
+}
+
+/// What would be moved now.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Plan {
+    /// A hash of the moves.
+    #[schemars(length(max = 16))]
+    pub id: String,
+    /// The moves; cut at 50.
+    #[schemars(length(max = 50))]
+    pub moves: Vec<PlannedMove>,
+    /// How many moves there are.
+    pub total: i32,
+}
+
+/// A pod that would be moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlannedMove {
+    /// The tier.
+    #[schemars(length(max = 253))]
+    pub tier: String,
+    /// The pod that would be evicted.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// The zone it leaves.
+    #[schemars(length(max = 63))]
+    pub from: String,
+    /// The zone its replacement is expected in.
+    #[schemars(length(max = 63))]
+    pub to: String,
+}
+
+/// One eviction, its replacement, and where that landed.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MoveStatus {
+    /// The tier.
+    #[schemars(length(max = 253))]
+    pub tier: String,
+    /// The pod that was evicted.
+    #[schemars(length(max = 253))]
+    pub pod: String,
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The controller that makes the replacement, as `Kind/name`.
+    #[schemars(length(max = 320))]
+    pub owner: String,
+    /// The zone it left.
+    #[schemars(length(max = 63))]
+    pub from: String,
+    /// The zone its replacement is expected in.
+    #[schemars(length(max = 63))]
+    pub to: String,
+    /// The pod that replaced it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub replacement: Option<String>,
+    /// The node on which the replacement is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub node: Option<String>,
+    /// How far it is.
+    pub state: MoveState,
+    /// When the eviction was decided.
+    pub started_at: Time,
+    /// When the move ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// What happened, for a human.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// How far a move is.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MoveState {
+    /// Decided; the eviction is being asked for.
+    Evicting,
+    /// Evicted; the replacement is awaited.
+    Evicted,
+    /// The replacement is Available in the target zone.
+    Landed,
+    /// The replacement went to another zone.
+    Missed,
+    /// No replacement was Available in time.
+    Stuck,
+    /// The eviction was not made.
+    Refused,
+}
+
+impl MoveState {
+    /// Whether the replacement is still awaited.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        matches!(self, Self::Evicting | Self::Evicted)
+    }
+}
+
+/// A recovery: from a zone's return, or from the first imbalance, to balance.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// The zone that came back; none if no outage was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub zone: Option<String>,
+    /// When the zone came back.
+    pub started_at: Time,
+    /// Moves that landed.
+    #[serde(default)]
+    pub moves_done: i32,
+    /// Moves that landed, are under way, or are planned.
+    #[serde(default)]
+    pub moves_total: i32,
+    /// When it should be over, if every move takes as long as those before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_end: Option<Time>,
+    /// When every tier was balanced again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balanced_at: Option<Time>,
+}

@@ -1,0 +1,271 @@
+//! The health of zones over time: outages, holds, suspicion, and what of it
+//! must survive a restart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ZoneState;
+
+use super::zone::{Zone, ZoneCondition, ZoneReason};
+
+/// At most this share of a zone's nodes is usable when it is Impaired, in percent.
+const IMPAIRED_PERCENT: usize = 45;
+/// Outages this close together double the hold-down each time.
+const OUTAGE_MEMORY: SignedDuration = SignedDuration::from_hours(6);
+/// The longest hold-down, however often a zone flaps.
+const MAX_HOLD: Duration = Duration::from_hours(6);
+/// A zone without nodes is an outage for this long; then it is Empty.
+const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// A zone without nodes is forgotten after this long.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What is remembered of a zone. Restored from the policies' status on start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneMemory {
+    /// Usable, Impaired or Empty; Recovering and Suspect follow from the rest.
+    pub health: ZoneHealth,
+    /// Since when `health` is what it is.
+    pub since: Timestamp,
+    /// What its nodes looked like last.
+    pub condition: ZoneCondition,
+    /// Since when it has no nodes.
+    pub nodes_gone: Option<Timestamp>,
+    /// Outages, each within 6 hours of the one before.
+    pub outages: u32,
+    /// When the last outage began.
+    pub last_outage: Option<Timestamp>,
+    /// When it came back from the last outage; none if there was none.
+    pub recovered_at: Option<Timestamp>,
+    /// Whether a moved pod has become Available there since it came back.
+    pub proven: bool,
+    /// Whether the first pod moved there did not come up.
+    pub suspect: bool,
+}
+
+/// The part of a zone's health that its nodes alone decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneHealth {
+    /// More than 45 % of the nodes are usable.
+    Usable,
+    /// An outage.
+    Impaired,
+    /// Without nodes for an hour.
+    Empty,
+}
+
+/// The rules by which nodes count as usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthRules {
+    /// Taints that do not make a node unusable.
+    pub allowed_taints: Vec<String>,
+}
+
+impl Default for HealthRules {
+    fn default() -> Self {
+        Self { allowed_taints: super::zone::DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec() }
+    }
+}
+
+/// How long a zone is held after `outages` outages.
+#[must_use]
+pub fn hold_down_of(base: Duration, outages: u32) -> Duration {
+    let doublings = outages.saturating_sub(1).min(31);
+    base.saturating_mul(1 << doublings).min(MAX_HOLD.max(base))
+}
+
+impl ZoneMemory {
+    fn first_seen(condition: ZoneCondition, now: Timestamp) -> Self {
+        let impaired = is_impaired(condition);
+        Self {
+            health: if impaired { ZoneHealth::Impaired } else { ZoneHealth::Usable },
+            since: now,
+            condition,
+            nodes_gone: None,
+            outages: u32::from(impaired),
+            last_outage: impaired.then_some(now),
+            recovered_at: None,
+            proven: false,
+            suspect: false,
+        }
+    }
+
+    /// Until when nothing moves there, with this base hold-down. None if the
+    /// zone has not been out, or is out now.
+    #[must_use]
+    pub fn hold_until(&self, hold_down: Duration) -> Option<Timestamp> {
+        if self.health != ZoneHealth::Usable {
+            return None;
+        }
+        let hold = SignedDuration::try_from(hold_down_of(hold_down, self.outages)).ok()?;
+        self.recovered_at?.checked_add(hold).ok()
+    }
+
+    /// The state that users see, with this base hold-down.
+    #[must_use]
+    pub fn state(&self, hold_down: Duration, now: Timestamp) -> ZoneState {
+        match self.health {
+            ZoneHealth::Impaired => ZoneState::Impaired,
+            ZoneHealth::Empty => ZoneState::Empty,
+            ZoneHealth::Usable => match self.hold_until(hold_down) {
+                Some(until) if now < until && self.suspect => ZoneState::Suspect,
+                Some(until) if now < until => ZoneState::Recovering,
+                _ => ZoneState::Ready,
+            },
+        }
+    }
+
+    /// Whether the next move there is the canary: the first since it came back.
+    #[must_use]
+    pub fn needs_canary(&self) -> bool {
+        self.recovered_at.is_some() && !self.proven
+    }
+
+    /// Outages that still count at `now`.
+    #[must_use]
+    pub fn outages_at(&self, now: Timestamp) -> u32 {
+        match self.last_outage {
+            Some(last)
+                if now.duration_since(last) <= OUTAGE_MEMORY
+                    || self.health == ZoneHealth::Impaired =>
+            {
+                self.outages
+            }
+            _ => 0,
+        }
+    }
+
+    fn count_outage(&mut self, now: Timestamp) {
+        self.outages = self.outages_at(now) + 1;
+        self.last_outage = Some(now);
+        self.proven = false;
+    }
+
+    fn enter(&mut self, health: ZoneHealth, now: Timestamp) {
+        if self.health == health {
+            return;
+        }
+        match health {
+            ZoneHealth::Impaired => {
+                self.count_outage(now);
+                self.suspect = false;
+            }
+            ZoneHealth::Usable => {
+                self.recovered_at = Some(now);
+                self.proven = false;
+            }
+            ZoneHealth::Empty => {}
+        }
+        self.health = health;
+        self.since = now;
+    }
+}
+
+fn is_impaired(condition: ZoneCondition) -> bool {
+    condition.usable * 100 <= condition.nodes * IMPAIRED_PERCENT
+}
+
+/// All zones ever seen, and their health.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneTracker {
+    zones: BTreeMap<Zone, ZoneMemory>,
+}
+
+impl ZoneTracker {
+    /// Takes over what was remembered before a restart. The more cautious
+    /// memory of a zone wins: the later return, the more outages.
+    pub fn restore(&mut self, zone: Zone, memory: ZoneMemory) {
+        match self.zones.get_mut(&zone) {
+            None => {
+                self.zones.insert(zone, memory);
+            }
+            Some(known) => {
+                known.outages = known.outages.max(memory.outages);
+                known.last_outage = known.last_outage.max(memory.last_outage);
+                known.recovered_at = known.recovered_at.max(memory.recovered_at);
+                known.suspect |= memory.suspect;
+                known.proven &= memory.proven;
+                if memory.health == ZoneHealth::Impaired && known.health == ZoneHealth::Usable {
+                    known.health = ZoneHealth::Impaired;
+                    known.since = memory.since;
+                }
+            }
+        }
+    }
+
+    /// Compares what the nodes look like with what is remembered.
+    pub fn observe(&mut self, conditions: &BTreeMap<Zone, ZoneCondition>, now: Timestamp) {
+        for (zone, condition) in conditions {
+            let memory = self
+                .zones
+                .entry(zone.clone())
+                .or_insert_with(|| ZoneMemory::first_seen(*condition, now));
+            memory.condition = *condition;
+            memory.nodes_gone = None;
+            let health =
+                if is_impaired(*condition) { ZoneHealth::Impaired } else { ZoneHealth::Usable };
+            memory.enter(health, now);
+        }
+        self.zones.retain(|zone, memory| {
+            if conditions.contains_key(zone) {
+                return true;
+            }
+            memory.condition =
+                ZoneCondition { nodes: 0, usable: 0, reason: Some(ZoneReason::NoNodes) };
+            let gone = *memory.nodes_gone.get_or_insert(now);
+            let gone_for = now.duration_since(gone);
+            let health =
+                if gone_for >= EMPTY_AFTER { ZoneHealth::Empty } else { ZoneHealth::Impaired };
+            if !(memory.health == ZoneHealth::Empty && health == ZoneHealth::Impaired) {
+                memory.enter(health, now);
+            }
+            gone_for < FORGOTTEN_AFTER
+        });
+    }
+
+    /// The first pod moved to `zone` did not come up: hold it again, longer.
+    pub fn suspect(&mut self, zone: &Zone, now: Timestamp) {
+        if let Some(memory) = self.zones.get_mut(zone) {
+            memory.count_outage(now);
+            memory.recovered_at = Some(now);
+            memory.since = now;
+            memory.suspect = true;
+        }
+    }
+
+    /// A pod moved to `zone` became Available there.
+    pub fn prove(&mut self, zone: &Zone) {
+        if let Some(memory) = self.zones.get_mut(zone) {
+            memory.proven = true;
+            memory.suspect = false;
+        }
+    }
+
+    /// What is remembered of a zone.
+    #[must_use]
+    pub fn get(&self, zone: &Zone) -> Option<&ZoneMemory> {
+        self.zones.get(zone)
+    }
+
+    /// All zones, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Zone, &ZoneMemory)> {
+        self.zones.iter()
+    }
+
+    /// When something changes by time alone, after `now`, with these hold-downs.
+    #[must_use]
+    pub fn next_change(&self, hold_downs: &[Duration], now: Timestamp) -> Option<Timestamp> {
+        let holds = self.zones.values().flat_map(|memory| {
+            hold_downs.iter().filter_map(|hold_down| memory.hold_until(*hold_down))
+        });
+        let gone = self.zones.values().filter_map(|memory| memory.nodes_gone).flat_map(|gone| {
+            [EMPTY_AFTER, FORGOTTEN_AFTER].map(|after| gone.checked_add(after).unwrap_or(gone))
+        });
+        holds.chain(gone).filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

@@ -1,0 +1,144 @@
+use rstest::rstest;
+
+use super::*;
+
+const HOLD: Duration = Duration::from_secs(600);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn zone_c() -> Zone {
+    Zone::new("c")
+}
+
+fn nodes(usable: usize, nodes: usize) -> BTreeMap<Zone, ZoneCondition> {
+    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, reason: None })])
+}
+
+fn no_nodes() -> BTreeMap<Zone, ZoneCondition> {
+    BTreeMap::new()
+}
+
+fn state(tracker: &ZoneTracker, seconds: i64) -> ZoneState {
+    tracker.get(&zone_c()).unwrap().state(HOLD, at(seconds))
+}
+
+#[rstest]
+#[case(0, 10, ZoneState::Impaired)]
+#[case(4, 10, ZoneState::Impaired)]
+#[case(9, 20, ZoneState::Impaired)]
+#[case(10, 20, ZoneState::Ready)]
+#[case(1, 1, ZoneState::Ready)]
+#[case(0, 1, ZoneState::Impaired)]
+fn a_zone_is_out_when_at_most_45_percent_of_its_nodes_are_usable(
+    #[case] usable: usize,
+    #[case] all: usize,
+    #[case] expected: ZoneState,
+) {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(usable, all), at(0));
+    assert_eq!(state(&tracker, 0), expected);
+}
+
+#[test]
+fn a_healthy_zone_seen_for_the_first_time_is_not_held() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(3, 3), at(0));
+    assert_eq!(state(&tracker, 0), ZoneState::Ready);
+    assert!(!tracker.get(&zone_c()).unwrap().needs_canary());
+}
+
+#[test]
+fn a_recovered_zone_is_held_and_then_ready_and_needs_a_canary() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(3, 3), at(0));
+    tracker.observe(&nodes(0, 3), at(10));
+    assert_eq!(state(&tracker, 10), ZoneState::Impaired);
+    tracker.observe(&nodes(3, 3), at(100));
+    assert_eq!(state(&tracker, 100), ZoneState::Recovering);
+    assert_eq!(state(&tracker, 699), ZoneState::Recovering);
+    assert_eq!(state(&tracker, 700), ZoneState::Ready);
+    assert!(tracker.get(&zone_c()).unwrap().needs_canary());
+    assert_eq!(tracker.next_change(&[HOLD], at(100)), Some(at(700)));
+    tracker.prove(&zone_c());
+    assert!(!tracker.get(&zone_c()).unwrap().needs_canary());
+}
+
+#[test]
+fn each_flap_within_six_hours_doubles_the_hold_up_to_six_hours() {
+    let mut tracker = ZoneTracker::default();
+    let mut now = 0;
+    tracker.observe(&nodes(1, 1), at(now));
+    let mut holds = Vec::new();
+    for _ in 0..8 {
+        now += 60;
+        tracker.observe(&nodes(0, 1), at(now));
+        now += 60;
+        tracker.observe(&nodes(1, 1), at(now));
+        let until = tracker.get(&zone_c()).unwrap().hold_until(HOLD).unwrap();
+        holds.push(until.duration_since(at(now)).as_secs() / 60);
+    }
+    assert_eq!(holds, [10, 20, 40, 80, 160, 320, 360, 360]);
+}
+
+#[test]
+fn an_outage_after_six_quiet_hours_starts_from_the_base_hold() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(1, 1), at(0));
+    tracker.observe(&nodes(0, 1), at(10));
+    tracker.observe(&nodes(1, 1), at(20));
+    let later = 20 + 6 * 3600 + 1;
+    assert_eq!(tracker.get(&zone_c()).unwrap().outages_at(at(later)), 0);
+    tracker.observe(&nodes(0, 1), at(later));
+    tracker.observe(&nodes(1, 1), at(later + 10));
+    assert_eq!(tracker.get(&zone_c()).unwrap().hold_until(HOLD), Some(at(later + 10 + 600)));
+}
+
+#[test]
+fn a_zone_without_nodes_is_out_for_an_hour_then_empty_and_forgotten_after_a_week() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(1, 1), at(0));
+    tracker.observe(&no_nodes(), at(100));
+    assert_eq!(state(&tracker, 100), ZoneState::Impaired);
+    tracker.observe(&no_nodes(), at(100 + 3599));
+    assert_eq!(state(&tracker, 100 + 3599), ZoneState::Impaired);
+    assert_eq!(tracker.next_change(&[HOLD], at(100 + 3599)), Some(at(100 + 3600)));
+    tracker.observe(&no_nodes(), at(100 + 3600));
+    assert_eq!(state(&tracker, 100 + 3600), ZoneState::Empty);
+    tracker.observe(&nodes(1, 1), at(8000));
+    assert_eq!(state(&tracker, 8000), ZoneState::Recovering);
+    tracker.observe(&no_nodes(), at(9000));
+    tracker.observe(&no_nodes(), at(9000 + 7 * 24 * 3600));
+    assert!(tracker.get(&zone_c()).is_none());
+}
+
+#[test]
+fn a_suspect_zone_is_held_twice_as_long_and_needs_a_canary_again() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(1, 1), at(0));
+    tracker.observe(&nodes(0, 1), at(10));
+    tracker.observe(&nodes(1, 1), at(20));
+    tracker.suspect(&zone_c(), at(1000));
+    assert_eq!(state(&tracker, 1000), ZoneState::Suspect);
+    assert_eq!(state(&tracker, 1000 + 1199), ZoneState::Suspect);
+    assert_eq!(state(&tracker, 1000 + 1200), ZoneState::Ready);
+    assert!(tracker.get(&zone_c()).unwrap().needs_canary());
+}
+
+#[test]
+fn the_more_cautious_of_two_memories_is_restored() {
+    let mut first = ZoneTracker::default();
+    first.observe(&nodes(1, 1), at(0));
+    let mut second = first.clone();
+    second.observe(&nodes(0, 1), at(10));
+    second.observe(&nodes(1, 1), at(20));
+    let mut restored = ZoneTracker::default();
+    for tracker in [&first, &second] {
+        let memory = tracker.get(&zone_c()).unwrap().clone();
+        restored.restore(zone_c(), memory);
+    }
+    assert_eq!(state(&restored, 30), ZoneState::Recovering);
+    restored.observe(&nodes(1, 1), at(40));
+    assert_eq!(restored.get(&zone_c()).unwrap().hold_until(HOLD), Some(at(620)));
+}

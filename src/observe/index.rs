@@ -1,0 +1,505 @@
+//! The index: the cluster, and which pod belongs to which tier of which policy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::core::{Selector, SelectorExt};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
+
+use super::budget::Budget;
+use super::cluster::{Cluster, PodId};
+use super::intern::{Interner, Labels, Name};
+use super::node::Node;
+use super::pod::{Owner, Pod};
+use super::volume::{Claim, PersistentVolume, StorageClass};
+use super::workload::{Workload, WorkloadKey, WorkloadKind};
+use super::zone::Zone;
+use super::{
+    Service, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode, WatchedPersistentVolume,
+    WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
+};
+
+/// Which policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyKey {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+}
+
+/// Which tier of which policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TierKey {
+    /// The policy.
+    pub policy: PolicyKey,
+    /// The tier's name.
+    pub tier: Name,
+}
+
+/// The pods of a tier.
+pub type Tier = BTreeSet<PodId>;
+
+/// A policy and its pods.
+#[derive(Clone, Debug)]
+pub struct PolicyEntry {
+    /// Which one.
+    pub key: PolicyKey,
+    /// Its uid.
+    pub uid: Name,
+    /// When it was made; the older of two policies owns a pod.
+    pub created: Timestamp,
+    /// The generation of its spec.
+    pub generation: Option<i64>,
+    /// What the user wrote.
+    pub spec: Arc<ZoneSpreadPolicySpec>,
+    /// The status as last seen; read on start only.
+    pub status: Option<Arc<ZoneSpreadPolicyStatus>>,
+    /// The compiled selector, or why there is none.
+    pub selector: Result<Selector, String>,
+    /// Its tiers.
+    pub tiers: BTreeMap<Name, Tier>,
+    /// Selected pods without the tier label.
+    pub untiered: BTreeSet<PodId>,
+    /// Selected pods that an older policy owns, and that policy.
+    pub owned_elsewhere: BTreeMap<PodId, PolicyKey>,
+}
+
+/// Something that is watched, applied or gone.
+#[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "short-lived, one at a time, on its way into the index"
+)]
+pub enum Change {
+    /// A node.
+    Node(WatchedNode),
+    /// A pod.
+    Pod(WatchedPod),
+    /// A Deployment.
+    Deployment(WatchedDeployment),
+    /// A `ReplicaSet`.
+    ReplicaSet(WatchedReplicaSet),
+    /// A `StatefulSet`.
+    StatefulSet(WatchedStatefulSet),
+    /// A `PodDisruptionBudget`.
+    Budget(WatchedBudget),
+    /// A Service.
+    Service(WatchedService),
+    /// A claim.
+    Claim(WatchedClaim),
+    /// A volume.
+    Volume(WatchedPersistentVolume),
+    /// A storage class.
+    StorageClass(WatchedStorageClass),
+    /// A namespace and its labels.
+    Namespace(Name, Labels),
+    /// A policy.
+    Policy(Box<ZoneSpreadPolicy>),
+    /// An object that is gone: its kind, namespace (empty for none) and name.
+    Gone(Kind, Name, Name),
+}
+
+/// The kinds that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// v1 Node
+    Node,
+    /// v1 Pod
+    Pod,
+    /// apps/v1 Deployment
+    Deployment,
+    /// apps/v1 `ReplicaSet`
+    ReplicaSet,
+    /// apps/v1 `StatefulSet`
+    StatefulSet,
+    /// policy/v1 `PodDisruptionBudget`
+    Budget,
+    /// v1 Service
+    Service,
+    /// v1 `PersistentVolumeClaim`
+    Claim,
+    /// v1 `PersistentVolume`
+    Volume,
+    /// storage.k8s.io/v1 `StorageClass`
+    StorageClass,
+    /// v1 Namespace
+    Namespace,
+    /// zonespread.io/v1alpha1 `ZoneSpreadPolicy`
+    Policy,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Node,
+        Self::Pod,
+        Self::Deployment,
+        Self::ReplicaSet,
+        Self::StatefulSet,
+        Self::Budget,
+        Self::Service,
+        Self::Claim,
+        Self::Volume,
+        Self::StorageClass,
+        Self::Namespace,
+        Self::Policy,
+    ];
+
+    /// The resource's plural name, as in a URL; a metric label too.
+    #[must_use]
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Node => "nodes",
+            Self::Pod => "pods",
+            Self::Deployment => "deployments",
+            Self::ReplicaSet => "replicasets",
+            Self::StatefulSet => "statefulsets",
+            Self::Budget => "poddisruptionbudgets",
+            Self::Service => "services",
+            Self::Claim => "persistentvolumeclaims",
+            Self::Volume => "persistentvolumes",
+            Self::StorageClass => "storageclasses",
+            Self::Namespace => "namespaces",
+            Self::Policy => "zonespreadpolicies",
+        }
+    }
+}
+
+/// The cluster, and which pod belongs to which tier of which policy.
+#[derive(Debug, Default)]
+pub struct Index {
+    interner: Interner,
+    cluster: Cluster,
+    workloads: FxHashMap<WorkloadKey, Workload>,
+    budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
+    policies: BTreeMap<PolicyKey, PolicyEntry>,
+    /// Policies by namespace, the oldest first.
+    by_age: FxHashMap<Name, Vec<PolicyKey>>,
+    changed: FxHashSet<PolicyKey>,
+    nodes_changed: bool,
+}
+
+impl Index {
+    /// Nodes, pods and what their constraints refer to.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Every policy, by name.
+    pub fn policies(&self) -> impl Iterator<Item = &PolicyEntry> {
+        self.policies.values()
+    }
+
+    /// A policy.
+    #[must_use]
+    pub fn policy(&self, key: &PolicyKey) -> Option<&PolicyEntry> {
+        self.policies.get(key)
+    }
+
+    /// The workload that owns a pod.
+    #[must_use]
+    pub fn workload_of(&self, pod: &Pod) -> Option<&Workload> {
+        self.workload(&pod.namespace, pod.owner.as_ref()?)
+    }
+
+    /// A workload, by the reference of what it owns. One of the same name but
+    /// another uid is another workload.
+    #[must_use]
+    pub fn workload(&self, namespace: &Name, owner: &Owner) -> Option<&Workload> {
+        let key = WorkloadKey {
+            namespace: Name::clone(namespace),
+            kind: WorkloadKind::parse(&owner.kind)?,
+            name: Name::clone(&owner.name),
+        };
+        self.workloads.get(&key).filter(|workload| workload.uid == owner.uid)
+    }
+
+    /// The workloads of a namespace, in no order.
+    pub fn workloads_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Workload> {
+        self.workloads.values().filter(move |workload| &*workload.key.namespace == namespace)
+    }
+
+    /// The budgets that protect a pod, by name.
+    pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Budget> {
+        self.budgets
+            .get(&pod.namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|budget| budget.protects(&pod.labels))
+    }
+
+    /// Takes the policies whose answer may have changed since the last call,
+    /// and whether nodes changed (which may change any answer).
+    pub fn take_changed(&mut self) -> (FxHashSet<PolicyKey>, bool) {
+        (std::mem::take(&mut self.changed), std::mem::take(&mut self.nodes_changed))
+    }
+
+    /// Folds one event into the index.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Node(node) => {
+                let node = Node::new(node, &mut self.interner);
+                self.nodes_changed |= self.cluster.put_node(node);
+            }
+            Change::Pod(pod) => {
+                let pod = Pod::new(pod, &mut self.interner);
+                self.put_pod(pod);
+            }
+            Change::Deployment(deployment) => {
+                let workload = Workload::deployment(deployment, &mut self.interner);
+                self.put_workload(workload);
+            }
+            Change::ReplicaSet(set) => {
+                let workload = Workload::replica_set(set, &mut self.interner);
+                self.put_workload(workload);
+            }
+            Change::StatefulSet(set) => {
+                let workload = Workload::stateful_set(set, &mut self.interner);
+                self.put_workload(workload);
+            }
+            Change::Budget(budget) => {
+                let budget = Budget::new(budget, &mut self.interner);
+                self.touch_namespace(&budget.namespace);
+                self.budgets
+                    .entry(Name::clone(&budget.namespace))
+                    .or_default()
+                    .insert(Name::clone(&budget.name), budget);
+            }
+            Change::Service(service) => self.cluster.put_service(Service::new(service)),
+            Change::Claim(claim) => {
+                let claim = Claim::new(claim, &mut self.interner);
+                self.cluster.put_claim(claim);
+            }
+            Change::Volume(volume) => self.cluster.put_volume(PersistentVolume::new(volume)),
+            Change::StorageClass(class) => self.cluster.put_storage_class(StorageClass::new(class)),
+            Change::Namespace(name, labels) => self.cluster.put_namespace(name, labels),
+            Change::Policy(policy) => self.put_policy(*policy),
+            Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, namespace: &Name, name: &Name) {
+        match kind {
+            Kind::Node => self.nodes_changed |= self.cluster.remove_node(name),
+            Kind::Pod => {
+                if let Some((id, pod)) = self.cluster.remove_pod(namespace, name) {
+                    self.leave(id, &pod);
+                }
+            }
+            Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet => {
+                let kind = match kind {
+                    Kind::Deployment => WorkloadKind::Deployment,
+                    Kind::ReplicaSet => WorkloadKind::ReplicaSet,
+                    _ => WorkloadKind::StatefulSet,
+                };
+                let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
+                if let Some(workload) = self.workloads.remove(&key) {
+                    self.touch_selecting(namespace, &workload.pod_labels);
+                }
+            }
+            Kind::Budget => {
+                if let Some(budgets) = self.budgets.get_mut(namespace) {
+                    budgets.remove(name);
+                }
+                self.touch_namespace(namespace);
+            }
+            Kind::Service => self.cluster.remove_service(namespace, name),
+            Kind::Claim => self.cluster.remove_claim(namespace, name),
+            Kind::Volume => self.cluster.remove_volume(name),
+            Kind::StorageClass => self.cluster.remove_storage_class(name),
+            Kind::Namespace => self.cluster.remove_namespace(name),
+            Kind::Policy => {
+                let key = PolicyKey { namespace: namespace.clone(), name: name.clone() };
+                self.policies.remove(&key);
+                self.changed.insert(key);
+                self.assign_namespace(namespace);
+            }
+        }
+    }
+
+    fn put_workload(&mut self, workload: Workload) {
+        let before = self.workloads.get(&workload.key);
+        if before == Some(&workload) {
+            return;
+        }
+        let namespace = Name::clone(&workload.key.namespace);
+        let labels = Arc::clone(&workload.pod_labels);
+        self.workloads.insert(workload.key.clone(), workload);
+        self.touch_selecting(&namespace, &labels);
+    }
+
+    fn put_pod(&mut self, pod: Pod) {
+        let labels = Arc::clone(&pod.labels);
+        let namespace = Name::clone(&pod.namespace);
+        let (id, before) = self.cluster.put_pod(pod);
+        match before {
+            Some(before) if before.labels == labels => {
+                if self.cluster.pod(id) != Some(&before) {
+                    self.touch_selecting(&namespace, &labels);
+                }
+                return;
+            }
+            Some(before) => self.leave(id, &before),
+            None => {}
+        }
+        self.join(id, &namespace, &labels);
+    }
+
+    /// Adds a pod to the tier it belongs to.
+    fn join(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
+        let mut owner: Option<PolicyKey> = None;
+        for key in self.by_age.get(namespace).into_iter().flatten() {
+            let Some(policy) = self.policies.get_mut(key).filter(|policy| policy.selects(labels))
+            else {
+                continue;
+            };
+            self.changed.insert(key.clone());
+            if let Some(owner) = &owner {
+                policy.owned_elsewhere.insert(id, owner.clone());
+                continue;
+            }
+            owner = Some(key.clone());
+            match policy.tier_of(labels, &mut self.interner) {
+                Some(tier) => {
+                    policy.tiers.entry(tier).or_default().insert(id);
+                }
+                None => {
+                    policy.untiered.insert(id);
+                }
+            }
+        }
+    }
+
+    /// Removes a pod from the tiers it was in.
+    fn leave(&mut self, id: PodId, pod: &Pod) {
+        for key in self.by_age.get(&pod.namespace).into_iter().flatten() {
+            let Some(policy) = self.policies.get_mut(key) else {
+                continue;
+            };
+            let mut was_in =
+                policy.untiered.remove(&id) | policy.owned_elsewhere.remove(&id).is_some();
+            if let Some(tier) = policy.tier_of(&pod.labels, &mut self.interner)
+                && let Some(pods) = policy.tiers.get_mut(&tier)
+            {
+                was_in |= pods.remove(&id);
+                if pods.is_empty() {
+                    policy.tiers.remove(&tier);
+                }
+            }
+            if was_in {
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
+    fn put_policy(&mut self, policy: ZoneSpreadPolicy) {
+        let entry = PolicyEntry::new(policy, &mut self.interner);
+        if let Some(known) = self.policies.get_mut(&entry.key)
+            && known.uid == entry.uid
+            && known.spec == entry.spec
+        {
+            // Our own status writes come back here; they change no answer.
+            known.generation = entry.generation;
+            known.status = entry.status;
+            return;
+        }
+        let namespace = Name::clone(&entry.key.namespace);
+        self.changed.insert(entry.key.clone());
+        self.policies.insert(entry.key.clone(), entry);
+        self.assign_namespace(&namespace);
+    }
+
+    /// Sorts the policies of a namespace by age and assigns its pods anew.
+    fn assign_namespace(&mut self, namespace: &Name) {
+        let mut keys: Vec<PolicyKey> = Vec::new();
+        for (key, policy) in &mut self.policies {
+            if key.namespace == *namespace {
+                policy.tiers.clear();
+                policy.untiered.clear();
+                policy.owned_elsewhere.clear();
+                keys.push(key.clone());
+            }
+        }
+        keys.sort_by(|a, b| {
+            let created = |key| self.policies.get(key).map(|policy: &PolicyEntry| policy.created);
+            created(a).cmp(&created(b)).then_with(|| a.cmp(b))
+        });
+        self.changed.extend(keys.iter().cloned());
+        self.by_age.insert(Name::clone(namespace), keys);
+        let pods: Vec<(PodId, Arc<Labels>)> = self
+            .cluster
+            .pods_in(namespace)
+            .map(|(id, pod)| (id, Arc::clone(&pod.labels)))
+            .collect();
+        for (id, labels) in pods {
+            self.join(id, namespace, &labels);
+        }
+    }
+
+    fn touch_namespace(&mut self, namespace: &Name) {
+        if let Some(keys) = self.by_age.get(namespace) {
+            self.changed.extend(keys.iter().cloned());
+        }
+    }
+
+    /// Marks the policies that select pods with these labels.
+    fn touch_selecting(&mut self, namespace: &Name, labels: &Labels) {
+        for key in self.by_age.get(namespace).into_iter().flatten() {
+            if self.policies.get(key).is_some_and(|policy| policy.selects(labels)) {
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
+    /// The zones that nodes are in now.
+    #[must_use]
+    pub fn zones(&self) -> BTreeSet<Zone> {
+        self.cluster.nodes().filter_map(|(node, _)| node.zone.clone()).collect()
+    }
+}
+
+impl PolicyEntry {
+    fn new(policy: ZoneSpreadPolicy, interner: &mut Interner) -> Self {
+        let metadata = policy.metadata;
+        let selector = Selector::try_from(policy.spec.selector.clone())
+            .map_err(|error| format!("spec.selector: {error}"));
+        Self {
+            key: PolicyKey {
+                namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+                name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            },
+            uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            generation: metadata.generation,
+            selector,
+            spec: Arc::new(policy.spec),
+            status: policy.status.map(Arc::new),
+            tiers: BTreeMap::new(),
+            untiered: BTreeSet::new(),
+            owned_elsewhere: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it selects pods with these labels. A policy whose selector
+    /// cannot be read, or selects everything, selects nothing.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        self.selector
+            .as_ref()
+            .is_ok_and(|selector| !selector.selects_all() && selector.matches(labels))
+    }
+
+    fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
+        match &self.spec.tier_label {
+            None => Some(Name::clone(&self.key.name)),
+            Some(label) => {
+                labels.get(label).filter(|tier| !tier.is_empty()).map(|tier| interner.name(tier))
+            }
+        }
+    }
+}

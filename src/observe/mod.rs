@@ -1,0 +1,39 @@
+//! What is: a synchronous index of the cluster, fed by events, without IO.
+//!
+//! Nothing here reads a clock, sleeps or imports a client; time comes in as a value.
+
+mod budget;
+mod cluster;
+mod health;
+mod index;
+mod intern;
+mod node;
+mod pod;
+mod quantity;
+mod resources;
+mod template;
+mod volume;
+mod workload;
+mod zone;
+
+pub use budget::{Budget, WatchedBudget};
+pub use cluster::{Cluster, PodId, PodKey, Service, WatchedService};
+pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
+pub use index::{Change, Index, Kind, PolicyEntry, PolicyKey, Tier, TierKey};
+pub use intern::{Interner, Labels, Name};
+pub use node::{Node, Taint, TaintEffect, WatchedNode};
+pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};
+pub use quantity::{QuantityError, parse_milli, parse_whole};
+pub use resources::{ResourceList, Resources};
+pub use template::{
+    HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,
+    WatchedPodSpec, WeightedPodAffinityTerm,
+};
+pub use volume::{
+    Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,
+    WatchedStorageClass,
+};
+pub use workload::{
+    WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey, WorkloadKind,
+};
+pub use zone::{Zone, ZoneCondition, ZoneReason};

@@ -1,0 +1,181 @@
+//! Nodes, as far as zones and the scheduler care.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerImage, NodeCondition, Taint as ApiTaint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
+
+use crate::api::ZONE_LABEL;
+
+use super::intern::{Interner, Labels, Name};
+use super::resources::{ResourceList, Resources, pods_of};
+use super::zone::Zone;
+
+/// The watched part of a Node.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Node)]
+pub struct WatchedNode {
+    /// Name, labels and deletion.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedNodeSpec,
+    #[serde(default)]
+    status: WatchedNodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedNodeSpec {
+    unschedulable: Option<bool>,
+    taints: Option<Vec<ApiTaint>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedNodeStatus {
+    conditions: Option<Vec<NodeCondition>>,
+    allocatable: Option<ResourceList>,
+    images: Option<Vec<ContainerImage>>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: Name,
+    /// Its zone; an empty label is none.
+    pub zone: Option<Zone>,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Whether its kubelet says Ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Its taints.
+    pub taints: Vec<Taint>,
+    /// What pods may use of it.
+    pub allocatable: Resources,
+    /// How many pods it may run.
+    pub allocatable_pods: i64,
+    /// Images it holds, by every name, with their size in bytes.
+    pub images: Arc<FxHashMap<Name, i64>>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The first field that could not be read.
+    pub unreadable: Option<String>,
+}
+
+/// A taint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Taint {
+    /// Its key.
+    pub key: Name,
+    /// Its value; empty is none.
+    pub value: Name,
+    /// What it does.
+    pub effect: TaintEffect,
+}
+
+/// What a taint does to pods that do not bear it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaintEffect {
+    /// Keeps new pods away.
+    NoSchedule,
+    /// Makes the scheduler prefer other nodes.
+    PreferNoSchedule,
+    /// Keeps new pods away and evicts those that run.
+    NoExecute,
+}
+
+impl TaintEffect {
+    /// The effect, from its name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "NoSchedule" => Some(Self::NoSchedule),
+            "PreferNoSchedule" => Some(Self::PreferNoSchedule),
+            "NoExecute" => Some(Self::NoExecute),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSchedule => "NoSchedule",
+            Self::PreferNoSchedule => "PreferNoSchedule",
+            Self::NoExecute => "NoExecute",
+        }
+    }
+}
+
+impl Node {
+    /// The node that `watched` shows.
+    #[must_use]
+    pub fn new(watched: WatchedNode, interner: &mut Interner) -> Self {
+        let WatchedNode { metadata, spec, status } = watched;
+        let labels = metadata.labels.unwrap_or_default();
+        let list = status.allocatable.unwrap_or_default();
+        let mut unreadable = None;
+        let mut keep_error =
+            |error: super::QuantityError| unreadable = Some(format!("status.allocatable: {error}"));
+        let allocatable = Resources::parse(&list).unwrap_or_else(|error| {
+            keep_error(error);
+            Resources::default()
+        });
+        let allocatable_pods = pods_of(&list).unwrap_or_else(|error| {
+            keep_error(error);
+            0
+        });
+        Self {
+            name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            zone: labels
+                .get(ZONE_LABEL)
+                .filter(|zone| !zone.is_empty())
+                .map(|zone| Zone::from_name(interner.name(zone))),
+            labels: interner.labels(labels),
+            unschedulable: spec.unschedulable.unwrap_or_default(),
+            ready: status
+                .conditions
+                .unwrap_or_default()
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            deleting: metadata.deletion_timestamp.is_some(),
+            taints: spec
+                .taints
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|taint| {
+                    Some(Taint {
+                        key: interner.name(&taint.key),
+                        value: interner.name(taint.value.as_deref().unwrap_or_default()),
+                        effect: TaintEffect::parse(&taint.effect)?,
+                    })
+                })
+                .collect(),
+            allocatable,
+            allocatable_pods,
+            images: Arc::new(images(status.images.unwrap_or_default(), interner)),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            unreadable,
+        }
+    }
+}
+
+fn images(listed: Vec<ContainerImage>, interner: &mut Interner) -> FxHashMap<Name, i64> {
+    let mut images = FxHashMap::default();
+    for image in listed {
+        let size = image.size_bytes.unwrap_or_default();
+        for name in image.names.unwrap_or_default() {
+            images.insert(interner.name(&name), size);
+        }
+    }
+    images
+}

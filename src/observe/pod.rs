@@ -1,0 +1,205 @@
+//! Pods, as far as spreading and the scheduler care.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::PodCondition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use crate::api::DO_NOT_EVICT;
+
+use super::intern::{Interner, Labels, Name};
+use super::template::{Template, WatchedPodSpec};
+
+/// The watched part of a Pod.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+pub struct WatchedPod {
+    /// Name, labels, owner, annotations and deletion.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedPodSpec,
+    #[serde(default)]
+    status: WatchedPodStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedPodStatus {
+    phase: Option<String>,
+    conditions: Option<Vec<PodCondition>>,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Name,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// What decides where it may run.
+    pub template: Arc<Template>,
+    /// The node it is assigned to.
+    pub node: Option<Name>,
+    /// The controller that would re-create it.
+    pub owner: Option<Owner>,
+    /// Where it is in its life.
+    pub phase: PodPhase,
+    /// Since when it is Ready; none if it is not.
+    pub ready_since: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// `controller.kubernetes.io/pod-deletion-cost`.
+    pub deletion_cost: i32,
+    /// A mark that asks not to evict it.
+    pub keep: Option<KeepMark>,
+    /// Whether a kubelet runs it from a file (a mirror pod).
+    pub mirror: bool,
+}
+
+/// A pod's controller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// `ReplicaSet`, `StatefulSet`, `DaemonSet`, Job, or a custom kind.
+    pub kind: Name,
+    /// Its name.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Name,
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PodPhase {
+    /// Not all containers have been started.
+    Pending,
+    /// On its node, started.
+    Running,
+    /// Succeeded or Failed: it holds no place.
+    Finished,
+}
+
+/// A mark that asks not to evict a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeepMark {
+    /// `zonespread.io/do-not-evict: "true"`
+    DoNotEvict,
+    /// `karpenter.sh/do-not-disrupt: "true"`
+    DoNotDisrupt,
+    /// `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`
+    NotSafeToEvict,
+}
+
+impl KeepMark {
+    const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+    const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+    /// The annotation as a user would write it.
+    #[must_use]
+    pub fn annotation(self) -> String {
+        match self {
+            Self::DoNotEvict => format!("{DO_NOT_EVICT}: \"true\""),
+            Self::DoNotDisrupt => format!("{}: \"true\"", Self::DO_NOT_DISRUPT),
+            Self::NotSafeToEvict => format!("{}: \"false\"", Self::SAFE_TO_EVICT),
+        }
+    }
+
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let annotations = metadata.annotations.as_ref()?;
+        let is = |key: &str, value: &str| annotations.get(key).is_some_and(|known| known == value);
+        if is(DO_NOT_EVICT, "true") {
+            Some(Self::DoNotEvict)
+        } else if is(Self::DO_NOT_DISRUPT, "true") {
+            Some(Self::DoNotDisrupt)
+        } else if is(Self::SAFE_TO_EVICT, "false") {
+            Some(Self::NotSafeToEvict)
+        } else {
+            None
+        }
+    }
+}
+
+impl Pod {
+    /// The pod that `watched` shows.
+    #[must_use]
+    pub fn new(watched: WatchedPod, interner: &mut Interner) -> Self {
+        let WatchedPod { metadata, mut spec, status } = watched;
+        let keep = KeepMark::of(&metadata);
+        let annotation =
+            |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        let mirror = annotation("kubernetes.io/config.mirror").is_some();
+        let deletion_cost = annotation("controller.kubernetes.io/pod-deletion-cost")
+            .and_then(|cost| cost.parse().ok())
+            .unwrap_or_default();
+        let node = spec.node_name.take().filter(|node| !node.is_empty());
+        Self {
+            namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+            name: Name::from(metadata.name.unwrap_or_default()),
+            uid: Name::from(metadata.uid.unwrap_or_default()),
+            labels: interner.labels(metadata.labels.unwrap_or_default()),
+            template: interner.template(spec),
+            node: node.map(|node| interner.name(&node)),
+            owner: metadata
+                .owner_references
+                .unwrap_or_default()
+                .into_iter()
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| Owner {
+                    kind: interner.name(&owner.kind),
+                    name: interner.name(&owner.name),
+                    uid: interner.name(&owner.uid),
+                }),
+            phase: match status.phase.as_deref() {
+                Some("Running") => PodPhase::Running,
+                Some("Succeeded" | "Failed") => PodPhase::Finished,
+                _ => PodPhase::Pending,
+            },
+            ready_since: ready_since(&status.conditions.unwrap_or_default()),
+            terminating: metadata.deletion_timestamp.is_some(),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            deletion_cost,
+            keep,
+            mirror,
+        }
+    }
+
+    /// Whether the scheduler counts it for spreading: assigned, not
+    /// terminating, not finished.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.node.is_some() && !self.terminating && self.phase != PodPhase::Finished
+    }
+
+    /// Whether it holds its place on its node: terminating pods do.
+    #[must_use]
+    pub fn holds_place(&self) -> bool {
+        self.node.is_some() && self.phase != PodPhase::Finished
+    }
+
+    /// Since when it has been Ready for `min_ready_seconds`, if it has been by `now`.
+    #[must_use]
+    pub fn is_available(&self, min_ready_seconds: i64, now: Timestamp) -> bool {
+        !self.terminating
+            && self.phase == PodPhase::Running
+            && self.ready_since.is_some_and(|since| {
+                min_ready_seconds == 0 || now.duration_since(since).as_secs() >= min_ready_seconds
+            })
+    }
+}
+
+fn ready_since(conditions: &[PodCondition]) -> Option<Timestamp> {
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
+        .map(|ready| {
+            ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+        })
+}

@@ -1,0 +1,232 @@
+//! The controllers that re-create pods: how many they want, and whether they are rolling out.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use super::intern::{Interner, Labels, Name};
+use super::pod::Owner;
+use super::template::{Template, WatchedPodSpec};
+
+/// The watched part of a `ReplicaSet`.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::apps::v1::ReplicaSet)]
+pub struct WatchedReplicaSet {
+    /// Name, owner and generation.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedSpec,
+    #[serde(default)]
+    status: WatchedStatus,
+}
+
+/// The watched part of a `StatefulSet`.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::apps::v1::StatefulSet)]
+pub struct WatchedStatefulSet {
+    /// Name, owner and generation.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedSpec,
+    #[serde(default)]
+    status: WatchedStatus,
+}
+
+/// The watched part of a Deployment.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::apps::v1::Deployment)]
+pub struct WatchedDeployment {
+    /// Name, owner and generation.
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedSpec,
+    #[serde(default)]
+    status: WatchedStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedSpec {
+    replicas: Option<i32>,
+    min_ready_seconds: Option<i32>,
+    template: WatchedTemplate,
+    update_strategy: Option<WatchedUpdateStrategy>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WatchedTemplate {
+    metadata: Option<ObjectMeta>,
+    spec: Option<WatchedPodSpec>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedUpdateStrategy {
+    r#type: Option<String>,
+    rolling_update: Option<WatchedPartition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WatchedPartition {
+    partition: Option<i32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedStatus {
+    observed_generation: Option<i64>,
+    replicas: Option<i32>,
+    updated_replicas: Option<i32>,
+    current_revision: Option<String>,
+    update_revision: Option<String>,
+}
+
+/// The kinds of workloads that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment: owns `ReplicaSets`, not pods.
+    Deployment,
+    /// apps/v1 `ReplicaSet`
+    ReplicaSet,
+    /// apps/v1 `StatefulSet`
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// The kind's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Deployment, Self::ReplicaSet, Self::StatefulSet]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
+/// Which workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadKey {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its kind.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: Name,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Which one.
+    pub key: WorkloadKey,
+    /// Its uid.
+    pub uid: Name,
+    /// Its own controller: a `ReplicaSet`'s Deployment or Rollout.
+    pub owner: Option<Owner>,
+    /// How many pods it wants.
+    pub replicas: i32,
+    /// How long a pod must be Ready to be Available, in seconds.
+    pub min_ready_seconds: i64,
+    /// Whether pods of two revisions exist or are about to.
+    pub rolling_out: bool,
+    /// The labels of the pods it makes.
+    pub pod_labels: Arc<Labels>,
+    /// The spec of the pods it makes.
+    pub template: Arc<Template>,
+}
+
+impl Workload {
+    /// The `ReplicaSet` that `watched` shows.
+    #[must_use]
+    pub fn replica_set(watched: WatchedReplicaSet, interner: &mut Interner) -> Self {
+        let kind = WorkloadKind::ReplicaSet;
+        // A ReplicaSet has one revision; two of one owner are told apart by the index.
+        Self::new(kind, watched.metadata, watched.spec, |_| false, interner)
+    }
+
+    /// The `StatefulSet` that `watched` shows.
+    #[must_use]
+    pub fn stateful_set(watched: WatchedStatefulSet, interner: &mut Interner) -> Self {
+        let status = watched.status;
+        let generation = watched.metadata.generation;
+        let rolling = |spec: &WatchedSpec| {
+            let strategy = spec.update_strategy.as_ref();
+            let partition = strategy
+                .and_then(|strategy| strategy.rolling_update.as_ref())
+                .and_then(|rolling| rolling.partition)
+                .unwrap_or_default();
+            let on_delete =
+                strategy.is_some_and(|strategy| strategy.r#type.as_deref() == Some("OnDelete"));
+            let wanted = if on_delete { 0 } else { partition };
+            let to_update = (spec.replicas.unwrap_or(1) - wanted).max(0);
+            status.observed_generation < generation
+                || (status.current_revision != status.update_revision
+                    && status.updated_replicas.unwrap_or_default() < to_update)
+        };
+        let kind = WorkloadKind::StatefulSet;
+        Self::new(kind, watched.metadata, watched.spec, rolling, interner)
+    }
+
+    /// The Deployment that `watched` shows.
+    #[must_use]
+    pub fn deployment(watched: WatchedDeployment, interner: &mut Interner) -> Self {
+        let status = watched.status;
+        let generation = watched.metadata.generation;
+        let rolling = |spec: &WatchedSpec| {
+            let updated = status.updated_replicas.unwrap_or_default();
+            status.observed_generation < generation
+                || updated < spec.replicas.unwrap_or(1)
+                || status.replicas.unwrap_or_default() > updated
+        };
+        let kind = WorkloadKind::Deployment;
+        Self::new(kind, watched.metadata, watched.spec, rolling, interner)
+    }
+
+    fn new(
+        kind: WorkloadKind,
+        metadata: ObjectMeta,
+        spec: WatchedSpec,
+        rolling: impl Fn(&WatchedSpec) -> bool,
+        interner: &mut Interner,
+    ) -> Self {
+        let rolling_out = rolling(&spec);
+        let labels =
+            spec.template.metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
+        Self {
+            key: WorkloadKey {
+                namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+                kind,
+                name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            },
+            uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
+            owner: metadata
+                .owner_references
+                .unwrap_or_default()
+                .into_iter()
+                .find(|owner| owner.controller == Some(true))
+                .map(|owner| Owner {
+                    kind: interner.name(&owner.kind),
+                    name: interner.name(&owner.name),
+                    uid: interner.name(&owner.uid),
+                }),
+            replicas: spec.replicas.unwrap_or(1),
+            min_ready_seconds: i64::from(spec.min_ready_seconds.unwrap_or_default()),
+            rolling_out,
+            pod_labels: interner.labels(labels),
+            template: interner.template(spec.template.spec.unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Moves that the cluster does not show yet.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::observe::{Labels, Name, Pod, PodId, Template};
+
+/// A pod that is to be placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name, where that is known: a `StatefulSet`'s pods keep theirs.
+    pub name: Option<Name>,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// What it needs.
+    pub template: Arc<Template>,
+    /// Its controller; the default spread constraints select by it.
+    pub owner: Option<crate::observe::Owner>,
+}
+
+impl Placement {
+    /// A pod like `pod`.
+    #[must_use]
+    pub fn like(pod: &Pod) -> Self {
+        Self {
+            namespace: Name::clone(&pod.namespace),
+            name: Some(Name::clone(&pod.name)),
+            labels: Arc::clone(&pod.labels),
+            template: Arc::clone(&pod.template),
+            owner: pod.owner.clone(),
+        }
+    }
+}
+
+/// Pods that are about to leave, and pods that are about to come.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    leaving: FxHashSet<PodId>,
+    coming: Vec<(Placement, Name)>,
+}
+
+impl Ledger {
+    /// The pod is evicted: it no longer counts for spreading and affinity, but
+    /// holds its place on the node until it is gone.
+    pub fn evict(&mut self, pod: PodId) {
+        self.leaving.insert(pod);
+    }
+
+    /// The pod is placed on a node.
+    pub fn place(&mut self, pod: Placement, node: Name) {
+        self.coming.push((pod, node));
+    }
+
+    /// Whether the pod is about to leave.
+    #[must_use]
+    pub fn is_leaving(&self, pod: PodId) -> bool {
+        self.leaving.contains(&pod)
+    }
+
+    /// Pods that are about to come, and their nodes.
+    pub fn coming(&self) -> impl Iterator<Item = &(Placement, Name)> {
+        self.coming.iter()
+    }
+}
