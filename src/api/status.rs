@@ -155,6 +155,12 @@ pub struct ZoneStatus {
     /// When the last of these outages began; what `outages` counts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_outage: Option<Time>,
+    /// When it came back from the last outage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_at: Option<Time>,
+    /// Whether a moved pod has become Available there since then.
+    #[serde(default)]
+    pub proven: bool,
     /// Nodes on which new pods can start.
     #[serde(default)]
     pub usable_nodes: i32,
@@ -320,6 +326,10 @@ pub struct MoveStatus {
     /// The zone its replacement is expected in.
     #[schemars(length(max = 63))]
     pub to: String,
+    /// Zones in which a landing is as good: they tie with `to`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)))]
+    pub alternatives: Vec<String>,
     /// The pod that replaced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]

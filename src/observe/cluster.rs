@@ -8,6 +8,7 @@ use kube::Resource;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::index::Kind;
 use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::Pod;
@@ -183,6 +184,32 @@ impl Cluster {
     #[must_use]
     pub fn storage_class(&self, name: &str) -> Option<&StorageClass> {
         self.classes.get(name)
+    }
+
+    /// Services, claims, volumes, storage classes or namespaces that are
+    /// known: namespace (empty for none) and name. Nothing for other kinds.
+    #[must_use]
+    pub fn known(&self, kind: Kind) -> Vec<(Name, Name)> {
+        let none = Name::from("");
+        let unscoped = |name: &Name| (Name::clone(&none), Name::clone(name));
+        match kind {
+            Kind::Service => self
+                .services
+                .values()
+                .flat_map(BTreeMap::values)
+                .map(|service| (Name::clone(&service.namespace), Name::clone(&service.name)))
+                .collect(),
+            Kind::Claim => self
+                .claims
+                .values()
+                .flat_map(FxHashMap::values)
+                .map(|claim| (Name::clone(&claim.namespace), Name::clone(&claim.name)))
+                .collect(),
+            Kind::Volume => self.volumes.keys().map(unscoped).collect(),
+            Kind::StorageClass => self.classes.keys().map(unscoped).collect(),
+            Kind::Namespace => self.namespaces.keys().map(unscoped).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Adds or replaces a node; says whether anything changed.

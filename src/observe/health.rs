@@ -173,25 +173,29 @@ pub struct ZoneTracker {
 }
 
 impl ZoneTracker {
-    /// Takes over what was remembered before a restart. The more cautious
-    /// memory of a zone wins: the later return, the more outages.
+    /// Takes over what was remembered before a restart. Of two memories of a
+    /// zone the later return wins; outages are never forgotten.
     pub fn restore(&mut self, zone: Zone, memory: ZoneMemory) {
-        match self.zones.get_mut(&zone) {
-            None => {
-                self.zones.insert(zone, memory);
-            }
-            Some(known) => {
-                known.outages = known.outages.max(memory.outages);
-                known.last_outage = known.last_outage.max(memory.last_outage);
-                known.recovered_at = known.recovered_at.max(memory.recovered_at);
-                known.suspect |= memory.suspect;
-                known.proven &= memory.proven;
-                if memory.health == ZoneHealth::Impaired && known.health == ZoneHealth::Usable {
-                    known.health = ZoneHealth::Impaired;
-                    known.since = memory.since;
-                }
+        let Some(known) = self.zones.get_mut(&zone) else {
+            self.zones.insert(zone, memory);
+            return;
+        };
+        let outages = known.outages.max(memory.outages);
+        let last_outage = known.last_outage.max(memory.last_outage);
+        if memory.recovered_at > known.recovered_at {
+            let seen = (known.condition, known.nodes_gone);
+            *known = memory;
+            (known.condition, known.nodes_gone) = seen;
+        } else if memory.recovered_at == known.recovered_at {
+            known.proven |= memory.proven;
+            known.suspect |= memory.suspect;
+            if memory.health == ZoneHealth::Impaired && known.health == ZoneHealth::Usable {
+                known.health = ZoneHealth::Impaired;
+                known.since = memory.since;
             }
         }
+        known.outages = outages;
+        known.last_outage = last_outage;
     }
 
     /// Compares what the nodes look like with what is remembered.

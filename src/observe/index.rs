@@ -174,7 +174,7 @@ impl Kind {
 pub struct Index {
     interner: Interner,
     cluster: Cluster,
-    workloads: FxHashMap<WorkloadKey, Workload>,
+    workloads: FxHashMap<Name, BTreeMap<WorkloadKey, Workload>>,
     budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
     policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// Policies by namespace, the oldest first.
@@ -216,12 +216,12 @@ impl Index {
             kind: WorkloadKind::parse(&owner.kind)?,
             name: Name::clone(&owner.name),
         };
-        self.workloads.get(&key).filter(|workload| workload.uid == owner.uid)
+        self.workloads.get(namespace)?.get(&key).filter(|workload| workload.uid == owner.uid)
     }
 
-    /// The workloads of a namespace, in no order.
-    pub fn workloads_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Workload> {
-        self.workloads.values().filter(move |workload| &*workload.key.namespace == namespace)
+    /// The workloads of a namespace, by kind and name.
+    pub fn workloads_in(&self, namespace: &str) -> impl Iterator<Item = &Workload> {
+        self.workloads.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The budgets that protect a pod, by name.
@@ -298,7 +298,7 @@ impl Index {
                     _ => WorkloadKind::StatefulSet,
                 };
                 let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
-                if let Some(workload) = self.workloads.remove(&key) {
+                if let Some(workload) = self.workloads.get_mut(namespace).and_then(|all| all.remove(&key)) {
                     self.touch_selecting(namespace, &workload.pod_labels);
                 }
             }
@@ -323,13 +323,13 @@ impl Index {
     }
 
     fn put_workload(&mut self, workload: Workload) {
-        let before = self.workloads.get(&workload.key);
-        if before == Some(&workload) {
-            return;
-        }
         let namespace = Name::clone(&workload.key.namespace);
         let labels = Arc::clone(&workload.pod_labels);
-        self.workloads.insert(workload.key.clone(), workload);
+        let all = self.workloads.entry(Name::clone(&namespace)).or_default();
+        if all.get(&workload.key) == Some(&workload) {
+            return;
+        }
+        all.insert(workload.key.clone(), workload);
         self.touch_selecting(&namespace, &labels);
     }
 
@@ -456,6 +456,47 @@ impl Index {
         }
     }
 
+    /// The objects of a kind that are known: namespace (empty for none) and name.
+    #[must_use]
+    pub fn known(&self, kind: Kind) -> Vec<(Name, Name)> {
+        let none = Name::from("");
+        let workloads = |kind: WorkloadKind| -> Vec<(Name, Name)> {
+            self.workloads
+                .values()
+                .flat_map(BTreeMap::keys)
+                .filter(|key| key.kind == kind)
+                .map(|key| (Name::clone(&key.namespace), Name::clone(&key.name)))
+                .collect()
+        };
+        match kind {
+            Kind::Node => {
+                self.cluster.nodes().map(|(node, _)| (Name::clone(&none), Name::clone(&node.name))).collect()
+            }
+            Kind::Pod => self
+                .cluster
+                .pods()
+                .map(|(_, pod)| (Name::clone(&pod.namespace), Name::clone(&pod.name)))
+                .collect(),
+            Kind::Deployment => workloads(WorkloadKind::Deployment),
+            Kind::ReplicaSet => workloads(WorkloadKind::ReplicaSet),
+            Kind::StatefulSet => workloads(WorkloadKind::StatefulSet),
+            Kind::Budget => self
+                .budgets
+                .values()
+                .flat_map(BTreeMap::values)
+                .map(|budget| (Name::clone(&budget.namespace), Name::clone(&budget.name)))
+                .collect(),
+            Kind::Policy => self
+                .policies
+                .keys()
+                .map(|key| (Name::clone(&key.namespace), Name::clone(&key.name)))
+                .collect(),
+            Kind::Service | Kind::Claim | Kind::Volume | Kind::StorageClass | Kind::Namespace => {
+                self.cluster.known(kind)
+            }
+        }
+    }
+
     /// The zones that nodes are in now.
     #[must_use]
     pub fn zones(&self) -> BTreeSet<Zone> {
@@ -494,12 +535,16 @@ impl PolicyEntry {
             .is_ok_and(|selector| !selector.selects_all() && selector.matches(labels))
     }
 
-    fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
+    /// The tier that pods with these labels are in; none without the tier label.
+    #[must_use]
+    pub fn tier_name<'a>(&'a self, labels: &'a Labels) -> Option<&'a str> {
         match &self.spec.tier_label {
-            None => Some(Name::clone(&self.key.name)),
-            Some(label) => {
-                labels.get(label).filter(|tier| !tier.is_empty()).map(|tier| interner.name(tier))
-            }
+            None => Some(&self.key.name),
+            Some(label) => labels.get(label).map(String::as_str).filter(|tier| !tier.is_empty()),
         }
+    }
+
+    fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
+        self.tier_name(labels).map(|tier| interner.name(tier))
     }
 }

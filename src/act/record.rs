@@ -1,0 +1,110 @@
+//! A move: one eviction, its replacement, and where that landed. What must
+//! survive a restart is in its status.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::{MoveState, MoveStatus};
+use crate::observe::{Index, Name, Pod};
+use crate::plan::PlannedMove;
+use crate::predict::Placement;
+
+/// A move that this process made, or took over from the one before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// What users see, and what is restored.
+    pub status: MoveStatus,
+    /// When it was decided, or taken over; more exact than the status.
+    pub started: Timestamp,
+    /// What is known of the eviction request.
+    pub asked: Asked,
+    /// Pods that the owner had when the move was decided: none of them is the
+    /// replacement. Unknown after a restart.
+    pub siblings: Option<BTreeSet<Name>>,
+    /// The pod that is expected, and the node where.
+    pub expected: Option<(Placement, Name)>,
+    /// The replacement's uid, once it is there.
+    pub replacement: Option<Name>,
+}
+
+/// What is known of an eviction request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// On its way.
+    Waiting,
+    /// Whether it was made is not known: a time-out, or a restart.
+    Unknown,
+    /// The API server said yes.
+    Granted,
+}
+
+impl Move {
+    /// A move that is about to be made.
+    #[must_use]
+    pub fn begin(index: &Index, tier: &str, pod: &Pod, planned: &PlannedMove, now: Timestamp) -> Self {
+        let owner = pod.owner.as_ref();
+        let siblings = index
+            .cluster()
+            .pods_in(&pod.namespace)
+            .filter(|(_, other)| other.owner.is_some() && other.owner == pod.owner)
+            .map(|(_, other)| Name::clone(&other.uid))
+            .collect();
+        let mut zones = planned.to.iter().map(ToString::to_string);
+        Self {
+            status: MoveStatus {
+                tier: tier.to_owned(),
+                pod: pod.name.to_string(),
+                uid: pod.uid.to_string(),
+                owner: owner.map_or_else(String::new, |owner| format!("{}/{}", owner.kind, owner.name)),
+                from: planned.from.to_string(),
+                to: zones.next().unwrap_or_default(),
+                alternatives: zones.collect(),
+                replacement: None,
+                node: None,
+                state: MoveState::Evicting,
+                started_at: seconds(now),
+                finished_at: None,
+                message: String::new(),
+            },
+            started: now,
+            asked: Asked::Waiting,
+            siblings: Some(siblings),
+            expected: planned.nodes.first().map(|node| (Placement::like(pod), Name::clone(node))),
+            replacement: None,
+        }
+    }
+
+    /// A move that an earlier process recorded.
+    #[must_use]
+    pub fn restore(status: MoveStatus, now: Timestamp) -> Self {
+        Self {
+            started: if status.state == MoveState::Evicting { now } else { status.started_at.0 },
+            asked: if status.state == MoveState::Evicting { Asked::Unknown } else { Asked::Granted },
+            siblings: None,
+            expected: None,
+            replacement: None,
+            status,
+        }
+    }
+
+    /// Whether its replacement is still awaited.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        self.status.state.is_under_way()
+    }
+
+    /// Whether a landing in `zone` is what was expected.
+    #[must_use]
+    pub fn is_expected_in(&self, zone: &str) -> bool {
+        self.status.to == zone || self.status.alternatives.iter().any(|known| known == zone)
+    }
+}
+
+/// A time as it is written to a status: in whole seconds, so that what is
+/// read back equals what was written.
+#[must_use]
+pub fn seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}

@@ -1,0 +1,320 @@
+//! Wires the rooms together; holds no logic of its own.
+
+mod feed;
+mod perform;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::api::{Api, ListParams};
+use kube::{Client, Config};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::act::{ApiEvictor, Elector, Leadership};
+use crate::api::ZoneSpreadPolicy;
+use crate::observe::{HealthRules, Name, PolicyKey};
+use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
+use crate::report::Metrics;
+
+use feed::{Feed, Freshness, watch_all};
+use perform::Performer;
+use server::{Health, serve};
+
+/// Events that arrive together are answered together, this often at most.
+const DECIDE_EVERY: Duration = Duration::from_millis(100);
+/// Zones, holds and the heartbeat are looked at this often at least.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Watch events taken in one go.
+const FEEDS_AT_ONCE: usize = 4096;
+/// How many effects may wait.
+const EFFECTS_WAITING: usize = 1024;
+/// All must be over this long after SIGTERM.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(8);
+
+/// Settings of `zonespread run`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where metrics and probes are served.
+    pub metrics_bind_address: SocketAddr,
+    /// Whether replicas elect a leader.
+    pub leader_elect: bool,
+    /// The namespace of the lease.
+    pub namespace: String,
+    /// This replica's name in the lease.
+    pub identity: String,
+    /// Taints that do not make a node unusable.
+    pub rules: HealthRules,
+}
+
+/// Why the operator could not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on --metrics-bind-address {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No client for the cluster.
+    #[error("cannot set up a client for the cluster: {0}")]
+    Client(#[source] Box<kube::Error>),
+    /// The metrics could not be registered.
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The metrics server failed.
+    #[error("the metrics server failed: {0}")]
+    Serve(#[source] std::io::Error),
+    /// A part of the operator ended by itself.
+    #[error("{0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// When it cannot start, or a part of it ends by itself.
+pub async fn run(config: Config, settings: Settings, stop: watch::Receiver<bool>) -> Result<(), RunError> {
+    let address = settings.metrics_bind_address;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Listen { address, source })?;
+    let client = |config: Config| {
+        Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
+    };
+    let watching = client(config.clone())?;
+    // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
+    let acting = client(Config { default_retry: false, ..config })?;
+
+    let metrics = Arc::new(Metrics::new()?);
+    let health = Health::default();
+    let (feeds, fed) = mpsc::channel(EFFECTS_WAITING);
+    let (effects, to_perform) = mpsc::channel(EFFECTS_WAITING);
+    let (outcomes, performed) = mpsc::channel(EFFECTS_WAITING);
+    let (leads, leading) = watch::channel(!settings.leader_elect);
+
+    let elector = Elector::new(acting.clone(), &settings.namespace, settings.identity.clone());
+    let leadership =
+        if settings.leader_elect { elector.leadership() } else { Leadership::always() };
+    let evictor = ApiEvictor::new(acting.clone(), leadership.clone(), settings.rules.clone());
+    let performer =
+        Performer::new(acting.clone(), evictor, leadership, settings.identity.clone());
+
+    watch_all(&watching, &feeds);
+    let performing = tokio::spawn(performer.run(to_perform, outcomes));
+    let electing = settings.leader_elect.then(|| tokio::spawn(elector.run(leads, stop.clone())));
+    let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
+    info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
+
+    let brain = Brain {
+        operator: Operator::new(settings.rules),
+        freshness: Freshness::default(),
+        client: acting,
+        effects,
+        metrics,
+        health,
+        leading: false,
+    };
+    let mut stopping = stop.clone();
+    tokio::select! {
+        () = brain.run(fed, performed, leading) => return Err(RunError::Ended("the main loop")),
+        _ = performing => return Err(RunError::Ended("the performer")),
+        served = serving => {
+            if !*stop.borrow() {
+                let error = served.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                return error.map_err(RunError::Serve).and(Err(RunError::Ended("the metrics server")));
+            }
+        }
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+    info!("stopping");
+    if let Some(electing) = electing
+        && tokio::time::timeout(SHUTDOWN_WITHIN, electing).await.is_err()
+    {
+        warn!("the lease was not released in time; it runs out by itself");
+    }
+    Ok(())
+}
+
+/// The main loop: events in, decisions out.
+struct Brain {
+    operator: Operator,
+    freshness: Freshness,
+    client: Client,
+    effects: mpsc::Sender<Effect>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    leading: bool,
+}
+
+impl Brain {
+    async fn run(
+        mut self,
+        mut fed: mpsc::Receiver<Feed>,
+        mut performed: mpsc::Receiver<Outcome>,
+        mut leading: watch::Receiver<bool>,
+    ) {
+        let mut buffer = Vec::with_capacity(FEEDS_AT_ONCE);
+        let mut decide_at = Instant::now();
+        let mut lead_changed = true;
+        loop {
+            tokio::select! {
+                taken = fed.recv_many(&mut buffer, FEEDS_AT_ONCE) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    self.take_in(&mut buffer);
+                    decide_at = decide_at.min(Instant::now() + DECIDE_EVERY);
+                }
+                outcome = performed.recv() => {
+                    let Some(outcome) = outcome else { return };
+                    let signals = self.operator.outcome(outcome, Timestamp::now());
+                    self.count(signals);
+                    decide_at = decide_at.min(Instant::now());
+                }
+                changed = leading.changed(), if !lead_changed => {
+                    if changed.is_err() {
+                        // The elector has ended, as it does on SIGTERM.
+                        std::future::pending::<()>().await;
+                    }
+                    lead_changed = true;
+                    decide_at = Instant::now();
+                }
+                () = tokio::time::sleep_until(decide_at.into()) => {
+                    self.health.beat();
+                    decide_at = Instant::now() + LOOK_EVERY;
+                    if !self.freshness.is_synced() {
+                        let missing = self.freshness.missing().join(", ");
+                        self.health.set_not_ready(Some(format!("waiting for the first list of {missing}")));
+                        continue;
+                    }
+                    self.health.set_not_ready(None);
+                    if lead_changed {
+                        lead_changed = !self.change_lead(*leading.borrow_and_update()).await;
+                    }
+                    let next = self.decide();
+                    if lead_changed {
+                        decide_at = Instant::now() + Duration::from_secs(1);
+                    }
+                    decide_at = decide_at.min(next);
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, buffer: &mut Vec<Feed>) {
+        let now = Timestamp::now();
+        for feed in buffer.drain(..) {
+            let began = Instant::now();
+            for change in self.freshness.note(feed, self.operator.index(), now) {
+                self.operator.apply(change);
+            }
+            self.metrics.event_took(began.elapsed());
+        }
+    }
+
+    /// Becomes leader or follower; a leader first reads what the one before
+    /// wrote. False if that could not be read yet.
+    async fn change_lead(&mut self, leads: bool) -> bool {
+        self.metrics.leader(leads);
+        if !leads {
+            self.leading = false;
+            self.operator.follow();
+            return true;
+        }
+        let api: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
+        let list = tokio::time::timeout(Duration::from_secs(10), async {
+            api.list(&ListParams::default()).await
+        });
+        let policies = match list.await {
+            Ok(Ok(policies)) => policies,
+            Ok(Err(error)) => {
+                warn!(%error, "the policies could not be read, trying again");
+                self.metrics.reconcile_error("read_policies");
+                return false;
+            }
+            Err(_) => {
+                warn!("the policies could not be read in time, trying again");
+                self.metrics.reconcile_error("read_policies");
+                return false;
+            }
+        };
+        let statuses = policies.items.iter().filter_map(|policy| {
+            let key = PolicyKey {
+                namespace: Name::from(policy.metadata.namespace.as_deref()?),
+                name: Name::from(policy.metadata.name.as_deref()?),
+            };
+            Some((key, policy.status.as_ref()?))
+        });
+        self.operator.lead(statuses, Timestamp::now());
+        self.leading = true;
+        true
+    }
+
+    fn decide(&mut self) -> Instant {
+        let now = Timestamp::now();
+        let began = Instant::now();
+        let Decision { effects, statuses, gone, signals, next } =
+            self.operator.decide(now, self.freshness.stale(now));
+        self.metrics.plan_took(began.elapsed());
+        self.count(signals);
+        for key in gone {
+            self.metrics.forget_policy(&key.namespace, &key.name);
+        }
+        for (key, status) in &statuses {
+            self.metrics.policy(&key.namespace, &key.name, status);
+        }
+        self.metrics.zones(self.operator.zone_states(now));
+        for (kind, age) in self.freshness.ages(now) {
+            self.metrics.staleness(kind.resource(), age);
+        }
+        for effect in effects {
+            if let Err(error) = self.effects.try_send(effect) {
+                self.drop_effect(error.into_inner(), now);
+            }
+        }
+        let next = next.into_iter().chain(self.freshness.next_change(now)).min();
+        let wait = next.map_or(LOOK_EVERY, |next| {
+            Duration::try_from(next.duration_since(now)).unwrap_or_default().max(DECIDE_EVERY)
+        });
+        Instant::now() + wait.min(LOOK_EVERY)
+    }
+
+    /// The queue is full: the API server is slow. Nothing is lost, it is tried again.
+    fn drop_effect(&mut self, effect: Effect, now: Timestamp) {
+        self.metrics.reconcile_error("queue_full");
+        let outcome = match effect {
+            Effect::WriteStatus { policy, .. } => Outcome::NotWritten { policy },
+            Effect::Evict(request) => Outcome::Refused {
+                policy: request.policy,
+                uid: request.uid,
+                refusal: Refusal::Outdated("too many effects are waiting".to_owned()),
+            },
+        };
+        let signals = self.operator.outcome(outcome, now);
+        self.count(signals);
+    }
+
+    fn count(&self, signals: Vec<Signal>) {
+        for signal in signals {
+            match signal {
+                Signal::MoveEnded { policy, tier, outcome, took, predicted } => {
+                    self.metrics.move_ended(&policy.namespace, &policy.name, &tier, outcome, took);
+                    if let Some(hit) = predicted {
+                        self.metrics.prediction(hit);
+                    }
+                }
+                Signal::EvictionAnswered { policy, tier, result } => {
+                    self.metrics.eviction(&policy.namespace, &policy.name, &tier, result);
+                }
+            }
+        }
+    }
+}

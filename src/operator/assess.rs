@@ -1,0 +1,327 @@
+//! One policy: follow its moves, ask the planner, decide, report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::act::{Ending, Move, follow};
+use crate::api::{Blocked, limit};
+use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone};
+use crate::plan::{
+    Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
+    plan_tier, tiers_of,
+};
+use crate::predict::Ledger;
+use crate::report::{Assessment, TierReport, invalid_status, status_of, story};
+
+use super::Operator;
+use super::effect::{Decision, Effect, EvictionRequest, Signal};
+use super::memory::PolicyMemory;
+
+impl Operator {
+    /// Follows a policy's moves, asks the planner about its tiers, starts at
+    /// most one move per tier, and reports.
+    pub(super) fn assess(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
+        self.follow_moves(key, now, decision);
+        let Some(policy) = self.index.policy(key) else { return };
+        let mut memory = self.policies.remove(key).unwrap_or_default();
+        memory.heed_generation(policy.generation);
+        memory.next = None;
+        let conditions =
+            memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
+        let mut requests = Vec::new();
+        let status = match invalidity(&self.index, policy) {
+            Some(message) => invalid_status(policy, message, &conditions, now),
+            None => {
+                let views = tiers_of(&self.index, policy, &self.zones, now);
+                let mut reports = Vec::with_capacity(views.len());
+                for view in views {
+                    let report = self.ask(policy, view, &mut memory, now, &mut requests);
+                    reports.push(report);
+                }
+                let assessment = |memory: &PolicyMemory| {
+                    status_of(Assessment {
+                        index: &self.index,
+                        policy,
+                        zones: &self.zones,
+                        tiers: &reports,
+                        moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
+                        recovery: memory.recovery.clone(),
+                        conditions: &conditions,
+                        now,
+                    })
+                };
+                // The recovery is counted from the status, and shown in it.
+                let draft = assessment(&memory);
+                memory.update_recovery(&draft, now);
+                wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
+                assessment(&memory)
+            }
+        };
+        if self.leading {
+            if memory.written.as_ref() != Some(&status) {
+                let before = memory.written.take().unwrap_or_default();
+                decision.effects.push(Effect::WriteStatus {
+                    policy: key.clone(),
+                    uid: Name::clone(&policy.uid),
+                    notes: story(&before, &status),
+                    status: Box::new(status.clone()),
+                });
+                memory.written = Some(status.clone());
+            }
+            decision.effects.extend(requests.into_iter().map(Effect::Evict));
+        }
+        decision.statuses.push((key.clone(), status));
+        self.policies.insert(key.clone(), memory);
+    }
+
+    /// Brings the policy's moves up to what the index shows.
+    fn follow_moves(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
+        let Some(policy) = self.index.policy(key) else { return };
+        let Some(memory) = self.policies.get_mut(key) else { return };
+        let mut claimed: BTreeSet<Name> =
+            memory.under_way().filter_map(|moved| moved.replacement.clone()).collect();
+        let mut endings = Vec::new();
+        for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
+            let settings = TierSettings::of(&policy.spec, &moved.status.tier);
+            if let Some(own) = &moved.replacement {
+                claimed.remove(own);
+            }
+            let timeout = settings.landing_timeout;
+            let ending = follow(&self.index, &key.namespace, moved, &claimed, timeout, now);
+            claimed.extend(moved.replacement.clone());
+            if let Some(ending) = ending {
+                let took = Duration::try_from(now.duration_since(moved.started)).ok();
+                endings.push((ending, moved.status.tier.clone(), Zone::new(&moved.status.to), took, timeout));
+            }
+        }
+        for (ending, tier, zone, took, timeout) in endings {
+            let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+            memory.book(&tier, ending, backoff, now);
+            let (outcome, predicted) = match ending {
+                Ending::Landed => {
+                    self.zones.prove(&zone);
+                    ("landed", Some(true))
+                }
+                Ending::Missed => ("missed", Some(false)),
+                Ending::Stuck { in_target_zone } => {
+                    let unproven = self.zones.get(&zone).is_some_and(|zone| zone.needs_canary());
+                    if in_target_zone && unproven {
+                        self.zones.suspect(&zone, now);
+                    }
+                    ("stuck", None)
+                }
+                Ending::Refused => continue,
+            };
+            let took = took.filter(|_| ending == Ending::Landed);
+            decision.signals.push(Signal::MoveEnded { policy: key.clone(), tier, outcome, took, predicted });
+        }
+        memory.trim_moves();
+    }
+
+    /// Asks the planner about one tier, and starts a move if nothing speaks against it.
+    fn ask(
+        &self,
+        policy: &PolicyEntry,
+        view: TierView,
+        memory: &mut PolicyMemory,
+        now: Timestamp,
+        requests: &mut Vec<EvictionRequest>,
+    ) -> TierReport {
+        let facts = Facts {
+            now,
+            zones: &self.zones,
+            unstable: self.weather.unstable.clone(),
+            stale: self.weather.stale.clone(),
+            throttled_until: self.throttled_until,
+        };
+        let mut standing = memory.standings.get(&view.name).cloned().unwrap_or_default();
+        let mut plan = self.plan(policy, &view, memory);
+        let mut blocked = self.why_not(&view, &plan, &facts, &standing, memory);
+        if view.is_balanced() && memory.under_way().all(|moved| moved.status.tier != *view.name) {
+            // Balanced: what went wrong on the way is over.
+            memory.standings.remove(&view.name);
+            standing = Standing::default();
+        }
+        let may_move = self.leading && blocked.is_none() && !plan.moves.is_empty();
+        if may_move
+            && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now)
+        {
+            requests.push(request);
+            plan = self.plan(policy, &view, memory);
+            blocked = self.why_not(&view, &plan, &facts, &standing, memory);
+            // The tier may afford another move at once.
+            memory.next = Some(now);
+        }
+        TierReport { view, plan, blocked, standing }
+    }
+
+    /// The tier's plan, given all moves under way.
+    fn plan(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> TierPlan {
+        let own = memory.under_way().map(|moved| (&policy.key, moved));
+        let others = self
+            .policies
+            .iter()
+            .flat_map(|(key, other)| other.under_way().map(move |moved| (key, moved)));
+        let ledger = ledger_of(&self.index, own.chain(others));
+        let expected: Vec<Expected> = memory
+            .under_way()
+            .filter(|moved| moved.status.tier == *view.name)
+            .map(|moved| expected_of(&self.index, &policy.key.namespace, moved))
+            .collect();
+        plan_tier(&self.index, view, &self.zones, &ledger, &expected, &memory.just_moved())
+    }
+
+    fn why_not(
+        &self,
+        view: &TierView,
+        plan: &TierPlan,
+        facts: &Facts<'_>,
+        standing: &Standing,
+        memory: &PolicyMemory,
+    ) -> Option<Blocked> {
+        if view.is_balanced() {
+            return None;
+        }
+        let mine: Vec<&Move> =
+            memory.under_way().filter(|moved| moved.status.tier == *view.name).collect();
+        let count = |moves: usize| i32::try_from(moves).unwrap_or(i32::MAX);
+        let in_flight = InFlight {
+            moves: count(mine.len()),
+            away: count(
+                mine.iter().filter(|moved| moved.status.state == crate::api::MoveState::Evicted).count(),
+            ),
+            canary: self.canary_under_way(plan.moves.first(), memory),
+        };
+        gate(&self.index, view, plan, facts, standing, &in_flight)
+    }
+
+    /// A move under way into a zone that the next move would go to and that
+    /// is still to be proven (law 9).
+    fn canary_under_way(&self, next: Option<&PlannedMove>, memory: &PolicyMemory) -> Option<String> {
+        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(|zone| zone.needs_canary());
+        let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
+        self.policies
+            .values()
+            .chain([memory])
+            .flat_map(PolicyMemory::under_way)
+            .find_map(|moved| {
+                let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
+                Some(format!("zone {zone} ({})", moved.status.pod))
+            })
+    }
+
+    /// Records a move and says what to ask for.
+    fn start(
+        &self,
+        policy: &PolicyEntry,
+        view: &TierView,
+        planned: &PlannedMove,
+        memory: &mut PolicyMemory,
+        now: Timestamp,
+    ) -> Option<EvictionRequest> {
+        // Moves under way are never cut from the status, so there is a limit to them.
+        if memory.under_way().count() >= limit::MOVES {
+            return None;
+        }
+        let pod = self.index.cluster().pod(planned.pod)?;
+        let request = EvictionRequest {
+            policy: policy.key.clone(),
+            tier: Name::clone(&view.name),
+            pod: Name::clone(&pod.name),
+            uid: Name::clone(&pod.uid),
+            node: pod.node.clone()?,
+            target: planned.nodes.first()?.clone(),
+            zone: Name::from(planned.to.first()?.as_str()),
+            decided: now,
+        };
+        memory.moves.push(Move::begin(&self.index, &view.name, pod, planned, now));
+        memory.trim_moves();
+        Some(request)
+    }
+}
+
+/// Why a policy cannot be followed, if so.
+fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
+    if let Err(error) = &policy.selector {
+        return Some(error.clone());
+    }
+    if policy.tiers.len() > limit::TIERS {
+        return Some(format!(
+            "spec.tierLabel: the pods carry {} values of it, and a policy can have {} tiers: choose a label with fewer values, or several policies",
+            policy.tiers.len(),
+            limit::TIERS
+        ));
+    }
+    let (pod, older) = policy.owned_elsewhere.first_key_value()?;
+    let name = index.cluster().pod(*pod).map(|pod| &*pod.name)?;
+    Some(format!(
+        "spec.selector: {} of the selected pods, such as {name}, belong to the older policy {}: narrow one of the two selectors",
+        policy.owned_elsewhere.len(),
+        older.name
+    ))
+}
+
+/// What the index does not show yet of moves under way.
+fn ledger_of<'a>(
+    index: &Index,
+    moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
+) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (policy, moved) in moves {
+        if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)
+            && index.cluster().pod(id).is_some_and(|pod| *pod.uid == *moved.status.uid)
+        {
+            ledger.evict(id);
+        }
+        if moved.status.node.is_none()
+            && let Some((placement, node)) = &moved.expected
+        {
+            ledger.place(placement.clone(), Name::clone(node));
+        }
+    }
+    ledger
+}
+
+/// How a move under way will change the counts.
+fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
+    let still_counted = index
+        .cluster()
+        .pod_id(namespace, &moved.status.pod)
+        .and_then(|id| index.cluster().pod(id))
+        .is_some_and(|pod| *pod.uid == *moved.status.uid && pod.is_counted());
+    Expected {
+        leaving: still_counted.then(|| Zone::new(&moved.status.from)),
+        coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),
+    }
+}
+
+/// When the answer may change by time alone.
+fn wake(
+    memory: &mut PolicyMemory,
+    reports: &[TierReport],
+    spec: &crate::api::ZoneSpreadPolicySpec,
+    throttled_until: Option<Timestamp>,
+    now: Timestamp,
+) {
+    let mut times: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut at = |what: &'static str, time: Option<Timestamp>| {
+        if let Some(time) = time.filter(|time| *time > now) {
+            times.entry(what).and_modify(|known| *known = time.min(*known)).or_insert(time);
+        }
+    };
+    for report in reports {
+        at("retry", report.standing.retry_at);
+        at("refusal", report.standing.refused.as_ref().map(|(_, until)| *until));
+        at("available", report.view.available_later);
+    }
+    at("throttled", throttled_until);
+    for moved in memory.under_way() {
+        let timeout = TierSettings::of(spec, &moved.status.tier).landing_timeout;
+        let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
+        at("landing", moved.started.checked_add(timeout).ok());
+        at("unconfirmed", moved.started.checked_add(SignedDuration::from_secs(30)).ok());
+    }
+    memory.next = memory.next.into_iter().chain(times.into_values()).min();
+}

@@ -1,0 +1,171 @@
+//! What the operator wants done, and what became of it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ZoneSpreadPolicyStatus;
+use crate::observe::{Name, PolicyKey};
+use crate::report::Note;
+
+/// Something to be done, in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Write a status, and publish the events that tell of it.
+    WriteStatus {
+        /// The policy.
+        policy: PolicyKey,
+        /// Its uid.
+        uid: Name,
+        /// What to write.
+        status: Box<ZoneSpreadPolicyStatus>,
+        /// The events.
+        notes: Vec<Note>,
+    },
+    /// Evict a pod; only if the policy's status before it could be written (law 7).
+    Evict(EvictionRequest),
+}
+
+/// A pod to be evicted, and what must still be true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvictionRequest {
+    /// The policy.
+    pub policy: PolicyKey,
+    /// The tier.
+    pub tier: Name,
+    /// The pod's name.
+    pub pod: Name,
+    /// The pod's uid.
+    pub uid: Name,
+    /// The node that the pod must still be on.
+    pub node: Name,
+    /// The node on which the replacement is expected; it must still take pods.
+    pub target: Name,
+    /// The zone that this node must still be in.
+    pub zone: Name,
+    /// When this was decided.
+    pub decided: Timestamp,
+}
+
+/// What became of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A status was written.
+    Written {
+        /// The policy.
+        policy: PolicyKey,
+    },
+    /// A status could not be written.
+    NotWritten {
+        /// The policy.
+        policy: PolicyKey,
+    },
+    /// A pod was evicted.
+    Evicted {
+        /// The policy.
+        policy: PolicyKey,
+        /// The pod's uid.
+        uid: Name,
+    },
+    /// A pod was not evicted.
+    Refused {
+        /// The policy.
+        policy: PolicyKey,
+        /// The pod's uid.
+        uid: Name,
+        /// Why not.
+        refusal: Refusal,
+    },
+}
+
+impl Outcome {
+    /// The policy it is about.
+    #[must_use]
+    pub const fn policy(&self) -> &PolicyKey {
+        match self {
+            Self::Written { policy }
+            | Self::NotWritten { policy }
+            | Self::Evicted { policy, .. }
+            | Self::Refused { policy, .. } => policy,
+        }
+    }
+}
+
+/// Why a pod was not evicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A `PodDisruptionBudget` says no.
+    Budget(String),
+    /// More than one `PodDisruptionBudget` selects it.
+    MultipleBudgets(String),
+    /// The API server asks for fewer requests.
+    Throttled {
+        /// For how long.
+        retry_after: SignedDuration,
+    },
+    /// RBAC, a terminating namespace, or a webhook.
+    Forbidden(String),
+    /// The pod is gone, or another of the same name is there.
+    Gone,
+    /// What was decided on is no longer true; nothing was asked.
+    Outdated(String),
+    /// Whether it was evicted is not known.
+    Unknown(String),
+}
+
+impl Refusal {
+    /// The word for the metric `zonespread_evictions_total`; none if nothing was asked.
+    #[must_use]
+    pub const fn result(&self) -> Option<&'static str> {
+        match self {
+            Self::Budget(_) | Self::MultipleBudgets(_) => Some("refused_budget"),
+            Self::Throttled { .. } => Some("throttled"),
+            Self::Forbidden(_) => Some("forbidden"),
+            Self::Gone => Some("gone"),
+            Self::Unknown(_) => Some("error"),
+            Self::Outdated(_) => None,
+        }
+    }
+}
+
+/// What counters and logs want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// A move ended.
+    MoveEnded {
+        /// The policy.
+        policy: PolicyKey,
+        /// The tier.
+        tier: String,
+        /// landed, missed or stuck.
+        outcome: &'static str,
+        /// From the eviction to Available.
+        took: Option<Duration>,
+        /// Whether the replacement landed where it was predicted; none if it did not land.
+        predicted: Option<bool>,
+    },
+    /// An eviction was answered.
+    EvictionAnswered {
+        /// The policy.
+        policy: PolicyKey,
+        /// The tier.
+        tier: String,
+        /// See [`Refusal::result`], or `evicted`.
+        result: &'static str,
+    },
+}
+
+/// What to do, in order, and when to ask again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// What to do; nothing while another process leads.
+    pub effects: Vec<Effect>,
+    /// The statuses of the policies that were asked, for the metrics.
+    pub statuses: Vec<(PolicyKey, ZoneSpreadPolicyStatus)>,
+    /// Policies that are gone.
+    pub gone: Vec<PolicyKey>,
+    /// What counters want to know.
+    pub signals: Vec<Signal>,
+    /// When to ask again at the latest.
+    pub next: Option<Timestamp>,
+}

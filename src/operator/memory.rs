@@ -1,0 +1,201 @@
+//! What the operator remembers of a policy, and how it is restored from its status.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::act::{Asked, Ending, Move, seconds};
+use crate::api::{
+    Blocked, MoveState, Reason, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+};
+use crate::observe::{Name, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason};
+use crate::plan::Standing;
+
+use super::effect::{Outcome, Refusal, Signal};
+
+/// How long a refusal is heeded before the API server is asked again.
+const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
+/// How long to wait before a failed status write is tried again.
+const WRITE_RETRY: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is remembered of a policy.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyMemory {
+    /// The generation of the spec that misses were counted under.
+    pub generation: Option<i64>,
+    /// Its last moves, oldest first.
+    pub moves: Vec<Move>,
+    /// Misses and refusals, by tier.
+    pub standings: BTreeMap<Name, Standing>,
+    /// The recovery under way, or the last.
+    pub recovery: Option<Recovery>,
+    /// The status as the API server has it, as far as we know.
+    pub written: Option<ZoneSpreadPolicyStatus>,
+    /// When to ask again.
+    pub next: Option<Timestamp>,
+}
+
+impl PolicyMemory {
+    /// What an earlier process wrote.
+    pub fn restore(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Self {
+        Self {
+            generation: status.observed_generation,
+            moves: status.moves.iter().cloned().map(|known| Move::restore(known, now)).collect(),
+            standings: status
+                .tiers
+                .iter()
+                .filter(|tier| tier.misses > 0)
+                .map(|tier| {
+                    let standing = Standing {
+                        misses: tier.misses,
+                        retry_at: tier.retry_at.as_ref().map(|at| at.0),
+                        refused: None,
+                    };
+                    (Name::from(tier.name.as_str()), standing)
+                })
+                .collect(),
+            recovery: status.recovery.clone(),
+            written: Some(status.clone()),
+            next: Some(now),
+        }
+    }
+
+    /// Moves under way.
+    pub fn under_way(&self) -> impl Iterator<Item = &Move> {
+        self.moves.iter().filter(|moved| moved.is_under_way())
+    }
+
+    /// Keeps all moves under way and the last of the others.
+    pub fn trim_moves(&mut self) {
+        let mut excess = self.moves.len().saturating_sub(limit::MOVES);
+        self.moves.retain(|moved| {
+            let drop = excess > 0 && !moved.is_under_way();
+            excess -= usize::from(drop);
+            !drop
+        });
+    }
+
+    /// Misses are forgotten when the user changes the policy.
+    pub fn heed_generation(&mut self, generation: Option<i64>) {
+        if self.generation != generation {
+            self.standings.clear();
+            self.generation = generation;
+        }
+    }
+
+    /// Pods that recent moves made: the last to be moved again.
+    pub fn just_moved(&self) -> BTreeSet<&str> {
+        self.moves.iter().filter_map(|moved| moved.status.replacement.as_deref()).collect()
+    }
+
+    /// Books the end of a move.
+    pub fn book(&mut self, tier: &str, ending: Ending, backoff: SignedDuration, now: Timestamp) {
+        match ending {
+            Ending::Landed => {
+                if let Some(recovery) = &mut self.recovery {
+                    recovery.moves_done += 1;
+                }
+            }
+            Ending::Missed | Ending::Stuck { .. } => {
+                let standing = self.standings.entry(Name::from(tier)).or_default();
+                let doublings = u32::try_from(standing.misses).unwrap_or(0).min(16);
+                standing.misses += 1;
+                let wait = backoff.checked_mul(1 << doublings).unwrap_or(SignedDuration::MAX);
+                standing.retry_at = now.checked_add(wait).ok().map(|at| seconds(at).0);
+            }
+            Ending::Refused => {}
+        }
+    }
+
+    /// What became of an effect.
+    pub fn outcome(&mut self, policy: &PolicyKey, outcome: &Outcome, now: Timestamp) -> Vec<Signal> {
+        self.next = Some(now);
+        let (uid, refusal) = match outcome {
+            Outcome::Written { .. } => return Vec::new(),
+            Outcome::NotWritten { .. } => {
+                self.written = None;
+                self.next = now.checked_add(WRITE_RETRY).ok();
+                return Vec::new();
+            }
+            Outcome::Evicted { uid, .. } => (uid, None),
+            Outcome::Refused { uid, refusal, .. } => (uid, Some(refusal)),
+        };
+        let is_asked = |moved: &&mut Move| {
+            *moved.status.uid == **uid && moved.status.state == MoveState::Evicting
+        };
+        let Some(moved) = self.moves.iter_mut().rev().find(is_asked) else {
+            return Vec::new();
+        };
+        let tier = moved.status.tier.clone();
+        let Some(refusal) = refusal else {
+            moved.asked = Asked::Granted;
+            return vec![Signal::EvictionAnswered { policy: policy.clone(), tier, result: "evicted" }];
+        };
+        if let Refusal::Unknown(_) = refusal {
+            moved.asked = Asked::Unknown;
+        } else {
+            self.refused(uid, &tier, refusal, now);
+        }
+        let result = refusal.result();
+        result
+            .map(|result| Signal::EvictionAnswered { policy: policy.clone(), tier, result })
+            .into_iter()
+            .collect()
+    }
+
+    /// A move that was surely not made.
+    fn refused(&mut self, uid: &Name, tier: &str, refusal: &Refusal, now: Timestamp) {
+        let (reason, message) = match refusal {
+            Refusal::Budget(message) => (Some(Reason::BudgetExhausted), message.clone()),
+            Refusal::MultipleBudgets(message) => (Some(Reason::MultipleBudgets), message.clone()),
+            Refusal::Forbidden(message) => (Some(Reason::Forbidden), message.clone()),
+            Refusal::Throttled { .. } => (None, "the API server asks for fewer requests".to_owned()),
+            Refusal::Gone => (None, "the pod was gone already".to_owned()),
+            Refusal::Outdated(message) | Refusal::Unknown(message) => (None, message.clone()),
+        };
+        if let (Some(reason), Ok(until)) = (reason, now.checked_add(REFUSAL_HEEDED)) {
+            let blocked = Blocked { reason, message: message.clone() };
+            self.standings.entry(Name::from(tier)).or_default().refused = Some((blocked, until));
+        }
+        // Nothing happened to the cluster: a move that was not even asked for
+        // leaves no trace, so that retries do not push real moves off the list.
+        let asked = refusal.result().is_some();
+        self.moves.retain_mut(|moved| {
+            if *moved.status.uid != **uid || moved.status.state != MoveState::Evicting {
+                return true;
+            }
+            moved.status.state = MoveState::Refused;
+            moved.status.message.clone_from(&message);
+            moved.status.finished_at = Some(seconds(now));
+            asked
+        });
+    }
+}
+
+/// What a status says of a zone.
+pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
+    let since = status.since.as_ref().map_or(Timestamp::UNIX_EPOCH, |since| since.0);
+    let health = match status.state {
+        ZoneState::Impaired => ZoneHealth::Impaired,
+        ZoneState::Empty => ZoneHealth::Empty,
+        ZoneState::Ready | ZoneState::Recovering | ZoneState::Suspect => ZoneHealth::Usable,
+    };
+    let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    let no_nodes = status.nodes == 0 && health != ZoneHealth::Usable;
+    let memory = ZoneMemory {
+        health,
+        since,
+        condition: ZoneCondition {
+            nodes: count(status.nodes),
+            usable: count(status.usable_nodes),
+            reason: status.reason.as_deref().and_then(ZoneReason::parse),
+        },
+        nodes_gone: no_nodes.then_some(since),
+        outages: u32::try_from(status.outages).unwrap_or(0),
+        last_outage: status.last_outage.as_ref().map(|at| at.0),
+        recovered_at: status.recovered_at.as_ref().map(|at| at.0),
+        proven: status.proven,
+        suspect: status.state == ZoneState::Suspect,
+    };
+    (Zone::new(&status.name), memory)
+}

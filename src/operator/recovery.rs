@@ -1,0 +1,84 @@
+//! The recovery of a policy: from a zone's return, or the first imbalance, to balance.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::act::seconds;
+use crate::api::{MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState};
+
+use super::memory::PolicyMemory;
+
+impl PolicyMemory {
+    /// Opens a recovery when a zone has come back or moves are planned, and
+    /// brings the one that is open up to date with `status`.
+    pub fn update_recovery(&mut self, status: &ZoneSpreadPolicyStatus, now: Timestamp) {
+        let returned = status
+            .zones
+            .iter()
+            .filter(|zone| match zone.state {
+                ZoneState::Recovering => true,
+                // Without a hold-down there is nothing between outage and moves.
+                ZoneState::Ready => status.phase == Some(Phase::Rebalancing),
+                _ => false,
+            })
+            .filter_map(|zone| Some((zone.recovered_at.as_ref()?, zone)))
+            .max_by_key(|(at, _)| at.0);
+        if let Some((at, zone)) = returned
+            && self.recovery.as_ref().is_none_or(|known| known.started_at.0 < at.0)
+        {
+            self.recovery = Some(begin(Some(zone.name.clone()), at.0));
+            // Law 5 counts futile evictions per recovery.
+            self.standings.clear();
+        }
+        let planned = status.plan.as_ref().map_or(0, |plan| plan.total);
+        let under_way = i32::try_from(self.under_way().count()).unwrap_or(i32::MAX);
+        let is_open = self.recovery.as_ref().is_some_and(|known| known.balanced_at.is_none());
+        if !is_open && status.phase == Some(Phase::Rebalancing) && planned + under_way > 0 {
+            self.recovery = Some(begin(None, now));
+        }
+        let mean = self.mean_duration();
+        let Some(recovery) = self.recovery.as_mut().filter(|known| known.balanced_at.is_none()) else {
+            return;
+        };
+        recovery.moves_total = recovery.moves_done + under_way + planned;
+        if status.phase == Some(Phase::Balanced) {
+            recovery.balanced_at = Some(seconds(now));
+            recovery.estimated_end = None;
+            return;
+        }
+        let held = status.zones.iter().filter_map(|zone| zone.hold_until.as_ref()).map(|at| at.0).max();
+        let begun = self.moves.iter().map(|moved| {
+            moved.status.finished_at.as_ref().unwrap_or(&moved.status.started_at).0
+        });
+        let from = begun.chain(held).chain([recovery.started_at.0]).max();
+        recovery.estimated_end = from.zip(mean).and_then(|(from, mean)| {
+            let left = mean.checked_mul(under_way + planned)?;
+            Some(seconds(from.checked_add(left).ok()?))
+        });
+    }
+
+    /// How long a landing took on average, over the moves that are remembered.
+    fn mean_duration(&self) -> Option<SignedDuration> {
+        let landed: Vec<SignedDuration> = self
+            .moves
+            .iter()
+            .filter(|moved| moved.status.state == MoveState::Landed)
+            .filter_map(|moved| {
+                let finished = moved.status.finished_at.as_ref()?;
+                Some(finished.0.duration_since(moved.status.started_at.0))
+            })
+            .collect();
+        let total: SignedDuration = landed.iter().sum();
+        (!landed.is_empty()).then(|| total / i32::try_from(landed.len()).unwrap_or(1))
+    }
+}
+
+fn begin(zone: Option<String>, at: Timestamp) -> Recovery {
+    Recovery {
+        zone,
+        started_at: seconds(at),
+        moves_done: 0,
+        moves_total: 0,
+        estimated_end: None,
+        balanced_at: None,
+    }
+}

@@ -1,0 +1,18 @@
+//! What to do: pure functions from a view of the cluster, a policy and the
+//! time to skew, moves, and the one reason why nothing is done.
+
+mod gates;
+mod moves;
+mod obstacle;
+mod outlook;
+mod pinned;
+mod settings;
+mod skew;
+mod tier;
+
+pub use gates::{Facts, InFlight, MISSES_ALLOWED, Standing, gate};
+pub use moves::{Expected, PlannedMove, TierPlan, plan_tier};
+pub use outlook::{lose, worst_loss};
+pub use settings::TierSettings;
+pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+pub use tier::{TierView, TierZoneCount, tiers_of, workloads_by_tier};

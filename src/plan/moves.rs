@@ -1,0 +1,331 @@
+//! The fewest moves that bring a tier to its skew, or as near as possible.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::Blocked;
+use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::predict::{Ledger, Placement, Prediction, predict};
+
+use super::obstacle::{self, no_target};
+use super::pinned::{Pin, pin_of};
+use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+use super::tier::TierView;
+
+/// How many different victims of one zone are tried before it is given up.
+const VICTIMS_TRIED: usize = 8;
+
+/// A pod that would be evicted, and where its replacement is expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedMove {
+    /// The pod.
+    pub pod: PodId,
+    /// Its zone.
+    pub from: Zone,
+    /// The zones in which its replacement lands: one if that is certain, else
+    /// zones that tie, each of which lowers the skew.
+    pub to: Vec<Zone>,
+    /// The nodes that tie for best.
+    pub nodes: Vec<Name>,
+}
+
+/// What a tier needs and can get.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierPlan {
+    /// The moves, in order.
+    pub moves: Vec<PlannedMove>,
+    /// The skew after them.
+    pub reachable_skew: i32,
+    /// Why it is not lower, if it is above what is allowed.
+    pub obstacle: Option<Blocked>,
+}
+
+/// A move under way that the counts do not show yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The zone that still counts the evicted pod.
+    pub leaving: Option<Zone>,
+    /// The zone that will count the replacement.
+    pub coming: Option<Zone>,
+}
+
+/// The fewest moves for `tier`, given the moves under way.
+#[must_use]
+pub fn plan_tier(
+    index: &Index,
+    tier: &TierView,
+    health: &ZoneTracker,
+    ledger: &Ledger,
+    expected: &[Expected],
+    just_moved: &BTreeSet<&str>,
+) -> TierPlan {
+    let mut ground = Ground::new(index, tier, health, ledger, expected, just_moved);
+    let max_skew = tier.settings.max_skew;
+    let start = skew_of(ground.counts());
+    if start <= max_skew {
+        return TierPlan { reachable_skew: start, ..TierPlan::default() };
+    }
+    let mut obstacle = None;
+    let mut moves = Vec::new();
+    // Each round that gets stuck learns that some zones take no more pods, and
+    // begins anew with that knowledge, so that no pod is moved in vain.
+    for _ in 0..=2 * ground.zones.len() {
+        let goal = minimum_moves(&ground.ranges(), max_skew);
+        if goal.moves == 0 {
+            moves.clear();
+            break;
+        }
+        let walk = ground.walk(index, goal, max_skew);
+        moves = walk.moves;
+        let Some(stuck) = walk.stuck else { break };
+        obstacle = Some(stuck.blocked);
+        for (at, count) in stuck.full {
+            ground.zones[at].range.ceiling = count.max(ground.zones[at].range.count);
+        }
+    }
+    let (moves, reachable_skew) = ground.shortest_prefix(moves);
+    let obstacle = (reachable_skew > max_skew)
+        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, health, &ground.pins())));
+    TierPlan { moves, reachable_skew, obstacle }
+}
+
+/// A zone of the tier while planning.
+struct ZoneGround {
+    zone: Zone,
+    range: ZoneRange,
+    /// Pods that can move, the best victim first.
+    victims: Vec<PodId>,
+    pins: Vec<(PodId, Pin)>,
+}
+
+struct Ground<'a> {
+    zones: Vec<ZoneGround>,
+    ledger: &'a Ledger,
+}
+
+struct Walk {
+    moves: Vec<PlannedMove>,
+    stuck: Option<Stuck>,
+}
+
+struct Stuck {
+    blocked: Blocked,
+    /// Zones that took no more, by position, and what they had then.
+    full: Vec<(usize, i32)>,
+}
+
+impl<'a> Ground<'a> {
+    fn new(
+        index: &Index,
+        tier: &TierView,
+        health: &ZoneTracker,
+        ledger: &'a Ledger,
+        expected: &[Expected],
+        just_moved: &BTreeSet<&str>,
+    ) -> Self {
+        let zones = tier
+            .zones
+            .iter()
+            .map(|(zone, counted)| {
+                let mut victims = Vec::new();
+                let mut pins = Vec::new();
+                for id in &counted.pods {
+                    let Some(pod) = index.cluster().pod(*id) else { continue };
+                    match pin_of(index, pod, &tier.settings) {
+                        Some(pin) => pins.push((*id, pin)),
+                        None if ledger.is_leaving(*id) => {}
+                        None => victims.push(*id),
+                    }
+                }
+                rank(index, &mut victims, just_moved);
+                let is = |side: &Option<Zone>| i32::from(side.as_ref() == Some(zone));
+                let shift: i32 =
+                    expected.iter().map(|moved| is(&moved.coming) - is(&moved.leaving)).sum();
+                let count = i32::try_from(counted.pods.len()).unwrap_or(i32::MAX) + shift;
+                let open = health.get(zone).is_some_and(|memory| {
+                    memory.health == ZoneHealth::Usable && memory.condition.usable > 0
+                });
+                let range = ZoneRange {
+                    count,
+                    floor: i32::try_from(pins.len()).unwrap_or(i32::MAX).min(count),
+                    ceiling: if open { i32::MAX } else { count },
+                };
+                ZoneGround { zone: zone.clone(), range, victims, pins }
+            })
+            .collect();
+        Self { zones, ledger }
+    }
+
+    fn counts(&self) -> impl Iterator<Item = i32> {
+        self.zones.iter().map(|zone| zone.range.count)
+    }
+
+    fn ranges(&self) -> Vec<ZoneRange> {
+        self.zones.iter().map(|zone| zone.range).collect()
+    }
+
+    fn pins(&self) -> Vec<&(PodId, Pin)> {
+        self.zones.iter().flat_map(|zone| &zone.pins).collect()
+    }
+
+    /// Takes one move after the other, each of which is a step on a shortest way.
+    fn walk(&self, index: &Index, goal: Minimum, max_skew: i32) -> Walk {
+        let mut ranges = self.ranges();
+        let mut ledger = self.ledger.clone();
+        let mut moved: BTreeSet<PodId> = BTreeSet::new();
+        let mut moves = Vec::new();
+        for left in (1..=goal.moves).rev() {
+            let useful = useful_targets(&ranges, Minimum { moves: left, ..goal }, max_skew);
+            match self.next_move(index, &ranges, &useful, &mut ledger, &moved) {
+                Ok(step) => {
+                    let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
+                    if let (Some(from), Some(to)) = (at(&step.from), step.to.first().and_then(at)) {
+                        ranges[from].count -= 1;
+                        ranges[to].count += 1;
+                    }
+                    moved.insert(step.pod);
+                    moves.push(step);
+                }
+                Err(blocked) => {
+                    let full: BTreeMap<usize, i32> = useful
+                        .values()
+                        .flatten()
+                        .map(|to| (*to, ranges[*to].count))
+                        .collect();
+                    let stuck = Stuck { blocked, full: full.into_iter().collect() };
+                    return Walk { moves, stuck: Some(stuck) };
+                }
+            }
+        }
+        Walk { moves, stuck: None }
+    }
+
+    /// The next move, from the fullest zone that has one.
+    fn next_move(
+        &self,
+        index: &Index,
+        ranges: &[ZoneRange],
+        useful: &BTreeMap<usize, BTreeSet<usize>>,
+        ledger: &mut Ledger,
+        moved: &BTreeSet<PodId>,
+    ) -> Result<PlannedMove, Blocked> {
+        let mut sources: Vec<usize> = useful.keys().copied().collect();
+        sources.sort_by_key(|at| (-ranges[*at].count, *at));
+        let mut obstacles: Vec<Blocked> = Vec::new();
+        for from in sources {
+            let targets: BTreeSet<&Zone> =
+                useful[&from].iter().map(|to| &self.zones[*to].zone).collect();
+            let candidates =
+                self.zones[from].victims.iter().filter(|id| !moved.contains(id)).take(VICTIMS_TRIED);
+            for id in candidates {
+                let Some(pod) = index.cluster().pod(*id) else { continue };
+                let placement = replacement_of(pod);
+                let mut after = ledger.clone();
+                after.evict(*id);
+                match predict(index.cluster(), &after, &placement) {
+                    Prediction::Lands(landing)
+                        if !landing.zones.is_empty()
+                            && landing.zones.iter().all(|zone| targets.contains(zone)) =>
+                    {
+                        if let Some(node) = landing.nodes.first() {
+                            after.place(placement, Name::clone(node));
+                        }
+                        *ledger = after;
+                        return Ok(PlannedMove {
+                            pod: *id,
+                            from: self.zones[from].zone.clone(),
+                            to: landing.zones,
+                            nodes: landing.nodes,
+                        });
+                    }
+                    prediction => obstacles.push(obstacle::of(pod, &targets, &prediction)),
+                }
+            }
+        }
+        Err(obstacles
+            .into_iter()
+            .min_by_key(|blocked| blocked.reason)
+            .unwrap_or_else(|| obstacle::pinned(index, &self.pins())))
+    }
+
+    /// The moves up to where the skew is lowest first, and that skew.
+    fn shortest_prefix(&self, mut moves: Vec<PlannedMove>) -> (Vec<PlannedMove>, i32) {
+        let mut counts: BTreeMap<&Zone, i32> =
+            self.zones.iter().map(|zone| (&zone.zone, zone.range.count)).collect();
+        let mut best = (skew_of(counts.values().copied()), 0);
+        for (at, step) in moves.iter().enumerate() {
+            if let Some(from) = counts.get_mut(&step.from) {
+                *from -= 1;
+            }
+            if let Some(to) = step.to.first().and_then(|zone| counts.get_mut(zone)) {
+                *to += 1;
+            }
+            let skew = skew_of(counts.values().copied());
+            if skew < best.0 {
+                best = (skew, at + 1);
+            }
+        }
+        moves.truncate(best.1);
+        (moves, best.0)
+    }
+}
+
+/// For each zone that can give a pod, the zones that bring the goal one move
+/// nearer when they get it.
+fn useful_targets(
+    ranges: &[ZoneRange],
+    goal: Minimum,
+    max_skew: i32,
+) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut useful: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut after = ranges.to_vec();
+    for from in 0..ranges.len() {
+        for to in 0..ranges.len() {
+            let fits = ranges[from].count > ranges[from].floor && ranges[to].count < ranges[to].ceiling;
+            // A move between zones that differ by less than two lowers nothing.
+            if !fits || ranges[from].count - ranges[to].count < 2 {
+                continue;
+            }
+            after[from].count -= 1;
+            after[to].count += 1;
+            let then = minimum_moves(&after, max_skew);
+            if then.moves < goal.moves && then.skew <= goal.skew.max(max_skew) {
+                useful.entry(from).or_default().insert(to);
+            }
+            after[from] = ranges[from];
+            after[to] = ranges[to];
+        }
+    }
+    useful
+}
+
+/// The pod that the controller makes in place of `pod`.
+fn replacement_of(pod: &Pod) -> Placement {
+    let mut placement = Placement::like(pod);
+    // Only a StatefulSet's pods keep their name.
+    if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
+        placement.name = None;
+    }
+    placement
+}
+
+/// The best victim first: not one that was just moved, the lowest priority,
+/// the lowest deletion cost, on the fullest node, the youngest; by name in the end.
+fn rank(index: &Index, victims: &mut [PodId], just_moved: &BTreeSet<&str>) {
+    victims.sort_by_cached_key(|id| {
+        index.cluster().pod(*id).map(|pod| {
+            let on_node = pod
+                .node
+                .as_deref()
+                .and_then(|node| index.cluster().node(node))
+                .map_or(0, |(_, entry)| entry.pods.len());
+            (
+                just_moved.contains(&*pod.name),
+                pod.template.priority,
+                pod.deletion_cost,
+                std::cmp::Reverse(on_node),
+                std::cmp::Reverse(pod.created),
+                Name::clone(&pod.name),
+            )
+        })
+    });
+}

@@ -1,0 +1,148 @@
+//! What is in the way of a lower skew, and what would help.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::{Blocked, Reason};
+use crate::observe::{Index, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::predict::{Landing, Prediction, Rejection};
+
+use super::pinned::Pin;
+use super::tier::TierView;
+
+fn blocked(reason: Reason, message: String) -> Blocked {
+    Blocked { reason, message }
+}
+
+/// Why the replacement of `pod` would not land in any of `targets`.
+pub fn of(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Blocked {
+    match prediction {
+        Prediction::Unpredictable(why) => blocked(
+            Reason::Unpredictable,
+            format!("where a replacement of pod {} lands cannot be known: {why}", pod.name),
+        ),
+        Prediction::Pending(rejections) => rejected(pod, targets, rejections).unwrap_or_else(|| {
+            let message = format!("a replacement of pod {} would stay Pending", pod.name);
+            blocked(Reason::WouldNotLand, message)
+        }),
+        Prediction::Lands(landing) => {
+            let reachable = landing.scores.iter().any(|score| {
+                score.zone.as_ref().is_some_and(|zone| targets.contains(zone))
+            });
+            let refused = if reachable { None } else { rejected(pod, targets, &landing.rejections) };
+            refused.unwrap_or_else(|| outscored(pod, targets, landing))
+        }
+    }
+}
+
+/// The nodes of the targets all refuse the pod: the most common refusal says why.
+fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> Option<Blocked> {
+    let mut counts: BTreeMap<(&str, &str), (usize, &Rejection)> = BTreeMap::new();
+    let mut nodes = 0;
+    for rejection in rejections {
+        if rejection.zone.as_ref().is_some_and(|zone| targets.contains(zone)) {
+            nodes += 1;
+            let entry =
+                counts.entry((rejection.plugin, &rejection.message)).or_insert((0, rejection));
+            entry.0 += 1;
+        }
+    }
+    let (_, (count, example)) = counts.into_iter().max_by_key(|(_, (count, _))| *count)?;
+    let zone = example.zone.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (reason, help) = match example.plugin {
+        "NodeResourcesFit" | "NodePorts" | "NodeVolumeLimits" => {
+            (Reason::NoRoom, "free room or add a node there")
+        }
+        "VolumeBinding" | "VolumeZone" => {
+            (Reason::Pinned, "its volume is tied to its zone")
+        }
+        _ => (Reason::WouldNotLand, "change the node or what the pod asks for"),
+    };
+    Some(blocked(
+        reason,
+        format!(
+            "zone {zone} has no place for a replacement of pod {}: {} on {count} of {nodes} nodes, such as {} ({}): {help}",
+            pod.name, example.message, example.node, example.plugin
+        ),
+    ))
+}
+
+/// The targets could take the pod, but the scheduler prefers another zone.
+fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked {
+    let best_of = |wanted: bool| {
+        landing
+            .scores
+            .iter()
+            .filter(|score| score.zone.as_ref().is_some_and(|zone| targets.contains(zone)) == wanted)
+            .max_by_key(|score| score.total)
+    };
+    let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {
+        let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
+        let message = format!(
+            "the scheduler could put a replacement of pod {} into any of {}: which one is a coin toss",
+            pod.name,
+            zones.join(", ")
+        );
+        return blocked(Reason::Unpredictable, message);
+    };
+    let decisive = winner
+        .by_plugin
+        .iter()
+        .map(|(plugin, score)| {
+            let other = target.by_plugin.iter().find(|(known, _)| known == plugin);
+            (score - other.map_or(0, |(_, score)| *score), *plugin)
+        })
+        .max();
+    let because = match decisive {
+        Some((by, plugin)) if by > 0 => format!("{plugin} decides, by {by} points"),
+        _ => "nothing tells them apart".to_owned(),
+    };
+    let detail = target.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
+    blocked(
+        Reason::WouldNotLand,
+        format!(
+            "the scheduler would put a replacement of pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it",
+            pod.name, winner.node, winner.total, target.node, target.total
+        ),
+    )
+}
+
+/// Every pod that could lower the skew is pinned.
+pub fn pinned(index: &Index, pins: &[&(PodId, Pin)]) -> Blocked {
+    let only_single = pins.iter().all(|(_, pin)| matches!(pin, Pin::SingleReplica(_)));
+    let first = pins
+        .iter()
+        .find(|(_, pin)| only_single || !matches!(pin, Pin::SingleReplica(_)))
+        .and_then(|(id, pin)| Some(pin.message(index.cluster().pod(*id)?)));
+    match first {
+        Some(message) if only_single => blocked(Reason::SingleReplica, message),
+        Some(message) => blocked(Reason::Pinned, message),
+        None => blocked(
+            Reason::Pinned,
+            "no pod of the fullest zones can move: others are already leaving".to_owned(),
+        ),
+    }
+}
+
+/// No zone can take or give a pod: it is full of pinned pods, or has no nodes.
+pub fn no_target(
+    index: &Index,
+    tier: &TierView,
+    health: &ZoneTracker,
+    pins: &[&(PodId, Pin)],
+) -> Blocked {
+    let least = tier.zones.values().map(|zone| zone.pods.len()).min().unwrap_or(0);
+    let closed = tier.zones.iter().find(|(zone, counted)| {
+        counted.pods.len() == least
+            && health.get(zone).is_none_or(|memory| {
+                memory.health != ZoneHealth::Usable || memory.condition.usable == 0
+            })
+    });
+    match closed {
+        Some((zone, _)) => {
+            let nodes = health.get(zone).map_or(0, |memory| memory.condition.nodes);
+            let what = if nodes == 0 { "no nodes" } else { "no usable node" };
+            blocked(Reason::NoRoom, format!("zone {zone} has {what}: add a node there"))
+        }
+        None => pinned(index, pins),
+    }
+}

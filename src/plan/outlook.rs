@@ -1,0 +1,37 @@
+//! What is left if a zone is lost now, by pod counts.
+
+use crate::api::ZoneLoss;
+
+use super::tier::TierView;
+
+/// What is left of a tier, for each of its zones.
+#[must_use]
+pub fn lose(tier: &TierView) -> Vec<ZoneLoss> {
+    let pods = tier.pods();
+    tier.zones
+        .iter()
+        .map(|(zone, count)| {
+            let surviving = pods - i32::try_from(count.pods.len()).unwrap_or(i32::MAX);
+            ZoneLoss { zone: zone.to_string(), surviving, percent: percent(surviving, pods) }
+        })
+        .collect()
+}
+
+fn percent(part: i32, whole: i32) -> i32 {
+    // Of nothing, nothing can be lost.
+    if whole <= 0 {
+        return 100;
+    }
+    i32::try_from(i64::from(part) * 100 / i64::from(whole)).unwrap_or(0)
+}
+
+/// The tier that loses most with its fullest zone, and what is left of it in
+/// percent. Tiers whose single zone is accepted, and empty ones, are left out.
+#[must_use]
+pub fn worst_loss(tiers: &[TierView]) -> Option<(&TierView, i32)> {
+    tiers
+        .iter()
+        .filter(|tier| tier.settings.single_zone.is_none() && tier.pods() > 0)
+        .filter_map(|tier| Some((tier, lose(tier).iter().map(|loss| loss.percent).min()?)))
+        .min_by_key(|(_, percent)| *percent)
+}

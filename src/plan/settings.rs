@@ -1,0 +1,118 @@
+//! What a policy asks for one tier: its own settings, the tier's overrides,
+//! and the defaults.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::api::{LocalStorage, Mode, Rebalance, ZoneSpreadPolicySpec};
+
+const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
+const DEFAULT_LANDING_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// What holds for one tier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TierSettings {
+    /// How far the zones may differ.
+    pub max_skew: i32,
+    /// Whether pods are moved.
+    pub mode: Mode,
+    /// How long a recovered zone is held, before any doubling.
+    pub hold_down: Duration,
+    /// How long a replacement may take.
+    pub landing_timeout: Duration,
+    /// What happens to pods with emptyDir volumes.
+    pub local_storage: LocalStorage,
+    /// Why one zone is accepted, if it is.
+    pub single_zone: Option<String>,
+    max_unavailable: Option<IntOrString>,
+}
+
+impl TierSettings {
+    /// The settings of `tier`.
+    #[must_use]
+    pub fn of(spec: &ZoneSpreadPolicySpec, tier: &str) -> Self {
+        let own = spec.tiers.iter().find(|candidate| candidate.name == tier);
+        let none = Rebalance::default();
+        let first = own.map_or(&none, |own| &own.rebalance);
+        let then = &spec.rebalance;
+        let duration = |own: Option<kube::core::Duration>, all: Option<kube::core::Duration>| {
+            own.or(all).map(Duration::from)
+        };
+        Self {
+            max_skew: own.and_then(|own| own.max_skew).unwrap_or(spec.max_skew).max(1),
+            mode: own.and_then(|own| own.mode).unwrap_or(spec.mode),
+            hold_down: duration(first.hold_down, then.hold_down).unwrap_or(DEFAULT_HOLD_DOWN),
+            landing_timeout: duration(first.landing_timeout, then.landing_timeout)
+                .unwrap_or(DEFAULT_LANDING_TIMEOUT),
+            local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
+            single_zone: own
+                .and_then(|own| own.single_zone.as_ref())
+                .filter(|single| single.accepted)
+                .map(|single| single.reason.clone()),
+            max_unavailable: first
+                .max_unavailable
+                .clone()
+                .or_else(|| then.max_unavailable.clone()),
+        }
+    }
+
+    /// The most pods that may be missing or moving at once, of `replicas`.
+    #[must_use]
+    pub fn budget(&self, replicas: i32) -> i32 {
+        let percent_of = |percent: i32| (i64::from(replicas) * i64::from(percent) / 100).max(1);
+        let budget = match &self.max_unavailable {
+            Some(IntOrString::Int(number)) => i64::from((*number).max(1)),
+            Some(IntOrString::String(text)) => {
+                // The schema lets nothing else through; 1 % is the safe reading.
+                percent_of(text.strip_suffix('%').and_then(|text| text.parse().ok()).unwrap_or(1))
+            }
+            None if replicas <= 3 => 1,
+            None if replicas <= 10 => 2,
+            None => percent_of(10),
+        };
+        i32::try_from(budget).unwrap_or(i32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn spec(value: serde_json::Value) -> ZoneSpreadPolicySpec {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[rstest]
+    #[case(1, 1)]
+    #[case(3, 1)]
+    #[case(4, 2)]
+    #[case(10, 2)]
+    #[case(11, 1)]
+    #[case(60, 6)]
+    fn the_default_budget_grows_with_the_tier(#[case] replicas: i32, #[case] budget: i32) {
+        let spec = spec(json!({"selector": {"matchLabels": {"app": "x"}}}));
+        assert_eq!(TierSettings::of(&spec, "web").budget(replicas), budget);
+    }
+
+    #[test]
+    fn a_tier_overrides_field_by_field_what_the_policy_says() {
+        let spec = spec(json!({
+            "selector": {"matchLabels": {"app": "x"}},
+            "maxSkew": 2,
+            "rebalance": {"holdDown": "1h", "maxUnavailable": "50%"},
+            "tiers": [{"name": "was", "maxSkew": 1, "rebalance": {"holdDown": "90s"}},
+                      {"name": "redis", "mode": "Observe", "singleZone": {"accepted": true, "reason": "cache"}}],
+        }));
+        let was = TierSettings::of(&spec, "was");
+        assert_eq!((was.max_skew, was.mode, was.hold_down), (1, Mode::Auto, Duration::from_secs(90)));
+        assert_eq!(was.budget(7), 3);
+        let redis = TierSettings::of(&spec, "redis");
+        assert_eq!((redis.max_skew, redis.mode), (2, Mode::Observe));
+        assert_eq!(redis.single_zone.as_deref(), Some("cache"));
+        let web = TierSettings::of(&spec, "web");
+        assert_eq!((web.hold_down, web.single_zone), (Duration::from_hours(1), None));
+    }
+}

@@ -1,0 +1,200 @@
+//! A tier as the planner sees it: its pods per zone, and how whole it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::observe::{
+    Index, Name, PodId, PolicyEntry, Template, Tier, Workload, WorkloadKind, Zone, ZoneTracker,
+};
+use crate::predict;
+
+use super::settings::TierSettings;
+use super::skew::skew_of;
+
+/// The pods of a tier in one zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierZoneCount {
+    /// Pods counted as the scheduler counts.
+    pub pods: Vec<PodId>,
+    /// How many of them are Available.
+    pub available: i32,
+}
+
+/// A tier as the planner sees it.
+#[derive(Clone, Debug)]
+pub struct TierView {
+    /// Its name.
+    pub name: Name,
+    /// What holds for it.
+    pub settings: TierSettings,
+    /// Every zone it may use, those without pods included.
+    pub zones: BTreeMap<Zone, TierZoneCount>,
+    /// Counted pods on nodes without a zone.
+    pub unzoned: i32,
+    /// How many pods its workloads want.
+    pub desired: i32,
+    /// How many are Available.
+    pub available: i32,
+    /// A workload that is rolling out.
+    pub rolling_out: Option<String>,
+    /// When a pod that is Ready becomes Available by time alone.
+    pub available_later: Option<Timestamp>,
+}
+
+impl TierView {
+    /// Pods per zone.
+    pub fn counts(&self) -> impl Iterator<Item = i32> {
+        self.zones.values().map(|zone| count(&zone.pods))
+    }
+
+    /// Most minus fewest.
+    #[must_use]
+    pub fn skew(&self) -> i32 {
+        skew_of(self.counts())
+    }
+
+    /// Pods counted, in zones or not.
+    #[must_use]
+    pub fn pods(&self) -> i32 {
+        self.counts().sum::<i32>() + self.unzoned
+    }
+
+    /// How many pods it misses.
+    #[must_use]
+    pub fn missing(&self) -> i32 {
+        (self.desired - self.available).max(0)
+    }
+
+    /// Whether it is within its skew.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.skew() <= self.settings.max_skew
+    }
+}
+
+/// A number of things as Kubernetes counts them.
+fn count<T>(things: &[T]) -> i32 {
+    i32::try_from(things.len()).unwrap_or(i32::MAX)
+}
+
+/// The workloads that make pods for a policy, by tier.
+#[must_use]
+pub fn workloads_by_tier<'a>(
+    index: &'a Index,
+    policy: &'a PolicyEntry,
+) -> BTreeMap<&'a str, Vec<&'a Workload>> {
+    let mut tiers: BTreeMap<&str, Vec<&Workload>> = BTreeMap::new();
+    for workload in index.workloads_in(&policy.key.namespace) {
+        let makes_pods = workload.key.kind != WorkloadKind::Deployment && workload.replicas > 0;
+        if makes_pods && policy.selects(&workload.pod_labels)
+            && let Some(tier) = policy.tier_name(&workload.pod_labels)
+        {
+            tiers.entry(tier).or_default().push(workload);
+        }
+    }
+    tiers
+}
+
+/// The tiers of a policy: those with pods, and those whose workloads want some.
+#[must_use]
+pub fn tiers_of(
+    index: &Index,
+    policy: &PolicyEntry,
+    zones: &ZoneTracker,
+    now: Timestamp,
+) -> Vec<TierView> {
+    let workloads = workloads_by_tier(index, policy);
+    let names: BTreeSet<&str> =
+        policy.tiers.keys().map(|name| &**name).chain(workloads.keys().copied()).collect();
+    let none = Tier::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let pods = policy.tiers.get(name).unwrap_or(&none);
+            let workloads = workloads.get(name).map_or(&[][..], Vec::as_slice);
+            view(index, policy, name, pods, workloads, zones, now)
+        })
+        .collect()
+}
+
+fn view(
+    index: &Index,
+    policy: &PolicyEntry,
+    name: &str,
+    pods: &Tier,
+    workloads: &[&Workload],
+    zones: &ZoneTracker,
+    now: Timestamp,
+) -> TierView {
+    let cluster = index.cluster();
+    let mut view = TierView {
+        name: Name::from(name),
+        settings: TierSettings::of(&policy.spec, name),
+        zones: BTreeMap::new(),
+        unzoned: 0,
+        desired: workloads.iter().map(|workload| workload.replicas).sum(),
+        available: 0,
+        rolling_out: rolling_out(index, workloads),
+        available_later: None,
+    };
+    let mut templates: Vec<Arc<Template>> =
+        workloads.iter().map(|workload| Arc::clone(&workload.template)).collect();
+    for id in pods {
+        let Some(pod) = cluster.pod(*id) else { continue };
+        let workload = index.workload_of(pod);
+        let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
+        let available = pod.is_available(min_ready, now);
+        view.available += i32::from(available);
+        if !available && let Some(since) = pod.ready_since {
+            let at = since + jiff::SignedDuration::from_secs(min_ready);
+            view.available_later =
+                Some(view.available_later.map_or(at, |known| known.min(at))).filter(|at| *at > now);
+        }
+        if !pod.is_counted() {
+            continue;
+        }
+        // Pods whose controller is unknown to us are wanted because they are there.
+        view.desired += i32::from(workload.is_none());
+        if workload.is_none() && !templates.iter().any(|known| Arc::ptr_eq(known, &pod.template)) {
+            templates.push(Arc::clone(&pod.template));
+        }
+        match cluster.zone_of(pod) {
+            Some(zone) => {
+                let entry = view.zones.entry(zone.clone()).or_default();
+                entry.pods.push(*id);
+                entry.available += i32::from(available);
+            }
+            None => view.unzoned += 1,
+        }
+    }
+    for (zone, _) in zones.iter() {
+        if !view.zones.contains_key(zone)
+            && templates.iter().any(|template| predict::may_use_zone(cluster, template, zone))
+        {
+            view.zones.insert(zone.clone(), TierZoneCount::default());
+        }
+    }
+    view
+}
+
+/// The name of a workload that has pods of two revisions, or is about to.
+fn rolling_out(index: &Index, workloads: &[&Workload]) -> Option<String> {
+    let named = |kind: &str, name: &str| Some(format!("{kind} {name}"));
+    let mut owners = BTreeMap::new();
+    for workload in workloads {
+        if workload.rolling_out {
+            return named(workload.key.kind.as_str(), &workload.key.name);
+        }
+        let Some(owner) = &workload.owner else { continue };
+        // Two ReplicaSets of one owner that both want pods: a Deployment, or
+        // an Argo Rollout, between two revisions.
+        if owners.insert(Name::clone(&owner.uid), ()).is_some()
+            || index.workload(&workload.key.namespace, owner).is_some_and(|owner| owner.rolling_out)
+        {
+            return named(&owner.kind, &owner.name);
+        }
+    }
+    None
+}

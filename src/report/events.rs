@@ -1,0 +1,145 @@
+//! Events that tell the story: what changed between two statuses.
+
+use crate::api::{MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
+
+/// A Kubernetes Event about a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether someone should look.
+    pub warning: bool,
+    /// What happened, in a word.
+    pub reason: &'static str,
+    /// What the operator did.
+    pub action: &'static str,
+    /// What happened, for a human.
+    pub text: String,
+}
+
+fn normal(reason: &'static str, action: &'static str, text: String) -> Note {
+    Note { warning: false, reason, action, text }
+}
+
+fn warning(reason: &'static str, action: &'static str, text: String) -> Note {
+    Note { warning: true, reason, action, text }
+}
+
+/// The events that lead from one status to the next.
+#[must_use]
+pub fn story(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
+    let mut notes = zones(before, after);
+    notes.extend(plan(before, after));
+    notes.extend(moves(before, after));
+    notes.extend(blocked(before, after));
+    if after.phase == Some(Phase::Invalid) && before.message != after.message {
+        notes.push(warning("Invalid", "Validate", after.message.clone()));
+    }
+    let is_back = before.phase.is_some_and(|phase| phase != Phase::Balanced);
+    if after.phase == Some(Phase::Balanced) && is_back {
+        notes.push(normal("Balanced", "Rebalance", after.message.clone()));
+    }
+    notes
+}
+
+fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for zone in &after.zones {
+        let known = before.zones.iter().find(|known| known.name == zone.name);
+        let old = known.map_or(ZoneState::Ready, |known| known.state);
+        if old == zone.state {
+            continue;
+        }
+        let name = &zone.name;
+        let until = zone
+            .hold_until
+            .as_ref()
+            .map_or_else(String::new, |until| format!(" until {}", until.0.strftime("%H:%M:%SZ")));
+        notes.push(match zone.state {
+            ZoneState::Impaired => warning(
+                "ZoneImpaired",
+                "Observe",
+                format!(
+                    "zone {name} is out: {} of {} nodes usable ({})",
+                    zone.usable_nodes,
+                    zone.nodes,
+                    zone.reason.as_deref().unwrap_or("unusable")
+                ),
+            ),
+            ZoneState::Recovering => normal(
+                "ZoneRecovering",
+                "Hold",
+                format!("zone {name} is usable again, held{until}"),
+            ),
+            ZoneState::Suspect => warning(
+                "ZoneSuspect",
+                "Hold",
+                format!("the first pod moved to zone {name} did not become Available; held{until}"),
+            ),
+            ZoneState::Ready => normal("ZoneReady", "Observe", format!("zone {name} is Ready")),
+            ZoneState::Empty => {
+                normal("ZoneEmpty", "Observe", format!("zone {name} has had no nodes for an hour"))
+            }
+        });
+    }
+    notes
+}
+
+fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Note> {
+    // A plan shrinks as it is carried out; that is told move by move.
+    let total = |status: &ZoneSpreadPolicyStatus| status.plan.as_ref().map_or(0, |plan| plan.total);
+    let plan = after.plan.as_ref().filter(|plan| plan.total > total(before))?;
+    let shown: Vec<String> = plan
+        .moves
+        .iter()
+        .take(5)
+        .map(|planned| format!("{} {} → {}", planned.pod, planned.from, planned.to))
+        .collect();
+    let more = usize::try_from(plan.total).unwrap_or(0).saturating_sub(shown.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(normal("Planned", "Plan", format!("{} moves: {}{more}", plan.total, shown.join(", "))))
+}
+
+fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for moved in &after.moves {
+        let known = before.moves.iter().find(|known| known.uid == moved.uid && known.started_at == moved.started_at);
+        let old = known.map(|known| known.state);
+        if old == Some(moved.state) {
+            continue;
+        }
+        let route = format!("{} ({}) {} → {}", moved.pod, moved.tier, moved.from, moved.to);
+        let told = format!("{route}: {}", moved.message);
+        match moved.state {
+            MoveState::Evicting => notes.push(normal("Evicting", "Evict", route)),
+            MoveState::Evicted => {}
+            MoveState::Landed => notes.push(normal("Landed", "Evict", told)),
+            MoveState::Missed => notes.push(warning("Missed", "Evict", told)),
+            MoveState::Stuck => notes.push(warning("Stuck", "Evict", told)),
+            MoveState::Refused => notes.push(warning("Refused", "Evict", told)),
+        }
+    }
+    notes
+}
+
+fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for tier in &after.tiers {
+        let Some(blocked) = &tier.blocked else { continue };
+        // Told by the zones' and moves' own events, or by the policy itself.
+        let told_elsewhere = matches!(
+            blocked.reason,
+            Reason::ZoneImpaired
+                | Reason::ZoneRecovering
+                | Reason::ZoneSuspect
+                | Reason::MovesUnderWay
+                | Reason::TierUnavailable
+                | Reason::SingleZoneAccepted
+        );
+        let known = before.tiers.iter().find(|known| known.name == tier.name);
+        let old = known.and_then(|known| known.blocked.as_ref()).map(|blocked| blocked.reason);
+        if !told_elsewhere && old != Some(blocked.reason) {
+            let text = format!("{}: {}: {}", tier.name, blocked.reason, blocked.message);
+            notes.push(warning("Blocked", "Plan", text));
+        }
+    }
+    notes
+}

@@ -1,0 +1,7 @@
+//! Telling users: status, events and metrics, the same numbers everywhere.
+
+mod events;
+mod status;
+
+pub use events::{Note, story};
+pub use status::{Assessment, TierReport, invalid_status, status_of};

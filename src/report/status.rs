@@ -1,0 +1,382 @@
+//! The status of a policy, from what was observed and decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::act::seconds;
+use crate::api::{
+    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveStatus, Phase, Plan,
+    PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
+    ZoneStatus, limit,
+};
+use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
+use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
+
+/// A tier, what it needs, and why nothing is done.
+#[derive(Clone, Debug)]
+pub struct TierReport {
+    /// The tier.
+    pub view: TierView,
+    /// What would be moved.
+    pub plan: TierPlan,
+    /// Why not now; none for a balanced tier.
+    pub blocked: Option<Blocked>,
+    /// Misses and back-off.
+    pub standing: Standing,
+}
+
+impl TierReport {
+    /// Whether it needs nothing, or its imbalance is accepted.
+    fn is_content(&self) -> bool {
+        self.view.is_balanced()
+            || self.blocked.as_ref().is_some_and(|blocked| blocked.reason == Reason::SingleZoneAccepted)
+    }
+}
+
+/// All that a policy's status is made of.
+#[derive(Debug)]
+pub struct Assessment<'a> {
+    /// The cluster.
+    pub index: &'a Index,
+    /// The policy.
+    pub policy: &'a PolicyEntry,
+    /// The zones' health.
+    pub zones: &'a ZoneTracker,
+    /// Its tiers.
+    pub tiers: &'a [TierReport],
+    /// Its last moves, oldest first.
+    pub moves: Vec<MoveStatus>,
+    /// The recovery under way, or the last.
+    pub recovery: Option<Recovery>,
+    /// The conditions as they were.
+    pub conditions: &'a [Condition],
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// The status that says that a policy cannot be followed.
+#[must_use]
+pub fn invalid_status(
+    policy: &PolicyEntry,
+    message: String,
+    conditions: &[Condition],
+    now: Timestamp,
+) -> ZoneSpreadPolicyStatus {
+    let mut status = ZoneSpreadPolicyStatus {
+        observed_generation: policy.generation,
+        phase: Some(Phase::Invalid),
+        message: bounded(message),
+        ..ZoneSpreadPolicyStatus::default()
+    };
+    status.conditions = conditions_of(&status, false, conditions, now);
+    status
+}
+
+/// The status of a policy.
+#[must_use]
+pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
+    let Assessment { policy, zones, tiers, now, .. } = assessment;
+    let names: BTreeSet<&Zone> = tiers.iter().flat_map(|tier| tier.view.zones.keys()).collect();
+    let zone_statuses: Vec<ZoneStatus> = zones
+        .iter()
+        .filter(|(zone, _)| names.contains(zone) || tiers.is_empty())
+        .take(limit::ZONES)
+        .map(|(zone, _)| zone_status(policy, zones, zone, now))
+        .collect();
+    let phase = phase_of(&zone_statuses, tiers, &assessment.moves);
+    let views: Vec<TierView> = tiers.iter().map(|tier| tier.view.clone()).collect();
+    let untiered = i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX);
+    let mut status = ZoneSpreadPolicyStatus {
+        observed_generation: policy.generation,
+        phase: Some(phase),
+        message: bounded(message(phase, &zone_statuses, tiers, assessment.recovery.as_ref(), untiered)),
+        summary: Summary {
+            tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
+            zones: zones_column(&views),
+            skew: views.iter().map(TierView::skew).max().unwrap_or(0),
+            moves: assessment.recovery.as_ref().map_or_else(
+                || "-".to_owned(),
+                |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
+            ),
+            survives: worst_loss(&views).map_or_else(
+                || "-".to_owned(),
+                |(tier, percent)| format!("{}: {percent}%", tier.name),
+            ),
+        },
+        untiered_pods: untiered,
+        zones: zone_statuses,
+        tiers: tiers.iter().map(tier_status).collect(),
+        plan: plan_of(assessment.index, tiers),
+        moves: assessment.moves,
+        recovery: assessment.recovery,
+        conditions: Vec::new(),
+    };
+    let content = tiers.iter().all(TierReport::is_content);
+    status.conditions = conditions_of(&status, content, assessment.conditions, now);
+    status
+}
+
+fn zone_status(policy: &PolicyEntry, zones: &ZoneTracker, zone: &Zone, now: Timestamp) -> ZoneStatus {
+    let hold_down = TierSettings::of(&policy.spec, "").hold_down;
+    let Some(memory) = zones.get(zone) else {
+        return ZoneStatus::empty(zone.as_str());
+    };
+    let state = memory.state(hold_down, now);
+    let hold_until = memory.hold_until(hold_down);
+    let since = match state {
+        ZoneState::Ready => hold_until.map_or(memory.since, |until| until.max(memory.since)),
+        _ => memory.since,
+    };
+    let held = matches!(state, ZoneState::Recovering | ZoneState::Suspect);
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    ZoneStatus {
+        name: zone.to_string(),
+        state,
+        reason: (state != ZoneState::Ready)
+            .then(|| memory.condition.reason.map(ZoneReason::as_str))
+            .flatten()
+            .map(str::to_owned),
+        since: Some(seconds(since)),
+        hold_until: hold_until.filter(|_| held).map(seconds),
+        outages: i32::try_from(memory.outages_at(now)).unwrap_or(i32::MAX),
+        last_outage: memory.last_outage.map(seconds),
+        recovered_at: memory.recovered_at.map(seconds),
+        proven: memory.proven,
+        usable_nodes: count(memory.condition.usable),
+        nodes: count(memory.condition.nodes),
+    }
+}
+
+impl ZoneStatus {
+    /// A zone of which nothing is known but its name.
+    fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: ZoneState::Empty,
+            reason: None,
+            since: None,
+            hold_until: None,
+            outages: 0,
+            last_outage: None,
+            recovered_at: None,
+            proven: false,
+            usable_nodes: 0,
+            nodes: 0,
+        }
+    }
+}
+
+fn tier_status(tier: &TierReport) -> TierStatus {
+    let view = &tier.view;
+    TierStatus {
+        name: view.name.to_string(),
+        pods: view.pods(),
+        skew: view.skew(),
+        max_skew: view.settings.max_skew,
+        reachable_skew: tier.plan.reachable_skew,
+        zones: view
+            .zones
+            .iter()
+            .zip(view.counts())
+            .take(limit::ZONES)
+            .map(|((zone, count), pods)| TierZone {
+                name: zone.to_string(),
+                pods,
+                available: count.available,
+            })
+            .collect(),
+        blocked: tier.blocked.clone().map(|blocked| Blocked {
+            reason: blocked.reason,
+            message: bounded(blocked.message),
+        }),
+        misses: tier.standing.misses,
+        retry_at: tier.standing.retry_at.map(seconds),
+        lose: lose(view).into_iter().take(limit::ZONES).collect(),
+    }
+}
+
+fn phase_of(zones: &[ZoneStatus], tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
+    let is = |state: ZoneState| zones.iter().any(|zone| zone.state == state);
+    let blocked_by = |reasons: &[Reason]| {
+        tiers.iter().any(|tier| {
+            !tier.is_content()
+                && tier.blocked.as_ref().is_some_and(|blocked| reasons.contains(&blocked.reason))
+        })
+    };
+    let under_way = moves.iter().any(|moved| moved.state.is_under_way());
+    let may_move = tiers.iter().any(|tier| !tier.view.is_balanced() && tier.blocked.is_none());
+    if is(ZoneState::Impaired) || blocked_by(&[Reason::ClusterUnstable, Reason::StaleView]) {
+        Phase::Frozen
+    } else if is(ZoneState::Recovering) || is(ZoneState::Suspect) {
+        Phase::Holding
+    } else if under_way || may_move || blocked_by(&[Reason::MovesUnderWay]) {
+        Phase::Rebalancing
+    } else if tiers.iter().all(TierReport::is_content) {
+        Phase::Balanced
+    } else if tiers.iter().filter(|tier| !tier.is_content()).all(|tier| {
+        tier.blocked.as_ref().is_some_and(|blocked| blocked.reason == Reason::ObserveOnly)
+    }) {
+        Phase::Observing
+    } else {
+        Phase::Blocked
+    }
+}
+
+fn message(
+    phase: Phase,
+    zones: &[ZoneStatus],
+    tiers: &[TierReport],
+    recovery: Option<&Recovery>,
+    untiered: i32,
+) -> String {
+    let worst = tiers
+        .iter()
+        .filter(|tier| !tier.is_content())
+        .max_by_key(|tier| tier.view.skew() - tier.view.settings.max_skew);
+    let why = worst.and_then(|tier| Some((tier, tier.blocked.as_ref()?))).map_or_else(
+        String::new,
+        |(tier, blocked)| format!("{}: {}: {}", tier.view.name, blocked.reason, blocked.message),
+    );
+    match phase {
+        Phase::Frozen => zones.iter().find(|zone| zone.state == ZoneState::Impaired).map_or(why, |zone| {
+            let reason = zone.reason.as_deref().unwrap_or("unusable");
+            format!(
+                "zone {} is out ({reason}, {} of {} nodes usable): nothing is evicted",
+                zone.name, zone.usable_nodes, zone.nodes
+            )
+        }),
+        Phase::Holding => zones.iter().find_map(|zone| {
+            let until = zone.hold_until.as_ref()?.0.strftime("%H:%M:%SZ");
+            Some(format!("zone {} is held until {until}: nothing is evicted before", zone.name))
+        }).unwrap_or(why),
+        Phase::Rebalancing => recovery.map_or_else(
+            || "pods are being moved".to_owned(),
+            |recovery| format!("{} of {} moves done", recovery.moves_done, recovery.moves_total),
+        ),
+        Phase::Balanced if tiers.is_empty() && untiered > 0 => format!(
+            "{untiered} pods are selected and none has the tier label: set spec.tierLabel to a label they carry"
+        ),
+        Phase::Balanced if tiers.is_empty() => "no pods are selected".to_owned(),
+        Phase::Balanced => "every tier is within its skew".to_owned(),
+        Phase::Observing | Phase::Blocked | Phase::Invalid => why,
+    }
+}
+
+/// Pods per zone over all tiers, the common prefix of the names cut.
+fn zones_column(tiers: &[TierView]) -> String {
+    let mut counts: BTreeMap<&Zone, i32> = BTreeMap::new();
+    for tier in tiers {
+        for (zone, pods) in tier.zones.keys().zip(tier.counts()) {
+            *counts.entry(zone).or_default() += pods;
+        }
+    }
+    let names: Vec<&str> = counts.keys().map(|zone| zone.as_str()).collect();
+    let cut = common_prefix(&names);
+    let columns: Vec<String> =
+        counts.iter().map(|(zone, pods)| format!("{}:{pods}", &zone.as_str()[cut..])).collect();
+    bounded(columns.join(" "))
+}
+
+/// How much of the names to cut: what they share, up to the last dash, so that
+/// `eu-west-2a` and `eu-west-2b` become `2a` and `2b`.
+fn common_prefix(names: &[&str]) -> usize {
+    let Some(first) = names.first() else { return 0 };
+    let shared = names.iter().fold(first.len(), |shared, name| {
+        first.bytes().zip(name.bytes()).take(shared).take_while(|(a, b)| a == b).count()
+    });
+    // A name is never cut to nothing.
+    let shared = shared.min(names.iter().map(|name| name.len()).min().unwrap_or(0).saturating_sub(1));
+    first.as_bytes()[..shared].iter().rposition(|byte| *byte == b'-').map_or(0, |dash| dash + 1)
+}
+
+fn plan_of(index: &Index, tiers: &[TierReport]) -> Option<Plan> {
+    let moves: Vec<PlannedMove> = tiers
+        .iter()
+        .flat_map(|tier| tier.plan.moves.iter().map(move |planned| (tier, planned)))
+        .map(|(tier, planned)| PlannedMove {
+            tier: tier.view.name.to_string(),
+            pod: index.cluster().pod(planned.pod).map_or_else(String::new, |pod| pod.name.to_string()),
+            from: planned.from.to_string(),
+            to: planned.to.first().map(ToString::to_string).unwrap_or_default(),
+        })
+        .collect();
+    if moves.is_empty() {
+        return None;
+    }
+    let total = i32::try_from(moves.len()).unwrap_or(i32::MAX);
+    let id = fingerprint(&moves);
+    Some(Plan { id, total, moves: moves.into_iter().take(limit::PLANNED_MOVES).collect() })
+}
+
+/// The FNV-1a hash of the moves; the same in every version and on every machine.
+fn fingerprint(moves: &[PlannedMove]) -> String {
+    let fields = moves.iter().flat_map(|planned| [&planned.tier, &planned.pod, &planned.from, &planned.to]);
+    let hash = fields.flat_map(|field| field.bytes().chain([0])).fold(
+        0xcbf2_9ce4_8422_2325_u64,
+        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3),
+    );
+    format!("{hash:016x}")[..10].to_owned()
+}
+
+fn conditions_of(
+    status: &ZoneSpreadPolicyStatus,
+    content: bool,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let phase = status.phase.unwrap_or(Phase::Invalid);
+    let progressing = matches!(phase, Phase::Rebalancing | Phase::Holding);
+    let degraded = matches!(phase, Phase::Frozen | Phase::Blocked | Phase::Invalid);
+    [
+        (CONDITION_BALANCED, content),
+        (CONDITION_PROGRESSING, progressing),
+        (CONDITION_DEGRADED, degraded),
+    ]
+    .into_iter()
+    .map(|(type_, holds)| {
+        let value = if holds { "True" } else { "False" };
+        let since: Option<Time> = before
+            .iter()
+            .find(|known| known.type_ == type_ && known.status == value)
+            .map(|known| known.last_transition_time.clone());
+        Condition {
+            type_: type_.to_owned(),
+            status: value.to_owned(),
+            reason: phase.as_str().to_owned(),
+            message: status.message.clone(),
+            last_transition_time: since.unwrap_or_else(|| seconds(now)),
+            observed_generation: status.observed_generation,
+        }
+    })
+    .collect()
+}
+
+/// Cut to what the schema allows, at a character.
+fn bounded(mut text: String) -> String {
+    const MOST: usize = 1000;
+    if text.len() > MOST {
+        let end = (0..=MOST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&["eu-west-2a", "eu-west-2b", "eu-west-2c"], "eu-west-")]
+    #[case(&["us-central1-a", "us-central1-f"], "us-central1-")]
+    #[case(&["a", "b"], "")]
+    #[case(&["eu-west-2a"], "eu-west-")]
+    #[case(&["zone-", "zone-a"], "")]
+    #[case(&[], "")]
+    fn the_common_prefix_of_zones_is_cut_at_a_dash(#[case] names: &[&str], #[case] cut: &str) {
+        assert_eq!(common_prefix(names), cut.len());
+    }
+}
