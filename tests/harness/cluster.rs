@@ -1,0 +1,126 @@
+//! One control plane with everything a test asks of it.
+
+use super::access;
+use super::control_plane::ControlPlane;
+use super::eventually::eventually;
+use super::ports::Ports;
+use super::watchdog::Watchdog;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::api::{Api, ObjectMeta, PostParams};
+use kube::{Client, ResourceExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// A cluster is half a GiB and a core's worth of start-up.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
+/// A running cluster; dropping it ends its processes and removes its files.
+// Fields drop in this order: processes first, their guard and files after them.
+pub struct Cluster {
+    control_plane: ControlPlane,
+    watchdog: Arc<Watchdog>,
+    ports: Ports,
+    directory: TempDir,
+    _place: SemaphorePermit<'static>,
+}
+
+impl Cluster {
+    /// Starts a cluster without nodes; waits while two others run in this process.
+    pub async fn start() -> Self {
+        Self::start_in(PLACES.acquire().await.expect("never closed")).await
+    }
+
+    /// Starts two clusters side by side, for which both places are taken at once: two
+    /// tests that each hold one place and wait for another would wait for ever.
+    pub async fn start_two() -> [Self; 2] {
+        let mut both = PLACES.acquire_many(2).await.expect("never closed");
+        let one = both.split(1).expect("one of two places");
+        let (first, second) = tokio::join!(Self::start_in(one), Self::start_in(both));
+        [first, second]
+    }
+
+    async fn start_in(place: SemaphorePermit<'static>) -> Self {
+        let directory = TempDir::with_prefix("zonespread-").expect("a directory for the cluster");
+        let watchdog = Arc::new(Watchdog::start(directory.path()));
+        let ports = Ports::take();
+        let control_plane = ControlPlane::start(directory.path(), &ports, &watchdog).await;
+        let cluster = Self { control_plane, watchdog, ports, directory, _place: place };
+        cluster.wait_for_service_account("default").await;
+        cluster
+    }
+
+    /// A client that may do everything.
+    pub fn client(&self) -> Client {
+        self.control_plane.client.clone()
+    }
+
+    /// A kubeconfig that may do everything.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.control_plane.files.admin_kubeconfig
+    }
+
+    /// A client with the rights of a service account, as its pods would have.
+    pub async fn client_for(&self, namespace: &str, service_account: &str) -> Client {
+        let kubeconfig = self.service_account_kubeconfig(namespace, service_account).await;
+        super::control_plane::client(&kubeconfig).await
+    }
+
+    /// A kubeconfig with a day's token of a service account that exists.
+    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> PathBuf {
+        let files = &self.control_plane.files;
+        access::service_account_kubeconfig(
+            self.client(),
+            files,
+            &self.control_plane.server,
+            namespace,
+            name,
+        )
+        .await
+    }
+
+    /// Creates a namespace and waits until pods can be created in it.
+    pub async fn namespace(&self, name: &str) {
+        let namespace = Namespace {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            ..Namespace::default()
+        };
+        let created = Api::all(self.client()).create(&PostParams::default(), &namespace).await;
+        let namespace: Namespace = created.expect("a new namespace");
+        self.wait_for_service_account(&namespace.name_any()).await;
+    }
+
+    async fn wait_for_service_account(&self, namespace: &str) {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
+        eventually(
+            Duration::from_secs(30),
+            &format!("the default service account of namespace {namespace}"),
+            async || accounts.get("default").await,
+        )
+        .await;
+    }
+
+    /// Where logs and kubeconfigs are; gone with the cluster.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The ids of etcd, API server, controller manager, scheduler and kwok.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.control_plane.process_ids()
+    }
+
+    pub(super) fn audit_log(&self) -> &Path {
+        &self.control_plane.files.audit_log
+    }
+
+    pub(super) fn watchdog(&self) -> &Arc<Watchdog> {
+        &self.watchdog
+    }
+
+    pub(super) fn next_port(&self) -> u16 {
+        self.ports.next()
+    }
+}

@@ -1,0 +1,233 @@
+//! Starts the five processes, in the order in which they need each other.
+
+use super::credentials::{USERS, token, tokens, write, write_kubeconfig, write_signing_key};
+use super::eventually::eventually;
+use super::ports::Ports;
+use super::process::Process;
+use super::watchdog::Watchdog;
+use super::{binaries, nodes};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Only what tests ask about is logged: requests of users and service accounts.
+const AUDIT_POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", kwok]
+- level: None
+  nonResourceURLs: ["*"]
+- level: Metadata
+"#;
+
+/// Where one cluster keeps its files.
+pub struct Files {
+    pub directory: PathBuf,
+    pub certificates: PathBuf,
+    pub authority: PathBuf,
+    pub signing_key: PathBuf,
+    pub signing_public_key: PathBuf,
+    pub audit_log: PathBuf,
+    pub admin_kubeconfig: PathBuf,
+}
+
+impl Files {
+    fn in_directory(directory: &Path) -> Self {
+        let certificates = directory.join("certificates");
+        Self {
+            authority: certificates.join("apiserver.crt"),
+            certificates,
+            signing_key: directory.join("service-accounts.key"),
+            signing_public_key: directory.join("service-accounts.pub"),
+            audit_log: directory.join("audit.log"),
+            admin_kubeconfig: directory.join("admin.kubeconfig"),
+            directory: directory.to_owned(),
+        }
+    }
+
+    fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.directory.join(format!("{}.kubeconfig", user.replace(':', "-")))
+    }
+}
+
+/// The running processes and how to reach them.
+pub struct ControlPlane {
+    processes: Vec<Process>,
+    pub files: Files,
+    pub server: String,
+    pub client: Client,
+}
+
+impl ControlPlane {
+    /// Starts everything in `directory` and waits until all of it is healthy.
+    pub async fn start(directory: &Path, ports: &Ports, watchdog: &Arc<Watchdog>) -> Self {
+        let files = Files::in_directory(directory);
+        std::fs::create_dir_all(&files.certificates).expect("a directory for certificates");
+        write_signing_key(&files);
+        write(&directory.join("tokens.csv"), &tokens());
+        write(&directory.join("audit-policy.yaml"), AUDIT_POLICY);
+        write(&directory.join("stages.yaml"), include_str!("stages.yaml"));
+        let port = ports.next();
+        let server = format!("https://127.0.0.1:{port}");
+        let run = |name: &str, arguments: Vec<String>| {
+            let mut command = Command::new(binaries::directory().join(name));
+            Process::start(name, command.args(arguments), directory, watchdog)
+        };
+
+        let etcd_url = format!("http://127.0.0.1:{}", ports.next());
+        let etcd = run("etcd", etcd(directory, &etcd_url, ports.next()));
+        let mut apiserver = run("kube-apiserver", apiserver(&files, &etcd_url, port));
+        // The certificate that clients trust is made by the API server itself.
+        eventually(START_TIMEOUT, "the API server's certificate", async || {
+            apiserver.assert_running();
+            files.authority.exists().then_some(())
+        })
+        .await;
+        for user in USERS {
+            let path = files.kubeconfig(user);
+            write_kubeconfig(&path, &server, &files.authority, user, &token(user));
+        }
+        let client = client(&files.admin_kubeconfig).await;
+        let mut processes = vec![etcd, apiserver];
+        healthy(&client, "/readyz", &mut processes).await;
+
+        let manager_port = ports.next();
+        let scheduler_port = ports.next();
+        processes.push(run("kube-controller-manager", controller_manager(&files, manager_port)));
+        processes.push(run("kube-scheduler", scheduler(&files, scheduler_port)));
+        processes.push(run("kwok", kwok(&files)));
+        for port in [manager_port, scheduler_port] {
+            healthy(&unverified_client(port), "/healthz", &mut processes).await;
+        }
+        Self { processes, files, server, client }
+    }
+
+    /// The process ids: etcd, API server, controller manager, scheduler, kwok.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+}
+
+fn etcd(directory: &Path, url: &str, peer_port: u16) -> Vec<String> {
+    let peer_url = format!("http://127.0.0.1:{peer_port}");
+    vec![
+        "--name=test".to_owned(),
+        format!("--data-dir={}", directory.join("etcd").display()),
+        format!("--listen-client-urls={url}"),
+        format!("--advertise-client-urls={url}"),
+        format!("--listen-peer-urls={peer_url}"),
+        format!("--initial-advertise-peer-urls={peer_url}"),
+        format!("--initial-cluster=test={peer_url}"),
+        "--unsafe-no-fsync".to_owned(),
+        "--log-level=warn".to_owned(),
+    ]
+}
+
+fn apiserver(files: &Files, etcd_url: &str, port: u16) -> Vec<String> {
+    let path = |name: &str| files.directory.join(name).display().to_string();
+    vec![
+        format!("--etcd-servers={etcd_url}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        "--advertise-address=127.0.0.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        format!("--cert-dir={}", files.certificates.display()),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-key-file={}", files.signing_public_key.display()),
+        format!("--service-account-signing-key-file={}", files.signing_key.display()),
+        format!("--token-auth-file={}", path("tokens.csv")),
+        "--authorization-mode=RBAC".to_owned(),
+        "--anonymous-auth=false".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        format!("--audit-policy-file={}", path("audit-policy.yaml")),
+        format!("--audit-log-path={}", files.audit_log.display()),
+        // Blocking: a request is in the log before a test can ask for it.
+        "--audit-log-mode=blocking".to_owned(),
+        "--profiling=false".to_owned(),
+    ]
+}
+
+fn controller_manager(files: &Files, port: u16) -> Vec<String> {
+    let mut arguments = component(files, "system:kube-controller-manager", port);
+    arguments.extend([
+        // The nodes here have no heartbeat, so none may be missed: an outage is
+        // something a test says (see outage.rs), never a slow machine.
+        "--node-monitor-grace-period=24h".to_owned(),
+        "--node-monitor-period=1s".to_owned(),
+        // By default one node in ten seconds gets its NoExecute taint.
+        "--node-eviction-rate=100".to_owned(),
+        "--secondary-node-eviction-rate=100".to_owned(),
+    ]);
+    arguments
+}
+
+fn scheduler(files: &Files, port: u16) -> Vec<String> {
+    component(files, "system:kube-scheduler", port)
+}
+
+fn component(files: &Files, user: &str, port: u16) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", files.kubeconfig(user).display()),
+        "--leader-elect=false".to_owned(),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", files.certificates.join(user).display()),
+        "--kube-api-qps=500".to_owned(),
+        "--kube-api-burst=1000".to_owned(),
+        "--profiling=false".to_owned(),
+    ]
+}
+
+fn kwok(files: &Files) -> Vec<String> {
+    vec![
+        format!("--kubeconfig={}", files.kubeconfig("kwok").display()),
+        // A node that is down has no kubelet: kwok lets go of it and of its pods.
+        format!("--manage-nodes-with-label-selector={}!=true", nodes::DOWN),
+        "--node-lease-duration-seconds=0".to_owned(),
+        format!("--config={}", files.directory.join("stages.yaml").display()),
+        "--cidr=10.64.0.0/10".to_owned(),
+    ]
+}
+
+async fn healthy(client: &Client, path: &str, processes: &mut [Process]) {
+    let timeout = tokio::time::Instant::now() + START_TIMEOUT;
+    loop {
+        for process in &mut *processes {
+            process.assert_running();
+        }
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        let Err(error) = client.request_text(request).await else {
+            return;
+        };
+        if tokio::time::Instant::now() > timeout {
+            let tails: Vec<String> = processes.iter().map(Process::tail).collect();
+            panic!("{path} not healthy in time: {error}\n{}", tails.join("\n"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A client with the rights of a kubeconfig.
+pub async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig just written");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .expect("a usable kubeconfig");
+    Client::try_from(config).expect("a client")
+}
+
+/// For the health port of a component, whose certificate nobody has to know.
+fn unverified_client(port: u16) -> Client {
+    let server = format!("https://127.0.0.1:{port}").parse().expect("a URL");
+    let mut config = kube::Config::new(server);
+    config.accept_invalid_certs = true;
+    Client::try_from(config).expect("a client")
+}

@@ -1,0 +1,51 @@
+//! A real control plane for tests and the demo: etcd, kube-apiserver,
+//! kube-controller-manager, kube-scheduler, and kwok in the place of kubelets.
+//!
+//! ```text
+//! binaries ─▶ control_plane ─▶ cluster ──┬─ nodes, outage     what the cloud does
+//!               │  process, watchdog     ├─ workload, spread  what users run, and where it is
+//!               │  ports, credentials    ├─ kubectl, access   how one talks to it
+//!               └─ stages.yaml (kwok)    ├─ audit             which requests were made
+//!                                        └─ operator, metrics the binary under test
+//! ```
+//! Use it with `#[path = "../harness/mod.rs"] mod harness;`. Everything here panics
+//! with a sentence when the cluster does not do what was asked: a test cannot go on.
+
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "test support: a panic with the reason is the way to fail"
+)]
+
+mod access;
+mod audit;
+mod binaries;
+mod cluster;
+mod control_plane;
+mod credentials;
+mod eventually;
+mod kubectl;
+mod metrics;
+mod nodes;
+mod operator;
+mod outage;
+mod ports;
+mod process;
+mod spread;
+mod watchdog;
+mod workload;
+
+pub use audit::Request;
+pub use cluster::Cluster;
+pub use eventually::{eventually, holds_for};
+pub use metrics::Sample;
+pub use nodes::ZONE;
+pub use operator::{Exit, Operator};
+pub use spread::Spread;
+pub use workload::{
+    Constraint, DoNotSchedule, ScheduleAnyway, Workload, daemon_set, deployment, disruption_budget,
+    pod, stateful_set,
+};

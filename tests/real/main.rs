@@ -1,0 +1,15 @@
+//! Stories on a real control plane: everything here runs against etcd, kube-apiserver,
+//! kube-controller-manager and kube-scheduler, with kwok in the place of kubelets.
+//! One binary, so that the harness is compiled once and its limit on clusters holds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod the_control_plane;
