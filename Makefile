@@ -1,0 +1,55 @@
+# Everything a developer or CI runs. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+CRD := crds/zonespreadpolicies.yaml
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## The operator, optimised: target/release/zonespread
+	$(CARGO) build --release
+
+.PHONY: demo
+demo: control-plane ## An outage and the recovery on a real control plane; KEEP=1 leaves it running
+	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
+
+.PHONY: test
+test: control-plane ## All tests, those on a real control plane included
+	$(CARGO) test
+
+.PHONY: lint
+lint: ## Formatting and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+.PHONY: verify
+verify: lint ## lint, generated files are up to date, licenses and advisories
+	@$(CARGO) run --quiet -- crd | diff -u $(CRD) - || { echo "$(CRD) is out of date: run 'make manifests'" >&2; exit 1; }
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
+	else echo "cargo-deny is not installed: licenses and advisories not checked" >&2; fi
+
+.PHONY: manifests
+manifests: ## Write the generated files: the CRD
+	@mkdir -p $(dir $(CRD))
+	$(CARGO) run --quiet -- crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+
+.PHONY: control-plane
+control-plane: ## Build the control plane for tests and demo, once, into ~/.cache/zonespread
+	@tests/control-plane/build.sh >/dev/null
+
+.PHONY: bench
+bench: ## Benchmarks
+	$(CARGO) bench
+
+.PHONY: simulate
+simulate: ## Not yet: a cluster in a simulation, many years of outages
+	@echo "make simulate: not yet" >&2; exit 1
+
+.PHONY: clean
+clean: ## Remove what was built here; the control plane's cache stays
+	$(CARGO) clean

@@ -1,0 +1,3 @@
+fn main() {
+    println!("demo of {}", env!("CARGO_BIN_EXE_zonespread"));
+}
