@@ -102,6 +102,11 @@ impl Cluster {
         .await;
     }
 
+    /// Where kubectl and the control plane's programs are.
+    pub fn binaries() -> &'static Path {
+        super::binaries::directory()
+    }
+
     /// Where logs and kubeconfigs are; gone with the cluster.
     pub fn directory(&self) -> &Path {
         self.directory.path()

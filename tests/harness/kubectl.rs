@@ -20,6 +20,13 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("{error}\nin:\n{}", documents.as_ref()));
     }
 
+    /// The same, into a namespace that the documents do not name.
+    pub async fn apply_to(&self, namespace: &str, documents: &str) {
+        self.kubectl_with_input(&["apply", "-n", namespace, "-f", "-"], documents)
+            .await
+            .unwrap_or_else(|error| panic!("{error}\nin:\n{documents}"));
+    }
+
     /// `kubectl apply -k` of a directory.
     pub async fn apply_kustomize(&self, directory: &Path) {
         let directory = directory.to_str().expect("a path in UTF-8");

@@ -120,6 +120,11 @@ impl Operator {
         self.process.log()
     }
 
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
+        self.process.tail()
+    }
+
     /// Where it serves /metrics, /livez and /readyz.
     pub fn port(&self) -> u16 {
         self.port

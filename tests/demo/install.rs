@@ -1,0 +1,49 @@
+//! Installs what a user would, from the repository's own files, except the Deployment:
+//! the operator runs here as a process under the same service account.
+
+use crate::harness::Cluster;
+use std::path::{Path, PathBuf};
+
+/// Where the operator and its lease live.
+pub const NAMESPACE: &str = "zonespread-system";
+const SERVICE_ACCOUNT: &str = "zonespread";
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Kinds that say who the operator is and what it may do.
+const ACCESS: [&str; 6] =
+    ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
+
+/// Applies CRD and access rules; the service account's kubeconfig.
+pub async fn install(cluster: &Cluster) -> PathBuf {
+    let crds = Path::new(ROOT).join("crds");
+    kubectl(cluster, &["apply", "-f", &crds.display().to_string()]).await;
+    let established = ["wait", "--for=condition=Established", "--timeout=30s"];
+    let crd = ["crd/zonespreadpolicies.zonespread.io"];
+    kubectl(cluster, &[&established[..], &crd].concat()).await;
+
+    let base = Path::new(ROOT).join("deploy/base");
+    let documents = kubectl(cluster, &["kustomize", &base.display().to_string()]).await;
+    let access: Vec<&str> =
+        documents.split("\n---\n").filter(|document| ACCESS.contains(&kind(document))).collect();
+    if !access.iter().any(|document| kind(document) == "Namespace") {
+        cluster.namespace(NAMESPACE).await;
+    }
+    cluster.apply(access.join("\n---\n")).await;
+    cluster.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+}
+
+/// How many evictions the operator made, by the API server's audit log.
+pub fn evictions(cluster: &Cluster) -> usize {
+    let requests = cluster.requests_by_service_account(NAMESPACE, SERVICE_ACCOUNT);
+    requests.iter().filter(|request| request.is_eviction()).count()
+}
+
+fn kind(document: &str) -> &str {
+    let mut lines = document.lines();
+    lines.find_map(|line| line.strip_prefix("kind: ")).unwrap_or("").trim()
+}
+
+async fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
+    let output = cluster.kubectl(arguments).await;
+    output.unwrap_or_else(|error| panic!("{error}"))
+}
