@@ -91,9 +91,15 @@ impl Operator {
         Exit { status: status.await, after: began.elapsed() }
     }
 
-    /// SIGSTOP: it keeps its connections and does nothing, as in a long pause.
-    pub fn stop_signal(&mut self) {
+    /// SIGSTOP: it keeps its connections and does nothing, as in a long pause. Returns
+    /// when it has stopped: the signal alone does not wait for that.
+    pub async fn stop_signal(&mut self) {
         self.process.signal(Signal::STOP);
+        eventually(Duration::from_secs(10), "the operator to stop", async || {
+            let stopped = self.status_line("State:");
+            if stopped.starts_with('T') { Ok(()) } else { Err(stopped) }
+        })
+        .await;
     }
 
     /// SIGCONT: it goes on where it was stopped.
@@ -108,11 +114,17 @@ impl Operator {
 
     /// The memory it has in use, in bytes.
     pub fn rss_bytes(&self) -> u64 {
+        let line = self.status_line("VmRSS:");
+        let kilobytes = line.strip_suffix(" kB").expect("VmRSS in kB");
+        kilobytes.parse::<u64>().expect("a number") * 1024
+    }
+
+    fn status_line(&self, key: &str) -> String {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("the process' status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kilobytes.expect("VmRSS in kB").parse::<u64>().expect("a number") * 1024
+        let mut lines = status.lines();
+        let value = lines.find_map(|line| line.strip_prefix(key));
+        value.unwrap_or_else(|| panic!("no {key} in\n{status}")).trim().to_owned()
     }
 
     /// Everything it has logged so far.
