@@ -1,8 +1,42 @@
-//! zonespread
-pub mod api;
-pub mod observe;
-pub mod predict;
-pub mod plan;
+//! zonespread keeps tiers of pods spread over availability zones, and brings
+//! them back after a zone has recovered.
+//!
+//! ```text
+//!  watch Pods, Nodes, PDBs, workloads, policies          controller/feed
+//!         │ events
+//!         ▼
+//!  observe/   a synchronous index of the cluster, no IO: zones and their
+//!         │   health, pods per tier and zone, what is on the nodes
+//!         │ a view, and the time
+//!         ▼
+//!  plan/      pure functions: skew → fewest moves → gates (why not)
+//!         │   └─ uses ─▶ predict/   what kube-scheduler would do
+//!         │ decisions
+//!         ▼
+//!  act/       the only code that changes the cluster: evict, watch the
+//!         │   landing, one leader
+//!         │ outcomes (come back as events)
+//!         ▼
+//!  report/    status, events, metrics: the same numbers everywhere
+//! ```
+//!
+//! `operator/` puts these together without any IO: events go in, effects come
+//! out. `controller/` wires it to a cluster. `cli/` holds the commands.
+//!
+//! The ten laws of the operator and where they live:
+//! 1 no eviction in an outage: `plan/gates`; 2 no blind eviction:
+//! `plan/moves`; 3 the floor holds: `plan/gates`, `plan/pinned`; 4 as few as
+//! possible: `plan/skew`; 5 no loops: `act/landing`, `operator/memory`;
+//! 6 polite: `act/evictor`; 7 kill it anywhere: `operator/memory`; 8 one
+//! hand: `act/lease`; 9 canary first: `operator/assess`; 10 it says what is:
+//! `report/`.
+
 pub mod act;
-pub mod report;
+pub mod api;
+pub mod cli;
+pub mod controller;
+pub mod observe;
 pub mod operator;
+pub mod plan;
+pub mod predict;
+pub mod report;

@@ -1,0 +1,229 @@
+//! The series that come and go with policies, tiers and zones.
+//!
+//! What is known is kept, and the series are made of it at each scrape. So a
+//! deleted tier or zone cannot leave a series behind, and the numbers are those
+//! of the status.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use prometheus::proto::MetricFamily;
+
+use crate::api::{Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
+
+use super::metrics_family::Family;
+use super::metrics_outcome::{EvictionResult, MoveOutcome};
+
+/// What is known of policies and zones.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// By namespace and name.
+    policies: BTreeMap<(String, String), Policy>,
+    zones: BTreeMap<String, Zone>,
+}
+
+#[derive(Debug, Default)]
+struct Policy {
+    phase: Option<Phase>,
+    tiers: Vec<TierStatus>,
+    counts: BTreeMap<String, Counts>,
+}
+
+/// What was counted for a tier.
+#[derive(Debug, Default)]
+struct Counts {
+    evictions: [u64; EvictionResult::ALL.len()],
+    moves: [u64; MoveOutcome::ALL.len()],
+}
+
+#[derive(Debug)]
+struct Zone {
+    state: ZoneState,
+    hold_until: Option<Timestamp>,
+}
+
+impl Known {
+    /// Takes what a policy's status says in place of what it said before.
+    pub(super) fn set_policy(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        status: &ZoneSpreadPolicyStatus,
+    ) {
+        let policy = self.policies.entry((namespace.to_owned(), name.to_owned())).or_default();
+        policy.phase = status.phase;
+        policy.tiers.clone_from(&status.tiers);
+        policy.counts.retain(|tier, _| status.tiers.iter().any(|known| known.name == *tier));
+        // Counters begin at zero when the tier does: Prometheus cannot see the
+        // first increase of a counter that begins at one.
+        for tier in &status.tiers {
+            policy.counts.entry(tier.name.clone()).or_default();
+        }
+    }
+
+    /// Drops all that is known of a policy.
+    pub(super) fn forget_policy(&mut self, namespace: &str, name: &str) {
+        self.policies.remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    /// Takes the health of all zones in place of what it was before.
+    pub(super) fn set_zones<'a>(
+        &mut self,
+        zones: impl IntoIterator<Item = (&'a str, ZoneState, Option<Timestamp>)>,
+    ) {
+        self.zones = zones
+            .into_iter()
+            .map(|(name, state, hold_until)| (name.to_owned(), Zone { state, hold_until }))
+            .collect();
+    }
+
+    /// Counts an eviction. One for a policy that is not known (any more) is not
+    /// counted, or it would bring back the series of a deleted policy.
+    pub(super) fn count_eviction(
+        &mut self,
+        namespace: &str,
+        policy: &str,
+        tier: &str,
+        result: EvictionResult,
+    ) {
+        if let Some(counts) = self.counts(namespace, policy, tier) {
+            counts.evictions[result as usize] += 1;
+        }
+    }
+
+    /// Counts the end of a move, as [`Self::count_eviction`] does.
+    pub(super) fn count_move(
+        &mut self,
+        namespace: &str,
+        policy: &str,
+        tier: &str,
+        outcome: MoveOutcome,
+    ) {
+        if let Some(counts) = self.counts(namespace, policy, tier) {
+            counts.moves[outcome as usize] += 1;
+        }
+    }
+
+    fn counts(&mut self, namespace: &str, policy: &str, tier: &str) -> Option<&mut Counts> {
+        let policy = self.policies.get_mut(&(namespace.to_owned(), policy.to_owned()))?;
+        Some(policy.counts.entry(tier.to_owned()).or_default())
+    }
+
+    /// The metrics at `now`, those without series left out.
+    pub(super) fn families(&self, now: Timestamp) -> Vec<MetricFamily> {
+        self.tier_gauges()
+            .into_iter()
+            .chain(self.tier_counters())
+            .chain([self.policy_phase()])
+            .chain(self.zone_gauges(now))
+            .filter_map(Family::into_proto)
+            .collect()
+    }
+
+    fn tier_gauges(&self) -> [Family; 7] {
+        let mut pods = Family::gauge(
+            "zonespread_tier_pods",
+            "Pods of the tier in the zone, counted as the scheduler counts.",
+        );
+        let mut available =
+            Family::gauge("zonespread_tier_available_pods", "Available pods of the tier.");
+        let mut skew = Family::gauge(
+            "zonespread_tier_skew",
+            "Most minus fewest pods over the zones that the tier may use.",
+        );
+        let mut max_skew = Family::gauge("zonespread_tier_max_skew", "The skew that is allowed.");
+        let mut reachable = Family::gauge(
+            "zonespread_tier_reachable_skew",
+            "The lowest skew that moves can reach now.",
+        );
+        let mut blocked =
+            Family::gauge("zonespread_tier_blocked", "1 while nothing is moved, for this reason.");
+        let mut surviving = Family::gauge(
+            "zonespread_tier_surviving_ratio",
+            "What is left of the tier if the zone is lost now.",
+        );
+        for ((namespace, policy), known) in &self.policies {
+            for tier in &known.tiers {
+                let of_tier =
+                    [("namespace", &**namespace), ("policy", policy), ("tier", &tier.name)];
+                let with = |name, value| [of_tier[0], of_tier[1], of_tier[2], (name, value)];
+                for zone in &tier.zones {
+                    pods.add(&with("zone", &zone.name), f64::from(zone.pods));
+                    available.add(&with("zone", &zone.name), f64::from(zone.available));
+                }
+                skew.add(&of_tier, f64::from(tier.skew));
+                max_skew.add(&of_tier, f64::from(tier.max_skew));
+                reachable.add(&of_tier, f64::from(tier.reachable_skew));
+                if let Some(why) = &tier.blocked {
+                    blocked.add(&with("reason", why.reason.as_str()), 1.0);
+                }
+                for loss in &tier.lose {
+                    surviving.add(&with("zone", &loss.zone), f64::from(loss.percent) / 100.0);
+                }
+            }
+        }
+        [pods, available, skew, max_skew, reachable, blocked, surviving]
+    }
+
+    fn tier_counters(&self) -> [Family; 2] {
+        let mut evictions = Family::counter(
+            "zonespread_evictions_total",
+            "Evictions asked for, by the answer of the API server.",
+        );
+        let mut moves = Family::counter("zonespread_moves_total", "Moves, by how they ended.");
+        for ((namespace, policy), known) in &self.policies {
+            for (tier, counts) in &known.counts {
+                let with = |name, value| {
+                    [("namespace", &**namespace), ("policy", policy), ("tier", tier), (name, value)]
+                };
+                for (result, count) in EvictionResult::ALL.into_iter().zip(counts.evictions) {
+                    evictions.add(&with("result", result.as_str()), as_value(count));
+                }
+                for (outcome, count) in MoveOutcome::ALL.into_iter().zip(counts.moves) {
+                    moves.add(&with("outcome", outcome.as_str()), as_value(count));
+                }
+            }
+        }
+        [evictions, moves]
+    }
+
+    fn policy_phase(&self) -> Family {
+        let mut phases =
+            Family::gauge("zonespread_policy_phase", "1 for the phase the policy is in.");
+        for ((namespace, policy), known) in &self.policies {
+            if let Some(phase) = known.phase {
+                phases.add(
+                    &[("namespace", namespace), ("policy", policy), ("phase", phase.as_str())],
+                    1.0,
+                );
+            }
+        }
+        phases
+    }
+
+    fn zone_gauges(&self, now: Timestamp) -> [Family; 2] {
+        let mut states = Family::gauge(
+            "zonespread_zone_state",
+            "1 for the state the zone is in, 0 for the others.",
+        );
+        let mut holds = Family::gauge(
+            "zonespread_zone_hold_seconds",
+            "Seconds until pods may be moved into the zone, 0 if nothing holds them.",
+        );
+        for (name, zone) in &self.zones {
+            for state in ZoneState::ALL {
+                let is_in_it = if state == zone.state { 1.0 } else { 0.0 };
+                states.add(&[("zone", name), ("state", state.as_str())], is_in_it);
+            }
+            let left = zone.hold_until.map_or(0.0, |until| until.duration_since(now).as_secs_f64());
+            holds.add(&[("zone", name)], left.max(0.0));
+        }
+        [states, holds]
+    }
+}
+
+/// A counter's value; exact up to 2^53.
+#[allow(clippy::cast_precision_loss, reason = "no operator evicts 2^53 pods")]
+const fn as_value(count: u64) -> f64 {
+    count as f64
+}
