@@ -46,10 +46,6 @@ control-plane: ## Build the control plane for tests and demo, once, into ~/.cach
 bench: ## Benchmarks
 	$(CARGO) bench
 
-.PHONY: simulate
-simulate: ## Not yet: a cluster in a simulation, many years of outages
-	@echo "make simulate: not yet" >&2; exit 1
-
 .PHONY: clean
 clean: ## Remove what was built here; the control plane's cache stays
 	$(CARGO) clean

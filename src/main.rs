@@ -1,8 +1,8 @@
-//! x
-fn main() {
-    use kube::CustomResourceExt;
-    println!(
-        "{}",
-        serde_saphyr::to_string(&zonespread::api::ZoneSpreadPolicy::crd()).unwrap_or_default()
-    );
+//! The `zonespread` command. As `kubectl-zonespread` on the PATH it is a
+//! kubectl plugin.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zonespread::cli::main()
 }

@@ -25,10 +25,7 @@ const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// Evicts pods. A trait, so that a simulation can do it too.
 pub trait Evictor {
     /// Evicts the pod if what was decided on is still true.
-    fn evict(
-        &self,
-        request: &EvictionRequest,
-    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn evict(&self, request: &EvictionRequest) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// Evicts pods through the API server.
@@ -59,7 +56,8 @@ impl ApiEvictor {
         if pod.uid != request.uid {
             return Err(Refusal::Gone);
         }
-        if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node) {
+        if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node)
+        {
             return outdated(format!("pod {} is no longer Ready on {}", pod.name, request.node));
         }
         if let Some(mark) = pod.keep {
@@ -71,7 +69,11 @@ impl ApiEvictor {
             return outdated(format!("node {} is gone", request.target));
         };
         if let Some(reason) = unusable(&node, &self.rules.allowed_taints) {
-            return outdated(format!("node {} is no longer usable: {}", node.name, reason.as_str()));
+            return outdated(format!(
+                "node {} is no longer usable: {}",
+                node.name,
+                reason.as_str()
+            ));
         }
         if node.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
             return outdated(format!("node {} is no longer in zone {}", node.name, request.zone));
@@ -100,8 +102,12 @@ impl ApiEvictor {
             }),
         };
         let params = PostParams { dry_run, ..PostParams::default() };
-        let answer =
-            timely(pods.create_subresource::<_, serde_json::Value>("eviction", &request.pod, &params, &eviction));
+        let answer = timely(pods.create_subresource::<_, serde_json::Value>(
+            "eviction",
+            &request.pod,
+            &params,
+            &eviction,
+        ));
         match answer.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refusal_of(error)),

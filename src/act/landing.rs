@@ -52,7 +52,9 @@ pub fn follow(
         let confirmed = moved.asked == Asked::Granted || pod.is_none();
         if confirmed {
             moved.status.state = MoveState::Evicted;
-        } else if moved.asked == Asked::Unknown && now.duration_since(moved.started) >= UNCONFIRMED_FOR {
+        } else if moved.asked == Asked::Unknown
+            && now.duration_since(moved.started) >= UNCONFIRMED_FOR
+        {
             return Some(end(moved, Ending::Refused, "the eviction was not made".to_owned(), now));
         } else {
             return None;

@@ -43,7 +43,13 @@ pub enum Asked {
 impl Move {
     /// A move that is about to be made.
     #[must_use]
-    pub fn begin(index: &Index, tier: &str, pod: &Pod, planned: &PlannedMove, now: Timestamp) -> Self {
+    pub fn begin(
+        index: &Index,
+        tier: &str,
+        pod: &Pod,
+        planned: &PlannedMove,
+        now: Timestamp,
+    ) -> Self {
         let owner = pod.owner.as_ref();
         let siblings = index
             .cluster()
@@ -57,7 +63,8 @@ impl Move {
                 tier: tier.to_owned(),
                 pod: pod.name.to_string(),
                 uid: pod.uid.to_string(),
-                owner: owner.map_or_else(String::new, |owner| format!("{}/{}", owner.kind, owner.name)),
+                owner: owner
+                    .map_or_else(String::new, |owner| format!("{}/{}", owner.kind, owner.name)),
                 from: planned.from.to_string(),
                 to: zones.next().unwrap_or_default(),
                 alternatives: zones.collect(),
@@ -81,7 +88,11 @@ impl Move {
     pub fn restore(status: MoveStatus, now: Timestamp) -> Self {
         Self {
             started: if status.state == MoveState::Evicting { now } else { status.started_at.0 },
-            asked: if status.state == MoveState::Evicting { Asked::Unknown } else { Asked::Granted },
+            asked: if status.state == MoveState::Evicting {
+                Asked::Unknown
+            } else {
+                Asked::Granted
+            },
             siblings: None,
             expected: None,
             replacement: None,

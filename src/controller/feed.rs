@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, metadata_watcher, watcher};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::DeserializeOwned;
@@ -52,13 +53,10 @@ pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
     watch::<ZoneSpreadPolicy>(client, Kind::Policy, feeds, |policy| {
         Change::Policy(Box::new(policy))
     });
-    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
-    let stream = metadata_watcher(namespaces, config());
-    let into = |namespace: PartialObjectMeta<k8s_openapi::api::core::v1::Namespace>| {
+    watch::<PartialObjectMeta<Namespace>>(client, Kind::Namespace, feeds, |namespace| {
         let labels = namespace.labels().clone();
         Change::Namespace(Name::from(namespace.name_any()), labels)
-    };
-    tokio::spawn(forward(stream.default_backoff(), Kind::Namespace, feeds.clone(), into));
+    });
 }
 
 fn config() -> watcher::Config {

@@ -81,17 +81,22 @@ pub enum RunError {
 ///
 /// # Errors
 /// When it cannot start, or a part of it ends by itself.
-pub async fn run(config: Config, settings: Settings, stop: watch::Receiver<bool>) -> Result<(), RunError> {
+pub async fn run(
+    config: Config,
+    settings: Settings,
+    stop: watch::Receiver<bool>,
+) -> Result<(), RunError> {
     let address = settings.metrics_bind_address;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })?;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
     };
     let watching = client(config.clone())?;
     // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
-    let acting = client(Config { default_retry: false, ..config })?;
+    let mut direct = config;
+    direct.default_retry = false;
+    let acting = client(direct)?;
 
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::default();
@@ -104,8 +109,7 @@ pub async fn run(config: Config, settings: Settings, stop: watch::Receiver<bool>
     let leadership =
         if settings.leader_elect { elector.leadership() } else { Leadership::always() };
     let evictor = ApiEvictor::new(acting.clone(), leadership.clone(), settings.rules.clone());
-    let performer =
-        Performer::new(acting.clone(), evictor, leadership, settings.identity.clone());
+    let performer = Performer::new(acting.clone(), evictor, leadership, settings.identity.clone());
 
     watch_all(&watching, &feeds);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
@@ -120,7 +124,6 @@ pub async fn run(config: Config, settings: Settings, stop: watch::Receiver<bool>
         effects,
         metrics,
         health,
-        leading: false,
     };
     let mut stopping = stop.clone();
     tokio::select! {
@@ -151,7 +154,6 @@ struct Brain {
     effects: mpsc::Sender<Effect>,
     metrics: Arc<Metrics>,
     health: Health,
-    leading: bool,
 }
 
 impl Brain {
@@ -164,6 +166,8 @@ impl Brain {
         let mut buffer = Vec::with_capacity(FEEDS_AT_ONCE);
         let mut decide_at = Instant::now();
         let mut lead_changed = true;
+        // Without an election, and once it is over on SIGTERM, nothing changes.
+        let mut election_over = false;
         loop {
             tokio::select! {
                 taken = fed.recv_many(&mut buffer, FEEDS_AT_ONCE) => {
@@ -179,12 +183,9 @@ impl Brain {
                     self.count(signals);
                     decide_at = decide_at.min(Instant::now());
                 }
-                changed = leading.changed(), if !lead_changed => {
-                    if changed.is_err() {
-                        // The elector has ended, as it does on SIGTERM.
-                        std::future::pending::<()>().await;
-                    }
-                    lead_changed = true;
+                changed = leading.changed(), if !lead_changed && !election_over => {
+                    election_over = changed.is_err();
+                    lead_changed = !election_over;
                     decide_at = Instant::now();
                 }
                 () = tokio::time::sleep_until(decide_at.into()) => {
@@ -225,7 +226,6 @@ impl Brain {
     async fn change_lead(&mut self, leads: bool) -> bool {
         self.metrics.leader(leads);
         if !leads {
-            self.leading = false;
             self.operator.follow();
             return true;
         }
@@ -254,7 +254,6 @@ impl Brain {
             Some((key, policy.status.as_ref()?))
         });
         self.operator.lead(statuses, Timestamp::now());
-        self.leading = true;
         true
     }
 

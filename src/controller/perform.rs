@@ -32,13 +32,18 @@ pub struct Performer<E> {
 impl<E: Evictor> Performer<E> {
     /// A performer that evicts through `evictor`.
     pub fn new(client: Client, evictor: E, leadership: Leadership, identity: String) -> Self {
-        let reporter = Reporter { controller: "zonespread.io/operator".to_owned(), instance: Some(identity) };
+        let reporter =
+            Reporter { controller: "zonespread.io/operator".to_owned(), instance: Some(identity) };
         let recorder = Recorder::new(client.clone(), reporter);
         Self { client, evictor, leadership, recorder, unwritten: BTreeSet::new() }
     }
 
     /// Carries out what comes in, and tells what became of it.
-    pub async fn run(mut self, mut effects: mpsc::Receiver<Effect>, outcomes: mpsc::Sender<Outcome>) {
+    pub async fn run(
+        mut self,
+        mut effects: mpsc::Receiver<Effect>,
+        outcomes: mpsc::Sender<Outcome>,
+    ) {
         while let Some(effect) = effects.recv().await {
             let outcome = match effect {
                 Effect::WriteStatus { policy, uid, status, notes } => {
@@ -98,7 +103,8 @@ impl<E: Evictor> Performer<E> {
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let request = api.patch_status(&policy.name, &params, &Patch::Apply(&patch));
+        let patch = Patch::Apply(&patch);
+        let request = api.patch_status(&policy.name, &params, &patch);
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(answer) => answer.map(Some),
             Err(_) => Ok(None),
@@ -122,7 +128,8 @@ impl<E: Evictor> Performer<E> {
             action: note.action.to_owned(),
             secondary: None,
         };
-        let published = self.recorder.publish(&event, &policy.object_ref(&()));
+        let reference = policy.object_ref(&());
+        let published = self.recorder.publish(&event, &reference);
         if let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, published).await {
             warn!(namespace, policy = name, %error, "an event could not be published");
         }

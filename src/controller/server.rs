@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::report::Metrics;
 
 /// Without a heartbeat for this long the process is not alive.
-const HEARTBEAT_WITHIN: Duration = Duration::from_secs(60);
+const HEARTBEAT_WITHIN: Duration = Duration::from_mins(1);
 
 /// What the probes answer.
 #[derive(Clone, Debug)]
@@ -93,6 +93,6 @@ async fn readyz(State((health, _)): State<Shared>) -> impl IntoResponse {
 }
 
 async fn render(State((_, metrics)): State<Shared>) -> impl IntoResponse {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let kind = [(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)];
     (kind, metrics.render(Timestamp::now()))
 }

@@ -298,7 +298,9 @@ impl Index {
                     _ => WorkloadKind::StatefulSet,
                 };
                 let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
-                if let Some(workload) = self.workloads.get_mut(namespace).and_then(|all| all.remove(&key)) {
+                if let Some(workload) =
+                    self.workloads.get_mut(namespace).and_then(|all| all.remove(&key))
+                {
                     self.touch_selecting(namespace, &workload.pod_labels);
                 }
             }
@@ -469,9 +471,11 @@ impl Index {
                 .collect()
         };
         match kind {
-            Kind::Node => {
-                self.cluster.nodes().map(|(node, _)| (Name::clone(&none), Name::clone(&node.name))).collect()
-            }
+            Kind::Node => self
+                .cluster
+                .nodes()
+                .map(|(node, _)| (Name::clone(&none), Name::clone(&node.name)))
+                .collect(),
             Kind::Pod => self
                 .cluster
                 .pods()

@@ -36,4 +36,6 @@ pub use volume::{
 pub use workload::{
     WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey, WorkloadKind,
 };
-pub use zone::{DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unusable, zone_conditions};
+pub use zone::{
+    DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unusable, zone_conditions,
+};

@@ -18,8 +18,6 @@ pub struct WatchedReplicaSet {
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedSpec,
-    #[serde(default)]
-    status: WatchedStatus,
 }
 
 /// The watched part of a `StatefulSet`.

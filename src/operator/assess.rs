@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
 use crate::api::{Blocked, limit};
-use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone};
+use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
     plan_tier, tiers_of,
 };
 use crate::predict::Ledger;
-use crate::report::{Assessment, TierReport, invalid_status, status_of, story};
+use crate::report::{Assessment, MoveOutcome, TierReport, invalid_status, status_of, story};
 
 use super::Operator;
 use super::effect::{Decision, Effect, EvictionRequest, Signal};
@@ -31,33 +31,31 @@ impl Operator {
         let conditions =
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
         let mut requests = Vec::new();
-        let status = match invalidity(&self.index, policy) {
-            Some(message) => invalid_status(policy, message, &conditions, now),
-            None => {
-                let views = tiers_of(&self.index, policy, &self.zones, now);
-                let mut reports = Vec::with_capacity(views.len());
-                for view in views {
-                    let report = self.ask(policy, view, &mut memory, now, &mut requests);
-                    reports.push(report);
-                }
-                let assessment = |memory: &PolicyMemory| {
-                    status_of(Assessment {
-                        index: &self.index,
-                        policy,
-                        zones: &self.zones,
-                        tiers: &reports,
-                        moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
-                        recovery: memory.recovery.clone(),
-                        conditions: &conditions,
-                        now,
-                    })
-                };
-                // The recovery is counted from the status, and shown in it.
-                let draft = assessment(&memory);
-                memory.update_recovery(&draft, now);
-                wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
-                assessment(&memory)
+        let status = if let Some(message) = invalidity(&self.index, policy) {
+            invalid_status(policy, message, &conditions, now)
+        } else {
+            let views = tiers_of(&self.index, policy, &self.zones, now);
+            let mut reports = Vec::with_capacity(views.len());
+            for view in views {
+                reports.push(self.ask(policy, view, &mut memory, now, &mut requests));
             }
+            let assessment = |memory: &PolicyMemory| {
+                status_of(Assessment {
+                    index: &self.index,
+                    policy,
+                    zones: &self.zones,
+                    tiers: &reports,
+                    moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
+                    recovery: memory.recovery.clone(),
+                    conditions: &conditions,
+                    now,
+                })
+            };
+            // The recovery is counted from the status, and shown in it.
+            let draft = assessment(&memory);
+            memory.update_recovery(&draft, now);
+            wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
+            assessment(&memory)
         };
         if self.leading {
             if memory.written.as_ref() != Some(&status) {
@@ -93,7 +91,13 @@ impl Operator {
             claimed.extend(moved.replacement.clone());
             if let Some(ending) = ending {
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
-                endings.push((ending, moved.status.tier.clone(), Zone::new(&moved.status.to), took, timeout));
+                endings.push((
+                    ending,
+                    moved.status.tier.clone(),
+                    Zone::new(&moved.status.to),
+                    took,
+                    timeout,
+                ));
             }
         }
         for (ending, tier, zone, took, timeout) in endings {
@@ -102,20 +106,26 @@ impl Operator {
             let (outcome, predicted) = match ending {
                 Ending::Landed => {
                     self.zones.prove(&zone);
-                    ("landed", Some(true))
+                    (MoveOutcome::Landed, Some(true))
                 }
-                Ending::Missed => ("missed", Some(false)),
+                Ending::Missed => (MoveOutcome::Missed, Some(false)),
                 Ending::Stuck { in_target_zone } => {
-                    let unproven = self.zones.get(&zone).is_some_and(|zone| zone.needs_canary());
+                    let unproven = self.zones.get(&zone).is_some_and(ZoneMemory::needs_canary);
                     if in_target_zone && unproven {
                         self.zones.suspect(&zone, now);
                     }
-                    ("stuck", None)
+                    (MoveOutcome::Stuck, None)
                 }
                 Ending::Refused => continue,
             };
             let took = took.filter(|_| ending == Ending::Landed);
-            decision.signals.push(Signal::MoveEnded { policy: key.clone(), tier, outcome, took, predicted });
+            decision.signals.push(Signal::MoveEnded {
+                policy: key.clone(),
+                tier,
+                outcome,
+                took,
+                predicted,
+            });
         }
         memory.trim_moves();
     }
@@ -145,9 +155,7 @@ impl Operator {
             standing = Standing::default();
         }
         let may_move = self.leading && blocked.is_none() && !plan.moves.is_empty();
-        if may_move
-            && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now)
-        {
+        if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
             plan = self.plan(policy, &view, memory);
             blocked = self.why_not(&view, &plan, &facts, &standing, memory);
@@ -190,7 +198,9 @@ impl Operator {
         let in_flight = InFlight {
             moves: count(mine.len()),
             away: count(
-                mine.iter().filter(|moved| moved.status.state == crate::api::MoveState::Evicted).count(),
+                mine.iter()
+                    .filter(|moved| moved.status.state == crate::api::MoveState::Evicted)
+                    .count(),
             ),
             canary: self.canary_under_way(plan.moves.first(), memory),
         };
@@ -199,17 +209,17 @@ impl Operator {
 
     /// A move under way into a zone that the next move would go to and that
     /// is still to be proven (law 9).
-    fn canary_under_way(&self, next: Option<&PlannedMove>, memory: &PolicyMemory) -> Option<String> {
-        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(|zone| zone.needs_canary());
+    fn canary_under_way(
+        &self,
+        next: Option<&PlannedMove>,
+        memory: &PolicyMemory,
+    ) -> Option<String> {
+        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
         let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
-        self.policies
-            .values()
-            .chain([memory])
-            .flat_map(PolicyMemory::under_way)
-            .find_map(|moved| {
-                let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
-                Some(format!("zone {zone} ({})", moved.status.pod))
-            })
+        self.policies.values().chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
+            let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
+            Some(format!("zone {zone} ({})", moved.status.pod))
+        })
     }
 
     /// Records a move and says what to ask for.
@@ -264,10 +274,7 @@ fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
 }
 
 /// What the index does not show yet of moves under way.
-fn ledger_of<'a>(
-    index: &Index,
-    moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
-) -> Ledger {
+fn ledger_of<'a>(index: &Index, moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>) -> Ledger {
     let mut ledger = Ledger::default();
     for (policy, moved) in moves {
         if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey};
-use crate::report::Note;
+use crate::report::{EvictionResult, MoveOutcome, Note};
 
 /// Something to be done, in the order given.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,15 +114,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The word for the metric `zonespread_evictions_total`; none if nothing was asked.
+    /// How it is counted; none if nothing was asked.
     #[must_use]
-    pub const fn result(&self) -> Option<&'static str> {
+    pub const fn result(&self) -> Option<EvictionResult> {
         match self {
-            Self::Budget(_) | Self::MultipleBudgets(_) => Some("refused_budget"),
-            Self::Throttled { .. } => Some("throttled"),
-            Self::Forbidden(_) => Some("forbidden"),
-            Self::Gone => Some("gone"),
-            Self::Unknown(_) => Some("error"),
+            Self::Budget(_) | Self::MultipleBudgets(_) => Some(EvictionResult::RefusedBudget),
+            Self::Throttled { .. } => Some(EvictionResult::Throttled),
+            Self::Forbidden(_) => Some(EvictionResult::Forbidden),
+            Self::Gone => Some(EvictionResult::Gone),
+            Self::Unknown(_) => Some(EvictionResult::Error),
             Self::Outdated(_) => None,
         }
     }
@@ -137,8 +137,8 @@ pub enum Signal {
         policy: PolicyKey,
         /// The tier.
         tier: String,
-        /// landed, missed or stuck.
-        outcome: &'static str,
+        /// How.
+        outcome: MoveOutcome,
         /// From the eviction to Available.
         took: Option<Duration>,
         /// Whether the replacement landed where it was predicted; none if it did not land.
@@ -150,8 +150,8 @@ pub enum Signal {
         policy: PolicyKey,
         /// The tier.
         tier: String,
-        /// See [`Refusal::result`], or `evicted`.
-        result: &'static str,
+        /// How.
+        result: EvictionResult,
     },
 }
 

@@ -10,6 +10,7 @@ use crate::api::{
 };
 use crate::observe::{Name, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason};
 use crate::plan::Standing;
+use crate::report::EvictionResult;
 
 use super::effect::{Outcome, Refusal, Signal};
 
@@ -108,7 +109,12 @@ impl PolicyMemory {
     }
 
     /// What became of an effect.
-    pub fn outcome(&mut self, policy: &PolicyKey, outcome: &Outcome, now: Timestamp) -> Vec<Signal> {
+    pub fn outcome(
+        &mut self,
+        policy: &PolicyKey,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Vec<Signal> {
         self.next = Some(now);
         let (uid, refusal) = match outcome {
             Outcome::Written { .. } => return Vec::new(),
@@ -129,7 +135,11 @@ impl PolicyMemory {
         let tier = moved.status.tier.clone();
         let Some(refusal) = refusal else {
             moved.asked = Asked::Granted;
-            return vec![Signal::EvictionAnswered { policy: policy.clone(), tier, result: "evicted" }];
+            return vec![Signal::EvictionAnswered {
+                policy: policy.clone(),
+                tier,
+                result: EvictionResult::Evicted,
+            }];
         };
         if let Refusal::Unknown(_) = refusal {
             moved.asked = Asked::Unknown;
@@ -149,7 +159,9 @@ impl PolicyMemory {
             Refusal::Budget(message) => (Some(Reason::BudgetExhausted), message.clone()),
             Refusal::MultipleBudgets(message) => (Some(Reason::MultipleBudgets), message.clone()),
             Refusal::Forbidden(message) => (Some(Reason::Forbidden), message.clone()),
-            Refusal::Throttled { .. } => (None, "the API server asks for fewer requests".to_owned()),
+            Refusal::Throttled { .. } => {
+                (None, "the API server asks for fewer requests".to_owned())
+            }
             Refusal::Gone => (None, "the pod was gone already".to_owned()),
             Refusal::Outdated(message) | Refusal::Unknown(message) => (None, message.clone()),
         };

@@ -16,8 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Change, HealthRules, Index, PolicyKey, ZoneHealth, ZoneTracker, zone_conditions};
+use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
+use crate::observe::{
+    Change, HealthRules, Index, PolicyKey, ZoneHealth, ZoneTracker, zone_conditions,
+};
 
 use memory::PolicyMemory;
 
@@ -63,6 +65,17 @@ impl Operator {
     #[must_use]
     pub const fn zones(&self) -> &ZoneTracker {
         &self.zones
+    }
+
+    /// Every zone, its state under the longest hold-down in use, and until when it is held.
+    pub fn zone_states(
+        &self,
+        now: Timestamp,
+    ) -> impl Iterator<Item = (&str, ZoneState, Option<Timestamp>)> {
+        let longest = self.hold_downs().into_iter().max().unwrap_or_default();
+        self.zones.iter().map(move |(zone, memory)| {
+            (zone.as_str(), memory.state(longest, now), memory.hold_until(longest))
+        })
     }
 
     /// Folds one watch event into the index.
@@ -112,12 +125,13 @@ impl Operator {
         self.zones.observe(&conditions, now);
         let weather = Weather { unstable: self.unstable(), stale };
         let (changed, nodes_changed) = self.index.take_changed();
-        let everything =
-            nodes_changed || weather != self.weather || self.zones != zones_before;
+        let everything = nodes_changed || weather != self.weather || self.zones != zones_before;
         self.weather = weather;
 
         let mut decision = Decision::default();
-        decision.gone.extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
+        decision
+            .gone
+            .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
         for key in &decision.gone {
             self.policies.remove(key);
         }

@@ -36,7 +36,8 @@ impl PolicyMemory {
             self.recovery = Some(begin(None, now));
         }
         let mean = self.mean_duration();
-        let Some(recovery) = self.recovery.as_mut().filter(|known| known.balanced_at.is_none()) else {
+        let Some(recovery) = self.recovery.as_mut().filter(|known| known.balanced_at.is_none())
+        else {
             return;
         };
         recovery.moves_total = recovery.moves_done + under_way + planned;
@@ -45,10 +46,12 @@ impl PolicyMemory {
             recovery.estimated_end = None;
             return;
         }
-        let held = status.zones.iter().filter_map(|zone| zone.hold_until.as_ref()).map(|at| at.0).max();
-        let begun = self.moves.iter().map(|moved| {
-            moved.status.finished_at.as_ref().unwrap_or(&moved.status.started_at).0
-        });
+        let held =
+            status.zones.iter().filter_map(|zone| zone.hold_until.as_ref()).map(|at| at.0).max();
+        let begun = self
+            .moves
+            .iter()
+            .map(|moved| moved.status.finished_at.as_ref().unwrap_or(&moved.status.started_at).0);
         let from = begun.chain(held).chain([recovery.started_at.0]).max();
         recovery.estimated_end = from.zip(mean).and_then(|(from, mean)| {
             let left = mean.checked_mul(under_way + planned)?;

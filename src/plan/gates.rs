@@ -208,11 +208,7 @@ fn backoff(standing: &Standing, now: Timestamp) -> Option<Blocked> {
     blocked(Reason::Backoff, message)
 }
 
-fn refused(
-    standing: &Standing,
-    now: Timestamp,
-    which: impl Fn(Reason) -> bool,
-) -> Option<Blocked> {
+fn refused(standing: &Standing, now: Timestamp, which: impl Fn(Reason) -> bool) -> Option<Blocked> {
     let (blocked, until) = standing.refused.as_ref()?;
     (*until > now && which(blocked.reason)).then(|| blocked.clone())
 }
@@ -221,7 +217,10 @@ fn throttled(facts: &Facts<'_>) -> Option<Blocked> {
     let until = facts.throttled_until.filter(|until| *until > facts.now)?;
     blocked(
         Reason::Throttled,
-        format!("the API server asks for fewer requests: nothing is evicted until {}", short(until)),
+        format!(
+            "the API server asks for fewer requests: nothing is evicted until {}",
+            short(until)
+        ),
     )
 }
 

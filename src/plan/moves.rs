@@ -186,11 +186,8 @@ impl<'a> Ground<'a> {
                     moves.push(step);
                 }
                 Err(blocked) => {
-                    let full: BTreeMap<usize, i32> = useful
-                        .values()
-                        .flatten()
-                        .map(|to| (*to, ranges[*to].count))
-                        .collect();
+                    let full: BTreeMap<usize, i32> =
+                        useful.values().flatten().map(|to| (*to, ranges[*to].count)).collect();
                     let stuck = Stuck { blocked, full: full.into_iter().collect() };
                     return Walk { moves, stuck: Some(stuck) };
                 }
@@ -214,8 +211,11 @@ impl<'a> Ground<'a> {
         for from in sources {
             let targets: BTreeSet<&Zone> =
                 useful[&from].iter().map(|to| &self.zones[*to].zone).collect();
-            let candidates =
-                self.zones[from].victims.iter().filter(|id| !moved.contains(id)).take(VICTIMS_TRIED);
+            let candidates = self.zones[from]
+                .victims
+                .iter()
+                .filter(|id| !moved.contains(id))
+                .take(VICTIMS_TRIED);
             for id in candidates {
                 let Some(pod) = index.cluster().pod(*id) else { continue };
                 let placement = replacement_of(pod);
@@ -280,7 +280,8 @@ fn useful_targets(
     let mut after = ranges.to_vec();
     for from in 0..ranges.len() {
         for to in 0..ranges.len() {
-            let fits = ranges[from].count > ranges[from].floor && ranges[to].count < ranges[to].ceiling;
+            let fits =
+                ranges[from].count > ranges[from].floor && ranges[to].count < ranges[to].ceiling;
             // A move between zones that differ by less than two lowers nothing.
             if !fits || ranges[from].count - ranges[to].count < 2 {
                 continue;

@@ -20,15 +20,19 @@ pub fn of(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Bloc
             Reason::Unpredictable,
             format!("where a replacement of pod {} lands cannot be known: {why}", pod.name),
         ),
-        Prediction::Pending(rejections) => rejected(pod, targets, rejections).unwrap_or_else(|| {
-            let message = format!("a replacement of pod {} would stay Pending", pod.name);
-            blocked(Reason::WouldNotLand, message)
-        }),
+        Prediction::Pending(rejections) => {
+            rejected(pod, targets, rejections).unwrap_or_else(|| {
+                let message = format!("a replacement of pod {} would stay Pending", pod.name);
+                blocked(Reason::WouldNotLand, message)
+            })
+        }
         Prediction::Lands(landing) => {
-            let reachable = landing.scores.iter().any(|score| {
-                score.zone.as_ref().is_some_and(|zone| targets.contains(zone))
-            });
-            let refused = if reachable { None } else { rejected(pod, targets, &landing.rejections) };
+            let reachable = landing
+                .scores
+                .iter()
+                .any(|score| score.zone.as_ref().is_some_and(|zone| targets.contains(zone)));
+            let refused =
+                if reachable { None } else { rejected(pod, targets, &landing.rejections) };
             refused.unwrap_or_else(|| outscored(pod, targets, landing))
         }
     }
@@ -52,9 +56,7 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
         "NodeResourcesFit" | "NodePorts" | "NodeVolumeLimits" => {
             (Reason::NoRoom, "free room or add a node there")
         }
-        "VolumeBinding" | "VolumeZone" => {
-            (Reason::Pinned, "its volume is tied to its zone")
-        }
+        "VolumeBinding" | "VolumeZone" => (Reason::Pinned, "its volume is tied to its zone"),
         _ => (Reason::WouldNotLand, "change the node or what the pod asks for"),
     };
     Some(blocked(
@@ -72,7 +74,9 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         landing
             .scores
             .iter()
-            .filter(|score| score.zone.as_ref().is_some_and(|zone| targets.contains(zone)) == wanted)
+            .filter(|score| {
+                score.zone.as_ref().is_some_and(|zone| targets.contains(zone)) == wanted
+            })
             .max_by_key(|score| score.total)
     };
     let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {

@@ -103,5 +103,9 @@ fn local_volume(index: &Index, pod: &Pod, source: &VolumeSource) -> Option<Strin
         VolumeSource::EmptyDir | VolumeSource::HostPath => return None,
     };
     let volume = index.cluster().claim(&pod.namespace, &claim)?.volume.as_ref()?;
-    index.cluster().volume(volume).filter(|volume| volume.local).map(|volume| volume.name.to_string())
+    index
+        .cluster()
+        .volume(volume)
+        .filter(|volume| volume.local)
+        .map(|volume| volume.name.to_string())
 }

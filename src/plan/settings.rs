@@ -50,10 +50,7 @@ impl TierSettings {
                 .and_then(|own| own.single_zone.as_ref())
                 .filter(|single| single.accepted)
                 .map(|single| single.reason.clone()),
-            max_unavailable: first
-                .max_unavailable
-                .clone()
-                .or_else(|| then.max_unavailable.clone()),
+            max_unavailable: first.max_unavailable.clone().or_else(|| then.max_unavailable.clone()),
         }
     }
 
@@ -107,7 +104,10 @@ mod tests {
                       {"name": "redis", "mode": "Observe", "singleZone": {"accepted": true, "reason": "cache"}}],
         }));
         let was = TierSettings::of(&spec, "was");
-        assert_eq!((was.max_skew, was.mode, was.hold_down), (1, Mode::Auto, Duration::from_secs(90)));
+        assert_eq!(
+            (was.max_skew, was.mode, was.hold_down),
+            (1, Mode::Auto, Duration::from_secs(90))
+        );
         assert_eq!(was.budget(7), 3);
         let redis = TierSettings::of(&spec, "redis");
         assert_eq!((redis.max_skew, redis.mode), (2, Mode::Observe));

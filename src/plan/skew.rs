@@ -170,7 +170,10 @@ mod tests {
             }
             for from in 0..counts.len() {
                 for to in 0..counts.len() {
-                    if from == to || counts[from] <= zones[from].floor || counts[to] >= zones[to].ceiling {
+                    if from == to
+                        || counts[from] <= zones[from].floor
+                        || counts[to] >= zones[to].ceiling
+                    {
                         continue;
                     }
                     let mut next = counts.clone();

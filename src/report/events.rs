@@ -101,7 +101,10 @@ fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Opti
 fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     for moved in &after.moves {
-        let known = before.moves.iter().find(|known| known.uid == moved.uid && known.started_at == moved.started_at);
+        let known = before
+            .moves
+            .iter()
+            .find(|known| known.uid == moved.uid && known.started_at == moved.started_at);
         let old = known.map(|known| known.state);
         if old == Some(moved.state) {
             continue;

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::act::seconds;
 use crate::api::{
-    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveStatus, Phase, Plan,
-    PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
-    ZoneStatus, limit,
+    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveStatus, Phase,
+    Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus,
+    ZoneState, ZoneStatus, limit,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
 use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
@@ -31,7 +31,10 @@ impl TierReport {
     /// Whether it needs nothing, or its imbalance is accepted.
     fn is_content(&self) -> bool {
         self.view.is_balanced()
-            || self.blocked.as_ref().is_some_and(|blocked| blocked.reason == Reason::SingleZoneAccepted)
+            || self
+                .blocked
+                .as_ref()
+                .is_some_and(|blocked| blocked.reason == Reason::SingleZoneAccepted)
     }
 }
 
@@ -91,7 +94,13 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(message(phase, &zone_statuses, tiers, assessment.recovery.as_ref(), untiered)),
+        message: bounded(message(
+            phase,
+            &zone_statuses,
+            tiers,
+            assessment.recovery.as_ref(),
+            untiered,
+        )),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
             zones: zones_column(&views),
@@ -118,7 +127,12 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
     status
 }
 
-fn zone_status(policy: &PolicyEntry, zones: &ZoneTracker, zone: &Zone, now: Timestamp) -> ZoneStatus {
+fn zone_status(
+    policy: &PolicyEntry,
+    zones: &ZoneTracker,
+    zone: &Zone,
+    now: Timestamp,
+) -> ZoneStatus {
     let hold_down = TierSettings::of(&policy.spec, "").hold_down;
     let Some(memory) = zones.get(zone) else {
         return ZoneStatus::empty(zone.as_str());
@@ -187,10 +201,10 @@ fn tier_status(tier: &TierReport) -> TierStatus {
                 available: count.available,
             })
             .collect(),
-        blocked: tier.blocked.clone().map(|blocked| Blocked {
-            reason: blocked.reason,
-            message: bounded(blocked.message),
-        }),
+        blocked: tier
+            .blocked
+            .clone()
+            .map(|blocked| Blocked { reason: blocked.reason, message: bounded(blocked.message) }),
         misses: tier.standing.misses,
         retry_at: tier.standing.retry_at.map(seconds),
         lose: lose(view).into_iter().take(limit::ZONES).collect(),
@@ -235,22 +249,28 @@ fn message(
         .iter()
         .filter(|tier| !tier.is_content())
         .max_by_key(|tier| tier.view.skew() - tier.view.settings.max_skew);
-    let why = worst.and_then(|tier| Some((tier, tier.blocked.as_ref()?))).map_or_else(
-        String::new,
-        |(tier, blocked)| format!("{}: {}: {}", tier.view.name, blocked.reason, blocked.message),
-    );
+    let why = worst
+        .and_then(|tier| Some((tier, tier.blocked.as_ref()?)))
+        .map_or_else(String::new, |(tier, blocked)| {
+            format!("{}: {}: {}", tier.view.name, blocked.reason, blocked.message)
+        });
     match phase {
-        Phase::Frozen => zones.iter().find(|zone| zone.state == ZoneState::Impaired).map_or(why, |zone| {
-            let reason = zone.reason.as_deref().unwrap_or("unusable");
-            format!(
-                "zone {} is out ({reason}, {} of {} nodes usable): nothing is evicted",
-                zone.name, zone.usable_nodes, zone.nodes
-            )
-        }),
-        Phase::Holding => zones.iter().find_map(|zone| {
-            let until = zone.hold_until.as_ref()?.0.strftime("%H:%M:%SZ");
-            Some(format!("zone {} is held until {until}: nothing is evicted before", zone.name))
-        }).unwrap_or(why),
+        Phase::Frozen => {
+            zones.iter().find(|zone| zone.state == ZoneState::Impaired).map_or(why, |zone| {
+                let reason = zone.reason.as_deref().unwrap_or("unusable");
+                format!(
+                    "zone {} is out ({reason}, {} of {} nodes usable): nothing is evicted",
+                    zone.name, zone.usable_nodes, zone.nodes
+                )
+            })
+        }
+        Phase::Holding => zones
+            .iter()
+            .find_map(|zone| {
+                let until = zone.hold_until.as_ref()?.0.strftime("%H:%M:%SZ");
+                Some(format!("zone {} is held until {until}: nothing is evicted before", zone.name))
+            })
+            .unwrap_or(why),
         Phase::Rebalancing => recovery.map_or_else(
             || "pods are being moved".to_owned(),
             |recovery| format!("{} of {} moves done", recovery.moves_done, recovery.moves_total),
@@ -287,7 +307,8 @@ fn common_prefix(names: &[&str]) -> usize {
         first.bytes().zip(name.bytes()).take(shared).take_while(|(a, b)| a == b).count()
     });
     // A name is never cut to nothing.
-    let shared = shared.min(names.iter().map(|name| name.len()).min().unwrap_or(0).saturating_sub(1));
+    let shared =
+        shared.min(names.iter().map(|name| name.len()).min().unwrap_or(0).saturating_sub(1));
     first.as_bytes()[..shared].iter().rposition(|byte| *byte == b'-').map_or(0, |dash| dash + 1)
 }
 
@@ -297,7 +318,10 @@ fn plan_of(index: &Index, tiers: &[TierReport]) -> Option<Plan> {
         .flat_map(|tier| tier.plan.moves.iter().map(move |planned| (tier, planned)))
         .map(|(tier, planned)| PlannedMove {
             tier: tier.view.name.to_string(),
-            pod: index.cluster().pod(planned.pod).map_or_else(String::new, |pod| pod.name.to_string()),
+            pod: index
+                .cluster()
+                .pod(planned.pod)
+                .map_or_else(String::new, |pod| pod.name.to_string()),
             from: planned.from.to_string(),
             to: planned.to.first().map(ToString::to_string).unwrap_or_default(),
         })
@@ -312,11 +336,13 @@ fn plan_of(index: &Index, tiers: &[TierReport]) -> Option<Plan> {
 
 /// The FNV-1a hash of the moves; the same in every version and on every machine.
 fn fingerprint(moves: &[PlannedMove]) -> String {
-    let fields = moves.iter().flat_map(|planned| [&planned.tier, &planned.pod, &planned.from, &planned.to]);
-    let hash = fields.flat_map(|field| field.bytes().chain([0])).fold(
-        0xcbf2_9ce4_8422_2325_u64,
-        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3),
-    );
+    let fields =
+        moves.iter().flat_map(|planned| [&planned.tier, &planned.pod, &planned.from, &planned.to]);
+    let hash = fields
+        .flat_map(|field| field.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     format!("{hash:016x}")[..10].to_owned()
 }
 

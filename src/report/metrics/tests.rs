@@ -254,7 +254,7 @@ fn only_landings_that_took_time_are_timed() {
 
 /// `deploy/alerts.yaml`, rule by rule.
 fn alerts() -> Vec<Value> {
-    let file: Value = serde_saphyr::from_str(include_str!("../../deploy/alerts.yaml")).unwrap();
+    let file: Value = serde_saphyr::from_str(include_str!("../../../deploy/alerts.yaml")).unwrap();
     let groups = file["spec"]["groups"].as_array().unwrap();
     groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }

@@ -12,8 +12,13 @@ use prometheus::{
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
 
-use super::metrics_outcome::{EvictionResult, MoveOutcome};
-use super::metrics_series::Known;
+mod family;
+mod outcome;
+mod series;
+
+pub use outcome::{EvictionResult, MoveOutcome};
+
+use series::Known;
 
 /// From a pod that starts at once to one that is stuck for long.
 const MOVE_BUCKETS: [f64; 12] =
@@ -227,5 +232,4 @@ fn histogram(
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

@@ -11,8 +11,8 @@ use prometheus::proto::MetricFamily;
 
 use crate::api::{Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
 
-use super::metrics_family::Family;
-use super::metrics_outcome::{EvictionResult, MoveOutcome};
+use super::family::Family;
+use super::outcome::{EvictionResult, MoveOutcome};
 
 /// What is known of policies and zones.
 #[derive(Debug, Default)]

@@ -1,0 +1,115 @@
+//! `zonespread run`: the operator.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::controller::{Settings, run};
+use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
+
+use super::Failure;
+use super::cluster::Access;
+
+/// Arguments of `zonespread run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Where metrics, /livez and /readyz are served
+    #[arg(long, default_value = "[::]:8080", value_name = "ADDRESS", value_parser = address)]
+    metrics_bind_address: SocketAddr,
+    /// Elect one leader among the replicas
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    leader_elect: bool,
+    /// The namespace of the lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = "zonespread-system", value_name = "NAME")]
+    namespace: String,
+    /// A taint that says what a node is for, not that it is unwell; a trailing
+    /// slash stands for every key with that prefix; may be repeated
+    #[arg(long = "allow-taint", value_name = "KEY")]
+    allowed_taints: Vec<String>,
+    /// How logs are written
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// What is logged, such as `debug` or `info,zonespread=debug`
+    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// An address; `:8080` is every address of this host.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    full.parse().map_err(|_| "expected ADDRESS:PORT or :PORT, such as :8080".to_owned())
+}
+
+impl Run {
+    /// Runs until SIGTERM or SIGINT.
+    pub fn run(self, access: &Access) -> Result<(), Failure> {
+        self.log()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let result = runtime.block_on(self.operate(access));
+        // Watches that hang must not keep the process from ending.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    }
+
+    async fn operate(self, access: &Access) -> Result<(), Failure> {
+        let config = access.config().await?;
+        let mut allowed_taints = DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec();
+        allowed_taints.extend(self.allowed_taints);
+        let settings = Settings {
+            metrics_bind_address: self.metrics_bind_address,
+            leader_elect: self.leader_elect,
+            namespace: self.namespace,
+            identity: identity(),
+            rules: HealthRules { allowed_taints },
+        };
+        let (stopper, stop) = watch::channel(false);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stopper.send_replace(true);
+        });
+        Ok(run(config, settings, stop).await?)
+    }
+
+    fn log(&self) -> Result<(), Failure> {
+        // kube logs any 5xx as an error of its own; we report what matters.
+        let filter = format!("{},kube_client::client::builder=off", self.log_level);
+        let filter = EnvFilter::try_new(&filter)
+            .map_err(|error| format!("--log-level {}: {error}", self.log_level))?;
+        let logger = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(
+                std::io::IsTerminal::is_terminal(&std::io::stderr())
+                    && std::env::var_os("NO_COLOR").is_none(),
+            );
+        match self.log_format {
+            LogFormat::Text => logger.init(),
+            LogFormat::Json => logger.json().init(),
+        }
+        Ok(())
+    }
+}
+
+/// This replica's name in the lease: the pod's name, and what tells two
+/// processes of that name apart.
+fn identity() -> String {
+    let host = ["POD_NAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let started = jiff::Timestamp::now().as_nanosecond();
+    format!("{}_{}_{started:x}", host.as_deref().unwrap_or("zonespread"), std::process::id())
+}
