@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 
-const HOLD: Duration = Duration::from_secs(600);
+const HOLD: Duration = Duration::from_mins(10);
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()

@@ -81,6 +81,8 @@ pub fn gate(
         })
 }
 
+/// For the ends of functions that may find nothing.
+#[allow(clippy::unnecessary_wraps, reason = "every caller returns an Option")]
 fn blocked(reason: Reason, message: String) -> Option<Blocked> {
     Some(Blocked { reason, message })
 }

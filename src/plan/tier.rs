@@ -183,7 +183,7 @@ fn view(
 /// The name of a workload that has pods of two revisions, or is about to.
 fn rolling_out(index: &Index, workloads: &[&Workload]) -> Option<String> {
     let named = |kind: &str, name: &str| Some(format!("{kind} {name}"));
-    let mut owners = BTreeMap::new();
+    let mut owners = BTreeSet::new();
     for workload in workloads {
         if workload.rolling_out {
             return named(workload.key.kind.as_str(), &workload.key.name);
@@ -191,7 +191,7 @@ fn rolling_out(index: &Index, workloads: &[&Workload]) -> Option<String> {
         let Some(owner) = &workload.owner else { continue };
         // Two ReplicaSets of one owner that both want pods: a Deployment, or
         // an Argo Rollout, between two revisions.
-        if owners.insert(Name::clone(&owner.uid), ()).is_some()
+        if !owners.insert(Name::clone(&owner.uid))
             || index.workload(&workload.key.namespace, owner).is_some_and(|owner| owner.rolling_out)
         {
             return named(&owner.kind, &owner.name);
