@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::core::Selector;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::cohort::{Cohort, Cohorts};
 use super::index::Kind;
 use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::Pod;
 use super::resources::Resources;
 use super::volume::{Claim, PersistentVolume, StorageClass};
+use super::workload::{Workload, WorkloadKey};
 use super::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -90,7 +93,9 @@ pub struct Cluster {
     pods: Vec<Option<Pod>>,
     free: Vec<u32>,
     by_namespace: FxHashMap<Name, FxHashMap<Name, PodId>>,
+    cohorts: Cohorts,
     services: FxHashMap<Name, BTreeMap<Name, Service>>,
+    owners: FxHashMap<WorkloadKey, Option<Selector>>,
     namespaces: FxHashMap<Name, Labels>,
     claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
     volumes: FxHashMap<Name, PersistentVolume>,
@@ -155,6 +160,34 @@ impl Cluster {
             .iter()
             .enumerate()
             .filter_map(|(at, pod)| Some((PodId(u32::try_from(at).ok()?), pod.as_ref()?)))
+    }
+
+    /// Pods of a namespace that hold a place, alike in all but their nodes, in no order.
+    pub fn cohorts_in(&self, namespace: &str) -> impl Iterator<Item = &Cohort> {
+        self.cohorts.of_namespace(namespace)
+    }
+
+    /// Pods that hold a place, alike in all but their nodes, in no order.
+    pub fn cohorts(&self) -> impl Iterator<Item = &Cohort> {
+        self.cohorts.all()
+    }
+
+    /// Those of [`Self::cohorts`] that care which pods are near them.
+    pub fn choosy_cohorts(&self) -> impl Iterator<Item = &Cohort> {
+        self.cohorts.choosy()
+    }
+
+    /// Which pods a `ReplicaSet` or `StatefulSet` takes for its own. The outer
+    /// none: it is not known; the inner: its selector cannot be read.
+    #[must_use]
+    pub fn owner_selector(&self, key: &WorkloadKey) -> Option<Option<&Selector>> {
+        self.owners.get(key).map(Option::as_ref)
+    }
+
+    /// The storage class of claims that name none.
+    #[must_use]
+    pub fn default_storage_class(&self) -> Option<&StorageClass> {
+        self.classes.values().filter(|class| class.is_default).min_by_key(|class| &class.name)
     }
 
     /// The services of a namespace, by name.
@@ -250,6 +283,7 @@ impl Cluster {
             entry.requested.add(&pod.template.requests);
             entry.scored_cpu_milli += pod.template.scored_cpu_milli;
             entry.scored_memory += pod.template.scored_memory;
+            self.cohorts.join(id, &pod);
         }
         if let Some(place) = self.pods.get_mut(id.0 as usize) {
             *place = Some(pod);
@@ -287,6 +321,7 @@ impl Cluster {
             entry.requested.subtract(&pod.template.requests);
             entry.scored_cpu_milli -= pod.template.scored_cpu_milli;
             entry.scored_memory -= pod.template.scored_memory;
+            self.cohorts.leave(id, &pod);
             if entry.node.is_none() && entry.pods.is_empty() {
                 self.nodes.remove(node);
             }
@@ -307,6 +342,16 @@ impl Cluster {
         if let Some(services) = self.services.get_mut(namespace) {
             services.remove(name);
         }
+    }
+
+    /// Adds or replaces what the scheduler asks of a pod's owner: its selector.
+    pub fn put_owner(&mut self, workload: &Workload) {
+        self.owners.insert(workload.key.clone(), workload.selector.clone());
+    }
+
+    /// Removes an owner.
+    pub fn remove_owner(&mut self, key: &WorkloadKey) {
+        self.owners.remove(key);
     }
 
     /// Adds or replaces a namespace's labels.

@@ -256,10 +256,12 @@ impl Index {
             }
             Change::ReplicaSet(set) => {
                 let workload = Workload::replica_set(set, &mut self.interner);
+                self.cluster.put_owner(&workload);
                 self.put_workload(workload);
             }
             Change::StatefulSet(set) => {
                 let workload = Workload::stateful_set(set, &mut self.interner);
+                self.cluster.put_owner(&workload);
                 self.put_workload(workload);
             }
             Change::Budget(budget) => {
@@ -298,6 +300,7 @@ impl Index {
                     _ => WorkloadKind::StatefulSet,
                 };
                 let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
+                self.cluster.remove_owner(&key);
                 if let Some(workload) =
                     self.workloads.get_mut(namespace).and_then(|all| all.remove(&key))
                 {

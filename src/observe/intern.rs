@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
-use super::template::{Template, WatchedPodSpec};
+use super::pod_spec::WatchedPodSpec;
+use super::template::Template;
 
 /// A name that is stored once.
 pub type Name = Arc<str>;

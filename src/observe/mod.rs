@@ -4,11 +4,15 @@
 
 mod budget;
 mod cluster;
+mod cohort;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod health;
 mod index;
 mod intern;
 mod node;
 mod pod;
+mod pod_spec;
 mod quantity;
 mod resources;
 mod template;
@@ -17,17 +21,19 @@ mod workload;
 mod zone;
 
 pub use budget::{Budget, WatchedBudget};
-pub use cluster::{Cluster, PodId, PodKey, Service, WatchedService};
+pub use cluster::{Cluster, NodeEntry, PodId, PodKey, Service, WatchedService};
+pub use cohort::Cohort;
 pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
 pub use index::{Change, Index, Kind, PolicyEntry, PolicyKey, Tier, TierKey};
 pub use intern::{Interner, Labels, Name};
 pub use node::{Node, Taint, TaintEffect, WatchedNode};
 pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};
+pub use pod_spec::WatchedPodSpec;
 pub use quantity::{QuantityError, parse_milli, parse_whole};
 pub use resources::{ResourceList, Resources};
 pub use template::{
     HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,
-    WatchedPodSpec, WeightedPodAffinityTerm,
+    WeightedPodAffinityTerm,
 };
 pub use volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,

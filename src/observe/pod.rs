@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::api::DO_NOT_EVICT;
 
 use super::intern::{Interner, Labels, Name};
-use super::template::{Template, WatchedPodSpec};
+use super::pod_spec::WatchedPodSpec;
+use super::template::Template;
 
 /// The watched part of a Pod.
 #[derive(Resource, Clone, Debug, Deserialize)]

@@ -56,6 +56,8 @@ pub struct WatchedStorageClass {
     /// Its name.
     pub metadata: ObjectMeta,
     #[serde(default)]
+    provisioner: String,
+    #[serde(default)]
     volume_binding_mode: Option<String>,
     #[serde(default)]
     allowed_topologies: Option<Vec<TopologySelectorTerm>>,
@@ -96,7 +98,14 @@ pub struct StorageClass {
     pub waits_for_consumer: bool,
     /// Where its volumes may be; empty is anywhere.
     pub allowed_topologies: Vec<TopologySelectorTerm>,
+    /// Whether volumes are made on demand; otherwise somebody made them before.
+    pub provisions: bool,
+    /// Whether claims that name no class get this one.
+    pub is_default: bool,
 }
+
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 impl Claim {
     /// The claim that `watched` shows.
@@ -130,10 +139,14 @@ impl StorageClass {
     #[must_use]
     pub fn new(watched: WatchedStorageClass) -> Self {
         Self {
-            name: Name::from(watched.metadata.name.unwrap_or_default()),
+            name: Name::from(watched.metadata.name.as_deref().unwrap_or_default()),
             waits_for_consumer: watched.volume_binding_mode.as_deref()
                 == Some("WaitForFirstConsumer"),
             allowed_topologies: watched.allowed_topologies.unwrap_or_default(),
+            provisions: !["", NO_PROVISIONER].contains(&watched.provisioner.as_str()),
+            is_default: watched.metadata.annotations.is_some_and(|annotations| {
+                annotations.get(DEFAULT_CLASS).is_some_and(|value| value == "true")
+            }),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::Resource;
+use kube::core::Selector;
 use serde::Deserialize;
 
 use super::intern::{Interner, Labels, Name};
 use super::pod::Owner;
-use super::template::{Template, WatchedPodSpec};
+use super::pod_spec::WatchedPodSpec;
+use super::template::Template;
 
 /// The watched part of a `ReplicaSet`.
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -49,6 +51,7 @@ pub struct WatchedDeployment {
 struct WatchedSpec {
     replicas: Option<i32>,
     min_ready_seconds: Option<i32>,
+    selector: Option<LabelSelector>,
     template: WatchedTemplate,
     update_strategy: Option<WatchedUpdateStrategy>,
 }
@@ -140,6 +143,8 @@ pub struct Workload {
     pub min_ready_seconds: i64,
     /// Whether pods of two revisions exist or are about to.
     pub rolling_out: bool,
+    /// The pods it takes for its own; none when it cannot be read.
+    pub selector: Option<Selector>,
     /// The labels of the pods it makes.
     pub pod_labels: Arc<Labels>,
     /// The spec of the pods it makes.
@@ -223,6 +228,7 @@ impl Workload {
             replicas: spec.replicas.unwrap_or(1),
             min_ready_seconds: i64::from(spec.min_ready_seconds.unwrap_or_default()),
             rolling_out,
+            selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             pod_labels: interner.labels(labels),
             template: interner.template(spec.template.spec.unwrap_or_default()),
         }
