@@ -33,6 +33,15 @@ impl Placement {
             owner: pod.owner.clone(),
         }
     }
+
+    /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
+    /// replacement the name of the pod.
+    #[must_use]
+    pub fn replaces(&self, pod: &Pod) -> bool {
+        self.namespace == pod.namespace
+            && self.name.as_ref() == Some(&pod.name)
+            && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
+    }
 }
 
 /// Pods that are about to leave, and pods that are about to come.
@@ -43,8 +52,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The pod is evicted: it no longer counts for spreading and affinity, but
-    /// holds its place on the node until it is gone.
+    /// The pod is evicted: it no longer counts for spreading. Until it is gone
+    /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.leaving.insert(pod);
     }
@@ -58,6 +67,11 @@ impl Ledger {
     #[must_use]
     pub fn is_leaving(&self, pod: PodId) -> bool {
         self.leaving.contains(&pod)
+    }
+
+    /// Pods that are about to leave, in no order.
+    pub fn leaving(&self) -> impl Iterator<Item = PodId> {
+        self.leaving.iter().copied()
     }
 
     /// Pods that are about to come, and their nodes.

@@ -1,13 +1,43 @@
 //! What kube-scheduler would do: where the replacement of an evicted pod lands.
 //!
 //! Pure functions of a [`Cluster`], the moves already under way (a [`Ledger`])
-//! and the pod to be placed.
+//! and the pod to be placed. One file per plugin of kube-scheduler 1.37, named
+//! in its doc; all of them in the order of the default configuration.
+//!
+//! [`predict`] answers one question. To plan many moves, ask a [`Scheduler`]
+//! for a [`Forecast`] and tell it of each move: it computes what the move changes.
 
+mod balance;
+mod census;
+mod config;
+mod explain;
+mod fit;
+mod forecast;
+mod images;
 mod ledger;
+mod neighbours;
+mod node_affinity;
+mod ports;
+mod sampling;
+mod scheduler;
+mod score;
+mod spread;
+mod spread_constraints;
+mod taints;
+mod tally;
+mod unpredictable;
+mod volumes;
 
+#[cfg(test)]
+mod tests;
+
+pub use config::{SchedulerConfig, Weights};
+pub use forecast::{Best, Forecast};
 pub use ledger::{Ledger, Placement};
+pub use node_affinity::may_use_zone;
+pub use scheduler::Scheduler;
 
-use crate::observe::{Cluster, Name, Template, Zone};
+use crate::observe::{Cluster, Name, Zone};
 
 /// Where a pod would land.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +57,8 @@ pub struct Landing {
     pub nodes: Vec<Name>,
     /// Their zones, each once, by name. A node without a zone adds none.
     pub zones: Vec<Zone>,
-    /// Whether the zone is certain: all nodes that tie share it.
+    /// Whether the zone is certain: all nodes that tie share it, and the
+    /// scheduler looks at enough nodes to find one of them.
     pub certain: bool,
     /// Nodes that were rejected.
     pub rejections: Vec<Rejection>,
@@ -66,15 +97,8 @@ pub struct NodeScore {
 /// Where `pod` would land, if it were created now, after what the ledger holds.
 #[must_use]
 pub fn predict(cluster: &Cluster, ledger: &Ledger, pod: &Placement) -> Prediction {
-    let _ = (cluster, ledger, pod);
-    Prediction::Unpredictable("the model of the scheduler is not there yet".to_owned())
-}
-
-/// Whether pods with this template could ever be placed in `zone`: a node
-/// there matches their node selector and required node affinity, or, while it
-/// has no nodes, nothing in these speaks against the zone itself.
-#[must_use]
-pub fn may_use_zone(cluster: &Cluster, template: &Template, zone: &Zone) -> bool {
-    let _ = (cluster, template, zone);
-    true
+    match Scheduler::new(cluster).for_placement(ledger, pod) {
+        Ok(forecast) => forecast.explain(),
+        Err(reason) => Prediction::Unpredictable(reason),
+    }
 }

@@ -1,0 +1,154 @@
+//! Which pods are where: those of the cluster, less those that leave, and
+//! those that are about to come.
+
+use crate::observe::{Cohort, Name, Pod, PodId};
+
+use super::forecast::Forecast;
+use super::ledger::{Ledger, Placement};
+use super::neighbours::{Reach, Tenants};
+use super::ports;
+use super::scheduler::Scheduler;
+
+impl Forecast<'_> {
+    /// Counts every pod that matters to the one to be placed.
+    pub(super) fn take_census(&mut self) {
+        self.count_like_pods();
+        self.meet_neighbours();
+        self.check_ports();
+        let cluster = self.scheduler.cluster;
+        let leaving: Vec<&Pod> = self.ledger.leaving().filter_map(|id| cluster.pod(id)).collect();
+        for pod in leaving.into_iter().filter(|pod| pod.holds_place()) {
+            if let Some(row) = self.row_of(pod)
+                && self.pod.replaces(pod)
+            {
+                self.seats[row].usage.subtract(&pod.template);
+            }
+        }
+        let coming: Vec<(Placement, Name)> = self.ledger.coming().cloned().collect();
+        for (pod, node) in &coming {
+            self.seat(pod, node);
+        }
+    }
+
+    /// The row of the node that a pod is on.
+    pub(super) fn row_of(&self, pod: &Pod) -> Option<usize> {
+        self.scheduler.row_of(pod.node.as_deref()?)
+    }
+
+    /// Counts pods for the spread constraints.
+    fn count_like_pods(&mut self) {
+        let Self { scheduler, pod, ledger, spread, .. } = self;
+        if !spread.counts_pods() {
+            return;
+        }
+        for cohort in scheduler.cluster.cohorts_in(&pod.namespace) {
+            let rows =
+                || rows(scheduler, cohort, |id, pod| pod.is_counted() && !ledger.is_leaving(id));
+            spread.count(&cohort.labels, rows, 1);
+        }
+    }
+
+    /// Counts what the pod asks of others, and they of it.
+    fn meet_neighbours(&mut self) {
+        let Self { scheduler, pod, ledger, neighbours, .. } = self;
+        let cluster = scheduler.cluster;
+        let there = |id: PodId, other: &Pod| !is_gone(ledger, pod, id, other);
+        let reach = neighbours.reach();
+        let mut ask = |cohort: &Cohort| {
+            let rows = || rows(scheduler, cohort, there);
+            neighbours.ask(scheduler, Tenants::of(cohort), rows, 1);
+        };
+        match reach {
+            Reach::Nobody => {}
+            Reach::OwnNamespace => cluster.cohorts_in(&pod.namespace).for_each(&mut ask),
+            Reach::AllNamespaces => cluster.cohorts().for_each(&mut ask),
+        }
+        for cohort in cluster.choosy_cohorts() {
+            let rows = || rows(scheduler, cohort, there);
+            neighbours.answer(scheduler, pod, Tenants::of(cohort), rows, 1);
+        }
+    }
+
+    /// Finds the nodes where a port that the pod wants is taken.
+    pub(super) fn check_ports(&mut self) {
+        if !self.pod.template.host_ports.is_empty() {
+            self.ports = (0..self.seats.len()).map(|row| self.has_port_conflict(row)).collect();
+        }
+    }
+
+    fn has_port_conflict(&self, row: usize) -> bool {
+        let Self { scheduler, pod, ledger, .. } = self;
+        let row = &scheduler.rows[row];
+        let there = row.entry.pods.iter().filter_map(|id| {
+            let other = scheduler.cluster.pod(*id)?;
+            (!is_gone(ledger, pod, *id, other)).then_some(&other.template)
+        });
+        let coming = ledger
+            .coming()
+            .filter(|(_, node)| *node == row.node.name)
+            .map(|(coming, _)| &coming.template);
+        let taken = there.chain(coming).flat_map(|template| &template.host_ports);
+        ports::conflict(&pod.template.host_ports, taken)
+    }
+
+    /// A pod comes to a node.
+    pub(super) fn seat(&mut self, newcomer: &Placement, node: &str) -> Option<usize> {
+        let Self { scheduler, pod, spread, neighbours, seats, ports, .. } = self;
+        let row = scheduler.row_of(node)?;
+        seats[row].usage.add(&newcomer.template);
+        if newcomer.namespace == pod.namespace {
+            spread.count(&newcomer.labels, || vec![row], 1);
+        }
+        let tenants = Tenants::like(newcomer);
+        neighbours.ask(scheduler, tenants, || vec![row], 1);
+        neighbours.answer(scheduler, pod, tenants, || vec![row], 1);
+        if let Some(conflict) = ports.get_mut(row) {
+            *conflict |= ports::conflict(&pod.template.host_ports, &newcomer.template.host_ports);
+        }
+        Some(row)
+    }
+
+    /// A pod starts to leave; it stays where it is, unless the pod to be
+    /// placed can exist only once it is gone.
+    pub(super) fn see_off(&mut self, leaving: &Pod) -> Option<usize> {
+        let row = self.row_of(leaving)?;
+        let Self { scheduler, pod, spread, neighbours, seats, .. } = self;
+        if leaving.is_counted() && leaving.namespace == pod.namespace {
+            spread.count(&leaving.labels, || vec![row], -1);
+        }
+        if !leaving.holds_place() || !pod.replaces(leaving) {
+            return None;
+        }
+        seats[row].usage.subtract(&leaving.template);
+        let tenants = Tenants {
+            namespace: &leaving.namespace,
+            labels: &leaving.labels,
+            template: &leaving.template,
+        };
+        neighbours.ask(scheduler, tenants, || vec![row], -1);
+        neighbours.answer(scheduler, pod, tenants, || vec![row], -1);
+        self.check_ports();
+        Some(row)
+    }
+}
+
+/// Whether a pod is gone by the time the replacement exists.
+fn is_gone(ledger: &Ledger, replacement: &Placement, id: PodId, pod: &Pod) -> bool {
+    ledger.is_leaving(id) && replacement.replaces(pod)
+}
+
+/// The nodes of the pods of a cohort that `counts`, by row.
+fn rows(
+    scheduler: &Scheduler<'_>,
+    cohort: &Cohort,
+    counts: impl Fn(PodId, &Pod) -> bool,
+) -> Vec<usize> {
+    cohort
+        .pods()
+        .iter()
+        .filter_map(|id| {
+            let pod = scheduler.cluster.pod(*id).filter(|pod| counts(*id, pod))?;
+            scheduler.row_of(pod.node.as_deref()?)
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! The whole answer: every node, and what speaks for or against it.
+
+use crate::observe::{Name, TaintEffect};
+
+use super::forecast::{Forecast, Obstacle};
+use super::{Landing, NodeScore, Prediction, Rejection, taints};
+
+impl Forecast<'_> {
+    /// Where the pod would land now, and why there.
+    #[must_use]
+    pub fn explain(&self) -> Prediction {
+        let rejections = self.rejections();
+        let Some(best) = self.best() else {
+            return Prediction::Pending(rejections);
+        };
+        Prediction::Lands(Landing {
+            nodes: best.nodes,
+            zones: best.zones,
+            certain: best.certain,
+            rejections,
+            scores: self.node_scores(),
+        })
+    }
+
+    fn rejections(&self) -> Vec<Rejection> {
+        let floors = self.spread.floors();
+        let rows = self.scheduler.rows.iter().enumerate();
+        rows.filter_map(|(at, row)| {
+            let obstacle = self.obstacle(&floors, at)?;
+            Some(Rejection {
+                node: Name::clone(&row.node.name),
+                zone: row.node.zone.clone(),
+                plugin: obstacle.plugin,
+                message: obstacle.message.into_owned(),
+            })
+        })
+        .collect()
+    }
+
+    fn node_scores(&self) -> Vec<NodeScore> {
+        let scores = self.scores();
+        let rows = scores.feasible.iter().enumerate();
+        rows.map(|(at, row)| {
+            let node = self.scheduler.rows[*row].node;
+            NodeScore {
+                node: Name::clone(&node.name),
+                zone: node.zone.clone(),
+                total: scores.totals[at],
+                by_plugin: scores
+                    .by_plugin
+                    .iter()
+                    .map(|(plugin, scores)| (*plugin, scores[at]))
+                    .collect(),
+                note: self.note(*row),
+            }
+        })
+        .collect()
+    }
+
+    /// The first filter that rejects the node, in the scheduler's order.
+    fn obstacle(&self, floors: &[i64], at: usize) -> Option<Obstacle> {
+        let fixed = self.fixed[at];
+        if let Some(hopeless) = &self.hopeless {
+            return Some(hopeless.clone());
+        }
+        if fixed.cordoned {
+            return Some(Obstacle::new("NodeUnschedulable", "node(s) were unschedulable"));
+        }
+        if !fixed.tolerated {
+            return Some(Obstacle::new("TaintToleration", self.untolerated(at)));
+        }
+        if !fixed.matched {
+            return Some(Obstacle::new(
+                "NodeAffinity",
+                "node(s) didn't match Pod's node affinity/selector",
+            ));
+        }
+        if self.ports.get(at).copied().unwrap_or(false) {
+            return Some(Obstacle::new(
+                "NodePorts",
+                "node(s) didn't have free ports for the requested pod ports",
+            ));
+        }
+        let row = &self.scheduler.rows[at];
+        let shortages: Vec<String> = self.seats[at]
+            .usage
+            .shortages(&self.pod.template, row.node, row.entry)
+            .map(|shortage| shortage.to_string())
+            .collect();
+        if !shortages.is_empty() {
+            return Some(Obstacle::new("NodeResourcesFit", shortages.join(", ")));
+        }
+        if let Some(obstacle) = self.volumes.get(at).and_then(Option::as_ref) {
+            return Some(obstacle.clone());
+        }
+        let spread = self.spread.obstacle(floors, at);
+        if let Some(message) = spread {
+            return Some(Obstacle::new("PodTopologySpread", message));
+        }
+        let neighbours = self.neighbours.obstacle(self.scheduler, at);
+        neighbours.map(|message| Obstacle::new("InterPodAffinity", message))
+    }
+
+    /// The scheduler's words, and the taint.
+    fn untolerated(&self, row: usize) -> String {
+        let node = self.scheduler.rows[row].node;
+        match taints::first_untolerated(&self.pod.template, node) {
+            Some(taint) => {
+                format!("node(s) had untolerated taint(s) {{{}: {}}}", taint.key, taint.value)
+            }
+            None => "node(s) had untolerated taint(s)".to_owned(),
+        }
+    }
+
+    /// What took points from the node.
+    fn note(&self, row: usize) -> Option<String> {
+        let node = self.scheduler.rows[row].node;
+        let taint = taints::avoided(&self.pod.template, node).next()?;
+        let effect = TaintEffect::PreferNoSchedule.as_str();
+        Some(if taint.value.is_empty() {
+            format!("untolerated taint {}:{effect}", taint.key)
+        } else {
+            format!("untolerated taint {}={}:{effect}", taint.key, taint.value)
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! `NodeResourcesFit`: is there room, and how much stays free.
+//!
+//! Follows `pkg/scheduler/framework/plugins/noderesources/fit.go` and
+//! `least_allocated.go` (1.37).
+
+use std::fmt;
+
+use crate::observe::{Name, Node, NodeEntry, Resources, Template};
+
+use super::score::MAX;
+
+/// What the pods on a node ask for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Usage {
+    /// How many there are.
+    pub pods: i64,
+    /// What they ask for; of the extended resources only what moves under way
+    /// add to those of the node's entry.
+    pub requested: Resources,
+    /// What they ask for in scores: thousandths of a core.
+    pub scored_cpu_milli: i64,
+    /// What they ask for in scores: bytes.
+    pub scored_memory: i64,
+}
+
+/// Something of which a node has too little.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shortage<'t> {
+    Pods,
+    Cpu,
+    Memory,
+    EphemeralStorage,
+    Extended(&'t Name),
+}
+
+impl fmt::Display for Shortage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pods => f.write_str("Too many pods"),
+            Self::Cpu => f.write_str("Insufficient cpu"),
+            Self::Memory => f.write_str("Insufficient memory"),
+            Self::EphemeralStorage => f.write_str("Insufficient ephemeral-storage"),
+            Self::Extended(name) => write!(f, "Insufficient {name}"),
+        }
+    }
+}
+
+impl Usage {
+    /// What is on the node now.
+    pub(super) fn of(entry: &NodeEntry) -> Self {
+        Self {
+            pods: i64::try_from(entry.pods.len()).unwrap_or(i64::MAX),
+            requested: Resources { extended: Vec::new(), ..entry.requested },
+            scored_cpu_milli: entry.scored_cpu_milli,
+            scored_memory: entry.scored_memory,
+        }
+    }
+
+    /// A pod comes.
+    pub(super) fn add(&mut self, template: &Template) {
+        self.pods += 1;
+        self.requested.add(&template.requests);
+        self.scored_cpu_milli += template.scored_cpu_milli;
+        self.scored_memory += template.scored_memory;
+    }
+
+    /// A pod is gone.
+    pub(super) fn subtract(&mut self, template: &Template) {
+        self.pods -= 1;
+        self.requested.subtract(&template.requests);
+        self.scored_cpu_milli -= template.scored_cpu_milli;
+        self.scored_memory -= template.scored_memory;
+    }
+
+    /// What the node has too little of for one more pod, in the scheduler's order.
+    pub(super) fn shortages<'t>(
+        &self,
+        template: &'t Template,
+        node: &Node,
+        entry: &NodeEntry,
+    ) -> impl Iterator<Item = Shortage<'t>> {
+        let asked = &template.requests;
+        let has = &node.allocatable;
+        let lacks = |asked: i64, has: i64, used: i64| asked > 0 && asked > has - used;
+        let lacks_cpu = lacks(asked.cpu_milli, has.cpu_milli, self.requested.cpu_milli);
+        let lacks_memory = lacks(asked.memory, has.memory, self.requested.memory);
+        let lacks_storage =
+            lacks(asked.ephemeral_storage, has.ephemeral_storage, self.requested.ephemeral_storage);
+        let common = [
+            (self.pods + 1 > node.allocatable_pods).then_some(Shortage::Pods),
+            lacks_cpu.then_some(Shortage::Cpu),
+            lacks_memory.then_some(Shortage::Memory),
+            lacks_storage.then_some(Shortage::EphemeralStorage),
+        ];
+        let extended = asked.extended.iter().filter_map(move |(name, amount)| {
+            let used = entry.requested.extended(name) + self.requested.extended(name);
+            lacks(*amount, has.extended(name), used).then_some(Shortage::Extended(name))
+        });
+        common.into_iter().flatten().chain(extended)
+    }
+
+    /// How much of the node's cores and memory stays free, from 0 to 100.
+    pub(super) fn least_allocated(&self, template: &Template, node: &Node) -> i64 {
+        let cpu = self.scored_cpu_milli + template.scored_cpu_milli;
+        let memory = self.scored_memory + template.scored_memory;
+        let mut sum = 0;
+        let mut count = 0;
+        for (requested, capacity) in
+            [(cpu, node.allocatable.cpu_milli), (memory, node.allocatable.memory)]
+        {
+            if capacity != 0 {
+                sum += free_share(requested, capacity);
+                count += 1;
+            }
+        }
+        if count == 0 { 0 } else { sum / count }
+    }
+}
+
+fn free_share(requested: i64, capacity: i64) -> i64 {
+    if requested > capacity { 0 } else { (capacity - requested) * MAX / capacity }
+}

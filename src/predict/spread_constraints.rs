@@ -1,0 +1,126 @@
+//! Which spread constraints hold for a pod, and which pods they count.
+//!
+//! Follows `pkg/scheduler/framework/plugins/podtopologyspread/common.go`,
+//! `plugin.go` and `.../plugins/helper/spread.go` (1.37).
+
+use std::collections::BTreeSet;
+
+use kube::core::{Expression, Selector, SelectorExt};
+
+use crate::api::ZONE_LABEL;
+use crate::observe::{Name, SpreadConstraint, WorkloadKey, WorkloadKind};
+
+use super::ledger::Placement;
+use super::scheduler::Scheduler;
+
+pub(super) const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+
+/// The constraints of a pod.
+pub(super) struct Constraints {
+    /// In the pod's order; `match_label_keys` are merged into the selectors.
+    pub constraints: Vec<SpreadConstraint>,
+    /// Whether they are the system's own: then nodes without a zone take part.
+    pub system_default: bool,
+}
+
+impl Constraints {
+    /// The constraints of `pod`, or the system's defaults.
+    ///
+    /// # Errors
+    /// When the defaults select by something that is not known, and what.
+    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &Placement) -> Result<Self, String> {
+        let own = &pod.template.spread;
+        if own.is_empty() && scheduler.config.default_spread {
+            let constraints = default_selector(scheduler, pod)?.as_ref().map(system_defaults);
+            return Ok(Self { constraints: constraints.unwrap_or_default(), system_default: true });
+        }
+        let constraints = own.iter().map(|constraint| merged(constraint, pod)).collect();
+        Ok(Self { constraints, system_default: false })
+    }
+}
+
+/// The constraint with what it takes from the pod's own labels.
+fn merged(constraint: &SpreadConstraint, pod: &Placement) -> SpreadConstraint {
+    let mut constraint = constraint.clone();
+    if let Some(selector) = &mut constraint.selector {
+        let keys = constraint.match_label_keys.iter();
+        selector.extend(keys.filter_map(|key| {
+            let value = pod.labels.get(key)?;
+            Some(Expression::In(key.clone(), BTreeSet::from([value.clone()])))
+        }));
+    }
+    constraint
+}
+
+fn system_defaults(selector: &Selector) -> Vec<SpreadConstraint> {
+    [(HOSTNAME_LABEL, 3), (ZONE_LABEL, 5)]
+        .into_iter()
+        .map(|(key, max_skew)| SpreadConstraint {
+            topology_key: Name::from(key),
+            max_skew,
+            hard: false,
+            selector: Some(selector.clone()),
+            min_domains: None,
+            honor_affinity: true,
+            honor_taints: false,
+            match_label_keys: Vec::new(),
+        })
+        .collect()
+}
+
+/// What selects the pod's like: its Services, and its owner. None when nothing does.
+fn default_selector(
+    scheduler: &Scheduler<'_>,
+    pod: &Placement,
+) -> Result<Option<Selector>, String> {
+    let mut labels = std::collections::BTreeMap::new();
+    for service in scheduler.cluster.services_in(&pod.namespace) {
+        if service.selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value)) {
+            labels.extend(service.selector.clone());
+        }
+    }
+    let mut selector: Selector = labels.into_iter().collect();
+    if let Some(owner) = &pod.owner {
+        if &*owner.kind == "ReplicationController" {
+            return Err(format!(
+                "ReplicationController {}: the default spread constraints select by it, and it is \
+                 not watched",
+                owner.name
+            ));
+        }
+        let kind =
+            WorkloadKind::parse(&owner.kind).filter(|kind| *kind != WorkloadKind::Deployment);
+        if let Some(kind) = kind {
+            selector.extend(owner_selector(scheduler, pod, kind, &owner.name)?);
+        }
+    }
+    Ok((!selector.selects_all()).then_some(selector))
+}
+
+fn owner_selector(
+    scheduler: &Scheduler<'_>,
+    pod: &Placement,
+    kind: WorkloadKind,
+    name: &Name,
+) -> Result<Selector, String> {
+    const HASH: &str = "pod-template-hash";
+    let namespace = Name::clone(&pod.namespace);
+    let key = WorkloadKey { namespace, kind, name: Name::clone(name) };
+    match scheduler.cluster.owner_selector(&key) {
+        Some(selector) => Ok(selector.cloned().unwrap_or_default()),
+        // The hash alone tells the pods of a Deployment's ReplicaSet from all others.
+        None => match pod.labels.get(HASH).filter(|_| kind == WorkloadKind::ReplicaSet) {
+            Some(hash) => Ok(Expression::Equal(HASH.to_owned(), hash.clone()).into()),
+            None => Err(format!(
+                "{} {name}: the default spread constraints select by it, and it is not known",
+                kind.as_str()
+            )),
+        },
+    }
+}
+
+/// Whether a constraint counts pods with these labels. One that selects
+/// everything counts none: `countPodsMatchSelector` in `common.go`.
+pub(super) fn counts(constraint: Option<&Selector>, labels: &crate::observe::Labels) -> bool {
+    constraint.is_some_and(|selector| !selector.selects_all() && selector.matches(labels))
+}

@@ -1,0 +1,74 @@
+//! Counts by topology: how much there is in each value of a node label.
+
+use std::rc::Rc;
+
+use crate::observe::Name;
+
+use super::scheduler::{Column, Scheduler};
+
+/// Counts for the values of several node labels.
+#[derive(Debug, Default)]
+pub(super) struct Tallies(Vec<Tally>);
+
+#[derive(Debug)]
+struct Tally {
+    key: Name,
+    column: Rc<Column>,
+    counts: Vec<i64>,
+    total: i64,
+}
+
+impl Tallies {
+    /// Adds to the value that the node has for `key`, if it carries that label.
+    pub(super) fn add(
+        &mut self,
+        scheduler: &Scheduler<'_>,
+        key: &Name,
+        rows: &[usize],
+        amount: i64,
+    ) {
+        let at = self.0.iter().position(|tally| tally.key == *key).unwrap_or_else(|| {
+            let column = scheduler.column(key);
+            let counts = vec![0; column.count];
+            self.0.push(Tally { key: Name::clone(key), column, counts, total: 0 });
+            self.0.len() - 1
+        });
+        let tally = &mut self.0[at];
+        for row in rows {
+            if tally.column.carries(*row) {
+                tally.counts[tally.column.domain(*row)] += amount;
+                tally.total += amount;
+            }
+        }
+    }
+
+    /// The count that the node has for `key`; none when it lacks the label.
+    /// A key that was never added to counts as nothing anywhere.
+    pub(super) fn get(&self, scheduler: &Scheduler<'_>, key: &Name, row: usize) -> Option<i64> {
+        match self.0.iter().find(|tally| tally.key == *key) {
+            Some(tally) => tally.of(row),
+            None => scheduler.rows[row].node.labels.contains_key(&**key).then_some(0),
+        }
+    }
+
+    /// Whether the node shares any value in which there is something.
+    pub(super) fn any(&self, row: usize) -> bool {
+        self.0.iter().any(|tally| tally.of(row).is_some_and(|count| count > 0))
+    }
+
+    /// The sum over all labels that the node carries.
+    pub(super) fn sum(&self, row: usize) -> i64 {
+        self.0.iter().filter_map(|tally| tally.of(row)).sum()
+    }
+
+    /// Whether there is nothing anywhere. For counts that are never negative.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|tally| tally.total == 0)
+    }
+}
+
+impl Tally {
+    fn of(&self, row: usize) -> Option<i64> {
+        self.column.carries(row).then(|| self.counts[self.column.domain(row)])
+    }
+}

@@ -1,0 +1,5 @@
+mod affinity;
+mod resources;
+mod spreading;
+mod stories;
+mod volumes;

@@ -1,0 +1,248 @@
+//! What a planner asks: this pod is evicted; where does the next one go?
+
+use serde_json::json;
+
+use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
+use crate::observe::{Cluster, Name, TaintEffect, Zone};
+use crate::predict::{
+    Landing, Ledger, Placement, Prediction, Rejection, Scheduler, may_use_zone, predict,
+};
+
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// Two nodes in each of the zones a, b and c: `a1`, `a2`, `b1`, ...
+pub fn three_zones() -> Vec<NodeFixture> {
+    let names = ["a1", "a2", "b1", "b2", "c1", "c2"];
+    names.map(|name| node(name).zone(&name[..1])).to_vec()
+}
+
+/// Pods `web-0`, `web-1`, ... on these nodes.
+pub fn web_on(nodes: &[&str], shape: impl Fn(PodFixture) -> PodFixture) -> Vec<PodFixture> {
+    let pods = nodes.iter().enumerate();
+    pods.map(|(at, node)| shape(pod(&format!("web-{at}"))).on(node)).collect()
+}
+
+/// Evicts a pod of the namespace `default` and predicts where its replacement lands.
+pub fn evicted(cluster: &Cluster, name: &str) -> Prediction {
+    let id = id_of(cluster, name);
+    let mut ledger = Ledger::default();
+    ledger.evict(id);
+    predict(cluster, &ledger, &Placement::like(cluster.pod(id).unwrap()))
+}
+
+pub fn landing(prediction: Prediction) -> Landing {
+    match prediction {
+        Prediction::Lands(landing) => landing,
+        other => panic!("expected a landing, got {other:?}"),
+    }
+}
+
+pub fn pending(prediction: Prediction) -> Vec<Rejection> {
+    match prediction {
+        Prediction::Pending(rejections) => rejections,
+        other => panic!("expected no landing, got {other:?}"),
+    }
+}
+
+pub fn unpredictable(prediction: Prediction) -> String {
+    match prediction {
+        Prediction::Unpredictable(reason) => reason,
+        other => panic!("expected no prediction, got {other:?}"),
+    }
+}
+
+pub fn zones(landing: &Landing) -> Vec<&str> {
+    landing.zones.iter().map(Zone::as_str).collect()
+}
+
+pub fn score(landing: &Landing, node: &str, plugin: &str) -> i64 {
+    let node = landing.scores.iter().find(|score| &*score.node == node).unwrap();
+    node.by_plugin.iter().find(|(name, _)| *name == plugin).unwrap().1
+}
+
+fn why<'r>(rejections: &'r [Rejection], node: &str) -> (&'r str, &'r str) {
+    let rejection = rejections.iter().find(|rejection| &*rejection.node == node).unwrap();
+    (rejection.plugin, &rejection.message)
+}
+
+#[test]
+fn the_replacement_of_an_evicted_pod_goes_to_the_recovered_zone() {
+    let pods = web_on(&["a1", "a2", "b1", "b2", "a1", "b1"], |pod| pod.spread_hard(ZONE, 1));
+    let cluster = cluster(three_zones(), pods);
+    let landing = landing(evicted(&cluster, "web-0"));
+    assert_eq!(zones(&landing), ["c"]);
+    assert!(landing.certain);
+    let nodes: Vec<&str> = landing.nodes.iter().map(|node| &**node).collect();
+    assert_eq!(nodes, ["c1", "c2"]);
+    assert_eq!(
+        why(&landing.rejections, "b1"),
+        ("PodTopologySpread", "node(s) didn't match pod topology spread constraints")
+    );
+}
+
+#[test]
+fn a_soft_constraint_pulls_as_hard_when_replicas_are_few() {
+    let pods = web_on(&["a1", "a2", "b1", "b2", "a1", "b1"], |pod| pod.spread_soft(ZONE, 1));
+    let cluster = cluster(three_zones(), pods);
+    let landing = landing(evicted(&cluster, "web-0"));
+    assert_eq!(zones(&landing), ["c"]);
+    // 2, 3 and 0 pods: 100 * (3 + 0 - count) / 3 with Go's integers, twice.
+    assert_eq!(score(&landing, "c1", "PodTopologySpread"), 200);
+    assert_eq!(score(&landing, "b1", "PodTopologySpread"), 0);
+}
+
+#[test]
+fn a_prefer_no_schedule_taint_outweighs_soft_spreading() {
+    let mut nodes = three_zones();
+    for node in &mut nodes[4..] {
+        *node = node.clone().taint("DeletionCandidateOfClusterAutoscaler", "PreferNoSchedule");
+    }
+    let pods = web_on(&["a1", "a2", "b1", "b2", "a1", "b1"], |pod| pod.spread_soft(ZONE, 1));
+    let cluster = cluster(nodes, pods);
+    let landing = landing(evicted(&cluster, "web-0"));
+    assert_eq!(zones(&landing), ["a"]);
+    let note = landing.scores.iter().find(|score| &*score.node == "c1").unwrap().note.as_deref();
+    assert_eq!(
+        note,
+        Some("untolerated taint DeletionCandidateOfClusterAutoscaler:PreferNoSchedule")
+    );
+}
+
+#[test]
+fn an_evicted_pod_holds_its_place_until_it_is_gone() {
+    let nodes = [node("a1").zone("a").cpu("1"), node("b1").zone("b").cpu("1")];
+    let pods = [pod("web-0").on("a1").cpu("800m"), pod("db-0").on("b1").cpu("900m")];
+    let cluster = cluster(nodes, pods);
+    let rejections = pending(evicted(&cluster, "web-0"));
+    assert_eq!(why(&rejections, "a1"), ("NodeResourcesFit", "Insufficient cpu"));
+    assert_eq!(why(&rejections, "b1"), ("NodeResourcesFit", "Insufficient cpu"));
+}
+
+#[test]
+fn a_stateful_pod_comes_back_only_once_its_place_is_free() {
+    let nodes = [node("a1").zone("a").cpu("1"), node("b1").zone("b").cpu("1")];
+    let owned = |name: &str| pod(name).owner("StatefulSet", "db").spread_soft(ZONE, 1);
+    let pods = [owned("db-0").on("a1").cpu("800m"), owned("db-1").on("b1").cpu("900m")];
+    let cluster = cluster(nodes, pods);
+    assert_eq!(zones(&landing(evicted(&cluster, "db-0"))), ["a"]);
+}
+
+#[test]
+fn moves_under_way_count_as_done() {
+    let pods = web_on(&["a1", "a2", "a1", "b1", "b2", "b1"], |pod| pod.spread_hard(ZONE, 1));
+    let cluster = cluster(three_zones(), pods);
+    let scheduler = Scheduler::new(&cluster);
+    let like = Placement::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
+    let mut forecast = scheduler.for_placement(&Ledger::default(), &like).unwrap();
+    for (victim, lands_in) in [("web-0", vec!["c"]), ("web-3", vec!["c"]), ("web-1", vec!["a"])] {
+        forecast.evict(id_of(&cluster, victim));
+        let best = forecast.best().unwrap();
+        assert_eq!(best.zones.iter().map(Zone::as_str).collect::<Vec<_>>(), lands_in, "{victim}");
+        forecast.place(like.clone(), Name::clone(&best.nodes[0]));
+        // What is kept up to date is what a fresh look would find.
+        let fresh = scheduler.for_placement(forecast.ledger(), &like).unwrap();
+        assert_eq!(forecast.explain(), fresh.explain());
+    }
+}
+
+#[test]
+fn the_first_filter_in_the_schedulers_order_gives_the_reason() {
+    let nodes = [
+        node("cordoned").cordoned().taint("dedicated", "NoSchedule"),
+        node("tainted").taint("dedicated", "NoSchedule"),
+        node("elsewhere").label("disk", "hdd"),
+        node("taken").label("disk", "ssd"),
+        node("full").label("disk", "ssd").cpu("1").memory("1Gi"),
+        node("crowded").label("disk", "ssd").room_for_pods(0),
+    ];
+    let want = |name: &str| {
+        let selector = json!({"disk": "ssd"});
+        pod(name).spec("nodeSelector", selector).host_port(80).cpu("2").memory("2Gi")
+    };
+    let pods = [want("web-0").on("gone"), pod("proxy-0").host_port(80).on("taken")];
+    let cluster = cluster(nodes, pods);
+    let rejections = pending(evicted(&cluster, "web-0"));
+    for (node, plugin, message) in [
+        ("cordoned", "NodeUnschedulable", "node(s) were unschedulable"),
+        ("tainted", "TaintToleration", "node(s) had untolerated taint(s) {dedicated: }"),
+        ("elsewhere", "NodeAffinity", "node(s) didn't match Pod's node affinity/selector"),
+        ("taken", "NodePorts", "node(s) didn't have free ports for the requested pod ports"),
+        ("full", "NodeResourcesFit", "Insufficient cpu, Insufficient memory"),
+        ("crowded", "NodeResourcesFit", "Too many pods"),
+    ] {
+        assert_eq!(why(&rejections, node), (plugin, message));
+    }
+}
+
+#[test]
+fn tolerations_open_cordoned_and_tainted_nodes() {
+    let nodes = [node("a1").zone("a").cordoned(), node("b1").zone("b").taint("gpu", "NoExecute")];
+    let bears = |key: &str| {
+        let pods = [pod("web-0").tolerates(key, "")];
+        landing(evicted(&cluster(nodes.clone(), pods), "web-0"))
+    };
+    assert_eq!(zones(&bears("node.kubernetes.io/unschedulable")), ["a"]);
+    assert_eq!(zones(&bears("gpu")), ["b"]);
+    let numeric = json!([{"key": "gpu", "operator": "Gt", "value": "0"}]);
+    let ignored = cluster(nodes.clone(), [pod("web-0").spec("tolerations", numeric)]);
+    pending(evicted(&ignored, "web-0"));
+    assert_eq!(nodes[1].clone().build().taints[0].effect, TaintEffect::NoExecute);
+}
+
+#[test]
+fn what_cannot_be_predicted_is_named() {
+    let cause = |pod: PodFixture| unpredictable(evicted(&cluster(three_zones(), [pod]), "web-0"));
+    let web = || pod("web-0").on("a1");
+    assert_eq!(
+        cause(web().spec("schedulerName", json!("volcano"))),
+        "schedulerName volcano: another scheduler places the pod, by rules of its own"
+    );
+    assert!(cause(web().spec("schedulingGates", json!([{"name": "g"}]))).contains("Gates"));
+    assert!(
+        cause(web().spec("resourceClaims", json!([{"name": "gpu"}]))).contains("resourceClaims")
+    );
+    assert!(cause(web().cpu("lots")).contains("lots"));
+    assert!(cause(web().owner("StatefulSet", "web")).starts_with("StatefulSet web"));
+    assert!(
+        cause(web().owner("ReplicationController", "web")).contains("ReplicationController web")
+    );
+}
+
+#[test]
+fn a_tie_between_zones_is_not_certain() {
+    let cluster = cluster(three_zones(), [pod("web-0").on("a1")]);
+    let landing = landing(evicted(&cluster, "web-0"));
+    // The pod still holds its place on a1; the other node of its zone is as free as any.
+    assert_eq!((zones(&landing), landing.nodes.len()), (vec!["a", "b", "c"], 5));
+    assert!(!landing.certain);
+    let elsewhere = crate::observe::fixtures::cluster([node("n1")], [pod("web-0")]);
+    let landing = self::landing(evicted(&elsewhere, "web-0"));
+    assert_eq!((zones(&landing), landing.certain), (vec![], false));
+}
+
+#[test]
+fn a_zone_may_be_used_when_nothing_speaks_against_it() {
+    let cluster = cluster([node("a1").zone("a").label("disk", "ssd")], []);
+    let allowed = |zone: &str, pod: PodFixture| {
+        may_use_zone(&cluster, &pod.build().template, &Zone::new(zone))
+    };
+    let selects = |key: &str, value: &str| pod("web-0").spec("nodeSelector", json!({key: value}));
+    assert!(allowed("a", pod("web-0")));
+    assert!(allowed("a", selects("disk", "ssd")));
+    assert!(!allowed("a", selects("disk", "hdd")));
+    // Zone b has no nodes: what they will carry besides the zone is not known.
+    assert!(allowed("b", selects("disk", "hdd")));
+    assert!(!allowed("b", selects(ZONE, "a")));
+    let requires = |operator: &str, zone: &str| {
+        let expressions = json!([
+            {"key": ZONE, "operator": operator, "values": [zone]},
+            {"key": "disk", "operator": "Exists"},
+        ]);
+        let terms = json!([{"matchExpressions": expressions}]);
+        let required = json!({"nodeSelectorTerms": terms});
+        let affinity = json!({"requiredDuringSchedulingIgnoredDuringExecution": required});
+        pod("web-0").spec("affinity", json!({"nodeAffinity": affinity}))
+    };
+    assert!(allowed("b", requires("In", "b")));
+    assert!(!allowed("b", requires("NotIn", "b")));
+}

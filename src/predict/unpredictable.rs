@@ -1,0 +1,28 @@
+//! Pods of which nobody can tell where they land, by name of the cause.
+
+use crate::observe::Template;
+
+use super::config::SchedulerConfig;
+
+/// Why it cannot be known where a pod with this template lands.
+pub(super) fn cause(config: &SchedulerConfig, template: &Template) -> Option<String> {
+    if let Some(field) = &template.unreadable {
+        return Some(format!("the pod's spec cannot be read: {field}"));
+    }
+    if !config.names.contains(&template.scheduler) {
+        return Some(format!(
+            "schedulerName {}: another scheduler places the pod, by rules of its own",
+            template.scheduler
+        ));
+    }
+    if template.gated {
+        return Some("schedulingGates: the pod waits until somebody removes them".to_owned());
+    }
+    if template.claims_devices {
+        return Some(
+            "resourceClaims: devices are allocated by drivers (dynamic resource allocation)"
+                .to_owned(),
+        );
+    }
+    None
+}
