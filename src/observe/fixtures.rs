@@ -193,6 +193,12 @@ impl PodFixture {
         self
     }
 
+    pub fn created(mut self, at: jiff::Timestamp) -> Self {
+        let at = jiff::Timestamp::from_second(at.as_second()).unwrap();
+        self.0["metadata"]["creationTimestamp"] = json!(at.to_string());
+        self
+    }
+
     pub fn terminating(mut self) -> Self {
         self.0["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         self

@@ -257,6 +257,12 @@ impl ZoneTracker {
         self.zones.iter()
     }
 
+    /// Whether a hold ended between two times, with these hold-downs.
+    #[must_use]
+    pub fn has_change(&self, hold_downs: &[Duration], from: Timestamp, to: Timestamp) -> bool {
+        self.next_change(hold_downs, from).is_some_and(|at| at <= to)
+    }
+
     /// When something changes by time alone, after `now`, with these hold-downs.
     #[must_use]
     pub fn next_change(&self, hold_downs: &[Duration], now: Timestamp) -> Option<Timestamp> {

@@ -169,6 +169,17 @@ impl Kind {
     }
 }
 
+/// What changed since it was last asked for.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Policies whose answer may have changed.
+    pub policies: FxHashSet<PolicyKey>,
+    /// Whether nodes changed, which may change any answer.
+    pub nodes: bool,
+    /// Whether what users ask for changed in any policy.
+    pub specs: bool,
+}
+
 /// The cluster, and which pod belongs to which tier of which policy.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -179,8 +190,7 @@ pub struct Index {
     policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// Policies by namespace, the oldest first.
     by_age: FxHashMap<Name, Vec<PolicyKey>>,
-    changed: FxHashSet<PolicyKey>,
-    nodes_changed: bool,
+    changed: Changed,
 }
 
 impl Index {
@@ -233,10 +243,9 @@ impl Index {
             .filter(|budget| budget.protects(&pod.labels))
     }
 
-    /// Takes the policies whose answer may have changed since the last call,
-    /// and whether nodes changed (which may change any answer).
-    pub fn take_changed(&mut self) -> (FxHashSet<PolicyKey>, bool) {
-        (std::mem::take(&mut self.changed), std::mem::take(&mut self.nodes_changed))
+    /// Takes what changed since the last call.
+    pub fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     /// Folds one event into the index.
@@ -244,7 +253,7 @@ impl Index {
         match change {
             Change::Node(node) => {
                 let node = Node::new(node, &mut self.interner);
-                self.nodes_changed |= self.cluster.put_node(node);
+                self.changed.nodes |= self.cluster.put_node(node);
             }
             Change::Pod(pod) => {
                 let pod = Pod::new(pod, &mut self.interner);
@@ -287,7 +296,7 @@ impl Index {
 
     fn remove(&mut self, kind: Kind, namespace: &Name, name: &Name) {
         match kind {
-            Kind::Node => self.nodes_changed |= self.cluster.remove_node(name),
+            Kind::Node => self.changed.nodes |= self.cluster.remove_node(name),
             Kind::Pod => {
                 if let Some((id, pod)) = self.cluster.remove_pod(namespace, name) {
                     self.leave(id, &pod);
@@ -321,7 +330,8 @@ impl Index {
             Kind::Policy => {
                 let key = PolicyKey { namespace: namespace.clone(), name: name.clone() };
                 self.policies.remove(&key);
-                self.changed.insert(key);
+                self.changed.specs = true;
+                self.changed.policies.insert(key);
                 self.assign_namespace(namespace);
             }
         }
@@ -363,7 +373,7 @@ impl Index {
             else {
                 continue;
             };
-            self.changed.insert(key.clone());
+            self.changed.policies.insert(key.clone());
             if let Some(owner) = &owner {
                 policy.owned_elsewhere.insert(id, owner.clone());
                 continue;
@@ -397,7 +407,7 @@ impl Index {
                 }
             }
             if was_in {
-                self.changed.insert(key.clone());
+                self.changed.policies.insert(key.clone());
             }
         }
     }
@@ -407,14 +417,15 @@ impl Index {
         if let Some(known) = self.policies.get_mut(&entry.key)
             && known.uid == entry.uid
             && known.spec == entry.spec
+            && known.generation == entry.generation
         {
             // Our own status writes come back here; they change no answer.
-            known.generation = entry.generation;
             known.status = entry.status;
             return;
         }
         let namespace = Name::clone(&entry.key.namespace);
-        self.changed.insert(entry.key.clone());
+        self.changed.specs = true;
+        self.changed.policies.insert(entry.key.clone());
         self.policies.insert(entry.key.clone(), entry);
         self.assign_namespace(&namespace);
     }
@@ -434,7 +445,7 @@ impl Index {
             let created = |key| self.policies.get(key).map(|policy: &PolicyEntry| policy.created);
             created(a).cmp(&created(b)).then_with(|| a.cmp(b))
         });
-        self.changed.extend(keys.iter().cloned());
+        self.changed.policies.extend(keys.iter().cloned());
         self.by_age.insert(Name::clone(namespace), keys);
         let pods: Vec<(PodId, Arc<Labels>)> = self
             .cluster
@@ -448,7 +459,7 @@ impl Index {
 
     fn touch_namespace(&mut self, namespace: &Name) {
         if let Some(keys) = self.by_age.get(namespace) {
-            self.changed.extend(keys.iter().cloned());
+            self.changed.policies.extend(keys.iter().cloned());
         }
     }
 
@@ -456,7 +467,7 @@ impl Index {
     fn touch_selecting(&mut self, namespace: &Name, labels: &Labels) {
         for key in self.by_age.get(namespace).into_iter().flatten() {
             if self.policies.get(key).is_some_and(|policy| policy.selects(labels)) {
-                self.changed.insert(key.clone());
+                self.changed.policies.insert(key.clone());
             }
         }
     }

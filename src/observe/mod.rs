@@ -24,7 +24,7 @@ pub use budget::{Budget, WatchedBudget};
 pub use cluster::{Cluster, NodeEntry, PodId, PodKey, Service, WatchedService};
 pub use cohort::Cohort;
 pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
-pub use index::{Change, Index, Kind, PolicyEntry, PolicyKey, Tier, TierKey};
+pub use index::{Change, Changed, Index, Kind, PolicyEntry, PolicyKey, Tier, TierKey};
 pub use intern::{Interner, Labels, Name};
 pub use node::{Node, Taint, TaintEffect, WatchedNode};
 pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
-use crate::api::{Blocked, limit};
+use crate::api::{Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
@@ -19,13 +19,16 @@ use super::Operator;
 use super::effect::{Decision, Effect, EvictionRequest, Signal};
 use super::memory::PolicyMemory;
 
+/// How soon a tier that waits for other moves is asked again, at the latest.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, starts at
     /// most one move per tier, and reports.
     pub(super) fn assess(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
         self.follow_moves(key, now, decision);
+        let mut memory = self.take(key).unwrap_or_default();
         let Some(policy) = self.index.policy(key) else { return };
-        let mut memory = self.policies.remove(key).unwrap_or_default();
         memory.heed_generation(policy.generation);
         memory.next = None;
         let conditions =
@@ -58,12 +61,15 @@ impl Operator {
             assessment(&memory)
         };
         if self.leading {
-            if memory.written.as_ref() != Some(&status) {
-                let before = memory.written.take().unwrap_or_default();
+            if memory.rewrite || memory.written.as_ref() != Some(&status) {
+                memory.rewrite = false;
+                memory.before = memory.written.take();
+                let nothing = ZoneSpreadPolicyStatus::default();
+                let before = memory.before.as_ref().unwrap_or(&nothing);
                 decision.effects.push(Effect::WriteStatus {
                     policy: key.clone(),
                     uid: Name::clone(&policy.uid),
-                    notes: story(&before, &status),
+                    notes: story(before, &status),
                     status: Box::new(status.clone()),
                 });
                 memory.written = Some(status.clone());
@@ -71,7 +77,7 @@ impl Operator {
             decision.effects.extend(requests.into_iter().map(Effect::Evict));
         }
         decision.statuses.push((key.clone(), status));
-        self.policies.insert(key.clone(), memory);
+        self.remember(key.clone(), memory);
     }
 
     /// Brings the policy's moves up to what the index shows.
@@ -100,6 +106,7 @@ impl Operator {
                 ));
             }
         }
+        self.move_ended |= !endings.is_empty();
         for (ending, tier, zone, took, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
             memory.book(&tier, ending, backoff, now);
@@ -169,8 +176,7 @@ impl Operator {
     fn plan(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> TierPlan {
         let own = memory.under_way().map(|moved| (&policy.key, moved));
         let others = self
-            .policies
-            .iter()
+            .moving_memories()
             .flat_map(|(key, other)| other.under_way().map(move |moved| (key, moved)));
         let ledger = ledger_of(&self.index, own.chain(others));
         let expected: Vec<Expected> = memory
@@ -179,6 +185,11 @@ impl Operator {
             .map(|moved| expected_of(&self.index, &policy.key.namespace, moved))
             .collect();
         plan_tier(&self.index, view, &self.zones, &ledger, &expected, &memory.just_moved())
+    }
+
+    /// The other policies with moves under way.
+    fn moving_memories(&self) -> impl Iterator<Item = (&PolicyKey, &PolicyMemory)> {
+        self.moving.iter().filter_map(|key| self.policies.get_key_value(key))
     }
 
     fn why_not(
@@ -216,7 +227,8 @@ impl Operator {
     ) -> Option<String> {
         let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
         let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
-        self.policies.values().chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
+        let others = self.moving_memories().map(|(_, other)| other);
+        others.chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
             let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
             Some(format!("zone {zone} ({})", moved.status.pod))
         })
@@ -319,6 +331,10 @@ fn wake(
         }
     };
     for report in reports {
+        // Whatever becomes of the move that is waited for, it is noticed.
+        if report.blocked.as_ref().is_some_and(|why| why.reason == Reason::MovesUnderWay) {
+            at("others", now.checked_add(LOOK_AGAIN).ok());
+        }
         at("retry", report.standing.retry_at);
         at("refusal", report.standing.refused.as_ref().map(|(_, until)| *until));
         at("available", report.view.available_later);

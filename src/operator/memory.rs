@@ -16,8 +16,8 @@ use super::effect::{Outcome, Refusal, Signal};
 
 /// How long a refusal is heeded before the API server is asked again.
 const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
-/// How long to wait before a failed status write is tried again.
-const WRITE_RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// How long to wait before what failed is tried again.
+const RETRY: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is remembered of a policy.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +30,12 @@ pub struct PolicyMemory {
     pub standings: BTreeMap<Name, Standing>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
-    /// The status as the API server has it, as far as we know.
+    /// The status as the API server has it, or is about to have it.
     pub written: Option<ZoneSpreadPolicyStatus>,
+    /// The one before; what the API server still has if the write fails.
+    pub before: Option<ZoneSpreadPolicyStatus>,
+    /// Whether a write failed and must be made again.
+    pub rewrite: bool,
     /// When to ask again.
     pub next: Option<Timestamp>,
 }
@@ -57,6 +61,8 @@ impl PolicyMemory {
                 .collect(),
             recovery: status.recovery.clone(),
             written: Some(status.clone()),
+            before: None,
+            rewrite: false,
             next: Some(now),
         }
     }
@@ -115,16 +121,24 @@ impl PolicyMemory {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Vec<Signal> {
-        self.next = Some(now);
         let (uid, refusal) = match outcome {
-            Outcome::Written { .. } => return Vec::new(),
+            Outcome::Written { .. } => {
+                self.before = None;
+                return Vec::new();
+            }
             Outcome::NotWritten { .. } => {
-                self.written = None;
-                self.next = now.checked_add(WRITE_RETRY).ok();
+                self.written = self.before.take();
+                self.rewrite = true;
+                self.next = now.checked_add(RETRY).ok();
                 return Vec::new();
             }
             Outcome::Evicted { uid, .. } => (uid, None),
             Outcome::Refused { uid, refusal, .. } => (uid, Some(refusal)),
+        };
+        // Nothing was asked for: at once, it would go round in circles.
+        self.next = match refusal {
+            Some(Refusal::Outdated(_)) => now.checked_add(RETRY).ok(),
+            _ => Some(now),
         };
         let is_asked = |moved: &&mut Move| {
             *moved.status.uid == **uid && moved.status.state == MoveState::Evicting

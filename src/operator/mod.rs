@@ -13,13 +13,16 @@ mod recovery;
 pub use effect::{Decision, Effect, EvictionRequest, Outcome, Refusal, Signal};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
 use crate::observe::{
-    Change, HealthRules, Index, PolicyKey, ZoneHealth, ZoneTracker, zone_conditions,
+    Change, Changed, HealthRules, Index, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneTracker,
+    zone_conditions,
 };
+use crate::plan::TierSettings;
 
 use memory::PolicyMemory;
 
@@ -35,8 +38,22 @@ pub struct Operator {
     zones: ZoneTracker,
     rules: HealthRules,
     policies: BTreeMap<PolicyKey, PolicyMemory>,
+    /// Policies with moves under way.
+    moving: BTreeSet<PolicyKey>,
+    /// When to ask a policy again by time alone.
+    due: BTreeSet<(Timestamp, PolicyKey)>,
+    /// Every hold-down in use.
+    hold_downs: Vec<Duration>,
+    /// The nodes of every zone, counted.
+    conditions: BTreeMap<Zone, ZoneCondition>,
     throttled_until: Option<Timestamp>,
     leading: bool,
+    /// When the policies were last asked.
+    decided: Timestamp,
+    /// The zones as they were then.
+    zones_asked: ZoneTracker,
+    /// Whether a move ended since then: others may wait for it.
+    move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
     weather: Weather,
 }
@@ -72,7 +89,7 @@ impl Operator {
         &self,
         now: Timestamp,
     ) -> impl Iterator<Item = (&str, ZoneState, Option<Timestamp>)> {
-        let longest = self.hold_downs().into_iter().max().unwrap_or_default();
+        let longest = self.hold_downs.iter().max().copied().unwrap_or_default();
         self.zones.iter().map(move |(zone, memory)| {
             (zone.as_str(), memory.state(longest, now), memory.hold_until(longest))
         })
@@ -90,20 +107,28 @@ impl Operator {
         now: Timestamp,
     ) {
         self.leading = true;
-        self.policies.clear();
+        self.clear();
         for (key, status) in statuses {
             for zone in &status.zones {
                 let (name, memory) = memory::zone_from(zone);
                 self.zones.restore(name, memory);
             }
-            self.policies.insert(key, PolicyMemory::restore(status, now));
+            self.remember(key, PolicyMemory::restore(status, now));
         }
     }
 
     /// This process no longer leads.
     pub fn follow(&mut self) {
         self.leading = false;
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         self.policies.clear();
+        self.moving.clear();
+        self.due.clear();
+        // All policies are asked anew.
+        self.weather = Weather { unstable: None, stale: Some(String::new()) };
     }
 
     /// What became of an effect.
@@ -112,60 +137,91 @@ impl Operator {
             self.throttled_until = now.checked_add(*retry_after).ok();
         }
         let policy = outcome.policy();
-        self.policies
-            .get_mut(policy)
-            .map(|memory| memory.outcome(policy, &outcome, now))
-            .unwrap_or_default()
+        let Some(mut memory) = self.take(policy) else {
+            return Vec::new();
+        };
+        let signals = memory.outcome(policy, &outcome, now);
+        let asked = |refusal: &Refusal| refusal.result().is_some();
+        self.move_ended |= matches!(&outcome, Outcome::Refused { refusal, .. } if asked(refusal));
+        self.remember(policy.clone(), memory);
+        signals
     }
 
     /// What to do now, and when to ask again at the latest.
     pub fn decide(&mut self, now: Timestamp, stale: Option<String>) -> Decision {
-        let conditions = zone_conditions(self.index.cluster(), &self.rules.allowed_taints);
-        let zones_before = self.zones.clone();
-        self.zones.observe(&conditions, now);
+        let Changed { policies: changed, nodes, specs } = self.index.take_changed();
+        if nodes {
+            self.conditions = zone_conditions(self.index.cluster(), &self.rules.allowed_taints);
+        }
+        if specs {
+            self.hold_downs = self.hold_downs_in_use();
+        }
+        self.zones.observe(&self.conditions, now);
         let weather = Weather { unstable: self.unstable(), stale };
-        let (changed, nodes_changed) = self.index.take_changed();
-        let everything = nodes_changed || weather != self.weather || self.zones != zones_before;
+        let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
+        let everything = nodes || hold_ended || weather != self.weather || self.is_news_for_all();
         self.weather = weather;
+        self.decided = now;
+        self.zones_asked = self.zones.clone();
+        self.move_ended = false;
 
         let mut decision = Decision::default();
         decision
             .gone
             .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
         for key in &decision.gone {
-            self.policies.remove(key);
+            self.take(key);
         }
-        let mut due: BTreeSet<PolicyKey> = changed.into_iter().collect();
+        let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
-            due.extend(self.index.policies().map(|policy| policy.key.clone()));
+            asked.extend(self.index.policies().map(|policy| policy.key.clone()));
         }
-        let is_due = |memory: &PolicyMemory| memory.next.is_some_and(|next| next <= now);
-        due.extend(
-            self.policies.iter().filter(|(_, memory)| is_due(memory)).map(|(key, _)| key.clone()),
-        );
-        for key in &due {
+        asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
+        for key in &asked {
             self.assess(key, now, &mut decision);
         }
-        let hold_downs = self.hold_downs();
-        decision.next = self
-            .policies
-            .values()
-            .filter_map(|memory| memory.next)
-            .chain(self.zones.next_change(&hold_downs, now))
-            .min();
+        let first_due = self.due.first().map(|(at, _)| *at);
+        let zone_change = self.zones.next_change(&self.hold_downs, now);
+        let at_once = self.is_news_for_all().then_some(now);
+        decision.next = first_due.into_iter().chain(zone_change).chain(at_once).min();
         decision
     }
 
+    /// Whether something happened that any policy may wait for: a zone was
+    /// proven or came into doubt, or a move ended.
+    fn is_news_for_all(&self) -> bool {
+        self.move_ended || self.zones != self.zones_asked
+    }
+
+    /// Keeps a policy's memory, and notes when it is due and whether it moves.
+    fn remember(&mut self, key: PolicyKey, memory: PolicyMemory) {
+        if let Some(next) = memory.next {
+            self.due.insert((next, key.clone()));
+        }
+        if memory.under_way().next().is_some() {
+            self.moving.insert(key.clone());
+        }
+        self.policies.insert(key, memory);
+    }
+
+    /// Takes a policy's memory out, to be changed and kept again.
+    fn take(&mut self, key: &PolicyKey) -> Option<PolicyMemory> {
+        let memory = self.policies.remove(key)?;
+        self.moving.remove(key);
+        if let Some(next) = memory.next {
+            self.due.remove(&(next, key.clone()));
+        }
+        Some(memory)
+    }
+
     /// Every hold-down in use; a policy is asked again when one of them ends.
-    fn hold_downs(&self) -> Vec<std::time::Duration> {
-        let downs: BTreeSet<std::time::Duration> = self
+    fn hold_downs_in_use(&self) -> Vec<Duration> {
+        let downs: BTreeSet<Duration> = self
             .index
             .policies()
             .flat_map(|policy| {
                 let tiers = policy.spec.tiers.iter().map(|tier| tier.name.as_str());
-                tiers
-                    .chain([""])
-                    .map(|tier| crate::plan::TierSettings::of(&policy.spec, tier).hold_down)
+                tiers.chain([""]).map(|tier| TierSettings::of(&policy.spec, tier).hold_down)
             })
             .collect();
         downs.into_iter().collect()
@@ -193,3 +249,5 @@ impl Operator {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

@@ -1,1 +1,276 @@
+//! Stories about the operator, in a small world.
 
+use rstest::rstest;
+use serde_json::json;
+
+use super::Refusal;
+use super::world::World;
+use super::*;
+use crate::api::{MoveState, Phase, Reason};
+
+/// 2/2/2, then zone c is lost: 3/3/0.
+fn an_outage() -> World {
+    let mut world = World::new();
+    world.replica_set("web", &["a1", "a2", "b1", "b2", "c1", "c2"]);
+    world.policy("web", json!({}));
+    world.pass(1);
+    assert_eq!(world.status("web").phase, Some(Phase::Balanced));
+    world.cordon("c");
+    world.evacuate("c");
+    world.pass(10);
+    assert_eq!(world.spread("web"), "3/3/0");
+    world
+}
+
+fn reason(world: &World, policy: &str) -> Option<Reason> {
+    world.status(policy).tiers[0].blocked.as_ref().map(|blocked| blocked.reason)
+}
+
+#[test]
+fn recovered_zone_gets_its_pods_back_with_the_fewest_evictions() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(59);
+    assert_eq!(world.status("web").phase, Some(Phase::Holding));
+    assert_eq!(reason(&world, "web"), Some(Reason::ZoneRecovering));
+    assert!(world.evicted.is_empty(), "the hold is not over");
+    world.pass(30);
+    assert_eq!(world.spread("web"), "2/2/2");
+    assert_eq!(world.evicted.len(), 2);
+    let status = world.status("web");
+    assert_eq!(status.phase, Some(Phase::Balanced));
+    assert_eq!(status.summary.moves, "2/2");
+    assert!(status.moves.iter().all(|moved| moved.state == MoveState::Landed));
+    let recovery = status.recovery.as_ref().unwrap();
+    assert_eq!((recovery.zone.as_deref(), recovery.moves_done), (Some("c"), 2));
+    assert!(recovery.balanced_at.is_some());
+}
+
+#[test]
+fn nothing_moves_while_a_zone_is_out() {
+    let mut world = an_outage();
+    world.pass(600);
+    assert_eq!(world.status("web").phase, Some(Phase::Frozen));
+    assert_eq!(reason(&world, "web"), Some(Reason::ZoneImpaired));
+    assert!(world.asked.is_empty());
+}
+
+#[test]
+fn a_zone_that_has_been_empty_for_an_hour_no_longer_freezes_the_others() {
+    let mut world = World::new();
+    world.pass(1);
+    world.remove_nodes("c");
+    world.replica_set("web", &["a1", "a1", "a2", "a2", "b1"]);
+    world.policy("web", json!({}));
+    world.pass(1);
+    assert_eq!(world.status("web").phase, Some(Phase::Frozen));
+    world.now += jiff::SignedDuration::from_mins(61);
+    world.pass(60);
+    assert_eq!(world.evicted.len(), 1, "4/1/0 becomes 3/2/0: lower is not possible");
+    assert_eq!(world.spread("web"), "3/2/0");
+    assert_eq!(reason(&world, "web"), Some(Reason::NoRoom));
+    assert_eq!(world.status("web").tiers[0].reachable_skew, 3);
+}
+
+#[test]
+fn the_canary_becomes_available_before_a_second_pod_goes_there() {
+    let mut world = an_outage();
+    world.replica_set("was", &["a1", "b1", "a2", "b2"]);
+    world.policy("was", json!({}));
+    world.start_delay = 20;
+    world.open("c");
+    world.pass(75);
+    assert_eq!(world.evicted.len(), 1, "one move over both policies");
+    let waiting = if world.evicted[0].starts_with("web") { "was" } else { "web" };
+    assert_eq!(reason(&world, waiting), Some(Reason::MovesUnderWay));
+    world.pass(60);
+    let web = &world.status("web").tiers[0].blocked;
+    assert_eq!(
+        (world.spread("web"), world.spread("was")),
+        ("2/2/2".into(), "1/2/1".into()),
+        "{web:?} {:?}",
+        world.status("web").moves
+    );
+}
+
+#[test]
+fn a_zone_in_which_nothing_starts_costs_one_eviction_and_becomes_suspect() {
+    let mut world = an_outage();
+    world.replica_set("was", &["a1", "b1", "a2", "b2"]);
+    world.policy("was", json!({}));
+    world.trouble.broken_nodes.extend(["c1", "c2"]);
+    world.open("c");
+    world.pass(60 + 61);
+    assert_eq!(world.evicted.len(), 1);
+    for policy in ["web", "was"] {
+        let zone = &world.status(policy).zones[2];
+        assert_eq!(zone.state, crate::api::ZoneState::Suspect, "{policy}: {zone:?}");
+    }
+    world.pass(100);
+    assert_eq!(world.evicted.len(), 1, "held twice as long");
+}
+
+#[test]
+fn whatever_the_scheduler_does_three_misses_end_it() {
+    let mut world = an_outage();
+    world.open("c");
+    world.trouble.scheduler_prefers = Some("a1");
+    world.pass(62);
+    assert_eq!(world.evicted.len(), 1);
+    assert_eq!(world.status("web").moves.last().unwrap().state, MoveState::Missed);
+    world.pass(30);
+    assert_eq!(reason(&world, "web"), Some(Reason::Backoff));
+    world.pass(3600);
+    assert_eq!(world.evicted.len(), 3);
+    assert_eq!(reason(&world, "web"), Some(Reason::MissedTooOften));
+    // Changing the policy is a new chance.
+    world.trouble.scheduler_prefers = None;
+    world.policy("web", json!({"maxSkew": 1, "mode": "Auto", "tiers": []}));
+    world.pass(120);
+    assert_eq!(world.status("web").phase, Some(Phase::Balanced), "{}", world.status("web").message);
+}
+
+#[test]
+fn a_restart_during_the_hold_does_not_shorten_it() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(30);
+    let before = world.status("web").zones[2].hold_until.clone();
+    world.restart();
+    world.pass(29);
+    assert_eq!(world.status("web").zones[2].hold_until, before);
+    assert!(world.evicted.is_empty());
+    world.pass(30);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_move_adds_no_eviction() {
+    let mut world = an_outage();
+    world.open("c");
+    for _ in 0..20 {
+        world.pass(5);
+        world.restart();
+    }
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+    assert!(world.status("web").moves.iter().all(|moved| moved.state == MoveState::Landed));
+}
+
+#[test]
+fn misses_survive_a_restart() {
+    let mut world = an_outage();
+    world.open("c");
+    world.trouble.scheduler_prefers = Some("b1");
+    for _ in 0..200 {
+        world.pass(20);
+        world.restart();
+    }
+    assert_eq!(world.evicted.len(), 3);
+    assert_eq!(reason(&world, "web"), Some(Reason::MissedTooOften));
+}
+
+#[test]
+fn no_pod_is_evicted_that_is_not_in_the_status_first() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(55);
+    world.trouble.writes_fail = true;
+    world.pass(60);
+    assert!(world.asked.is_empty());
+    world.trouble.writes_fail = false;
+    world.pass(60);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+}
+
+#[rstest]
+#[case(Refusal::Budget("pdb".into()), Reason::BudgetExhausted)]
+#[case(Refusal::MultipleBudgets("two".into()), Reason::MultipleBudgets)]
+#[case(Refusal::Forbidden("rbac".into()), Reason::Forbidden)]
+#[case(Refusal::Throttled { retry_after: jiff::SignedDuration::from_secs(90) }, Reason::Throttled)]
+fn a_refusal_is_told_and_asked_again_at_most_once_a_minute(
+    #[case] refusal: Refusal,
+    #[case] expected: Reason,
+) {
+    let mut world = an_outage();
+    world.open("c");
+    world.trouble.refuses = Some(refusal);
+    world.pass(90);
+    assert_eq!(reason(&world, "web"), Some(expected));
+    world.pass(540);
+    assert!((2..=10).contains(&world.asked.len()), "{} in ten minutes", world.asked.len());
+    assert!(world.evicted.is_empty());
+    world.trouble.refuses = None;
+    world.pass(120);
+    assert_eq!(world.spread("web"), "2/2/2");
+}
+
+#[test]
+fn two_zones_out_freeze_everything() {
+    let mut world = an_outage();
+    world.cordon("b");
+    world.pass(5);
+    assert_eq!(world.status("web").phase, Some(Phase::Frozen));
+    world.open("b");
+    world.open("c");
+    world.pass(30);
+    assert!(world.evicted.is_empty());
+    assert_eq!(world.status("web").phase, Some(Phase::Holding));
+}
+
+#[test]
+fn observing_plans_and_never_evicts() {
+    let mut world = an_outage();
+    world.policy("web", json!({"mode": "Observe"}));
+    world.open("c");
+    world.pass(300);
+    let status = world.status("web");
+    assert_eq!(status.phase, Some(Phase::Observing));
+    assert_eq!(reason(&world, "web"), Some(Reason::ObserveOnly));
+    assert_eq!(status.plan.as_ref().map(|plan| plan.total), Some(2));
+    assert!(world.asked.is_empty());
+}
+
+#[test]
+fn of_two_policies_for_one_pod_the_older_goes_on() {
+    let mut world = an_outage();
+    world.policy("aaa", json!({"selector": {"matchLabels": {"app": "web"}}}));
+    world.pass(1);
+    // Made at the same second: the name decides who is older.
+    assert_eq!(world.status("web").phase, Some(Phase::Invalid));
+    assert!(
+        world.status("web").message.contains("older policy aaa"),
+        "{}",
+        world.status("web").message
+    );
+    assert_eq!(world.status("aaa").phase, Some(Phase::Frozen));
+}
+
+#[test]
+fn a_steady_world_is_written_once() {
+    let mut world = World::new();
+    world.replica_set("web", &["a1", "b1", "c1"]);
+    world.policy("web", json!({}));
+    world.pass(1);
+    let before = world.statuses.clone();
+    for _ in 0..1000 {
+        world.now += jiff::SignedDuration::from_secs(60);
+        let decision = world.operator.decide(world.now, None);
+        assert_eq!(decision.effects, []);
+    }
+    assert_eq!(world.statuses, before);
+}
+
+#[test]
+fn a_stale_view_moves_nothing() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(58);
+    for _ in 0..100 {
+        world.now += jiff::SignedDuration::from_secs(1);
+        let decision =
+            world.operator.decide(world.now, Some("the watch of pods has failed".into()));
+        assert!(!decision.effects.iter().any(|effect| matches!(effect, Effect::Evict(_))));
+    }
+    world.pass(60);
+    assert_eq!(world.spread("web"), "2/2/2");
+}

@@ -11,7 +11,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
-mod install;
 mod narrator;
 mod petclinic;
 mod recovery;
@@ -70,12 +69,12 @@ async fn a_cluster(say: &mut Narrator) -> Cluster {
 
 async fn the_operator(cluster: &Cluster, say: &mut Narrator) -> Operator {
     say.step("The operator");
-    let kubeconfig = install::install(cluster).await;
+    let kubeconfig = harness::install(cluster).await;
     let mut operator = Operator::start(
         cluster,
         env!("CARGO_BIN_EXE_zonespread"),
         &kubeconfig,
-        &["--namespace", install::NAMESPACE],
+        &["--namespace", harness::OPERATOR_NAMESPACE],
     );
     operator.ready().await;
     say.line("The CRD and the access rules are those of crds/ and deploy/base. The operator");

@@ -1,7 +1,6 @@
 //! From the zone's return to the end: what the policy showed, and what it cost.
 
-use crate::harness::{Cluster, Operator, Spread};
-use crate::install::evictions;
+use crate::harness::{Cluster, Operator, Spread, evictions};
 use crate::narrator::Narrator;
 use crate::petclinic::{self, MANAGED, TIERS, UNMANAGED, minimum_moves};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@
 //!               │  process, watchdog     ├─ workload, spread  what users run, and where it is
 //!               │  ports, credentials    ├─ kubectl, access   how one talks to it
 //!               └─ stages.yaml (kwok)    ├─ audit             which requests were made
-//!                                        └─ operator, metrics the binary under test
+//!                                        └─ install, operator, metrics: the binary under test
 //! ```
 //! Use it with `#[path = "../harness/mod.rs"] mod harness;`. Everything here panics
 //! with a sentence when the cluster does not do what was asked: a test cannot go on.
@@ -27,6 +27,7 @@ mod cluster;
 mod control_plane;
 mod credentials;
 mod eventually;
+mod install;
 mod kubectl;
 mod metrics;
 mod nodes;
@@ -41,6 +42,7 @@ mod workload;
 pub use audit::Request;
 pub use cluster::Cluster;
 pub use eventually::{eventually, holds_for};
+pub use install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install};
 pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};

@@ -12,4 +12,6 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod policy;
+mod recovery;
 mod the_control_plane;

@@ -1,12 +1,13 @@
 //! Installs what a user would, from the repository's own files, except the Deployment:
 //! the operator runs here as a process under the same service account.
 
-use crate::harness::Cluster;
+use super::cluster::Cluster;
 use std::path::{Path, PathBuf};
 
 /// Where the operator and its lease live.
-pub const NAMESPACE: &str = "zonespread-system";
-const SERVICE_ACCOUNT: &str = "zonespread";
+pub const OPERATOR_NAMESPACE: &str = "zonespread-system";
+/// The service account it runs under.
+pub const OPERATOR_ACCOUNT: &str = "zonespread";
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Kinds that say who the operator is and what it may do.
@@ -26,15 +27,15 @@ pub async fn install(cluster: &Cluster) -> PathBuf {
     let access: Vec<&str> =
         documents.split("\n---\n").filter(|document| ACCESS.contains(&kind(document))).collect();
     if !access.iter().any(|document| kind(document) == "Namespace") {
-        cluster.namespace(NAMESPACE).await;
+        cluster.namespace(OPERATOR_NAMESPACE).await;
     }
     cluster.apply(access.join("\n---\n")).await;
-    cluster.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT).await
+    cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await
 }
 
 /// How many evictions the operator made, by the API server's audit log.
 pub fn evictions(cluster: &Cluster) -> usize {
-    let requests = cluster.requests_by_service_account(NAMESPACE, SERVICE_ACCOUNT);
+    let requests = cluster.requests_by_service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT);
     requests.iter().filter(|request| request.is_eviction()).count()
 }
 

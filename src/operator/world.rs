@@ -1,0 +1,353 @@
+//! A small world for stories about the operator: nodes, workloads whose pods
+//! are re-created and placed, and an API server that says yes or no.
+//!
+//! The scheduler here follows the model of `predict/` unless told otherwise,
+//! so stories are about what the operator does, not about the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::api::ZoneSpreadPolicyStatus;
+use crate::observe::fixtures::{node, pod};
+use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
+use crate::predict::{Ledger, Placement, Prediction, predict};
+
+use super::{Effect, EvictionRequest, Operator, Outcome, Refusal};
+
+/// What a story may turn against the operator.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    /// Every replacement goes to this node, whatever the model says.
+    pub scheduler_prefers: Option<&'static str>,
+    /// Pods on these nodes never become Ready.
+    pub broken_nodes: BTreeSet<&'static str>,
+    /// What the API server answers to every eviction.
+    pub refuses: Option<Refusal>,
+    /// Whether status writes fail.
+    pub writes_fail: bool,
+}
+
+pub struct World {
+    pub operator: Operator,
+    pub now: Timestamp,
+    pub trouble: Trouble,
+    /// Pods that were evicted, in order.
+    pub evicted: Vec<String>,
+    /// Evictions that were asked for.
+    pub asked: Vec<EvictionRequest>,
+    /// The statuses as the API server has them.
+    pub statuses: BTreeMap<String, ZoneSpreadPolicyStatus>,
+    /// How long a pod takes to become Ready, in seconds.
+    pub start_delay: i64,
+    starting: Vec<(Timestamp, String, String, String)>,
+    policies: Vec<Value>,
+    nodes: BTreeMap<&'static str, &'static str>,
+    made: u32,
+}
+
+impl World {
+    /// Two nodes in each of the zones a, b and c.
+    pub fn new() -> Self {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut world = Self {
+            operator: Operator::new(HealthRules::default()),
+            now,
+            trouble: Trouble::default(),
+            evicted: Vec::new(),
+            asked: Vec::new(),
+            statuses: BTreeMap::new(),
+            start_delay: 5,
+            starting: Vec::new(),
+            policies: Vec::new(),
+            nodes: BTreeMap::from([
+                ("a1", "a"),
+                ("a2", "a"),
+                ("b1", "b"),
+                ("b2", "b"),
+                ("c1", "c"),
+                ("c2", "c"),
+            ]),
+            made: 0,
+        };
+        for zone in ["a", "b", "c"] {
+            world.open(zone);
+        }
+        world.operator.lead([], now);
+        world
+    }
+
+    fn nodes_in(&self, zone: &str) -> Vec<&'static str> {
+        self.nodes.iter().filter(|(_, known)| **known == zone).map(|(name, _)| *name).collect()
+    }
+
+    /// The zone's nodes take pods.
+    pub fn open(&mut self, zone: &str) {
+        for name in self.nodes_in(zone) {
+            self.operator.apply(Change::Node(node(name).zone(zone).watched()));
+        }
+    }
+
+    /// The zone's nodes are cordoned.
+    pub fn cordon(&mut self, zone: &str) {
+        for name in self.nodes_in(zone) {
+            self.operator.apply(Change::Node(node(name).zone(zone).cordoned().watched()));
+        }
+    }
+
+    /// The zone's nodes are gone.
+    pub fn remove_nodes(&mut self, zone: &str) {
+        for name in self.nodes_in(zone) {
+            self.gone(Kind::Node, "", name);
+        }
+    }
+
+    fn gone(&mut self, kind: Kind, namespace: &str, name: &str) {
+        self.operator.apply(Change::Gone(kind, Name::from(namespace), Name::from(name)));
+    }
+
+    /// A policy for the pods of an app, held 60 s; `spec` adds to it.
+    pub fn policy(&mut self, app: &str, spec: Value) {
+        let mut full = json!({
+            "selector": {"matchLabels": {"app": app}},
+            "rebalance": {"holdDown": "60s", "landingTimeout": "60s"},
+        });
+        full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let generation =
+            self.policies.iter().filter(|known| known["metadata"]["name"] == app).count() + 1;
+        let policy = json!({
+            "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+            "metadata": {
+                "name": app, "namespace": "default", "uid": format!("uid-policy-{app}"),
+                "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": full,
+        });
+        self.policies.push(policy.clone());
+        self.apply_policy(policy);
+    }
+
+    fn apply_policy(&mut self, policy: Value) {
+        self.operator.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
+    }
+
+    /// A `ReplicaSet` with running pods on these nodes, spread over zones if it can.
+    pub fn replica_set(&mut self, app: &str, on: &[&str]) {
+        self.replica_set_of(app, on.len());
+        for node in on {
+            let name = self.new_name(app);
+            self.show_pod(app, &name, Some(node), true);
+        }
+    }
+
+    fn new_name(&mut self, app: &str) -> String {
+        self.made += 1;
+        format!("{app}-{}", self.made)
+    }
+
+    fn show_pod(&mut self, app: &str, name: &str, on: Option<&str>, ready: bool) {
+        let mut shown = pod(name)
+            .label("app", app)
+            .owner("ReplicaSet", &format!("{app}-rs"))
+            .spread_soft("topology.kubernetes.io/zone", 1)
+            .created(self.now);
+        if let Some(node) = on {
+            shown = shown.on(node);
+        }
+        if !ready {
+            shown = shown.not_ready();
+        }
+        self.operator.apply(Change::Pod(shown.watched()));
+    }
+
+    /// Deletes the pods in a zone; they are re-created elsewhere, ready at once.
+    pub fn evacuate(&mut self, zone: &str) {
+        let nodes = self.nodes_in(zone);
+        let cluster = self.operator.index().cluster();
+        let gone: Vec<(String, String)> = cluster
+            .pods()
+            .filter(|(_, pod)| pod.node.as_ref().is_some_and(|node| nodes.contains(&&**node)))
+            .map(|(_, pod)| (pod.labels["app"].clone(), pod.name.to_string()))
+            .collect();
+        for (app, name) in gone {
+            let node = self.place_like(&name);
+            self.gone(Kind::Pod, "default", &name);
+            let fresh = self.new_name(&app);
+            self.show_pod(&app, &fresh, node.as_deref(), true);
+        }
+    }
+
+    /// Where the scheduler puts a replacement of this pod.
+    fn place_like(&self, name: &str) -> Option<String> {
+        if let Some(node) = self.trouble.scheduler_prefers {
+            return Some(node.to_owned());
+        }
+        let cluster = self.operator.index().cluster();
+        let id = cluster.pod_id("default", name)?;
+        let mut ledger = Ledger::default();
+        ledger.evict(id);
+        let mut placement = Placement::like(cluster.pod(id)?);
+        placement.name = None;
+        match predict(cluster, &ledger, &placement) {
+            Prediction::Lands(landing) => landing.nodes.first().map(ToString::to_string),
+            _ => None,
+        }
+    }
+
+    /// Lets time pass, a second at a time.
+    pub fn pass(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.now += SignedDuration::from_secs(1);
+            self.start_pods();
+            self.decide();
+        }
+    }
+
+    fn start_pods(&mut self) {
+        let (due, later) =
+            std::mem::take(&mut self.starting).into_iter().partition(|(at, ..)| *at <= self.now);
+        self.starting = later;
+        for (_, app, name, node) in Vec::<(Timestamp, String, String, String)>::from_iter(due) {
+            self.show_pod(&app, &name, Some(&node), true);
+        }
+    }
+
+    /// One decision, carried out; again while it has effects.
+    pub fn decide(&mut self) {
+        for _ in 0..20 {
+            let decision = self.operator.decide(self.now, None);
+            let at_rest = decision.next.is_none_or(|next| next > self.now);
+            if decision.effects.is_empty() && at_rest {
+                return;
+            }
+            for effect in decision.effects {
+                self.carry_out(effect);
+            }
+        }
+        panic!("the operator never comes to rest: {:#?}", self.statuses);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let outcome = match effect {
+            Effect::WriteStatus { policy, .. } if self.trouble.writes_fail => {
+                Outcome::NotWritten { policy }
+            }
+            Effect::WriteStatus { policy, status, .. } => {
+                self.statuses.insert(policy.name.to_string(), *status);
+                Outcome::Written { policy }
+            }
+            Effect::Evict(request) if self.trouble.writes_fail => Outcome::Refused {
+                policy: request.policy,
+                uid: request.uid,
+                refusal: Refusal::Outdated("the status could not be written before it".to_owned()),
+            },
+            Effect::Evict(request) => {
+                self.asked.push(request.clone());
+                match self.trouble.refuses.clone() {
+                    Some(refusal) => {
+                        Outcome::Refused { policy: request.policy, uid: request.uid, refusal }
+                    }
+                    None => {
+                        self.evict(&request.pod);
+                        Outcome::Evicted { policy: request.policy, uid: request.uid }
+                    }
+                }
+            }
+        };
+        self.operator.outcome(outcome, self.now);
+    }
+
+    fn evict(&mut self, name: &str) {
+        self.evicted.push(name.to_owned());
+        let cluster = self.operator.index().cluster();
+        let id = cluster.pod_id("default", name).expect("the evicted pod is there");
+        let app = cluster.pod(id).unwrap().labels["app"].clone();
+        let node = self.place_like(name).expect("a node for the replacement");
+        self.gone(Kind::Pod, "default", name);
+        let fresh = self.new_name(&app);
+        self.show_pod(&app, &fresh, Some(&node), false);
+        if !self.trouble.broken_nodes.contains(node.as_str()) {
+            let at = self.now + SignedDuration::from_secs(self.start_delay);
+            self.starting.push((at, app, fresh, node));
+        }
+    }
+
+    /// The operator is killed, and another takes over from what was written.
+    pub fn restart(&mut self) {
+        let mut fresh = Operator::new(HealthRules::default());
+        let cluster = self.operator.index().cluster();
+        let pods: Vec<(String, String, Option<String>, bool, Timestamp)> = cluster
+            .pods()
+            .map(|(_, pod)| {
+                let node = pod.node.as_ref().map(ToString::to_string);
+                (
+                    pod.labels["app"].clone(),
+                    pod.name.to_string(),
+                    node,
+                    pod.ready_since.is_some(),
+                    pod.created,
+                )
+            })
+            .collect();
+        let cordoned: Vec<(&str, &str, bool)> = self
+            .nodes
+            .iter()
+            .filter_map(|(name, zone)| Some((*name, *zone, cluster.node(name)?.0.unschedulable)))
+            .collect();
+        for (name, zone, cordoned) in cordoned {
+            let shown = node(name).zone(zone);
+            let shown = if cordoned { shown.cordoned() } else { shown };
+            fresh.apply(Change::Node(shown.watched()));
+        }
+        let apps: BTreeSet<String> = pods.iter().map(|(app, ..)| app.clone()).collect();
+        std::mem::swap(&mut self.operator, &mut fresh);
+        for app in apps {
+            let replicas = pods.iter().filter(|(known, ..)| *known == app).count();
+            self.replica_set_of(&app, replicas);
+        }
+        let now = self.now;
+        for (app, name, node, ready, created) in pods {
+            self.now = created;
+            self.show_pod(&app, &name, node.as_deref(), ready);
+        }
+        self.now = now;
+        for policy in self.policies.clone() {
+            self.apply_policy(policy);
+        }
+        let key = |name: &String| PolicyKey {
+            namespace: Name::from("default"),
+            name: Name::from(name.as_str()),
+        };
+        self.operator.lead(self.statuses.iter().map(|(name, status)| (key(name), status)), now);
+    }
+
+    fn replica_set_of(&mut self, app: &str, replicas: usize) {
+        let set = json!({
+            "metadata": {"name": format!("{app}-rs"), "namespace": "default", "uid": format!("uid-{app}-rs")},
+            "spec": {
+                "replicas": replicas,
+                "template": {"metadata": {"labels": {"app": app}}, "spec": {"containers": []}},
+            },
+        });
+        self.operator.apply(Change::ReplicaSet(serde_json::from_value(set).unwrap()));
+    }
+
+    /// The status of a policy.
+    pub fn status(&self, policy: &str) -> &ZoneSpreadPolicyStatus {
+        &self.statuses[policy]
+    }
+
+    /// Pods per zone of an app: `3/3/0`.
+    pub fn spread(&self, app: &str) -> String {
+        let cluster = self.operator.index().cluster();
+        let count = |zone: &str| {
+            cluster
+                .pods()
+                .filter(|(_, pod)| pod.labels["app"] == app && pod.is_counted())
+                .filter(|(_, pod)| cluster.zone_of(pod).is_some_and(|known| known.as_str() == zone))
+                .count()
+        };
+        format!("{}/{}/{}", count("a"), count("b"), count("c"))
+    }
+}

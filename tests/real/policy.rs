@@ -1,0 +1,73 @@
+//! The operator and its policies, as the stories use them.
+
+use crate::harness::{Cluster, OPERATOR_NAMESPACE, Operator, eventually, install};
+use kube::api::Api;
+use std::time::Duration;
+use zonespread::api::{Phase, TierStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+
+/// Long enough for a decision, its write and a landing on a busy machine.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Installs the operator as a user would, and runs it under its service account.
+pub async fn operator(cluster: &Cluster) -> Operator {
+    let kubeconfig = install(cluster).await;
+    let arguments = ["--namespace", OPERATOR_NAMESPACE];
+    let binary = env!("CARGO_BIN_EXE_zonespread");
+    let mut operator = Operator::start(cluster, binary, &kubeconfig, &arguments);
+    operator.ready().await;
+    operator
+}
+
+/// A policy for the pods with the label `part-of: <name>`; each workload, by
+/// its label `app`, is a tier.
+pub fn policy(namespace: &str, name: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: zonespread.io/v1alpha1\nkind: ZoneSpreadPolicy\n\
+         metadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec:\n  selector: {{matchLabels: {{part-of: {name}}}}}\n  tierLabel: app\n{rest}"
+    )
+}
+
+/// The policy as the API server has it.
+pub async fn read(cluster: &Cluster, namespace: &str, name: &str) -> ZoneSpreadPolicy {
+    let api: Api<ZoneSpreadPolicy> = Api::namespaced(cluster.client(), namespace);
+    api.get(name).await.unwrap()
+}
+
+/// Its status; empty before the first write.
+pub async fn status(cluster: &Cluster, namespace: &str, name: &str) -> ZoneSpreadPolicyStatus {
+    read(cluster, namespace, name).await.status.unwrap_or_default()
+}
+
+/// Waits until the policy is in this phase, and gives its status.
+pub async fn phase(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    expected: Phase,
+) -> ZoneSpreadPolicyStatus {
+    until(cluster, namespace, name, &format!("{name} to be {expected:?}"), |status| {
+        status.phase == Some(expected)
+    })
+    .await
+}
+
+/// Waits until the status is as wanted, and gives it.
+pub async fn until(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&ZoneSpreadPolicyStatus) -> bool,
+) -> ZoneSpreadPolicyStatus {
+    eventually(SOON, what, async || {
+        let status = status(cluster, namespace, name).await;
+        if wanted(&status) { Ok(status) } else { Err(format!("{status:#?}")) }
+    })
+    .await
+}
+
+/// One tier of a status.
+pub fn tier<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a TierStatus {
+    status.tiers.iter().find(|tier| tier.name == name).unwrap_or_else(|| panic!("no tier {name}"))
+}
