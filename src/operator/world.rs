@@ -244,14 +244,11 @@ impl World {
             },
             Effect::Evict(request) => {
                 self.asked.push(request.clone());
-                match self.trouble.refuses.clone() {
-                    Some(refusal) => {
-                        Outcome::Refused { policy: request.policy, uid: request.uid, refusal }
-                    }
-                    None => {
-                        self.evict(&request.pod);
-                        Outcome::Evicted { policy: request.policy, uid: request.uid }
-                    }
+                if let Some(refusal) = self.trouble.refuses.clone() {
+                    Outcome::Refused { policy: request.policy, uid: request.uid, refusal }
+                } else {
+                    self.evict(&request.pod);
+                    Outcome::Evicted { policy: request.policy, uid: request.uid }
                 }
             }
         };

@@ -133,18 +133,18 @@ async fn numbers_agree(
         let recount = spread(cluster, name).await;
         let told = tier(status, name);
         let in_status: Spread =
-            told.zones.iter().map(|zone| (zone.name.clone(), zone.pods as usize)).collect();
+            told.zones.iter().map(|zone| (zone.name.clone(), count(zone.pods))).collect();
         assert_eq!(in_status, recount, "{name} in the status");
         let skew = recount.values().max().unwrap() - recount.values().min().unwrap();
-        assert_eq!(told.skew as usize, skew);
+        assert_eq!(count(told.skew), skew);
         let own = [("namespace", "petclinic"), ("policy", "petclinic"), ("tier", name)];
-        assert_eq!(operator.metric("zonespread_tier_skew", &own).await, Some(skew as f64));
+        assert_eq!(operator.metric("zonespread_tier_skew", &own).await, Some(number(skew)));
         for (zone, pods) in &recount {
             let labels = [&own[..], &[("zone", zone.as_str())]].concat();
             let seen = operator.metric("zonespread_tier_pods", &labels).await;
-            assert_eq!(seen, Some(*pods as f64), "{name} in zone {zone}");
+            assert_eq!(seen, Some(number(*pods)), "{name} in zone {zone}");
             let seen = operator.metric("zonespread_tier_available_pods", &labels).await;
-            assert_eq!(seen, Some(*pods as f64), "{name} available in zone {zone}");
+            assert_eq!(seen, Some(number(*pods)), "{name} available in zone {zone}");
         }
     }
     let web = [("namespace", "petclinic"), ("policy", "petclinic"), ("tier", "web")];
@@ -175,4 +175,12 @@ async fn a_steady_cluster_is_left_alone(cluster: &Cluster) {
         .filter(|request| request.verb != "watch" && request.resource != "leases")
         .collect();
     assert!(other.is_empty(), "{other:?}");
+}
+
+fn count(of: i32) -> usize {
+    of.try_into().unwrap()
+}
+
+fn number(of: usize) -> f64 {
+    u32::try_from(of).unwrap().into()
 }
