@@ -9,8 +9,8 @@ use kube::core::Selector;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use super::change::Kind;
 use super::cohort::{Cohort, Cohorts};
-use super::index::Kind;
 use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::Pod;

@@ -1,173 +1,22 @@
 //! The index: the cluster, and which pod belongs to which tier of which policy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use kube::core::{Selector, SelectorExt};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
+use crate::api::ZoneSpreadPolicy;
 
+use super::Service;
 use super::budget::Budget;
+use super::change::{Change, Kind};
 use super::cluster::{Cluster, PodId};
 use super::intern::{Interner, Labels, Name};
 use super::node::Node;
 use super::pod::{Owner, Pod};
+use super::policy::{PolicyEntry, PolicyKey};
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Workload, WorkloadKey, WorkloadKind};
-use super::zone::Zone;
-use super::{
-    Service, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode, WatchedPersistentVolume,
-    WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
-};
-
-/// Which policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyKey {
-    /// Its namespace.
-    pub namespace: Name,
-    /// Its name.
-    pub name: Name,
-}
-
-/// Which tier of which policy.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TierKey {
-    /// The policy.
-    pub policy: PolicyKey,
-    /// The tier's name.
-    pub tier: Name,
-}
-
-/// The pods of a tier.
-pub type Tier = BTreeSet<PodId>;
-
-/// A policy and its pods.
-#[derive(Clone, Debug)]
-pub struct PolicyEntry {
-    /// Which one.
-    pub key: PolicyKey,
-    /// Its uid.
-    pub uid: Name,
-    /// When it was made; the older of two policies owns a pod.
-    pub created: Timestamp,
-    /// The generation of its spec.
-    pub generation: Option<i64>,
-    /// What the user wrote.
-    pub spec: Arc<ZoneSpreadPolicySpec>,
-    /// The status as last seen; read on start only.
-    pub status: Option<Arc<ZoneSpreadPolicyStatus>>,
-    /// The compiled selector, or why there is none.
-    pub selector: Result<Selector, String>,
-    /// Its tiers.
-    pub tiers: BTreeMap<Name, Tier>,
-    /// Selected pods without the tier label.
-    pub untiered: BTreeSet<PodId>,
-    /// Selected pods that an older policy owns, and that policy.
-    pub owned_elsewhere: BTreeMap<PodId, PolicyKey>,
-}
-
-/// Something that is watched, applied or gone.
-#[derive(Clone, Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "short-lived, one at a time, on its way into the index"
-)]
-pub enum Change {
-    /// A node.
-    Node(WatchedNode),
-    /// A pod.
-    Pod(WatchedPod),
-    /// A Deployment.
-    Deployment(WatchedDeployment),
-    /// A `ReplicaSet`.
-    ReplicaSet(WatchedReplicaSet),
-    /// A `StatefulSet`.
-    StatefulSet(WatchedStatefulSet),
-    /// A `PodDisruptionBudget`.
-    Budget(WatchedBudget),
-    /// A Service.
-    Service(WatchedService),
-    /// A claim.
-    Claim(WatchedClaim),
-    /// A volume.
-    Volume(WatchedPersistentVolume),
-    /// A storage class.
-    StorageClass(WatchedStorageClass),
-    /// A namespace and its labels.
-    Namespace(Name, Labels),
-    /// A policy.
-    Policy(Box<ZoneSpreadPolicy>),
-    /// An object that is gone: its kind, namespace (empty for none) and name.
-    Gone(Kind, Name, Name),
-}
-
-/// The kinds that are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// v1 Node
-    Node,
-    /// v1 Pod
-    Pod,
-    /// apps/v1 Deployment
-    Deployment,
-    /// apps/v1 `ReplicaSet`
-    ReplicaSet,
-    /// apps/v1 `StatefulSet`
-    StatefulSet,
-    /// policy/v1 `PodDisruptionBudget`
-    Budget,
-    /// v1 Service
-    Service,
-    /// v1 `PersistentVolumeClaim`
-    Claim,
-    /// v1 `PersistentVolume`
-    Volume,
-    /// storage.k8s.io/v1 `StorageClass`
-    StorageClass,
-    /// v1 Namespace
-    Namespace,
-    /// zonespread.io/v1alpha1 `ZoneSpreadPolicy`
-    Policy,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 12] = [
-        Self::Node,
-        Self::Pod,
-        Self::Deployment,
-        Self::ReplicaSet,
-        Self::StatefulSet,
-        Self::Budget,
-        Self::Service,
-        Self::Claim,
-        Self::Volume,
-        Self::StorageClass,
-        Self::Namespace,
-        Self::Policy,
-    ];
-
-    /// The resource's plural name, as in a URL; a metric label too.
-    #[must_use]
-    pub const fn resource(self) -> &'static str {
-        match self {
-            Self::Node => "nodes",
-            Self::Pod => "pods",
-            Self::Deployment => "deployments",
-            Self::ReplicaSet => "replicasets",
-            Self::StatefulSet => "statefulsets",
-            Self::Budget => "poddisruptionbudgets",
-            Self::Service => "services",
-            Self::Claim => "persistentvolumeclaims",
-            Self::Volume => "persistentvolumes",
-            Self::StorageClass => "storageclasses",
-            Self::Namespace => "namespaces",
-            Self::Policy => "zonespreadpolicies",
-        }
-    }
-}
 
 /// What changed since it was last asked for.
 #[derive(Debug, Default)]
@@ -513,56 +362,5 @@ impl Index {
                 self.cluster.known(kind)
             }
         }
-    }
-
-    /// The zones that nodes are in now.
-    #[must_use]
-    pub fn zones(&self) -> BTreeSet<Zone> {
-        self.cluster.nodes().filter_map(|(node, _)| node.zone.clone()).collect()
-    }
-}
-
-impl PolicyEntry {
-    fn new(policy: ZoneSpreadPolicy, interner: &mut Interner) -> Self {
-        let metadata = policy.metadata;
-        let selector = Selector::try_from(policy.spec.selector.clone())
-            .map_err(|error| format!("spec.selector: {error}"));
-        Self {
-            key: PolicyKey {
-                namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
-                name: interner.name(metadata.name.as_deref().unwrap_or_default()),
-            },
-            uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
-            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            generation: metadata.generation,
-            selector,
-            spec: Arc::new(policy.spec),
-            status: policy.status.map(Arc::new),
-            tiers: BTreeMap::new(),
-            untiered: BTreeSet::new(),
-            owned_elsewhere: BTreeMap::new(),
-        }
-    }
-
-    /// Whether it selects pods with these labels. A policy whose selector
-    /// cannot be read, or selects everything, selects nothing.
-    #[must_use]
-    pub fn selects(&self, labels: &Labels) -> bool {
-        self.selector
-            .as_ref()
-            .is_ok_and(|selector| !selector.selects_all() && selector.matches(labels))
-    }
-
-    /// The tier that pods with these labels are in; none without the tier label.
-    #[must_use]
-    pub fn tier_name<'a>(&'a self, labels: &'a Labels) -> Option<&'a str> {
-        match &self.spec.tier_label {
-            None => Some(&self.key.name),
-            Some(label) => labels.get(label).map(String::as_str).filter(|tier| !tier.is_empty()),
-        }
-    }
-
-    fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
-        self.tier_name(labels).map(|tier| interner.name(tier))
     }
 }

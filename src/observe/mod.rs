@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, sleeps or imports a client; time comes in as a value.
 
 mod budget;
+mod change;
 mod cluster;
 mod cohort;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod intern;
 mod node;
 mod pod;
 mod pod_spec;
+mod policy;
 mod quantity;
 mod resources;
 mod template;
@@ -21,14 +23,16 @@ mod workload;
 mod zone;
 
 pub use budget::{Budget, WatchedBudget};
+pub use change::{Change, Kind};
 pub use cluster::{Cluster, NodeEntry, PodId, PodKey, Service, WatchedService};
 pub use cohort::Cohort;
 pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
-pub use index::{Change, Changed, Index, Kind, PolicyEntry, PolicyKey, Tier, TierKey};
+pub use index::{Changed, Index};
 pub use intern::{Interner, Labels, Name};
 pub use node::{Node, Taint, TaintEffect, WatchedNode};
 pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};
 pub use pod_spec::WatchedPodSpec;
+pub use policy::{PolicyEntry, PolicyKey, Tier};
 pub use quantity::{QuantityError, parse_milli, parse_whole};
 pub use resources::{ResourceList, Resources};
 pub use template::{

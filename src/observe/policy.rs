@@ -1,0 +1,96 @@
+//! A policy, and the pods that are its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::core::{Selector, SelectorExt};
+
+use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
+
+use super::cluster::PodId;
+use super::intern::{Interner, Labels, Name};
+
+/// Which policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyKey {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+}
+
+/// The pods of a tier.
+pub type Tier = BTreeSet<PodId>;
+
+/// A policy and its pods.
+#[derive(Clone, Debug)]
+pub struct PolicyEntry {
+    /// Which one.
+    pub key: PolicyKey,
+    /// Its uid.
+    pub uid: Name,
+    /// When it was made; the older of two policies owns a pod.
+    pub created: Timestamp,
+    /// The generation of its spec.
+    pub generation: Option<i64>,
+    /// What the user wrote.
+    pub spec: Arc<ZoneSpreadPolicySpec>,
+    /// The status as last seen; read on start only.
+    pub status: Option<Arc<ZoneSpreadPolicyStatus>>,
+    /// The compiled selector, or why there is none.
+    pub selector: Result<Selector, String>,
+    /// Its tiers.
+    pub tiers: BTreeMap<Name, Tier>,
+    /// Selected pods without the tier label.
+    pub untiered: BTreeSet<PodId>,
+    /// Selected pods that an older policy owns, and that policy.
+    pub owned_elsewhere: BTreeMap<PodId, PolicyKey>,
+}
+
+impl PolicyEntry {
+    /// The policy as the API server has it.
+    pub(super) fn new(policy: ZoneSpreadPolicy, interner: &mut Interner) -> Self {
+        let metadata = policy.metadata;
+        let selector = Selector::try_from(policy.spec.selector.clone())
+            .map_err(|error| format!("spec.selector: {error}"));
+        Self {
+            key: PolicyKey {
+                namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+                name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            },
+            uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            generation: metadata.generation,
+            selector,
+            spec: Arc::new(policy.spec),
+            status: policy.status.map(Arc::new),
+            tiers: BTreeMap::new(),
+            untiered: BTreeSet::new(),
+            owned_elsewhere: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it selects pods with these labels. A policy whose selector
+    /// cannot be read, or selects everything, selects nothing.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        self.selector
+            .as_ref()
+            .is_ok_and(|selector| !selector.selects_all() && selector.matches(labels))
+    }
+
+    /// The tier that pods with these labels are in; none without the tier label.
+    #[must_use]
+    pub fn tier_name<'a>(&'a self, labels: &'a Labels) -> Option<&'a str> {
+        match &self.spec.tier_label {
+            None => Some(&self.key.name),
+            Some(label) => labels.get(label).map(String::as_str).filter(|tier| !tier.is_empty()),
+        }
+    }
+
+    /// See [`PolicyEntry::tier_name`].
+    pub(super) fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
+        self.tier_name(labels).map(|tier| interner.name(tier))
+    }
+}
