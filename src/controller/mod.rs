@@ -32,6 +32,8 @@ const DECIDE_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Watch events taken in one go.
 const FEEDS_AT_ONCE: usize = 4096;
+/// A connection that says nothing for this long is given up.
+const SILENCE_ENDS_AFTER: Duration = Duration::from_mins(1);
 /// How many effects may wait.
 const EFFECTS_WAITING: usize = 1024;
 /// All must be over this long after SIGTERM.
@@ -92,7 +94,10 @@ pub async fn run(
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
     };
-    let watching = client(config.clone())?;
+    // Longer than a watch lasts: a silent connection is a dead one.
+    let mut patient = config.clone();
+    patient.read_timeout = Some(SILENCE_ENDS_AFTER);
+    let watching = client(patient)?;
     // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
     let mut direct = config;
     direct.default_retry = false;

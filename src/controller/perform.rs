@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
@@ -121,12 +122,18 @@ impl<E: Evictor> Performer<E> {
             let end = (0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.truncate(end);
         }
+        let secondary = note.related.map(|(kind, name)| ObjectReference {
+            kind: Some(kind.to_owned()),
+            name: Some(name),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectReference::default()
+        });
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.to_owned(),
             note: Some(text),
             action: note.action.to_owned(),
-            secondary: None,
+            secondary,
         };
         let reference = policy.object_ref(&());
         let published = self.recorder.publish(&event, &reference);

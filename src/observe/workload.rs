@@ -188,11 +188,11 @@ impl Workload {
     pub fn deployment(watched: WatchedDeployment, interner: &mut Interner) -> Self {
         let status = watched.status;
         let generation = watched.metadata.generation;
-        let rolling = |spec: &WatchedSpec| {
+        // Pods of an older revision are there; pods that are merely missing are
+        // not a rollout.
+        let rolling = |_: &WatchedSpec| {
             let updated = status.updated_replicas.unwrap_or_default();
-            status.observed_generation < generation
-                || updated < spec.replicas.unwrap_or(1)
-                || status.replicas.unwrap_or_default() > updated
+            status.observed_generation < generation || status.replicas.unwrap_or_default() > updated
         };
         let kind = WorkloadKind::Deployment;
         Self::new(kind, watched.metadata, watched.spec, rolling, interner)

@@ -22,6 +22,9 @@ use super::memory::PolicyMemory;
 /// How soon a tier that waits for other moves is asked again, at the latest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
+/// How soon a tier that the rest of the cluster is in the way of is asked again.
+const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
+
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, starts at
     /// most one move per tier, and reports.
@@ -334,6 +337,10 @@ fn wake(
         // Whatever becomes of the move that is waited for, it is noticed.
         if report.blocked.as_ref().is_some_and(|why| why.reason == Reason::MovesUnderWay) {
             at("others", now.checked_add(LOOK_AGAIN).ok());
+        }
+        // Room comes and goes with pods that are none of ours.
+        if report.plan.obstacle.is_some() {
+            at("room", now.checked_add(LOOK_FOR_ROOM).ok());
         }
         at("retry", report.standing.retry_at);
         at("refusal", report.standing.refused.as_ref().map(|(_, until)| *until));

@@ -13,14 +13,24 @@ pub struct Note {
     pub action: &'static str,
     /// What happened, for a human.
     pub text: String,
+    /// What it is about besides the policy: a kind and a name. Events that
+    /// differ in it are never counted as repetitions of each other.
+    pub related: Option<(&'static str, String)>,
+}
+
+impl Note {
+    fn about(mut self, kind: &'static str, name: &str) -> Self {
+        self.related = Some((kind, name.to_owned()));
+        self
+    }
 }
 
 fn normal(reason: &'static str, action: &'static str, text: String) -> Note {
-    Note { warning: false, reason, action, text }
+    Note { warning: false, reason, action, text, related: None }
 }
 
 fn warning(reason: &'static str, action: &'static str, text: String) -> Note {
-    Note { warning: true, reason, action, text }
+    Note { warning: true, reason, action, text, related: None }
 }
 
 /// The events that lead from one status to the next.
@@ -53,7 +63,7 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             .hold_until
             .as_ref()
             .map_or_else(String::new, |until| format!(" until {}", until.0.strftime("%H:%M:%SZ")));
-        notes.push(match zone.state {
+        let note = match zone.state {
             ZoneState::Impaired => warning(
                 "ZoneImpaired",
                 "Observe",
@@ -78,7 +88,8 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             ZoneState::Empty => {
                 normal("ZoneEmpty", "Observe", format!("zone {name} has had no nodes for an hour"))
             }
-        });
+        };
+        notes.push(note.about("Zone", name));
     }
     notes
 }
@@ -111,14 +122,15 @@ fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
         }
         let route = format!("{} ({}) {} → {}", moved.pod, moved.tier, moved.from, moved.to);
         let told = format!("{route}: {}", moved.message);
-        match moved.state {
-            MoveState::Evicting => notes.push(normal("Evicting", "Evict", route)),
-            MoveState::Evicted => {}
-            MoveState::Landed => notes.push(normal("Landed", "Evict", told)),
-            MoveState::Missed => notes.push(warning("Missed", "Evict", told)),
-            MoveState::Stuck => notes.push(warning("Stuck", "Evict", told)),
-            MoveState::Refused => notes.push(warning("Refused", "Evict", told)),
-        }
+        let note = match moved.state {
+            MoveState::Evicting => normal("Evicting", "Evict", route),
+            MoveState::Evicted => continue,
+            MoveState::Landed => normal("Landed", "Evict", told),
+            MoveState::Missed => warning("Missed", "Evict", told),
+            MoveState::Stuck => warning("Stuck", "Evict", told),
+            MoveState::Refused => warning("Refused", "Evict", told),
+        };
+        notes.push(note.about("Pod", &moved.pod));
     }
     notes
 }
@@ -141,7 +153,7 @@ fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> V
         let old = known.and_then(|known| known.blocked.as_ref()).map(|blocked| blocked.reason);
         if !told_elsewhere && old != Some(blocked.reason) {
             let text = format!("{}: {}: {}", tier.name, blocked.reason, blocked.message);
-            notes.push(warning("Blocked", "Plan", text));
+            notes.push(warning("Blocked", "Plan", text).about("Tier", &tier.name));
         }
     }
     notes
