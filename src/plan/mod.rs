@@ -6,6 +6,8 @@ mod moves;
 mod obstacle;
 mod outlook;
 mod pinned;
+#[cfg(test)]
+mod properties;
 mod settings;
 mod skew;
 mod tier;

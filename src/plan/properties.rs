@@ -1,0 +1,226 @@
+//! What holds for every plan, tried on thousands of random small tiers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{TierPlan, TierView, plan_tier, skew_of, tiers_of};
+use crate::observe::fixtures::{node, pod};
+use crate::observe::{
+    Change, HealthRules, Index, Kind, Name, PolicyKey, ZoneTracker, zone_conditions,
+};
+use crate::predict::{Ledger, Placement, Prediction, predict};
+
+const ZONES: [&str; 3] = ["a", "b", "c"];
+
+/// A tier, by what makes it hard.
+#[derive(Clone, Debug)]
+struct Case {
+    /// Nodes in each zone, and how many pods of the tier fit on each.
+    room: [Vec<u32>; 3],
+    /// For each pod, its node, counted over all nodes; and whether it is marked.
+    pods: Vec<(usize, bool)>,
+    /// Whether the tier's pods want to be spread at all, and how strictly.
+    spread: Spread,
+    max_skew: i32,
+    /// A zone whose nodes the scheduler would rather avoid.
+    avoided: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spread {
+    Soft,
+    Hard,
+    None,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let zone = || prop::collection::vec(1..4_u32, 1..3);
+    let pods = prop::collection::vec((0..6_usize, prop::bool::weighted(0.15)), 1..8);
+    let spread =
+        prop_oneof![4 => Just(Spread::Soft), 2 => Just(Spread::Hard), 1 => Just(Spread::None)];
+    (zone(), zone(), zone(), pods, spread, 1..3_i32, prop::option::weighted(0.2, 0..3_usize))
+        .prop_map(|(a, b, c, pods, spread, max_skew, avoided)| Case {
+            room: [a, b, c],
+            pods,
+            spread,
+            max_skew,
+            avoided,
+        })
+}
+
+struct Small {
+    index: Index,
+    zones: ZoneTracker,
+    case: Case,
+    made: u32,
+}
+
+impl Small {
+    fn new(case: Case) -> Self {
+        let mut small =
+            Self { index: Index::default(), zones: ZoneTracker::default(), case, made: 0 };
+        let mut nodes = Vec::new();
+        for (at, zone) in ZONES.iter().enumerate() {
+            for (number, room) in small.case.room[at].clone().into_iter().enumerate() {
+                let name = format!("{zone}{number}");
+                let mut shown = node(&name).zone(zone).cpu(&room.to_string());
+                if small.case.avoided == Some(at) {
+                    shown = shown.taint("busy", "PreferNoSchedule");
+                }
+                small.index.apply(Change::Node(shown.watched()));
+                nodes.push((name, room));
+            }
+        }
+        let mut taken: BTreeMap<String, u32> = BTreeMap::new();
+        let pods = small.case.pods.clone();
+        let set = json!({
+            "metadata": {"name": "web-rs", "namespace": "default", "uid": "uid-web-rs"},
+            "spec": {"replicas": pods.len(), "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}}},
+        });
+        small.index.apply(Change::ReplicaSet(serde_json::from_value(set).unwrap()));
+        for (wish, marked) in pods {
+            // The next node with room from where the pod would like to be.
+            let place = (0..nodes.len())
+                .map(|step| &nodes[(wish + step) % nodes.len()])
+                .find(|(name, room)| taken.get(name).copied().unwrap_or(0) < *room);
+            let Some((name, _)) = place else { continue };
+            *taken.entry(name.clone()).or_default() += 1;
+            let name = name.clone();
+            small.add_pod(&name, marked);
+        }
+        let policy = json!({
+            "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+            "metadata": {"name": "web", "namespace": "default", "uid": "u", "generation": 1},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "maxSkew": small.case.max_skew},
+        });
+        small.index.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
+        let rules = HealthRules::default();
+        let conditions = zone_conditions(small.index.cluster(), &rules.allowed_taints);
+        small.zones.observe(&conditions, Timestamp::UNIX_EPOCH);
+        small
+    }
+
+    fn add_pod(&mut self, node: &str, marked: bool) {
+        self.made += 1;
+        let mut shown =
+            pod(&format!("web-{}", self.made)).on(node).owner("ReplicaSet", "web-rs").cpu("1");
+        shown = match self.case.spread {
+            Spread::Soft => shown.spread_soft("topology.kubernetes.io/zone", self.case.max_skew),
+            Spread::Hard => shown.spread_hard("topology.kubernetes.io/zone", self.case.max_skew),
+            Spread::None => shown,
+        };
+        if marked {
+            shown = shown.annotation("zonespread.io/do-not-evict", "true");
+        }
+        self.index.apply(Change::Pod(shown.watched()));
+    }
+
+    fn view(&self) -> Option<TierView> {
+        let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
+        let policy = self.index.policy(&key).unwrap();
+        tiers_of(&self.index, policy, &self.zones, Timestamp::UNIX_EPOCH).pop()
+    }
+
+    fn plan(&self, view: &TierView) -> TierPlan {
+        plan_tier(&self.index, view, &self.zones, &Ledger::default(), &[], &BTreeSet::new())
+    }
+
+    /// Evicts a pod, and makes its replacement on the node.
+    fn make_move(&mut self, name: &str, node: &str) {
+        self.index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
+        self.add_pod(node, false);
+    }
+
+    /// Pods per zone if these moves are made, by trying all sequences of
+    /// moves that the scheduler would follow, up to `depth`: the lowest skew.
+    fn lowest_skew_within(&mut self, depth: usize) -> i32 {
+        let view = self.view().unwrap();
+        let mut best = view.skew();
+        if depth == 0 || best <= self.case.max_skew {
+            return best;
+        }
+        let movable: Vec<(String, String, String)> = view
+            .zones
+            .values()
+            .flat_map(|zone| &zone.pods)
+            .filter_map(|id| {
+                let pod = self.index.cluster().pod(*id).unwrap();
+                if pod.keep.is_some() {
+                    return None;
+                }
+                let mut ledger = Ledger::default();
+                ledger.evict(*id);
+                let mut placement = Placement::like(pod);
+                placement.name = None;
+                match predict(self.index.cluster(), &ledger, &placement) {
+                    Prediction::Lands(landing) if landing.zones.len() == 1 => Some((
+                        pod.name.to_string(),
+                        pod.node.as_ref().unwrap().to_string(),
+                        landing.nodes[0].to_string(),
+                    )),
+                    _ => None,
+                }
+            })
+            .collect();
+        for (name, from, to) in movable {
+            self.make_move(&name, &to);
+            let made = format!("web-{}", self.made);
+            best = best.min(self.lowest_skew_within(depth - 1));
+            self.make_move(&made, &from);
+            // The pod is back where it was, under another name.
+        }
+        best
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_plan_keeps_its_word_and_ends(case in cases()) {
+        let mut small = Small::new(case);
+        let Some(view) = small.view() else { return Ok(()) };
+        let plan = small.plan(&view);
+        let before = view.skew();
+        if before <= view.settings.max_skew {
+            prop_assert!(plan.moves.is_empty(), "a balanced tier needs nothing");
+            prop_assert_eq!(&plan.obstacle, &None);
+        }
+        prop_assert!(plan.reachable_skew <= before);
+        prop_assert_eq!(plan.obstacle.is_some(), plan.reachable_skew > view.settings.max_skew);
+        for planned in &plan.moves {
+            let pod = small.index.cluster().pod(planned.pod).unwrap();
+            prop_assert!(pod.keep.is_none(), "a marked pod is never moved");
+            let name = pod.name.to_string();
+            let node = planned.nodes[0].to_string();
+            small.make_move(&name, &node);
+            let (target, entry) = small.index.cluster().node(&node).unwrap();
+            prop_assert!(entry.requested.cpu_milli <= target.allocatable.cpu_milli, "no room on {}", node);
+        }
+        let after = small.view().unwrap();
+        if plan.moves.iter().all(|planned| planned.to.len() == 1) {
+            prop_assert_eq!(after.skew(), plan.reachable_skew, "predictions came true");
+            prop_assert_eq!(small.plan(&after).moves, vec![], "nothing is left to do");
+        }
+    }
+
+    #[test]
+    fn no_shorter_way_leads_as_far(case in cases()) {
+        let mut small = Small::new(case);
+        let Some(view) = small.view() else { return Ok(()) };
+        let plan = small.plan(&view);
+        let counts: Vec<i32> = view.counts().collect();
+        prop_assert_eq!(skew_of(counts.iter().copied()), view.skew());
+        let moves = plan.moves.len();
+        if (2..=3).contains(&moves) && view.pods() <= 6 {
+            let shorter = small.lowest_skew_within(moves - 1);
+            prop_assert!(
+                shorter > plan.reachable_skew.max(view.settings.max_skew),
+                "{} moves lead to {shorter}, the plan needs {moves} for {}", moves - 1, plan.reachable_skew
+            );
+        }
+    }
+}
