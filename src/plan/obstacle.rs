@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Blocked, Reason};
-use crate::observe::{Index, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::observe::{Index, Pod, PodId, VolumeSource, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{Landing, Prediction, Rejection};
 
 use super::pinned::Pin;
@@ -38,34 +38,68 @@ pub fn of(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Bloc
     }
 }
 
-/// The nodes of the targets all refuse the pod: the most common refusal says why.
+/// The scheduler's filters, by how near a node came that they reject: a later
+/// one says more about what is in the way. Nodes that the pod's own selector
+/// leaves out say least.
+const FILTERS: [&str; 12] = [
+    "NodeName",
+    "NodeAffinity",
+    "NodeUnschedulable",
+    "TaintToleration",
+    "NodePorts",
+    "NodeResourcesFit",
+    "VolumeRestrictions",
+    "NodeVolumeLimits",
+    "VolumeBinding",
+    "VolumeZone",
+    "PodTopologySpread",
+    "InterPodAffinity",
+];
+
+/// The nodes of the targets all refuse the pod: the refusal of those that come
+/// nearest to taking it says why, and of these the most common.
 fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> Option<Blocked> {
-    let mut counts: BTreeMap<(&str, &str), (usize, &Rejection)> = BTreeMap::new();
-    let mut nodes = 0;
+    let mut counts: BTreeMap<(usize, &str), (usize, &Rejection)> = BTreeMap::new();
     for rejection in rejections {
         if rejection.zone.as_ref().is_some_and(|zone| targets.contains(zone)) {
-            nodes += 1;
-            let entry =
-                counts.entry((rejection.plugin, &rejection.message)).or_insert((0, rejection));
-            entry.0 += 1;
+            let passed = FILTERS.iter().position(|filter| *filter == rejection.plugin);
+            let key = (passed.unwrap_or(FILTERS.len()), rejection.message.as_str());
+            counts.entry(key).or_insert((0, rejection)).0 += 1;
         }
     }
-    let (_, (count, example)) = counts.into_iter().max_by_key(|(_, (count, _))| *count)?;
+    let nearest = counts.keys().map(|(passed, _)| *passed).max()?;
+    let (_, (count, example)) = counts
+        .into_iter()
+        .filter(|((passed, _), _)| *passed == nearest)
+        .max_by_key(|(_, (count, _))| *count)?;
     let zone = example.zone.as_ref().map(ToString::to_string).unwrap_or_default();
     let (reason, help) = match example.plugin {
         "NodeResourcesFit" | "NodePorts" | "NodeVolumeLimits" => {
-            (Reason::NoRoom, "free room or add a node there")
+            (Reason::NoRoom, "free room or add a node there".to_owned())
         }
-        "VolumeBinding" | "VolumeZone" => (Reason::Pinned, "its volume is tied to its zone"),
-        _ => (Reason::WouldNotLand, "change the node or what the pod asks for"),
+        "VolumeBinding" | "VolumeZone" => {
+            (Reason::Pinned, format!("its volumes ({}) are tied to their zone", claims(pod)))
+        }
+        _ => (Reason::WouldNotLand, "change the node or what the pod asks for".to_owned()),
     };
+    let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     Some(blocked(
         reason,
         format!(
-            "zone {zone} has no place for a replacement of pod {}: {} on {count} of {nodes} nodes, such as {} ({}): {help}",
+            "zone {zone} has no place for a replacement of pod {}: {} on {}{others} ({}): {help}",
             pod.name, example.message, example.node, example.plugin
         ),
     ))
+}
+
+/// The claims of a pod, by name.
+fn claims(pod: &Pod) -> String {
+    let names = pod.template.volumes.iter().filter_map(|volume| match volume {
+        VolumeSource::Claim(claim) => Some(claim.to_string()),
+        VolumeSource::Ephemeral(volume) => Some(format!("{}-{volume}", pod.name)),
+        VolumeSource::EmptyDir | VolumeSource::HostPath => None,
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The targets could take the pod, but the scheduler prefers another zone.

@@ -13,5 +13,6 @@
 mod harness;
 
 mod policy;
+mod reachable;
 mod recovery;
 mod the_control_plane;
