@@ -1,6 +1,7 @@
 //! `zonespread run`: the operator.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::controller::{Settings, run};
 use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
+use crate::predict::SchedulerConfig;
 
 use super::Failure;
 use super::cluster::Access;
@@ -30,6 +32,9 @@ pub struct Run {
     /// slash stands for every key with that prefix; may be repeated
     #[arg(long = "allow-taint", value_name = "KEY")]
     allowed_taints: Vec<String>,
+    /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
+    #[arg(long, value_name = "FILE")]
+    scheduler_config: Option<PathBuf>,
     /// How logs are written
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -72,6 +77,7 @@ impl Run {
             namespace: self.namespace,
             identity: identity(),
             rules: HealthRules { allowed_taints },
+            scheduler: scheduler_config(self.scheduler_config.as_deref())?,
         };
         let (stopper, stop) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;
@@ -104,6 +110,16 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// The scheduler's configuration in a file; the default without one.
+fn scheduler_config(path: Option<&Path>) -> Result<SchedulerConfig, Failure> {
+    let Some(path) = path else { return Ok(SchedulerConfig::default()) };
+    let wrong = |error: &dyn std::error::Error| {
+        Failure::from(format!("--scheduler-config {}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    SchedulerConfig::read(&text).map_err(|error| wrong(&error))
 }
 
 /// This replica's name in the lease: the pod's name, and what tells two

@@ -20,6 +20,7 @@ use crate::act::{ApiEvictor, Elector, Leadership};
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{HealthRules, Name, PolicyKey};
 use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
+use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
 use feed::{Feed, Freshness, watch_all};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub identity: String,
     /// Taints that do not make a node unusable.
     pub rules: HealthRules,
+    /// How the cluster's scheduler is configured.
+    pub scheduler: SchedulerConfig,
 }
 
 /// Why the operator could not run.
@@ -123,7 +126,7 @@ pub async fn run(
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
 
     let brain = Brain {
-        operator: Operator::new(settings.rules),
+        operator: Operator::new(settings.rules).with_scheduler(settings.scheduler),
         freshness: Freshness::default(),
         client: acting,
         effects,

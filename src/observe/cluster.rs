@@ -9,6 +9,8 @@ use kube::core::Selector;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 
+use crate::predict::SchedulerConfig;
+
 use super::change::Kind;
 use super::cohort::{Cohort, Cohorts};
 use super::intern::{Labels, Name};
@@ -100,6 +102,7 @@ pub struct Cluster {
     claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
     volumes: FxHashMap<Name, PersistentVolume>,
     classes: FxHashMap<Name, StorageClass>,
+    scheduler: SchedulerConfig,
 }
 
 impl Cluster {
@@ -217,6 +220,17 @@ impl Cluster {
     #[must_use]
     pub fn storage_class(&self, name: &str) -> Option<&StorageClass> {
         self.classes.get(name)
+    }
+
+    /// How its scheduler is configured; the default unless told otherwise.
+    #[must_use]
+    pub const fn scheduler_config(&self) -> &SchedulerConfig {
+        &self.scheduler
+    }
+
+    /// Tells how its scheduler is configured.
+    pub fn set_scheduler_config(&mut self, config: SchedulerConfig) {
+        self.scheduler = config;
     }
 
     /// Services, claims, volumes, storage classes or namespaces that are

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::api::ZoneSpreadPolicy;
+use crate::predict::SchedulerConfig;
 
 use super::Service;
 use super::budget::Budget;
@@ -47,6 +48,11 @@ impl Index {
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Tells how the cluster's scheduler is configured.
+    pub fn set_scheduler_config(&mut self, config: SchedulerConfig) {
+        self.cluster.set_scheduler_config(config);
     }
 
     /// Every policy, by name.

@@ -23,6 +23,7 @@ use crate::observe::{
     zone_conditions,
 };
 use crate::plan::TierSettings;
+use crate::predict::SchedulerConfig;
 
 use memory::PolicyMemory;
 
@@ -70,6 +71,13 @@ impl Operator {
     #[must_use]
     pub fn new(rules: HealthRules) -> Self {
         Self { rules, ..Self::default() }
+    }
+
+    /// An operator for a cluster whose scheduler is configured like this.
+    #[must_use]
+    pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
+        self.index.set_scheduler_config(config);
+        self
     }
 
     /// The index.

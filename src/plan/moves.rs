@@ -58,6 +58,42 @@ pub fn plan_tier(
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
+    let mut plan = stage(index, tier, health, ledger, expected, just_moved);
+    let mut ledger = ledger.clone();
+    let mut expected = expected.to_vec();
+    let mut added = plan.moves.clone();
+    // A zone that the scheduler passes over now may be its choice once others
+    // have got their pods: what follows after these moves is part of the plan.
+    while plan.obstacle.is_some() && !added.is_empty() {
+        for planned in &added {
+            let pod = index.cluster().pod(planned.pod);
+            if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
+                ledger.evict(planned.pod);
+                ledger.place(replacement_of(pod), Name::clone(node));
+            }
+            expected.push(Expected {
+                leaving: Some(planned.from.clone()),
+                coming: planned.to.first().cloned(),
+            });
+        }
+        let next = stage(index, tier, health, &ledger, &expected, just_moved);
+        plan.reachable_skew = next.reachable_skew;
+        plan.obstacle = next.obstacle;
+        plan.moves.extend(next.moves.iter().cloned());
+        added = next.moves;
+    }
+    plan
+}
+
+/// The moves that are on a shortest way as it looks before the first of them.
+fn stage(
+    index: &Index,
+    tier: &TierView,
+    health: &ZoneTracker,
+    ledger: &Ledger,
+    expected: &[Expected],
+    just_moved: &BTreeSet<&str>,
+) -> TierPlan {
     let mut ground = Ground::new(index, tier, health, ledger, expected, just_moved);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(ground.counts());

@@ -103,10 +103,15 @@ impl Small {
         small
     }
 
-    fn add_pod(&mut self, node: &str, marked: bool) {
+    fn add_pod(&mut self, node: &str, marked: bool) -> String {
         self.made += 1;
-        let mut shown =
-            pod(&format!("web-{}", self.made)).on(node).owner("ReplicaSet", "web-rs").cpu("1");
+        let name = format!("web-{}", self.made);
+        self.show_pod(&name, node, marked);
+        name
+    }
+
+    fn show_pod(&mut self, name: &str, node: &str, marked: bool) {
+        let mut shown = pod(name).on(node).owner("ReplicaSet", "web-rs").cpu("1");
         shown = match self.case.spread {
             Spread::Soft => shown.spread_soft("topology.kubernetes.io/zone", self.case.max_skew),
             Spread::Hard => shown.spread_hard("topology.kubernetes.io/zone", self.case.max_skew),
@@ -128,10 +133,14 @@ impl Small {
         plan_tier(&self.index, view, &self.zones, &Ledger::default(), &[], &BTreeSet::new())
     }
 
-    /// Evicts a pod, and makes its replacement on the node.
-    fn make_move(&mut self, name: &str, node: &str) {
+    fn remove_pod(&mut self, name: &str) {
         self.index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
-        self.add_pod(node, false);
+    }
+
+    /// Evicts a pod, and makes its replacement on the node.
+    fn make_move(&mut self, name: &str, node: &str) -> String {
+        self.remove_pod(name);
+        self.add_pod(node, false)
     }
 
     /// Pods per zone if these moves are made, by trying all sequences of
@@ -166,11 +175,10 @@ impl Small {
             })
             .collect();
         for (name, from, to) in movable {
-            self.make_move(&name, &to);
-            let made = format!("web-{}", self.made);
+            let made = self.make_move(&name, &to);
             best = best.min(self.lowest_skew_within(depth - 1));
-            self.make_move(&made, &from);
-            // The pod is back where it was, under another name.
+            self.remove_pod(&made);
+            self.show_pod(&name, &from, false);
         }
         best
     }
@@ -203,7 +211,7 @@ proptest! {
         let after = small.view().unwrap();
         if plan.moves.iter().all(|planned| planned.to.len() == 1) {
             prop_assert_eq!(after.skew(), plan.reachable_skew, "predictions came true");
-            prop_assert_eq!(small.plan(&after).moves, vec![], "nothing is left to do");
+            prop_assert_eq!(small.plan(&after).moves, vec![], "nothing is left to do after {:?}", plan);
         }
     }
 

@@ -16,6 +16,8 @@ pub struct SchedulerConfig {
     /// Of how many nodes that fit the scores are looked at; 0 adapts to the
     /// size of the cluster.
     pub percentage_of_nodes_to_score: i64,
+    /// Something that is set but not modelled: no pod is predictable.
+    pub not_modelled: Option<String>,
 }
 
 /// How much each plugin's score counts
@@ -46,6 +48,7 @@ impl Default for SchedulerConfig {
             default_spread: true,
             hard_pod_affinity_weight: 1,
             percentage_of_nodes_to_score: 0,
+            not_modelled: None,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod balance;
 mod census;
 mod config;
+mod config_file;
 mod explain;
 mod fit;
 mod forecast;
@@ -32,6 +33,7 @@ mod volumes;
 mod tests;
 
 pub use config::{SchedulerConfig, Weights};
+pub use config_file::ConfigFileError;
 pub use forecast::{Best, Forecast};
 pub use ledger::{Ledger, Placement};
 pub use node_affinity::may_use_zone;

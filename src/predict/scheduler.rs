@@ -64,10 +64,10 @@ impl Column {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A scheduler with the default configuration.
+    /// The scheduler of this cluster, as far as its configuration is known.
     #[must_use]
     pub fn new(cluster: &'a Cluster) -> Self {
-        Self::configured(cluster, SchedulerConfig::default())
+        Self::configured(cluster, cluster.scheduler_config().clone())
     }
 
     /// A scheduler with this configuration.

@@ -9,6 +9,9 @@ pub(super) fn cause(config: &SchedulerConfig, template: &Template) -> Option<Str
     if let Some(field) = &template.unreadable {
         return Some(format!("the pod's spec cannot be read: {field}"));
     }
+    if let Some(what) = &config.not_modelled {
+        return Some(format!("the scheduler's configuration: {what}"));
+    }
     if !config.names.contains(&template.scheduler) {
         return Some(format!(
             "schedulerName {}: another scheduler places the pod, by rules of its own",

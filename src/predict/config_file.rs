@@ -1,0 +1,306 @@
+//! Reads a `KubeSchedulerConfiguration` (kubescheduler.config.k8s.io/v1), as
+//! kube-scheduler's `--config` does.
+
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::observe::Name;
+
+use super::config::{SchedulerConfig, Weights};
+
+/// Why a configuration cannot be read.
+#[derive(Debug, Error)]
+pub enum ConfigFileError {
+    /// No YAML, or a field of another type.
+    #[error("{0}")]
+    Syntax(#[from] serde_saphyr::Error),
+    /// Something else than a scheduler's configuration.
+    #[error(
+        "kind is {0:?}: expected a KubeSchedulerConfiguration, the file that kube-scheduler gets as --config"
+    )]
+    Kind(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct File {
+    kind: String,
+    percentage_of_nodes_to_score: Option<i64>,
+    profiles: Vec<Profile>,
+    extenders: Vec<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Profile {
+    scheduler_name: Option<String>,
+    percentage_of_nodes_to_score: Option<i64>,
+    plugins: Plugins,
+    plugin_config: Vec<PluginConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Plugins {
+    multi_point: PluginSet,
+    filter: PluginSet,
+    score: PluginSet,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PluginSet {
+    enabled: Vec<Plugin>,
+    disabled: Vec<Plugin>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Plugin {
+    name: String,
+    weight: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PluginConfig {
+    name: String,
+    args: Value,
+}
+
+impl SchedulerConfig {
+    /// Reads the file that kube-scheduler gets as `--config`. Of several
+    /// profiles the one for `default-scheduler` counts, else the first. What
+    /// is set but not modelled makes every pod unpredictable, by name.
+    ///
+    /// # Errors
+    /// When it is no such file.
+    pub fn read(text: &str) -> Result<Self, ConfigFileError> {
+        let file: File = serde_saphyr::from_str(text)?;
+        if file.kind != "KubeSchedulerConfiguration" {
+            return Err(ConfigFileError::Kind(file.kind));
+        }
+        let mut config = Self::default();
+        let is_default = |profile: &&Profile| {
+            profile.scheduler_name.as_deref().is_none_or(|name| name == "default-scheduler")
+        };
+        let profile = file.profiles.iter().find(is_default).or(file.profiles.first());
+        config.percentage_of_nodes_to_score = profile
+            .and_then(|profile| profile.percentage_of_nodes_to_score)
+            .or(file.percentage_of_nodes_to_score)
+            .unwrap_or(0);
+        if !file.extenders.is_empty() {
+            config.not_modelled = Some("extenders".to_owned());
+        }
+        if let Some(profile) = profile {
+            if let Some(name) = &profile.scheduler_name {
+                config.names = vec![Name::from(name.as_str())];
+            }
+            config.take_plugins(&profile.plugins);
+            for plugin in &profile.plugin_config {
+                config.take_arguments(&plugin.name, &plugin.args);
+            }
+        }
+        Ok(config)
+    }
+
+    fn take_plugins(&mut self, plugins: &Plugins) {
+        for set in [&plugins.multi_point, &plugins.score] {
+            for plugin in &set.disabled {
+                match plugin.name.as_str() {
+                    "*" => self.weights = Weights::NONE,
+                    name => self.set_weight(name, 0),
+                }
+            }
+            for plugin in &set.enabled {
+                match plugin.weight {
+                    Some(weight) if weight > 0 => self.set_weight(&plugin.name, weight),
+                    // Without a weight a plugin counts once.
+                    _ if self.weights.of(&plugin.name) == Some(&mut 0) => {
+                        self.set_weight(&plugin.name, 1);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let filters = plugins.filter.disabled.iter().chain(&plugins.multi_point.disabled);
+        if let Some(plugin) = filters.into_iter().next() {
+            self.give_up(format!("plugin {} is disabled", plugin.name));
+        }
+        let enabled = [&plugins.multi_point, &plugins.filter, &plugins.score];
+        let unknown = enabled
+            .into_iter()
+            .flat_map(|set| &set.enabled)
+            .find(|plugin| !KNOWN.contains(&plugin.name.as_str()));
+        if let Some(plugin) = unknown {
+            self.give_up(format!("plugin {} is enabled", plugin.name));
+        }
+    }
+
+    fn set_weight(&mut self, plugin: &str, weight: i64) {
+        if let Some(known) = self.weights.of(plugin) {
+            *known = weight;
+        }
+    }
+
+    fn take_arguments(&mut self, plugin: &str, args: &Value) {
+        let is_set = |field: &str| args.get(field).is_some_and(|value| !value.is_null());
+        match plugin {
+            "PodTopologySpread" => {
+                let listed =
+                    args["defaultConstraints"].as_array().is_some_and(|list| !list.is_empty());
+                if listed {
+                    self.give_up("PodTopologySpread has defaultConstraints of its own".to_owned());
+                }
+                self.default_spread = args["defaultingType"].as_str() != Some("List");
+            }
+            "InterPodAffinity" => {
+                if let Some(weight) = args["hardPodAffinityWeight"].as_i64() {
+                    self.hard_pod_affinity_weight = weight;
+                }
+                if args["ignorePreferredTermsOfExistingPods"].as_bool() == Some(true) {
+                    self.give_up("InterPodAffinity ignores existing pods' preferences".to_owned());
+                }
+            }
+            "NodeResourcesFit" => {
+                let strategy = &args["scoringStrategy"];
+                let kind = strategy["type"].as_str().unwrap_or("LeastAllocated");
+                let resources = strategy["resources"].as_array().map_or(&[][..], Vec::as_slice);
+                let usual = resources.iter().all(|resource| {
+                    matches!(resource["name"].as_str(), Some("cpu" | "memory"))
+                        && matches!(resource["weight"].as_i64(), None | Some(1))
+                });
+                if kind != "LeastAllocated" || !usual || resources.len() == 1 {
+                    self.give_up(format!("NodeResourcesFit scores by {kind}"));
+                } else if is_set("ignoredResources") || is_set("ignoredResourceGroups") {
+                    self.give_up("NodeResourcesFit ignores resources".to_owned());
+                }
+            }
+            "NodeAffinity" if is_set("addedAffinity") => {
+                self.give_up("NodeAffinity has an addedAffinity".to_owned());
+            }
+            "NodeResourcesBalancedAllocation" if is_set("resources") => {
+                self.give_up("NodeResourcesBalancedAllocation has resources of its own".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    fn give_up(&mut self, why: String) {
+        self.not_modelled.get_or_insert(why);
+    }
+}
+
+impl Weights {
+    const NONE: Self = Self {
+        taint_toleration: 0,
+        node_affinity: 0,
+        least_allocated: 0,
+        pod_topology_spread: 0,
+        inter_pod_affinity: 0,
+        balanced_allocation: 0,
+        image_locality: 0,
+    };
+
+    fn of(&mut self, plugin: &str) -> Option<&mut i64> {
+        Some(match plugin {
+            "TaintToleration" => &mut self.taint_toleration,
+            "NodeAffinity" => &mut self.node_affinity,
+            "NodeResourcesFit" => &mut self.least_allocated,
+            "PodTopologySpread" => &mut self.pod_topology_spread,
+            "InterPodAffinity" => &mut self.inter_pod_affinity,
+            "NodeResourcesBalancedAllocation" => &mut self.balanced_allocation,
+            "ImageLocality" => &mut self.image_locality,
+            _ => return None,
+        })
+    }
+}
+
+/// The scheduler's own plugins.
+const KNOWN: [&str; 22] = [
+    "*",
+    "SchedulingGates",
+    "PrioritySort",
+    "NodeName",
+    "NodeUnschedulable",
+    "TaintToleration",
+    "NodeAffinity",
+    "NodePorts",
+    "NodeResourcesFit",
+    "VolumeRestrictions",
+    "NodeVolumeLimits",
+    "VolumeBinding",
+    "VolumeZone",
+    "PodTopologySpread",
+    "InterPodAffinity",
+    "DefaultPreemption",
+    "NodeResourcesBalancedAllocation",
+    "ImageLocality",
+    "DefaultBinder",
+    "DynamicResources",
+    "NodeDeclaredFeatures",
+    "GangScheduling",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> SchedulerConfig {
+        let head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+        SchedulerConfig::read(&format!("{head}{rest}")).unwrap()
+    }
+
+    #[test]
+    fn an_empty_configuration_is_the_default() {
+        assert_eq!(read(""), SchedulerConfig::default());
+    }
+
+    #[test]
+    fn weights_disabled_scores_and_arguments_are_taken_over() {
+        let config = read(
+            "percentageOfNodesToScore: 50
+profiles:
+- schedulerName: mine
+  plugins:
+    score:
+      disabled: [{name: ImageLocality}]
+      enabled: [{name: PodTopologySpread, weight: 5}]
+  pluginConfig:
+  - name: PodTopologySpread
+    args: {defaultingType: List}
+  - name: InterPodAffinity
+    args: {hardPodAffinityWeight: 7}
+",
+        );
+        assert_eq!(config.names, [Name::from("mine")]);
+        assert_eq!((config.weights.image_locality, config.weights.pod_topology_spread), (0, 5));
+        assert_eq!(config.weights.taint_toleration, 3);
+        assert!(!config.default_spread);
+        assert_eq!((config.hard_pod_affinity_weight, config.percentage_of_nodes_to_score), (7, 50));
+        assert_eq!(config.not_modelled, None);
+    }
+
+    #[test]
+    fn what_is_not_modelled_is_named() {
+        let config = read(
+            "profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {scoringStrategy: {type: MostAllocated}}}]}]",
+        );
+        assert_eq!(
+            config.not_modelled.as_deref(),
+            Some("NodeResourcesFit scores by MostAllocated")
+        );
+        let config = read("profiles: [{plugins: {score: {enabled: [{name: Coscheduling}]}}}]");
+        assert_eq!(config.not_modelled.as_deref(), Some("plugin Coscheduling is enabled"));
+        let config = read("profiles: [{plugins: {filter: {disabled: [{name: NodePorts}]}}}]");
+        assert_eq!(config.not_modelled.as_deref(), Some("plugin NodePorts is disabled"));
+    }
+
+    #[test]
+    fn another_file_is_refused_with_what_is_expected() {
+        let error = SchedulerConfig::read("kind: KubeletConfiguration").unwrap_err();
+        assert!(error.to_string().contains("KubeSchedulerConfiguration"), "{error}");
+        assert!(SchedulerConfig::read("kind: [").is_err());
+    }
+}
