@@ -12,6 +12,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod outages;
 mod policy;
 mod reachable;
 mod recovery;

@@ -1,9 +1,13 @@
 //! The operator and its policies, as the stories use them.
 
-use crate::harness::{Cluster, OPERATOR_NAMESPACE, Operator, eventually, install};
+use crate::harness::{
+    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Operator, Request, eventually, install,
+};
 use kube::api::Api;
 use std::time::Duration;
-use zonespread::api::{Phase, TierStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use zonespread::api::{
+    Phase, Reason, TierStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus,
+};
 
 /// Long enough for a decision, its write and a landing on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -21,10 +25,16 @@ pub async fn operator(cluster: &Cluster) -> Operator {
 /// A policy for the pods with the label `part-of: <name>`; each workload, by
 /// its label `app`, is a tier.
 pub fn policy(namespace: &str, name: &str, rest: &str) -> String {
+    let tiers = format!("  tierLabel: app\n{rest}");
+    policy_without_tier_label(namespace, name, &tiers)
+}
+
+/// A policy for the pods with the label `part-of: <name>`, which are one tier.
+pub fn policy_without_tier_label(namespace: &str, name: &str, rest: &str) -> String {
     format!(
         "apiVersion: zonespread.io/v1alpha1\nkind: ZoneSpreadPolicy\n\
          metadata: {{name: {name}, namespace: {namespace}}}\n\
-         spec:\n  selector: {{matchLabels: {{part-of: {name}}}}}\n  tierLabel: app\n{rest}"
+         spec:\n  selector: {{matchLabels: {{part-of: {name}}}}}\n{rest}"
     )
 }
 
@@ -70,4 +80,44 @@ pub async fn until(
 /// One tier of a status.
 pub fn tier<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a TierStatus {
     status.tiers.iter().find(|tier| tier.name == name).unwrap_or_else(|| panic!("no tier {name}"))
+}
+
+/// One zone of a status.
+pub fn zone<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a ZoneStatus {
+    status.zones.iter().find(|zone| zone.name == name).unwrap_or_else(|| panic!("no zone {name}"))
+}
+
+/// Waits until the tier is blocked for this reason, and gives the message.
+pub async fn blocked(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    tier_name: &str,
+    reason: Reason,
+) -> String {
+    let what = format!("{namespace}/{name}: {tier_name} to be blocked: {reason}");
+    let status = until(cluster, namespace, name, &what, |status| {
+        let mut tiers = status.tiers.iter().filter(|tier| tier.name == tier_name);
+        tiers.any(|tier| tier.blocked.as_ref().is_some_and(|blocked| blocked.reason == reason))
+    })
+    .await;
+    tier(&status, tier_name).blocked.as_ref().unwrap().message.clone()
+}
+
+/// Waits until so many pods that match the label selector are Ready.
+pub async fn ready(cluster: &Cluster, namespace: &str, selector: &str, expected: usize) {
+    eventually(SOON, &format!("{expected} ready pods of {namespace} {selector}"), async || {
+        let seen = cluster.ready_pods(namespace, selector).await;
+        if seen == expected { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+}
+
+/// The evictions that the operator made in a namespace, oldest first.
+pub fn evictions_in(cluster: &Cluster, namespace: &str) -> Vec<Request> {
+    let requests = cluster.requests_by_service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT);
+    requests
+        .into_iter()
+        .filter(|request| request.is_eviction() && request.namespace == namespace)
+        .collect()
 }
