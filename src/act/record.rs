@@ -106,6 +106,20 @@ impl Move {
         self.status.state.is_under_way()
     }
 
+    /// The uid of the pod that replaced its pod, as far as is known: no other
+    /// move's pod was replaced by it.
+    #[must_use]
+    pub fn claims(&self, index: &Index, namespace: &str) -> Option<Name> {
+        if self.replacement.is_some() {
+            return self.replacement.clone();
+        }
+        // After a restart there is the name only. A StatefulSet gives it to each
+        // pod in turn, so there it says nothing.
+        let name = self.status.replacement.as_deref().filter(|name| *name != self.status.pod)?;
+        let pod = index.cluster().pod(index.cluster().pod_id(namespace, name)?)?;
+        Some(Name::clone(&pod.uid))
+    }
+
     /// Whether a landing in `zone` is what was expected.
     #[must_use]
     pub fn is_expected_in(&self, zone: &str) -> bool {

@@ -87,13 +87,17 @@ impl Operator {
     fn follow_moves(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
         let Some(policy) = self.index.policy(key) else { return };
         let Some(memory) = self.policies.get_mut(key) else { return };
-        let mut claimed: BTreeSet<Name> =
-            memory.under_way().filter_map(|moved| moved.replacement.clone()).collect();
+        // A pod replaces one other pod: what a finished move has made is taken too.
+        let mut claimed: BTreeSet<Name> = memory
+            .moves
+            .iter()
+            .filter_map(|moved| moved.claims(&self.index, &key.namespace))
+            .collect();
         let mut endings = Vec::new();
         for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
             let settings = TierSettings::of(&policy.spec, &moved.status.tier);
-            if let Some(own) = &moved.replacement {
-                claimed.remove(own);
+            if let Some(own) = moved.claims(&self.index, &key.namespace) {
+                claimed.remove(&own);
             }
             let timeout = settings.landing_timeout;
             let ending = follow(&self.index, &key.namespace, moved, &claimed, timeout, now);

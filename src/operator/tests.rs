@@ -94,6 +94,30 @@ fn the_canary_becomes_available_before_a_second_pod_goes_there() {
 }
 
 #[test]
+fn a_replacement_is_the_end_of_one_move_only() {
+    let mut world = an_outage();
+    world.replica_set("was", &["a1", "b1", "a2", "b2"]);
+    world.policy("was", json!({}));
+    // The canary is of `was`; then two pods of `web` go at once, and one of
+    // them has a replacement in zone c before the other is seen to be gone.
+    world.trouble.late.extend([(2, 1), (3, 20)]);
+    world.open("c");
+    world.pass(80);
+    assert_eq!(world.evicted.len(), 3);
+    let under_way = |world: &World| {
+        let moves = &world.status("web").moves;
+        moves.iter().filter(|moved| moved.state.is_under_way()).count()
+    };
+    assert_eq!((world.spread("web"), under_way(&world)), ("2/3/1".into(), 1));
+    world.pass(30);
+    assert_eq!((world.spread("web"), world.asked.len()), ("2/2/2".into(), 3));
+    let mut replacements: Vec<_> =
+        world.status("web").moves.iter().map(|moved| moved.replacement.clone()).collect();
+    replacements.dedup();
+    assert_eq!(replacements.len(), 2, "{:?}", world.status("web").moves);
+}
+
+#[test]
 fn a_zone_in_which_nothing_starts_costs_one_eviction_and_becomes_suspect() {
     let mut world = an_outage();
     world.replica_set("was", &["a1", "b1", "a2", "b2"]);

@@ -27,6 +27,8 @@ pub struct Trouble {
     pub refuses: Option<Refusal>,
     /// Whether status writes fail.
     pub writes_fail: bool,
+    /// The watch shows these evictions, by number, so many seconds late.
+    pub late: BTreeMap<usize, i64>,
 }
 
 pub struct World {
@@ -42,6 +44,7 @@ pub struct World {
     /// How long a pod takes to become Ready, in seconds.
     pub start_delay: i64,
     starting: Vec<(Timestamp, String, String, String)>,
+    unseen: Vec<(Timestamp, String)>,
     policies: Vec<Value>,
     nodes: BTreeMap<&'static str, &'static str>,
     made: u32,
@@ -60,6 +63,7 @@ impl World {
             statuses: BTreeMap::new(),
             start_delay: 5,
             starting: Vec::new(),
+            unseen: Vec::new(),
             policies: Vec::new(),
             nodes: BTreeMap::from([
                 ("a1", "a"),
@@ -199,8 +203,18 @@ impl World {
     pub fn pass(&mut self, seconds: i64) {
         for _ in 0..seconds {
             self.now += SignedDuration::from_secs(1);
+            self.show_what_was_unseen();
             self.start_pods();
             self.decide();
+        }
+    }
+
+    fn show_what_was_unseen(&mut self) {
+        let (due, later) =
+            std::mem::take(&mut self.unseen).into_iter().partition(|(at, _)| *at <= self.now);
+        self.unseen = later;
+        for (_, name) in Vec::<(Timestamp, String)>::from_iter(due) {
+            self.replace(&name);
         }
     }
 
@@ -257,6 +271,14 @@ impl World {
 
     fn evict(&mut self, name: &str) {
         self.evicted.push(name.to_owned());
+        if let Some(seconds) = self.trouble.late.get(&self.evicted.len()) {
+            self.unseen.push((self.now + SignedDuration::from_secs(*seconds), name.to_owned()));
+        } else {
+            self.replace(name);
+        }
+    }
+
+    fn replace(&mut self, name: &str) {
         let cluster = self.operator.index().cluster();
         let id = cluster.pod_id("default", name).expect("the evicted pod is there");
         let app = cluster.pod(id).unwrap().labels["app"].clone();
