@@ -17,3 +17,4 @@ mod policy;
 mod reachable;
 mod recovery;
 mod the_control_plane;
+mod workloads;
