@@ -43,8 +43,24 @@ pub fn label_key(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "minLength": 1,
         "maxLength": 317,
-        "pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        "pattern": LABEL_KEY,
     })
+}
+
+const LABEL_KEY: &str =
+    "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
+
+/// The CEL rule behind a message about label keys; a pattern cannot have one.
+pub fn label_key_rule() -> String {
+    format!("self.matches('{LABEL_KEY}')")
+}
+
+/// The CEL rule behind a message about durations, and their bounds.
+pub fn duration_rule(least: &str, most: &str) -> String {
+    format!(
+        "self.matches('{DURATION}') && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')"
+    )
 }
 
 /// A Go-style duration such as `90s` or `1h30m`.
@@ -52,7 +68,7 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
         "maxLength": 32,
-        "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$",
+        "pattern": DURATION,
     })
 }
 

@@ -74,6 +74,7 @@ pub struct ZoneSpreadPolicySpec {
     /// counted in status.untieredPods and never touched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_key")]
+    #[x_kube(validation = Rule::new(schema::label_key_rule()).message("spec.tierLabel must be a label key, such as tier or app.kubernetes.io/component"))]
     pub tier_label: Option<String>,
 
     /// How far the zones may differ: most minus fewest pods of a tier.
@@ -117,7 +118,7 @@ pub struct Rebalance {
     /// Default 10m. Doubles for each repeated outage within 6 hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) <= duration('6h')").message("rebalance.holdDown is too long: use 0s to 6h"))]
+    #[x_kube(validation = Rule::new(schema::duration_rule("0s", "6h")).message("rebalance.holdDown must be a duration from 0s to 6h, such as 90s or 1h30m"))]
     pub hold_down: Option<Duration>,
 
     /// The most pods of a tier that may be missing or moving at once, as a
@@ -132,7 +133,7 @@ pub struct Rebalance {
     /// Default 5m. After that the move is stuck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('6h')").message("rebalance.landingTimeout must be from 1s to 6h"))]
+    #[x_kube(validation = Rule::new(schema::duration_rule("1s", "6h")).message("rebalance.landingTimeout must be a duration from 1s to 6h, such as 90s or 1h30m"))]
     pub landing_timeout: Option<Duration>,
 
     /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
