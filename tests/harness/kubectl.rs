@@ -20,6 +20,13 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("{error}\nin:\n{}", documents.as_ref()));
     }
 
+    /// What `kubectl apply` answers, or complains about; of several documents all
+    /// complaints. Nothing is changed.
+    pub async fn try_apply(&self, documents: impl AsRef<str>) -> Result<String, String> {
+        let arguments = ["apply", "--dry-run=server", "-f", "-"];
+        self.kubectl_with_input(&arguments, documents.as_ref()).await
+    }
+
     /// The same, into a namespace that the documents do not name.
     pub async fn apply_to(&self, namespace: &str, documents: &str) {
         self.kubectl_with_input(&["apply", "-n", namespace, "-f", "-"], documents)

@@ -13,8 +13,10 @@
 mod harness;
 
 mod outages;
+mod policies;
 mod policy;
 mod reachable;
 mod recovery;
 mod the_control_plane;
+mod what_users_see;
 mod workloads;

@@ -1,0 +1,215 @@
+//! Policies: what the API server refuses, what only the operator can refuse, and what
+//! users see of the others.
+
+use crate::harness::{Cluster, Operator, ScheduleAnyway, deployment, eventually, install};
+use crate::policy::{self, SOON, evictions_in, phase, policy, ready};
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, PostParams};
+use serde_json::json;
+use zonespread::api::Phase;
+
+/// Specs that are wrong, and what the answer must say: the field, and the remedy.
+const REFUSED: [(&str, &[&str]); 24] = [
+    ("{tierLabel: tier}", &["spec.selector", "Required value"]),
+    ("{selector: {}}", &["spec.selector is empty", "name the pods with matchLabels"]),
+    (
+        "{selector: {matchExpressions: [{key: app, operator: In}]}}",
+        &["spec.selector.matchExpressions", "In and NotIn need values"],
+    ),
+    (
+        "{selector: {matchExpressions: [{key: app, operator: Exists, values: [web]}]}}",
+        &["spec.selector.matchExpressions", "Exists and DoesNotExist take none"],
+    ),
+    (
+        "{selector: {matchExpressions: [{key: app, operator: Equals, values: [web]}]}}",
+        &["spec.selector.matchExpressions[0].operator", "supported values", "\"NotIn\""],
+    ),
+    (
+        "{SELECT, tierLabel: no spaces}",
+        &["spec.tierLabel", "such as tier or app.kubernetes.io/component"],
+    ),
+    ("{SELECT, maxSkew: 0}", &["spec.maxSkew", "greater than or equal to 1"]),
+    ("{SELECT, maxSkew: wide}", &["spec.maxSkew", "must be of type integer"]),
+    ("{SELECT, mode: Sometimes}", &["spec.mode", "supported values", "\"Observe\""]),
+    ("{SELECT, maxskew: 2}", &["unknown field", "spec.maxskew"]),
+    (
+        "{SELECT, rebalance: {holdDown: 7h}}",
+        &["spec.rebalance.holdDown", "from 0s to 6h, such as 90s"],
+    ),
+    (
+        "{SELECT, rebalance: {holdDown: 10x}}",
+        &["spec.rebalance.holdDown", "0s to 6h, such as 90s or 1h30m"],
+    ),
+    ("{SELECT, rebalance: {holdDown: 10}}", &["spec.rebalance.holdDown", "must be of type string"]),
+    ("{SELECT, rebalance: {holdDown: -1m}}", &["spec.rebalance.holdDown", "from 0s to 6h"]),
+    (
+        "{SELECT, rebalance: {landingTimeout: 0s}}",
+        &["spec.rebalance.landingTimeout", "from 1s to 6h"],
+    ),
+    ("{SELECT, rebalance: {maxUnavailable: 0}}", &MAX_UNAVAILABLE),
+    ("{SELECT, rebalance: {maxUnavailable: 0%}}", &MAX_UNAVAILABLE),
+    ("{SELECT, rebalance: {maxUnavailable: 150%}}", &MAX_UNAVAILABLE),
+    ("{SELECT, rebalance: {maxUnavailable: '2'}}", &MAX_UNAVAILABLE),
+    ("{SELECT, rebalance: {localStorage: Move}}", &["spec.rebalance.localStorage", "\"Keep\""]),
+    (
+        "{SELECT, tiers: [{name: web, rebalance: {holdDown: 7h}}]}",
+        &["spec.tiers[0].rebalance.holdDown", "from 0s to 6h, such as 90s"],
+    ),
+    (
+        "{SELECT, tiers: [{name: web, singleZone: {accepted: true}}]}",
+        &["spec.tiers[0].singleZone", "reason is missing: say why"],
+    ),
+    (
+        "{SELECT, tiers: [{name: web}, {name: web, maxSkew: 2}]}",
+        &["spec.tiers[1]", "Duplicate value", "web"],
+    ),
+    ("{SELECT, tiers: [{maxSkew: 2}]}", &["spec.tiers[0].name", "Required value"]),
+];
+const MAX_UNAVAILABLE: [&str; 2] =
+    ["spec.rebalance.maxUnavailable", "at least 1, or a percentage from 1% to 100%"];
+
+#[tokio::test]
+async fn a_wrong_policy_is_refused_with_its_field_and_the_remedy() {
+    let cluster = Cluster::start().await;
+    install(&cluster).await;
+    let documents: Vec<String> =
+        REFUSED.iter().map(|(spec, _)| document("refused", spec)).collect();
+    let answer = cluster.try_apply(documents.join("\n---\n")).await.unwrap_err();
+    let complaints: Vec<&str> = answer.lines().collect();
+    assert_eq!(complaints.len(), REFUSED.len(), "one line for each:\n{answer}");
+    for (complaint, (spec, fragments)) in complaints.iter().zip(REFUSED) {
+        for fragment in fragments {
+            assert!(complaint.contains(fragment), "{spec}: no {fragment:?} in {complaint}");
+        }
+    }
+}
+
+fn document(name: &str, spec: &str) -> String {
+    let spec = spec.replace("SELECT", "selector: {matchLabels: {app: web}}");
+    format!(
+        "{{apiVersion: zonespread.io/v1alpha1, kind: ZoneSpreadPolicy, \
+         metadata: {{name: {name}, namespace: default}}, spec: {spec}}}"
+    )
+}
+
+/// Odd, but right: the operator must be able to read whatever the API server lets through,
+/// or one user could blind it for all.
+const ACCEPTED: [&str; 6] = [
+    "{SELECT, rebalance: {holdDown: 0s, landingTimeout: 1h1h0.5h30.25m1ms, maxUnavailable: 100%}}",
+    "{SELECT, rebalance: {holdDown: 0.0000000000000000000000000001s, maxUnavailable: 10000}}",
+    "{SELECT, rebalance: null, tiers: null, mode: null, maxSkew: null, tierLabel: null}",
+    "{selector: {matchLabels: {app: '', 'not a label!': 'neither is this'}}}",
+    "{selector: {matchLabels: null, matchExpressions: [{key: a, operator: NotIn, values: ['', x]}]}}",
+    "{SELECT, tierLabel: a.b/C_d.e-f, tiers: [{name: x, rebalance: null, singleZone: {accepted: false}}]}",
+];
+
+const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
+
+#[tokio::test]
+async fn what_only_the_operator_can_refuse_is_said_and_the_others_go_on() {
+    let cluster = Cluster::start().await;
+    three_zones(&cluster).await;
+    let operator = policy::operator(&cluster).await;
+    let odd = ACCEPTED.iter().enumerate().map(|(at, spec)| document(&format!("odd-{at}"), spec));
+    cluster.apply(odd.collect::<Vec<_>>().join("\n---\n")).await;
+    a_shop(&cluster).await;
+    cluster.apply(policy("shop", "shop", HOLD)).await;
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    for at in 0..ACCEPTED.len() {
+        phase(&cluster, "default", &format!("odd-{at}"), Phase::Balanced).await;
+    }
+
+    // Older by age, not by name; of the same second the name decides.
+    let made = policy::read(&cluster, "shop", "shop").await.metadata.creation_timestamp.unwrap();
+    eventually(SOON, "another second", async || {
+        (Timestamp::now().as_second() > made.0.as_second()).then_some(())
+    })
+    .await;
+    let another = policy("shop", "another", HOLD).replace("part-of: another", "app: web");
+    cluster.apply(&another).await;
+    let invalid = phase(&cluster, "shop", "another", Phase::Invalid).await;
+    let (start, end) = (
+        "spec.selector: 6 of the selected pods, such as web-",
+        ", belong to the older policy shop: narrow one of the two selectors",
+    );
+    let message = &invalid.message;
+    assert!(message.starts_with(start) && message.ends_with(end), "{message}");
+    a_crowd(&cluster, 201).await;
+    cluster.apply(policy("crowd", "crowd", "")).await;
+    let invalid = phase(&cluster, "crowd", "crowd", Phase::Invalid).await;
+    let expected =
+        "spec.tierLabel: the pods carry 201 values of it, and a policy can have 200 tiers";
+    assert!(invalid.message.starts_with(expected), "{}", invalid.message);
+    assert_eq!(phases(&operator, "crowd").await, ["Invalid"]);
+
+    cluster.cordon_zone("eu-west-2c").await;
+    cluster.evacuate_zone("eu-west-2c").await;
+    ready(&cluster, "shop", "app=web", 6).await;
+    phase(&cluster, "shop", "shop", Phase::Frozen).await;
+    cluster.uncordon_zone("eu-west-2c").await;
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    assert_eq!(evictions_in(&cluster, "shop").len(), 2);
+    assert_eq!(policy::status(&cluster, "shop", "another").await.phase, Some(Phase::Invalid));
+
+    cluster.kubectl(&["delete", "zsp", "-n", "shop", "shop"]).await.unwrap();
+    let heir = phase(&cluster, "shop", "another", Phase::Balanced).await;
+    assert_eq!(heir.tiers[0].pods, 6, "the younger one takes over");
+    eventually(SOON, "the series of a deleted policy to vanish", async || {
+        let metrics = operator.metrics().await;
+        let left = metrics
+            .iter()
+            .find(|sample| sample.labels.get("policy").is_some_and(|policy| policy == "shop"));
+        left.map_or(Ok(()), |left| Err(format!("{left:?}")))
+    })
+    .await;
+    assert_eq!(phases(&operator, "another").await, ["Balanced"]);
+
+    cluster.apply(policy("shop", "shop", HOLD)).await;
+    let invalid = phase(&cluster, "shop", "shop", Phase::Invalid).await;
+    assert!(invalid.message.contains("the older policy another"), "{}", invalid.message);
+    assert!(invalid.moves.is_empty() && invalid.recovery.is_none(), "a new life: {invalid:#?}");
+    cluster.kubectl(&["delete", "zsp", "-n", "shop", "another"]).await.unwrap();
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    assert_eq!(phases(&operator, "shop").await, ["Balanced"]);
+    assert_eq!(evictions_in(&cluster, "shop").len(), 2);
+}
+
+async fn three_zones(cluster: &Cluster) {
+    for zone in ["eu-west-2a", "eu-west-2b", "eu-west-2c"] {
+        cluster.add_zone(zone, 2).await;
+    }
+}
+
+async fn a_shop(cluster: &Cluster) {
+    cluster.namespace("shop").await;
+    let web = deployment("shop", "web", 6).label("part-of", "shop").spread(ScheduleAnyway);
+    cluster.apply(web.start_delay("1s").to_string()).await;
+    ready(cluster, "shop", "app=web", 6).await;
+}
+
+/// Pods of which each is a tier. No scheduler looks at them.
+async fn a_crowd(cluster: &Cluster, pods: usize) {
+    cluster.namespace("crowd").await;
+    let api: Api<Pod> = Api::namespaced(cluster.client(), "crowd");
+    let made = (0..pods).map(async |number| {
+        let pod = json!({
+            "metadata": {"name": format!("pod-{number}"),
+                         "labels": {"part-of": "crowd", "app": format!("app-{number}")}},
+            "spec": {"schedulingGates": [{"name": "zonespread.test/never"}],
+                     "containers": [{"name": "main", "image": "registry.invalid/app:1"}]},
+        });
+        let pod = serde_json::from_value(pod).unwrap();
+        api.create(&PostParams::default(), &pod).await.unwrap();
+    });
+    join_all(made).await;
+}
+
+/// The phases that the metrics show of a policy.
+async fn phases(operator: &Operator, policy: &str) -> Vec<String> {
+    let shown = operator.metrics().await.into_iter().filter(|sample| {
+        sample.is("zonespread_policy_phase", &[("policy", policy)]) && sample.value > 0.0
+    });
+    shown.map(|sample| sample.labels["phase"].clone()).collect()
+}
