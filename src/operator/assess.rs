@@ -18,6 +18,7 @@ use crate::report::{Assessment, MoveOutcome, TierReport, invalid_status, status_
 use super::Operator;
 use super::effect::{Decision, Effect, EvictionRequest, Signal};
 use super::memory::PolicyMemory;
+use super::survey::Look;
 
 /// How soon a tier that waits for other moves is asked again, at the latest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
@@ -26,22 +27,28 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
 
 impl Operator {
-    /// Follows a policy's moves, asks the planner about its tiers, starts at
-    /// most one move per tier, and reports.
-    pub(super) fn assess(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
+    /// Follows a policy's moves, asks the planner about its tiers, and starts
+    /// at most one move per tier.
+    pub(super) fn look(
+        &mut self,
+        key: &PolicyKey,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Option<Look> {
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
-        let Some(policy) = self.index.policy(key) else { return };
+        let policy = self.index.policy(key)?;
         memory.heed_generation(policy.generation);
         memory.next = None;
         let conditions =
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
         let mut requests = Vec::new();
+        let mut reports = Vec::new();
         let status = if let Some(message) = invalidity(&self.index, policy) {
             invalid_status(policy, message, &conditions, now)
         } else {
             let views = tiers_of(&self.index, policy, &self.zones, now);
-            let mut reports = Vec::with_capacity(views.len());
+            reports.reserve(views.len());
             for view in views {
                 reports.push(self.ask(policy, view, &mut memory, now, &mut requests));
             }
@@ -63,6 +70,15 @@ impl Operator {
             wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
             assessment(&memory)
         };
+        Some(Look { uid: Name::clone(&policy.uid), status, tiers: reports, requests, memory })
+    }
+
+    /// Looks at a policy and reports.
+    pub(super) fn assess(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
+        let Some(Look { uid, status, requests, mut memory, .. }) = self.look(key, now, decision)
+        else {
+            return;
+        };
         if self.leading {
             if memory.rewrite || memory.written.as_ref() != Some(&status) {
                 memory.rewrite = false;
@@ -71,7 +87,7 @@ impl Operator {
                 let before = memory.before.as_ref().unwrap_or(&nothing);
                 decision.effects.push(Effect::WriteStatus {
                     policy: key.clone(),
-                    uid: Name::clone(&policy.uid),
+                    uid,
                     notes: story(before, &status),
                     status: Box::new(status.clone()),
                 });
@@ -293,7 +309,10 @@ fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
 }
 
 /// What the index does not show yet of moves under way.
-fn ledger_of<'a>(index: &Index, moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>) -> Ledger {
+pub(super) fn ledger_of<'a>(
+    index: &Index,
+    moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
+) -> Ledger {
     let mut ledger = Ledger::default();
     for (policy, moved) in moves {
         if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)

@@ -207,6 +207,8 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         ZoneState::Ready | ZoneState::Recovering | ZoneState::Suspect => ZoneHealth::Usable,
     };
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    // A zone is held from its return on.
+    let held = matches!(status.state, ZoneState::Recovering | ZoneState::Suspect);
     let no_nodes = status.nodes == 0 && health != ZoneHealth::Usable;
     let memory = ZoneMemory {
         health,
@@ -219,7 +221,7 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         nodes_gone: no_nodes.then_some(since),
         outages: u32::try_from(status.outages).unwrap_or(0),
         last_outage: status.last_outage.as_ref().map(|at| at.0),
-        recovered_at: status.recovered_at.as_ref().map(|at| at.0),
+        recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
         proven: status.proven,
         suspect: status.state == ZoneState::Suspect,
     };

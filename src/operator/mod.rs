@@ -9,8 +9,10 @@ mod assess;
 mod effect;
 mod memory;
 mod recovery;
+mod survey;
 
 pub use effect::{Decision, Effect, EvictionRequest, Outcome, Refusal, Signal};
+pub use survey::Survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

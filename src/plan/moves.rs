@@ -336,7 +336,8 @@ fn useful_targets(
 }
 
 /// The pod that the controller makes in place of `pod`.
-fn replacement_of(pod: &Pod) -> Placement {
+#[must_use]
+pub fn replacement_of(pod: &Pod) -> Placement {
     let mut placement = Placement::like(pod);
     // Only a StatefulSet's pods keep their name.
     if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {

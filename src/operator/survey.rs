@@ -1,0 +1,84 @@
+//! A look at the policies without consequences: what `zonespread plan` shows.
+
+use jiff::Timestamp;
+
+use crate::api::ZoneSpreadPolicyStatus;
+use crate::observe::{Name, PolicyKey, zone_conditions};
+use crate::predict::Ledger;
+use crate::report::TierReport;
+
+use super::assess::ledger_of;
+use super::effect::{Decision, EvictionRequest};
+use super::memory::PolicyMemory;
+use super::{Operator, Weather};
+
+/// A policy, and what would be done now.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The policy.
+    pub policy: PolicyKey,
+    /// What its status would say.
+    pub status: ZoneSpreadPolicyStatus,
+    /// Its tiers, by name; none when the policy cannot be followed.
+    pub tiers: Vec<TierReport>,
+}
+
+/// What is seen when a policy is looked at; what `assess` acts upon.
+pub(super) struct Look {
+    /// The policy's uid.
+    pub uid: Name,
+    /// What its status should say.
+    pub status: ZoneSpreadPolicyStatus,
+    /// Its tiers; none when it cannot be followed.
+    pub tiers: Vec<TierReport>,
+    /// Moves that were started; none unless this process leads.
+    pub requests: Vec<EvictionRequest>,
+    /// What is remembered of the policy; taken out, to be put back.
+    pub memory: PolicyMemory,
+}
+
+impl Operator {
+    /// Takes over what the statuses of the policies in the index remember, and
+    /// looks at the zones as they are. Does not lead: nothing will be started.
+    pub fn recall(&mut self, now: Timestamp) {
+        let statuses: Vec<_> = self
+            .index
+            .policies()
+            .filter_map(|policy| Some((policy.key.clone(), policy.status.clone()?)))
+            .collect();
+        self.lead(statuses.iter().map(|(key, status)| (key.clone(), &**status)), now);
+        self.leading = false;
+        let conditions = zone_conditions(self.index.cluster(), &self.rules.allowed_taints);
+        self.zones.observe(&conditions, now);
+        self.weather = Weather { unstable: self.unstable(), stale: None };
+    }
+
+    /// What would be done now for the policies that are `wanted`, by name.
+    pub fn survey(&mut self, wanted: impl Fn(&PolicyKey) -> bool, now: Timestamp) -> Vec<Survey> {
+        let keys: Vec<PolicyKey> = self
+            .index
+            .policies()
+            .map(|policy| policy.key.clone())
+            .filter(|key| wanted(key))
+            .collect();
+        let mut surveys = Vec::with_capacity(keys.len());
+        for policy in keys {
+            // Moves that have ended meanwhile are signals for counters, which nobody keeps here.
+            let mut unheard = Decision::default();
+            let Some(look) = self.look(&policy, now, &mut unheard) else { continue };
+            self.remember(policy.clone(), look.memory);
+            surveys.push(Survey { policy, status: look.status, tiers: look.tiers });
+        }
+        surveys
+    }
+
+    /// The moves under way, of every policy.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let moves = self
+            .policies
+            .iter()
+            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)));
+        ledger_of(&self.index, moves)
+    }
+}
