@@ -1,8 +1,20 @@
 //! The commands.
 
+mod age;
 mod cluster;
 mod crd;
+mod live;
+mod offline;
+mod outlook;
+mod output;
+mod plan;
+mod policy_table;
+mod predict;
 mod run;
+mod scope;
+mod source;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -25,6 +37,12 @@ enum Command {
     Run(run::Run),
     /// Print the CustomResourceDefinition
     Crd,
+    /// Show what the policies' statuses say
+    Status(status::Status),
+    /// Show what would be moved now, and why not
+    Plan(plan::Plan),
+    /// Show where a pod's replacement would land if it were evicted now
+    Predict(predict::Predict),
 }
 
 /// Runs the command that the arguments name.
@@ -34,15 +52,36 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => run.run(&arguments.access),
         Command::Crd => crd::print(),
+        Command::Status(status) => status.run(&arguments.access),
+        Command::Plan(plan) => plan.run(&arguments.access),
+        Command::Predict(predict) => predict.run(&arguments.access),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::note(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// Why a command failed, for a human.
 type Failure = Box<dyn std::error::Error>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_all_commands_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

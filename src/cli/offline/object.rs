@@ -1,0 +1,227 @@
+//! Objects as kubectl prints them: one, a List of them, or an array. Lists
+//! are taken in item by item, so that their length costs no memory.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::api::ZoneSpreadPolicy;
+use crate::observe::{
+    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode,
+    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
+    WatchedStorageClass,
+};
+
+use super::contents::Contents;
+use super::replay::Replay;
+
+/// Takes in what a document holds.
+pub struct Intake<'a> {
+    /// What was found so far.
+    pub contents: &'a mut Contents,
+    /// Where objects go.
+    pub sink: &'a mut dyn FnMut(Change),
+    /// What objects without a kind are: the items of a PodList carry none.
+    item: Option<(String, String)>,
+}
+
+impl<'a> Intake<'a> {
+    /// Objects go to `sink`, and are counted in `contents`.
+    pub fn new(contents: &'a mut Contents, sink: &'a mut dyn FnMut(Change)) -> Self {
+        Self { contents, sink, item: None }
+    }
+
+    fn reborrow(&mut self) -> Intake<'_> {
+        Intake { contents: self.contents, sink: self.sink, item: self.item.clone() }
+    }
+
+    fn take<'de, A: MapAccess<'de>>(
+        &mut self,
+        api_version: String,
+        kind: String,
+        mut read: Vec<(String, Value)>,
+        rest: Option<(String, A)>,
+    ) -> Result<(), A::Error> {
+        let Some(known) = kind_of(&api_version, &kind) else {
+            if let Some((_, mut map)) = rest {
+                map.next_value::<IgnoredAny>()?;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            }
+            self.contents.skip(&kind);
+            return Ok(());
+        };
+        self.contents.begin(&kind);
+        read.push(("apiVersion".to_owned(), Value::String(api_version)));
+        read.push(("kind".to_owned(), Value::String(kind)));
+        let map = match rest {
+            Some((key, map)) => Replay::up_to(read, key, map),
+            None => Replay::whole(read),
+        };
+        let mut change = change(known, map)?;
+        if let Some(metadata) = metadata_of(&mut change) {
+            let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
+                return Err(A::Error::custom("metadata.name is missing"));
+            };
+            self.contents.end(known, metadata.namespace.as_deref(), name);
+            if is_namespaced(known) && metadata.namespace.is_none() {
+                metadata.namespace = Some("default".to_owned());
+            }
+        } else if let Change::Namespace(name, _) = &change {
+            self.contents.end(known, None, name);
+        }
+        (self.sink)(change);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Intake<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Intake<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a Kubernetes object or a list of them")
+    }
+
+    /// An empty document, or a list whose items are null.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(self.reborrow())?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut api_version: Option<String> = None;
+        let mut kind: Option<String> = None;
+        let mut is_list = false;
+        let mut read: Vec<(String, Value)> = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "apiVersion" => api_version = Some(map.next_value()?),
+                "kind" => kind = Some(map.next_value()?),
+                "items" if kind.as_deref().is_none_or(|kind| kind.ends_with("List")) => {
+                    is_list = true;
+                    let mut items = self.reborrow();
+                    items.item = api_version.clone().zip(kind.as_deref().and_then(item_kind));
+                    map.next_value_seed(items)?;
+                }
+                _ => match (&api_version, &kind, is_list) {
+                    // The metadata of a list.
+                    (_, _, true) => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                    // Known by now, as kubectl sorts the keys: the rest goes straight into its type.
+                    (Some(api_version), Some(kind), false) if !kind.ends_with("List") => {
+                        let (api_version, kind) = (api_version.clone(), kind.clone());
+                        return self.take(api_version, kind, read, Some((key, map)));
+                    }
+                    _ => read.push((key, map.next_value()?)),
+                },
+            }
+        }
+        if is_list {
+            // kubectl prints the kind of a list after its items.
+            return match (api_version, kind) {
+                (Some(_), None) => Err(A::Error::custom(
+                    "the list has no kind, which comes after its items: is the file cut off?",
+                )),
+                _ => Ok(()),
+            };
+        }
+        let (default_version, default_kind) = self.item.take().unzip();
+        match (api_version.or(default_version), kind.or(default_kind)) {
+            // A list without items.
+            (Some(_), Some(kind)) if kind.ends_with("List") => Ok(()),
+            (Some(api_version), Some(kind)) => self.take::<A>(api_version, kind, read, None),
+            (None, _) => Err(A::Error::custom("an object without apiVersion")),
+            (_, None) => Err(A::Error::custom("an object without kind")),
+        }
+    }
+}
+
+/// The kind of the items of a list: Pod for a PodList, unknown for a List.
+fn item_kind(list: &str) -> Option<String> {
+    list.strip_suffix("List").filter(|kind| !kind.is_empty()).map(str::to_owned)
+}
+
+/// The kinds that matter, whatever their version.
+fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    Some(match (group, kind) {
+        ("", "Node") => Kind::Node,
+        ("", "Pod") => Kind::Pod,
+        ("apps", "Deployment") => Kind::Deployment,
+        ("apps", "ReplicaSet") => Kind::ReplicaSet,
+        ("apps", "StatefulSet") => Kind::StatefulSet,
+        ("policy", "PodDisruptionBudget") => Kind::Budget,
+        ("", "Service") => Kind::Service,
+        ("", "PersistentVolumeClaim") => Kind::Claim,
+        ("", "PersistentVolume") => Kind::Volume,
+        ("storage.k8s.io", "StorageClass") => Kind::StorageClass,
+        ("", "Namespace") => Kind::Namespace,
+        ("zonespread.io", "ZoneSpreadPolicy") => Kind::Policy,
+        _ => return None,
+    })
+}
+
+const fn is_namespaced(kind: Kind) -> bool {
+    !matches!(kind, Kind::Node | Kind::Volume | Kind::StorageClass | Kind::Namespace)
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: ObjectMeta,
+}
+
+fn change<'de, A: MapAccess<'de>>(kind: Kind, map: Replay<A>) -> Result<Change, A::Error> {
+    let from = map.deserializer();
+    Ok(match kind {
+        Kind::Node => Change::Node(WatchedNode::deserialize(from)?),
+        Kind::Pod => Change::Pod(WatchedPod::deserialize(from)?),
+        Kind::Deployment => Change::Deployment(WatchedDeployment::deserialize(from)?),
+        Kind::ReplicaSet => Change::ReplicaSet(WatchedReplicaSet::deserialize(from)?),
+        Kind::StatefulSet => Change::StatefulSet(WatchedStatefulSet::deserialize(from)?),
+        Kind::Budget => Change::Budget(WatchedBudget::deserialize(from)?),
+        Kind::Service => Change::Service(WatchedService::deserialize(from)?),
+        Kind::Claim => Change::Claim(WatchedClaim::deserialize(from)?),
+        Kind::Volume => Change::Volume(WatchedPersistentVolume::deserialize(from)?),
+        Kind::StorageClass => Change::StorageClass(WatchedStorageClass::deserialize(from)?),
+        Kind::Policy => Change::Policy(Box::new(ZoneSpreadPolicy::deserialize(from)?)),
+        Kind::Namespace => {
+            let Namespace { metadata } = Namespace::deserialize(from)?;
+            let Some(name) = metadata.name.filter(|name| !name.is_empty()) else {
+                return Err(A::Error::custom("metadata.name is missing"));
+            };
+            Change::Namespace(Name::from(name), metadata.labels.unwrap_or_default())
+        }
+    })
+}
+
+fn metadata_of(change: &mut Change) -> Option<&mut ObjectMeta> {
+    Some(match change {
+        Change::Node(object) => &mut object.metadata,
+        Change::Pod(object) => &mut object.metadata,
+        Change::Deployment(object) => &mut object.metadata,
+        Change::ReplicaSet(object) => &mut object.metadata,
+        Change::StatefulSet(object) => &mut object.metadata,
+        Change::Budget(object) => &mut object.metadata,
+        Change::Service(object) => &mut object.metadata,
+        Change::Claim(object) => &mut object.metadata,
+        Change::Volume(object) => &mut object.metadata,
+        Change::StorageClass(object) => &mut object.metadata,
+        Change::Policy(object) => &mut object.metadata,
+        Change::Namespace(..) | Change::Gone(..) => return None,
+    })
+}

@@ -1,0 +1,202 @@
+//! A prediction for a person, on one screen: where, how sure, the runner-up,
+//! and what decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::plan::shortened;
+use super::predict::{Answer, Filtered, Scored};
+use super::table::Grid;
+
+/// Reasons that are named of the many for which nodes are rejected.
+const REASONS_SHOWN: usize = 4;
+
+/// A prediction for a person.
+pub struct Outlook<'a> {
+    answer: &'a Answer,
+    best: Option<&'a Scored>,
+    /// The best node of a zone in which the pod does not land.
+    runner_up: Option<&'a Scored>,
+}
+
+impl<'a> Outlook<'a> {
+    /// What there is to say of `answer`.
+    pub fn of(answer: &'a Answer) -> Self {
+        let elsewhere = |score: &&Scored| {
+            !answer.nodes.contains(&score.node)
+                && !score.zone.as_ref().is_some_and(|zone| answer.zones.contains(zone))
+        };
+        let best = answer.scores.iter().find(|score| answer.nodes.contains(&score.node));
+        Self { answer, best, runner_up: answer.scores.iter().find(elsewhere) }
+    }
+
+    fn lands_in(&self) -> String {
+        let Answer { zones, nodes, unpredictable, .. } = self.answer;
+        match (unpredictable, &zones[..]) {
+            (Some(_), _) => "unknown".to_owned(),
+            (None, [zone]) => format!("zone {zone}"),
+            (None, []) if nodes.is_empty() => "nowhere: it would stay Pending".to_owned(),
+            (None, []) => "nodes without a zone".to_owned(),
+            (None, several) => format!("one of the zones {}", several.join(", ")),
+        }
+    }
+
+    fn how_sure(&self) -> String {
+        let Answer { zones, nodes, certain, unpredictable, .. } = self.answer;
+        if let Some(reason) = unpredictable {
+            return format!("it cannot be known: {reason}");
+        }
+        match &zones[..] {
+            _ if nodes.is_empty() => "certain: every node is rejected".to_owned(),
+            _ if *certain => "certain".to_owned(),
+            [] => "the nodes that tie carry no zone label".to_owned(),
+            [_] if self.ties_without_zone() => {
+                "not certain: nodes without a zone label tie".to_owned()
+            }
+            [_] => {
+                "not certain: from 100 nodes on the scheduler looks at some of them only".to_owned()
+            }
+            _ => "not certain: nodes of these zones tie".to_owned(),
+        }
+    }
+
+    fn ties_without_zone(&self) -> bool {
+        let tied = |score: &&Scored| self.answer.nodes.contains(&score.node);
+        self.answer.scores.iter().filter(tied).any(|score| score.zone.is_none())
+    }
+
+    fn runner_up(&self) -> Option<String> {
+        let best = self.best?;
+        let Some(second) = self.runner_up else {
+            return Some("none: no node of another zone can take it".to_owned());
+        };
+        let zone =
+            second.zone.as_deref().map_or("no zone".to_owned(), |zone| format!("zone {zone}"));
+        let behind = best.total - second.total;
+        Some(format!(
+            "{zone} (node {}), {behind} points behind: {} to {}",
+            second.node, second.total, best.total
+        ))
+    }
+
+    /// What made the difference: scores, or what rejects the nodes elsewhere.
+    fn decided_by(&self) -> Option<String> {
+        if let (Some(best), Some(second)) = (self.best, self.runner_up) {
+            let mut differences: Vec<(&str, i64)> = best
+                .by_plugin
+                .iter()
+                .map(|(plugin, points)| {
+                    (*plugin, points - second.by_plugin.get(plugin).copied().unwrap_or_default())
+                })
+                .filter(|(_, difference)| *difference != 0)
+                .collect();
+            differences.sort_by_key(|(plugin, difference)| (-difference, *plugin));
+            let words: Vec<String> = differences
+                .iter()
+                .map(|(plugin, difference)| format!("{plugin} {difference:+}"))
+                .collect();
+            return Some(if words.is_empty() {
+                "nothing: every score is the same".to_owned()
+            } else {
+                words.join(", ")
+            });
+        }
+        let home = |filtered: &&Filtered| {
+            filtered.zone.as_ref().is_some_and(|zone| self.answer.zones.contains(zone))
+        };
+        let elsewhere = self.answer.filtered.iter().filter(|filtered| !home(filtered));
+        reasons(elsewhere)
+    }
+
+    /// One row per zone: its best node, and what each plugin gave it.
+    fn zones(&self) -> Option<String> {
+        let Answer { filtered, scores, .. } = self.answer;
+        let names: BTreeSet<Option<&str>> = scores
+            .iter()
+            .map(|score| score.zone.as_deref())
+            .chain(filtered.iter().map(|filtered| filtered.zone.as_deref()))
+            .collect();
+        let best: BTreeMap<Option<&str>, &Scored> =
+            scores.iter().rev().map(|score| (score.zone.as_deref(), score)).collect();
+        // A plugin that gives all of them the same decides nothing.
+        let plugins: BTreeSet<&str> = best
+            .values()
+            .flat_map(|score| score.by_plugin.iter())
+            .filter(|(plugin, points)| {
+                best.values().any(|other| other.by_plugin.get(*plugin) != Some(points))
+            })
+            .map(|(plugin, _)| *plugin)
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        let columns = ["ZONE", "NODES", "CAN TAKE IT", "BEST NODE", "POINTS"];
+        let mut grid =
+            Grid::new(columns.into_iter().chain(plugins.iter().copied()).chain(["REMARK"]));
+        for zone in names {
+            let able = scores.iter().filter(|score| score.zone.as_deref() == zone).count();
+            let rejected = || filtered.iter().filter(|other| other.zone.as_deref() == zone);
+            let first = best.get(&zone);
+            let mut cells = vec![
+                zone.unwrap_or("(none)").to_owned(),
+                (able + rejected().count()).to_string(),
+                able.to_string(),
+                first.map_or("-", |score| &score.node).to_owned(),
+                first.map_or("-".to_owned(), |score| score.total.to_string()),
+            ];
+            cells.extend(plugins.iter().map(|plugin| {
+                let points = first.and_then(|score| score.by_plugin.get(plugin));
+                points.map_or("-".to_owned(), i64::to_string)
+            }));
+            let remark = first.and_then(|score| score.note.clone());
+            cells.push(remark.or_else(|| reasons(rejected())).unwrap_or_default());
+            grid.row(cells);
+        }
+        Some(grid.print())
+    }
+}
+
+/// For what reasons nodes are rejected, the most frequent first.
+fn reasons<'a>(rejected: impl Iterator<Item = &'a Filtered>) -> Option<String> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for filtered in rejected {
+        *counts.entry((filtered.plugin, &filtered.message)).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mut words: Vec<String> = counts
+        .iter()
+        .take(REASONS_SHOWN)
+        .map(|((plugin, message), count)| format!("{plugin} rejects {count}: {message}"))
+        .collect();
+    if counts.len() > REASONS_SHOWN {
+        words.push(format!("{} other reasons", counts.len() - REASONS_SHOWN));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+impl fmt::Display for Outlook<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut facts = Grid::new(["POD", &self.answer.title]);
+        facts.row(["LANDS IN", &self.lands_in()]);
+        facts.row(["HOW SURE", &self.how_sure()]);
+        if !self.answer.nodes.is_empty() {
+            facts.row(["NODES", &shortened(&self.answer.nodes)]);
+        }
+        if let Some(runner_up) = self.runner_up() {
+            facts.row(["RUNNER-UP", &runner_up]);
+        }
+        if let Some(decided_by) = self.decided_by() {
+            facts.row(["DECIDED BY", &decided_by]);
+        }
+        f.write_str(&facts.print())?;
+        match self.zones() {
+            Some(zones) => write!(f, "\n{zones}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "outlook_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! What commands print: data to stdout, notes to stderr, and nothing that a
+//! terminal would obey.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Failure;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// How the answer is printed
+    #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+/// A format of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For programs and people
+    Yaml,
+}
+
+impl Output {
+    /// Prints `data`: as it is to programs, or what `table` makes of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn print<T: Serialize>(
+        self,
+        data: &T,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Table => table(data),
+            Format::Json => json(data)?,
+            Format::Yaml => yaml(data)?,
+        };
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+}
+
+fn json<T: Serialize>(data: &T) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(data)?;
+    text.push('\n');
+    // JSON may hold these as they are, but terminals obey them. They occur in strings only.
+    Ok(escape(&text, |letter| is_unsafe(letter) && letter != '\n').into_owned())
+}
+
+fn yaml<T: Serialize>(data: &T) -> Result<String, Failure> {
+    // By way of a JSON value: numbers, strings and maps only.
+    let text = serde_saphyr::to_string(&serde_json::to_value(data)?)?;
+    Ok(escape(&text, |letter| is_unsafe(letter) && letter != '\n').into_owned())
+}
+
+/// Text from a cluster or a file, without what a terminal would obey.
+#[must_use]
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escape(text, is_unsafe)
+}
+
+/// Controls, and marks that change the direction of what follows.
+fn is_unsafe(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Writes such letters as `\u001b`.
+fn escape(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&unwanted) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if unwanted(letter) {
+            // Writing to a String does not fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
+        } else {
+            escaped.push(letter);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Tells the user something that is not the answer.
+pub fn note(text: &str) {
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{}", plain(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_a_terminal_obeys_gets_through() {
+        assert_eq!(
+            plain("web\u{1b}[2J\u{9b}31m\r\n\u{202e}"),
+            r"web\u001b[2J\u009b31m\u000d\u000a\u202e"
+        );
+        assert!(matches!(plain("größe-1"), Cow::Borrowed("größe-1")));
+    }
+
+    #[test]
+    fn data_reads_back_as_it_was() {
+        let hostile = "a\u{1b}[31m\u{9b}\u{7f}\u{202e}\n\"z\"";
+        let json = json(&hostile).unwrap();
+        assert!(!json.trim_end().contains(is_unsafe), "{json:?}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), hostile);
+        let yaml = yaml(&hostile).unwrap();
+        assert!(!yaml.trim_end().contains(is_unsafe), "{yaml:?}");
+        assert_eq!(serde_saphyr::from_str::<String>(&yaml).unwrap(), hostile);
+    }
+}

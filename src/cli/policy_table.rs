@@ -1,0 +1,142 @@
+//! One policy's status for a person: tiers by zones, the zones' states, the
+//! plan, the last moves, and why not.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::{
+    MoveState, Phase, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus,
+};
+
+use super::output::plain;
+use super::status::Known;
+use super::table::{Grid, or_dash};
+
+/// The policy's status as text.
+pub fn print(policy: &Known) -> String {
+    let title = format!("{}/{}", policy.namespace, policy.name);
+    let title = plain(&title);
+    let Some(status) = &policy.status else {
+        return format!("{title}: no status yet: does the operator run?\n");
+    };
+    let phase = status.phase.map_or("-", Phase::as_str);
+    let mut parts = vec![format!("{title}: {phase}: {}\n", plain(&status.message))];
+    if policy.outdated {
+        parts[0].push_str("The spec has changed since: the operator has not seen that yet.\n");
+    }
+    parts.extend(tiers(status));
+    parts.extend(zones(&status.zones));
+    parts.extend(plan(status));
+    parts.extend(moves(status));
+    parts.extend(why_not(&status.tiers));
+    parts.join("\n")
+}
+
+fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+    let zones: BTreeSet<&str> = status
+        .tiers
+        .iter()
+        .flat_map(|tier| tier.zones.iter().map(|zone| zone.name.as_str()))
+        .collect();
+    let columns = ["TIER", "PODS"].into_iter().chain(zones.iter().copied());
+    let mut grid = Grid::new(columns.chain(["SKEW", "MAX", "REACHABLE", "SURVIVES"]));
+    for tier in &status.tiers {
+        let mut cells = vec![tier.name.clone(), tier.pods.to_string()];
+        cells.extend(zones.iter().map(|name| {
+            tier.zones.iter().find(|zone| zone.name == *name).map_or("-".to_owned(), pods)
+        }));
+        cells.extend([tier.skew, tier.max_skew, tier.reachable_skew].map(|skew| skew.to_string()));
+        cells.push(survives(tier));
+        grid.row(cells);
+    }
+    (!status.tiers.is_empty()).then(|| grid.print())
+}
+
+/// Pods in a zone; `2/3` when one of three is not Available.
+fn pods(zone: &TierZone) -> String {
+    if zone.available == zone.pods {
+        return zone.pods.to_string();
+    }
+    format!("{}/{}", zone.available, zone.pods)
+}
+
+/// What is left of a tier when the zone that hurts most is lost.
+fn survives(tier: &TierStatus) -> String {
+    tier.lose
+        .iter()
+        .min_by_key(|loss| loss.percent)
+        .map_or("-".to_owned(), |loss| format!("{}% without {}", loss.percent, loss.zone))
+}
+
+fn zones(zones: &[ZoneStatus]) -> Option<String> {
+    let mut grid =
+        Grid::new(["ZONE", "STATE", "USABLE", "SINCE", "HELD UNTIL", "OUTAGES", "REASON"]);
+    for zone in zones {
+        grid.row([
+            &zone.name,
+            zone.state.as_str(),
+            &format!("{}/{} nodes", zone.usable_nodes, zone.nodes),
+            &time(zone.since.as_ref()),
+            &time(zone.hold_until.as_ref()),
+            &zone.outages.to_string(),
+            or_dash(zone.reason.as_deref().filter(|_| zone.state != ZoneState::Ready)),
+        ]);
+    }
+    (!zones.is_empty()).then(|| grid.print())
+}
+
+fn plan(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+    let plan = status.plan.as_ref()?;
+    let mut grid = Grid::new(["PLAN", "TIER", "FROM", "TO"]);
+    for planned in &plan.moves {
+        grid.row([&planned.pod, &planned.tier, &planned.from, &planned.to]);
+    }
+    let more = usize::try_from(plan.total).unwrap_or_default().saturating_sub(plan.moves.len());
+    let rest = if more > 0 { format!("and {more} more\n") } else { String::new() };
+    Some(grid.print() + &rest)
+}
+
+fn moves(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+    let mut grid = Grid::new(["MOVED", "TIER", "FROM", "TO", "NODE", "STATE", "AT", "MESSAGE"]);
+    // The last first.
+    for moved in status.moves.iter().rev() {
+        grid.row([
+            &moved.pod,
+            &moved.tier,
+            &moved.from,
+            &moved.to,
+            or_dash(moved.node.as_deref()),
+            state(moved.state),
+            &time(Some(moved.finished_at.as_ref().unwrap_or(&moved.started_at))),
+            &moved.message,
+        ]);
+    }
+    (!status.moves.is_empty()).then(|| grid.print())
+}
+
+const fn state(state: MoveState) -> &'static str {
+    match state {
+        MoveState::Evicting => "Evicting",
+        MoveState::Evicted => "Evicted",
+        MoveState::Landed => "Landed",
+        MoveState::Missed => "Missed",
+        MoveState::Stuck => "Stuck",
+        MoveState::Refused => "Refused",
+    }
+}
+
+fn why_not(tiers: &[TierStatus]) -> Option<String> {
+    let mut grid = Grid::new(["WHY NOT", "", ""]);
+    let mut any = false;
+    for tier in tiers {
+        let Some(blocked) = &tier.blocked else { continue };
+        grid.row([&tier.name, blocked.reason.as_str(), &blocked.message]);
+        any = true;
+    }
+    any.then(|| grid.print())
+}
+
+fn time(time: Option<&Time>) -> String {
+    time.map_or("-".to_owned(), |time| time.0.to_string())
+}

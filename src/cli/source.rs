@@ -1,0 +1,93 @@
+//! Where a command sees the cluster: through its API, or in files.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules, Kind};
+use crate::operator::Operator;
+
+use super::Failure;
+use super::cluster::Access;
+use super::live;
+use super::offline::{Contents, read_files};
+use super::output::note;
+use super::scope::Scope;
+
+/// Where the cluster is seen.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// Reads files instead of a cluster: what `kubectl get
+    /// nodes,pods,services,deployments,replicasets,statefulsets,pdb,pvc,pv,sc,zsp -A -o yaml`
+    /// (or json) prints; - is stdin; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE")]
+    filenames: Vec<PathBuf>,
+    /// As of `zonespread run`: a taint that does not make a node unusable
+    #[arg(long = "allow-taint", value_name = "KEY")]
+    allowed_taints: Vec<String>,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// A cluster, seen once.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// It, and the policies' memory of it.
+    pub operator: Operator,
+    /// When it was seen.
+    pub now: Timestamp,
+    /// The namespace that is asked about; none for all.
+    pub namespace: Option<String>,
+}
+
+impl Source {
+    /// Looks at the cluster, which must have objects of the `needed` kinds.
+    ///
+    /// # Errors
+    /// When it cannot be seen, or misses a kind.
+    pub fn look(&self, access: &Access, needed: &[Kind]) -> Result<Snapshot, Failure> {
+        let mut allowed_taints = DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec();
+        allowed_taints.extend(self.allowed_taints.iter().cloned());
+        let mut operator = Operator::new(HealthRules { allowed_taints });
+        let namespace = if self.filenames.is_empty() {
+            let config = live::block_on(access.config())??;
+            let namespace = self.scope.namespace(Some(&config.default_namespace));
+            let namespace = namespace.map(str::to_owned);
+            live::block_on(live::list_all(config, needed, &mut |change| operator.apply(change)))??;
+            namespace
+        } else {
+            let contents = read_files(&self.filenames, &mut |change| operator.apply(change))?;
+            self.check(&contents, needed)?;
+            self.scope.namespace(None).map(str::to_owned)
+        };
+        // After the reading, so that what began while it was read is not ahead of the time.
+        let now = Timestamp::now();
+        operator.recall(now);
+        Ok(Snapshot { operator, now, namespace })
+    }
+
+    /// Tells what the files hold that does not matter, and what they miss.
+    fn check(&self, contents: &Contents, needed: &[Kind]) -> Result<(), Failure> {
+        if let Some(skipped) = contents.skipped() {
+            note(&format!("skipped objects of kinds that do not matter: {skipped}"));
+        }
+        let missing: Vec<&str> = needed
+            .iter()
+            .filter(|kind| contents.count(**kind) == 0)
+            .map(|kind| kind.resource())
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<String> =
+            self.filenames.iter().map(|path| path.display().to_string()).collect();
+        Err(format!(
+            "no {missing} in {files}: add the output of `kubectl get {kinds} -A -o yaml` with another -f",
+            missing = missing.join(" and no "),
+            files = files.join(", "),
+            kinds = missing.join(","),
+        )
+        .into())
+    }
+}
