@@ -10,7 +10,7 @@ use crate::api::{Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
-    plan_tier, tiers_of,
+    plan_tier, tier_count, tiers_of,
 };
 use crate::predict::Ledger;
 use crate::report::{Assessment, MoveOutcome, TierReport, invalid_status, status_of, story};
@@ -292,10 +292,10 @@ fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
     if let Err(error) = &policy.selector {
         return Some(error.clone());
     }
-    if policy.tiers.len() > limit::TIERS {
+    let tiers = tier_count(index, policy);
+    if tiers > limit::TIERS {
         return Some(format!(
-            "spec.tierLabel: the pods carry {} values of it, and a policy can have {} tiers: choose a label with fewer values, or several policies",
-            policy.tiers.len(),
+            "spec.tierLabel: the pods carry {tiers} values of it, and a policy can have {} tiers: choose a label with fewer values, or several policies",
             limit::TIERS
         ));
     }

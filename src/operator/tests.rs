@@ -270,6 +270,20 @@ fn of_two_policies_for_one_pod_the_older_goes_on() {
 }
 
 #[test]
+fn a_policy_with_more_tiers_than_its_status_can_hold_is_invalid() {
+    let mut world = World::new();
+    for number in 0..=200 {
+        world.replica_set_of(&format!("app-{number}"), 1);
+    }
+    let any_app = json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]});
+    world.policy("all", json!({"selector": any_app, "tierLabel": "app"}));
+    world.pass(1);
+    let status = world.status("all");
+    assert_eq!(status.phase, Some(Phase::Invalid), "no pods yet, but they will come");
+    assert!(status.message.contains("201 values"), "{}", status.message);
+}
+
+#[test]
 fn a_steady_world_is_written_once() {
     let mut world = World::new();
     world.replica_set("web", &["a1", "b1", "c1"]);

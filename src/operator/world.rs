@@ -341,7 +341,8 @@ impl World {
         self.operator.lead(self.statuses.iter().map(|(name, status)| (key(name), status)), now);
     }
 
-    fn replica_set_of(&mut self, app: &str, replicas: usize) {
+    /// A `ReplicaSet` that wants pods, and has none yet.
+    pub fn replica_set_of(&mut self, app: &str, replicas: usize) {
         let set = json!({
             "metadata": {"name": format!("{app}-rs"), "namespace": "default", "uid": format!("uid-{app}-rs")},
             "spec": {

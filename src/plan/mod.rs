@@ -17,4 +17,4 @@ pub use moves::{Expected, PlannedMove, TierPlan, plan_tier, replacement_of};
 pub use outlook::{lose, worst_loss};
 pub use settings::TierSettings;
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
-pub use tier::{TierView, TierZoneCount, tiers_of, workloads_by_tier};
+pub use tier::{TierView, TierZoneCount, tier_count, tiers_of, workloads_by_tier};

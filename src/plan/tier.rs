@@ -98,6 +98,19 @@ pub fn workloads_by_tier<'a>(
     tiers
 }
 
+/// How many tiers a policy has.
+#[must_use]
+pub fn tier_count(index: &Index, policy: &PolicyEntry) -> usize {
+    tier_names(policy, &workloads_by_tier(index, policy)).len()
+}
+
+fn tier_names<'a>(
+    policy: &'a PolicyEntry,
+    workloads: &BTreeMap<&'a str, Vec<&'a Workload>>,
+) -> BTreeSet<&'a str> {
+    policy.tiers.keys().map(|name| &**name).chain(workloads.keys().copied()).collect()
+}
+
 /// The tiers of a policy: those with pods, and those whose workloads want some.
 #[must_use]
 pub fn tiers_of(
@@ -107,10 +120,8 @@ pub fn tiers_of(
     now: Timestamp,
 ) -> Vec<TierView> {
     let workloads = workloads_by_tier(index, policy);
-    let names: BTreeSet<&str> =
-        policy.tiers.keys().map(|name| &**name).chain(workloads.keys().copied()).collect();
     let none = Tier::new();
-    names
+    tier_names(policy, &workloads)
         .into_iter()
         .map(|name| {
             let pods = policy.tiers.get(name).unwrap_or(&none);
