@@ -44,32 +44,31 @@ impl Operator {
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
         let mut requests = Vec::new();
         let mut reports = Vec::new();
-        let status = if let Some(message) = invalidity(&self.index, policy) {
-            invalid_status(policy, message, &conditions, now)
-        } else {
-            let views = tiers_of(&self.index, policy, &self.zones, now);
-            reports.reserve(views.len());
-            for view in views {
+        let invalid = invalidity(&self.index, policy);
+        if invalid.is_none() {
+            for view in tiers_of(&self.index, policy, &self.zones, now) {
                 reports.push(self.ask(policy, view, &mut memory, now, &mut requests));
             }
-            let assessment = |memory: &PolicyMemory| {
-                status_of(Assessment {
-                    index: &self.index,
-                    policy,
-                    zones: &self.zones,
-                    tiers: &reports,
-                    moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
-                    recovery: memory.recovery.clone(),
-                    conditions: &conditions,
-                    now,
-                })
-            };
-            // The recovery is counted from the status, and shown in it.
-            let draft = assessment(&memory);
-            memory.update_recovery(&draft, now);
-            wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
-            assessment(&memory)
+        }
+        let assessment = |memory: &PolicyMemory| Assessment {
+            index: &self.index,
+            policy,
+            zones: &self.zones,
+            tiers: &reports,
+            moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
+            recovery: memory.recovery.clone(),
+            conditions: &conditions,
+            now,
         };
+        let status = if let Some(message) = invalid {
+            invalid_status(assessment(&memory), message)
+        } else {
+            // The recovery is counted from the status, and shown in it.
+            let draft = status_of(assessment(&memory));
+            memory.update_recovery(&draft, now);
+            status_of(assessment(&memory))
+        };
+        wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
         Some(Look { uid: Name::clone(&policy.uid), status, tiers: reports, requests, memory })
     }
 

@@ -284,6 +284,19 @@ fn a_policy_with_more_tiers_than_its_status_can_hold_is_invalid() {
 }
 
 #[test]
+fn a_policy_that_becomes_invalid_forgets_no_hold() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(20);
+    let held = world.status("web").zones[2].hold_until.clone();
+    world.policy("aaa", json!({"selector": {"matchLabels": {"app": "web"}}}));
+    world.pass(2);
+    assert_eq!(world.status("web").phase, Some(Phase::Invalid));
+    assert_eq!(world.status("web").zones[2].hold_until, held);
+    assert!(world.status("web").recovery.is_some());
+}
+
+#[test]
 fn a_steady_world_is_written_once() {
     let mut world = World::new();
     world.replica_set("web", &["a1", "b1", "c1"]);

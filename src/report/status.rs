@@ -59,18 +59,22 @@ pub struct Assessment<'a> {
     pub now: Timestamp,
 }
 
-/// The status that says that a policy cannot be followed.
+/// The status that says that a policy cannot be followed. What was known
+/// stays in it: holds, moves and the recovery must survive a restart (law 7).
 #[must_use]
-pub fn invalid_status(
-    policy: &PolicyEntry,
-    message: String,
-    conditions: &[Condition],
-    now: Timestamp,
-) -> ZoneSpreadPolicyStatus {
+pub fn invalid_status(assessment: Assessment<'_>, message: String) -> ZoneSpreadPolicyStatus {
+    let Assessment { policy, zones, moves, recovery, conditions, now, .. } = assessment;
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(Phase::Invalid),
         message: bounded(message),
+        zones: zones
+            .iter()
+            .take(limit::ZONES)
+            .map(|(zone, _)| zone_status(policy, zones, zone, now))
+            .collect(),
+        moves,
+        recovery,
         ..ZoneSpreadPolicyStatus::default()
     };
     status.conditions = conditions_of(&status, false, conditions, now);
