@@ -68,7 +68,12 @@ impl<'a> Outlook<'a> {
     fn runner_up(&self) -> Option<String> {
         let best = self.best?;
         let Some(second) = self.runner_up else {
-            return Some("none: no node of another zone can take it".to_owned());
+            let others = self.answer.filtered.iter().any(|filtered| !self.is_home(filtered));
+            return Some(if others {
+                "none: no node of another zone can take it".to_owned()
+            } else {
+                "none: there is no other zone".to_owned()
+            });
         };
         let zone =
             second.zone.as_deref().map_or("no zone".to_owned(), |zone| format!("zone {zone}"));
@@ -101,11 +106,12 @@ impl<'a> Outlook<'a> {
                 words.join(", ")
             });
         }
-        let home = |filtered: &&Filtered| {
-            filtered.zone.as_ref().is_some_and(|zone| self.answer.zones.contains(zone))
-        };
-        let elsewhere = self.answer.filtered.iter().filter(|filtered| !home(filtered));
-        reasons(elsewhere)
+        reasons(self.answer.filtered.iter().filter(|filtered| !self.is_home(filtered)))
+    }
+
+    /// Whether a node that cannot take the pod is in a zone where it lands.
+    fn is_home(&self, filtered: &Filtered) -> bool {
+        filtered.zone.as_ref().is_some_and(|zone| self.answer.zones.contains(zone))
     }
 
     /// One row per zone: its best node, and what each plugin gave it.

@@ -11,7 +11,7 @@ use crate::operator::Operator;
 use super::Failure;
 use super::cluster::Access;
 use super::live;
-use super::offline::{Contents, read_files};
+use super::offline::{Contents, name_of, read_files};
 use super::output::note;
 use super::scope::Scope;
 
@@ -80,8 +80,7 @@ impl Source {
         if missing.is_empty() {
             return Ok(());
         }
-        let files: Vec<String> =
-            self.filenames.iter().map(|path| path.display().to_string()).collect();
+        let files: Vec<String> = self.filenames.iter().map(|path| name_of(path)).collect();
         Err(format!(
             "no {missing} in {files}: add the output of `kubectl get {kinds} -A -o yaml` with another -f",
             missing = missing.join(" and no "),

@@ -78,7 +78,8 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn name_of(path: &Path) -> String {
+/// The name of a file in messages.
+pub fn name_of(path: &Path) -> String {
     if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() }
 }
 
@@ -174,13 +175,14 @@ fn read_yaml(
     };
     for document in serde_saphyr::read_with_options::<_, Document>(&mut reader, options) {
         let document = document.map_err(|error| {
-            let at = error.location().filter(|at| at.line() > 0);
-            OfflineError::Wrong {
-                name: name.to_owned(),
-                place: at.map_or_else(String::new, |at| place_of(at.line(), at.column())),
-                message: error.to_string(),
-                context: contents.place(),
+            let mut place = String::new();
+            let mut message = error.to_string();
+            if let Some(at) = error.location().filter(|at| at.line() > 0) {
+                place = place_of(at.line(), at.column());
+                let told = format!(" at line {}, column {}", at.line(), at.column());
+                message = message.replace(&told, "");
             }
+            OfflineError::Wrong { name: name.to_owned(), place, message, context: contents.place() }
         })?;
         contents.add(document.contents);
         document.changes.into_iter().for_each(&mut *sink);

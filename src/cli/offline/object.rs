@@ -134,9 +134,12 @@ impl<'de> Visitor<'de> for Intake<'_> {
         if is_list {
             // kubectl prints the kind of a list after its items.
             return match (api_version, kind) {
-                (Some(_), None) => Err(A::Error::custom(
-                    "the list has no kind, which comes after its items: is the file cut off?",
-                )),
+                (Some(_), None) => {
+                    let last = self.contents.place().unwrap_or_default();
+                    Err(A::Error::custom(format!(
+                        "a list without a kind, which comes after its items: is the file cut off {last}?"
+                    )))
+                }
                 _ => Ok(()),
             };
         }

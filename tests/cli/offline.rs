@@ -1,0 +1,183 @@
+//! plan and predict from files.
+
+use serde_json::Value;
+
+use super::run::{fixture, zonespread, zonespread_with};
+
+#[test]
+fn the_plan_of_a_recovered_zone_is_told_from_a_file() {
+    let ran = zonespread(&["plan", "-f", &fixture("petclinic.yaml")]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+    assert_eq!(ran.err, "skipped objects of kinds that do not matter: 1 ConfigMap\n");
+}
+
+#[test]
+fn programs_get_the_plan_in_the_documented_form() {
+    let ran = zonespread(&["plan", "-f", &fixture("petclinic.yaml"), "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn json_and_yaml_say_the_same() {
+    let file = fixture("petclinic.yaml");
+    for command in [&["plan"][..], &["predict", "was-6d4-4"]] {
+        let say = |format: &str| {
+            let mut arguments = command.to_vec();
+            arguments.extend(["-f", &file, "-o", format]);
+            zonespread(&arguments).out
+        };
+        let json: Value = serde_json::from_str(&say("json")).unwrap();
+        let yaml: Value = serde_saphyr::from_str(&say("yaml")).unwrap();
+        assert_eq!(json, yaml);
+    }
+}
+
+#[test]
+fn a_prediction_is_told_on_one_screen() {
+    let ran = zonespread(&["predict", "was-6d4-4", "-f", &fixture("petclinic.yaml")]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn programs_get_the_prediction_in_the_documented_form() {
+    let file = fixture("petclinic.yaml");
+    let ran = zonespread(&["predict", "petclinic/was-6d4-4", "-f", &file, "-o", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["certain", "filtered", "nodes", "pod", "scores", "zones"]);
+    assert_eq!(answer["pod"], "was-6d4-4");
+    assert_eq!(answer["zones"], serde_json::json!(["eu-west-2c"]));
+    let best = &answer["scores"][0];
+    assert!(best["node"].is_string() && best["total"].is_i64() && best["byPlugin"].is_object());
+}
+
+/// The fixture, with the nodes of a zone cordoned.
+fn without_zone_c() -> String {
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let (before, after) = text.split_once("eu-west-2c").unwrap();
+    format!("{before}eu-west-2c{}", after.replacen("spec: {}", "spec: {unschedulable: true}", 2))
+}
+
+#[test]
+fn a_zone_that_is_out_in_the_file_freezes_the_plan() {
+    let ran = zonespread_with(&without_zone_c(), &["plan", "-f", "-", "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["policies"][0]["phase"], "Frozen");
+    let was = &answer["policies"][0]["tiers"][0];
+    assert_eq!(was["blocked"]["reason"], "ZoneImpaired");
+    assert_eq!(was["moves"], serde_json::json!([]));
+}
+
+#[test]
+fn a_hold_that_the_status_tells_of_is_heeded() {
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let since = jiff::Timestamp::now();
+    let status = format!(
+        "    tierLabel: tier\n  status:\n    phase: Holding\n    zones:\n    - {{name: eu-west-2c, state: Recovering, since: \"{since}\", outages: 1, usableNodes: 2, nodes: 2}}\n"
+    );
+    let text = text.replace("    tierLabel: tier\n", &status);
+    let ran = zonespread_with(&text, &["plan", "-f", "-", "-o", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["policies"][0]["phase"], "Holding", "{ran:?}");
+    assert_eq!(answer["policies"][0]["tiers"][0]["blocked"]["reason"], "ZoneRecovering");
+}
+
+#[test]
+fn a_namespace_can_be_named() {
+    let file = fixture("petclinic.yaml");
+    let ran = zonespread(&["plan", "-f", &file, "-n", "other", "-o", "json"]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["policies"], Value::Array(vec![]));
+    assert!(ran.err.contains("no ZoneSpreadPolicies in namespace other"), "{ran:?}");
+    let ran = zonespread(&["plan", "-f", &file, "-A"]);
+    assert!(ran.out.starts_with("petclinic/petclinic: "), "{ran:?}");
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_to_add() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n";
+    let ran = zonespread_with(pod, &["plan", "-f", "-"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.out, "");
+    assert_eq!(
+        ran.err,
+        "error: no nodes and no zonespreadpolicies in stdin: add the output of `kubectl get nodes,zonespreadpolicies -A -o yaml` with another -f\n"
+    );
+    let ran = zonespread_with(pod, &["predict", "a", "-f", "-"]);
+    assert!(ran.err.contains("no nodes in stdin"), "{ran:?}");
+}
+
+#[test]
+fn several_files_are_one_cluster() {
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: z1, labels: {topology.kubernetes.io/zone: eu-west-2z}}\nstatus: {conditions: [{type: Ready, status: \"True\"}], allocatable: {cpu: \"4\", memory: 16Gi, pods: \"110\"}}\n";
+    let arguments = ["plan", "-f", &fixture("petclinic.yaml"), "-f", "-", "-o", "json"];
+    let ran = zonespread_with(node, &arguments);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["policies"][0]["tiers"][0]["zones"]["eu-west-2z"], 0, "{ran:?}");
+}
+
+#[test]
+fn pods_of_one_name_are_told_apart_by_namespace() {
+    let file = fixture("petclinic.yaml");
+    let twin = "apiVersion: v1\nkind: Pod\nmetadata: {name: was-6d4-4, namespace: other}\nspec: {nodeName: a1, containers: [{name: c, image: i}]}\n";
+    let ran = zonespread_with(twin, &["predict", "was-6d4-4", "-f", &file, "-f", "-"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("in the namespaces other, petclinic: say which with -n"), "{ran:?}");
+    let named = ["predict", "was-6d4-4", "-n", "other", "-f", &file, "-f", "-"];
+    let ran = zonespread_with(twin, &named);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("has no controller: nothing would replace it"), "{ran:?}");
+}
+
+#[test]
+fn usage_errors_have_their_own_exit_code() {
+    for arguments in [
+        &["plan", "-n", "a", "-A"][..],
+        &["plan", "-o", "wide"],
+        &["predict"],
+        &["predict", "a", "b"],
+        &["bogus"],
+        &[],
+    ] {
+        let ran = zonespread(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.out, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn failures_are_told_on_stderr_in_one_line() {
+    for arguments in [
+        &["plan", "-f", "/nonexistent/cluster.yaml"][..],
+        &["plan", "--kubeconfig", "/nonexistent/config"],
+        &["predict", "a"],
+        &["status"],
+        &["status", "--context", "nowhere"],
+        &["predict", "nope", "-f", &fixture("petclinic.yaml")],
+    ] {
+        let ran = zonespread(arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+        assert_eq!(ran.out, "", "{arguments:?}");
+        let errors = ran.err.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_as_a_command() {
+    let evil = r"was-6d4-4\u001b[2J\u009b31m";
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let text = text.replace("name: was-6d4-4\n", &format!("name: \"{evil}\"\n"));
+    for format in ["table", "json", "yaml"] {
+        let ran = zonespread_with(&text, &["plan", "-f", "-", "-o", format]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.out.contains("was-6d4-4\\"), "{format}: the pod is named: {}", ran.out);
+        let said = format!("{}{}", ran.out, ran.err);
+        let control = said.chars().find(|letter| letter.is_control() && *letter != '\n');
+        assert_eq!(control, None, "{format}: {said}");
+    }
+}
