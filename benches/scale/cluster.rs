@@ -1,0 +1,150 @@
+//! Clusters of any size, as the API gives them.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use zonespread::observe::{Change, HealthRules};
+use zonespread::operator::Operator;
+
+const ZONES: [&str; 3] = ["a", "b", "c"];
+
+/// The size of a cluster.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub nodes: usize,
+    pub pods: usize,
+    pub tiers: usize,
+    pub tiers_per_policy: usize,
+    /// Every so many tiers one has no pod in zone c; 0 for none.
+    pub unbalanced_every: usize,
+}
+
+pub const LARGE: Size =
+    Size { nodes: 5_000, pods: 150_000, tiers: 2_000, tiers_per_policy: 100, unbalanced_every: 0 };
+pub const MEDIUM: Size =
+    Size { nodes: 999, pods: 10_000, tiers: 500, tiers_per_policy: 100, unbalanced_every: 0 };
+
+impl Size {
+    /// The cluster, all of it applied.
+    pub fn build(self) -> Operator {
+        let mut operator = Operator::new(HealthRules::default());
+        (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at)))));
+        for policy in 0..self.tiers.div_ceil(self.tiers_per_policy) {
+            operator.apply(Change::Policy(Box::new(read(self::policy(policy)))));
+        }
+        let replicas = self.pods / self.tiers;
+        for tier in 0..self.tiers {
+            let workload = self.workload(tier, replicas);
+            operator.apply(Change::ReplicaSet(read(workload)));
+            for at in 0..replicas {
+                operator.apply(Change::Pod(read(self.pod(tier, at, true))));
+            }
+        }
+        operator
+    }
+
+    fn namespace(self, tier: usize) -> String {
+        format!("namespace-{}", tier / self.tiers_per_policy)
+    }
+
+    fn workload(self, tier: usize, replicas: usize) -> Value {
+        json!({
+            "metadata": {
+                "name": format!("tier-{tier}-6d4f9c8b7"), "namespace": self.namespace(tier),
+                "uid": format!("{tier:08x}-1111-4000-8000-000000000000"),
+            },
+            "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels(tier)}, "spec": spec(tier)}},
+        })
+    }
+
+    /// A pod of a tier, as the API gives it.
+    pub fn pod(self, tier: usize, at: usize, ready: bool) -> Value {
+        let mut node = (tier * 7 + at) % self.nodes;
+        if self.unbalanced_every > 0 && tier % self.unbalanced_every == 0 && node % 3 == 2 {
+            node -= 1;
+        }
+        let mut spec = spec(tier);
+        spec["nodeName"] = json!(format!("node-{node}"));
+        let condition = |kind: &str, holds: bool| {
+            json!({
+                "type": kind, "status": if holds { "True" } else { "False" },
+                "lastProbeTime": null, "lastTransitionTime": "2026-05-04T08:30:20Z",
+            })
+        };
+        json!({
+            "metadata": {
+                "name": format!("tier-{tier}-6d4f9c8b7-{at:05}"), "namespace": self.namespace(tier),
+                "uid": format!("{tier:08x}-0000-4000-8000-{at:012x}"),
+                "creationTimestamp": "2026-05-04T08:30:00Z",
+                "labels": labels(tier),
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "blockOwnerDeletion": true, "controller": true,
+                    "kind": "ReplicaSet", "name": format!("tier-{tier}-6d4f9c8b7"),
+                    "uid": format!("{tier:08x}-1111-4000-8000-000000000000"),
+                }],
+            },
+            "spec": spec,
+            "status": {
+                "phase": "Running", "podIP": "10.1.2.3",
+                "conditions": [condition("Initialized", true), condition("Ready", ready), condition("PodScheduled", true)],
+            },
+        })
+    }
+}
+
+/// What the API's JSON says, in the type that is watched.
+pub fn read<T: DeserializeOwned>(object: Value) -> T {
+    serde_json::from_value(object).expect("objects are written as the API writes them")
+}
+
+/// A node, as the API gives it.
+pub fn node(at: usize) -> Value {
+    json!({
+        "metadata": {
+            "name": format!("node-{at}"), "creationTimestamp": "2026-05-04T08:00:00Z",
+            "labels": {
+                "kubernetes.io/hostname": format!("node-{at}"),
+                "topology.kubernetes.io/zone": ZONES[at % ZONES.len()],
+                "node.kubernetes.io/instance-type": "m5.8xlarge",
+            },
+        },
+        "spec": {},
+        "status": {
+            "allocatable": {"cpu": "32", "memory": "128Gi", "pods": "110"},
+            "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-05-04T09:00:00Z"}],
+            "images": (at % 50..at % 50 + 20).map(|image| json!({
+                "names": [format!("images.example/tier-{image}:1")], "sizeBytes": 100_000_000 + image,
+            })).collect::<Vec<_>>(),
+        },
+    })
+}
+
+fn policy(at: usize) -> Value {
+    json!({
+        "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+        "metadata": {
+            "name": "policy", "namespace": format!("namespace-{at}"), "uid": format!("policy-{at}"),
+            "creationTimestamp": "2026-05-04T08:00:00Z", "generation": 1,
+        },
+        "spec": {"selector": {"matchLabels": {"app": "shop"}}, "tierLabel": "tier"},
+    })
+}
+
+fn labels(tier: usize) -> Value {
+    json!({"app": "shop", "tier": format!("tier-{tier}"), "pod-template-hash": "6d4f9c8b7"})
+}
+
+fn spec(tier: usize) -> Value {
+    json!({
+        "schedulerName": "default-scheduler",
+        "containers": [{
+            "name": "main", "image": format!("images.example/tier-{tier}:1"),
+            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+            "volumeMounts": [{"mountPath": "/var/run/secrets", "name": "token", "readOnly": true}],
+        }],
+        "tolerations": [
+            {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
+            {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300},
+        ],
+        "volumes": [{"name": "token", "projected": {"defaultMode": 420, "sources": []}}],
+    })
+}
