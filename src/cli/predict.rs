@@ -6,8 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::observe::{Index, Kind, Pod, PodId};
-use crate::plan::replacement_of;
-use crate::predict::{Landing, NodeScore, Prediction, Rejection, predict};
+use crate::predict::{Landing, NodeScore, Placement, Prediction, Rejection, predict};
 
 use super::Failure;
 use super::cluster::Access;
@@ -93,7 +92,7 @@ impl Predict {
         }
         let mut ledger = snapshot.operator.ledger();
         ledger.evict(id);
-        let prediction = predict(index.cluster(), &ledger, &replacement_of(pod));
+        let prediction = predict(index.cluster(), &ledger, &Placement::replacing(pod));
         let answer = Answer::new(index, pod, prediction);
         self.output.print(&answer, |answer| Outlook::of(answer).to_string())
     }

@@ -13,7 +13,7 @@ mod skew;
 mod tier;
 
 pub use gates::{Facts, InFlight, MISSES_ALLOWED, Standing, gate};
-pub use moves::{Expected, PlannedMove, TierPlan, plan_tier, replacement_of};
+pub use moves::{Expected, PlannedMove, TierPlan, plan_tier};
 pub use outlook::{lose, worst_loss};
 pub use settings::TierSettings;
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};

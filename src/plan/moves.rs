@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Blocked;
-use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::observe::{Index, Name, PodId, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{Ledger, Placement, Prediction, predict};
 
 use super::obstacle::{self, no_target};
@@ -69,7 +69,7 @@ pub fn plan_tier(
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
                 ledger.evict(planned.pod);
-                ledger.place(replacement_of(pod), Name::clone(node));
+                ledger.place(Placement::replacing(pod), Name::clone(node));
             }
             expected.push(Expected {
                 leaving: Some(planned.from.clone()),
@@ -254,7 +254,7 @@ impl<'a> Ground<'a> {
                 .take(VICTIMS_TRIED);
             for id in candidates {
                 let Some(pod) = index.cluster().pod(*id) else { continue };
-                let placement = replacement_of(pod);
+                let placement = Placement::replacing(pod);
                 let mut after = ledger.clone();
                 after.evict(*id);
                 match predict(index.cluster(), &after, &placement) {
@@ -333,17 +333,6 @@ fn useful_targets(
         }
     }
     useful
-}
-
-/// The pod that the controller makes in place of `pod`.
-#[must_use]
-pub fn replacement_of(pod: &Pod) -> Placement {
-    let mut placement = Placement::like(pod);
-    // Only a StatefulSet's pods keep their name.
-    if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
-        placement.name = None;
-    }
-    placement
 }
 
 /// The best victim first: not one that was just moved, the lowest priority,

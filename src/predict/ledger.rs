@@ -34,6 +34,17 @@ impl Placement {
         }
     }
 
+    /// The pod that the controller makes in place of `pod`.
+    #[must_use]
+    pub fn replacing(pod: &Pod) -> Self {
+        let mut placement = Self::like(pod);
+        // Only a StatefulSet's pods keep their name.
+        if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
+            placement.name = None;
+        }
+        placement
+    }
+
     /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
     /// replacement the name of the pod.
     #[must_use]

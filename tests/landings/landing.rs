@@ -1,0 +1,114 @@
+//! One landing: what was predicted, and what the scheduler did.
+
+use crate::world::{Objects, World};
+use serde_json::{Value, json};
+use zonespread::observe::Index;
+use zonespread::predict::{Landing, Ledger, Placement, Prediction, predict};
+
+/// A pod that was evicted, and where its replacement landed.
+pub struct Observed {
+    pub seed: u64,
+    pub step: usize,
+    pub namespace: String,
+    pub evicted: String,
+    /// The node; none if the replacement stayed Pending.
+    pub landed: Option<String>,
+    pub before: Objects,
+    pub prediction: Prediction,
+    pub outcome: Outcome,
+}
+
+/// How a prediction compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As predicted, in a zone that was certain or not.
+    Hit { certain: bool, ties: usize },
+    /// Predicted and was Pending.
+    Pending,
+    Miss,
+    /// A miss although the zone was certain.
+    CertainMiss,
+    Unpredictable,
+}
+
+/// Where the replacement of a pod would land.
+pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
+    let cluster = index.cluster();
+    let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
+    let mut ledger = Ledger::default();
+    ledger.evict(id);
+    let replacement = Placement::replacing(cluster.pod(id).expect("the pod of this id"));
+    predict(cluster, &ledger, &replacement)
+}
+
+/// Compares. From 100 nodes on the scheduler looks at a sample, and only what
+/// is certain can be held against a prediction.
+pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> Outcome {
+    let sampled = index.cluster().node_count() >= 100;
+    match (prediction, landed) {
+        (Prediction::Unpredictable(_), _) => Outcome::Unpredictable,
+        (Prediction::Pending(_), None) => Outcome::Pending,
+        (Prediction::Pending(_), Some(_)) => Outcome::CertainMiss,
+        (Prediction::Lands(landing), None) if landing.certain => Outcome::CertainMiss,
+        (Prediction::Lands(_), None) => Outcome::Miss,
+        (Prediction::Lands(landing), Some(node)) => {
+            let Landing { nodes, zones, certain, .. } = landing;
+            let zone = index.cluster().zone_of_node(node);
+            let in_set = nodes.iter().any(|known| **known == *node);
+            let in_zone = zones.len() == 1 && zone == zones.first();
+            match (in_set || (sampled && (in_zone || !certain)), *certain) {
+                (true, certain) => Outcome::Hit { certain, ties: nodes.len() },
+                (false, false) => Outcome::Miss,
+                (false, true) if in_zone => Outcome::Miss,
+                (false, true) => Outcome::CertainMiss,
+            }
+        }
+    }
+}
+
+impl Observed {
+    /// What is kept of a mismatch.
+    pub fn to_fixture(&self) -> Value {
+        json!({
+            "seed": self.seed, "step": self.step,
+            "namespace": self.namespace, "evicted": self.evicted, "landed": self.landed,
+            "cluster": self.before.to_list(),
+        })
+    }
+}
+
+/// A fixture's world, prediction and outcome.
+pub fn replay(fixture: &Value) -> (World, Prediction, Outcome) {
+    let world = World::read(&fixture["cluster"]);
+    let text = |field: &str| fixture[field].as_str();
+    let prediction =
+        predicted(&world.index, text("namespace").unwrap(), text("evicted").unwrap());
+    let outcome = outcome(&world.index, &prediction, text("landed"));
+    (world, prediction, outcome)
+}
+
+/// What a reader needs to understand a mismatch.
+pub fn explain(prediction: &Prediction, landed: Option<&str>) -> String {
+    let landed = landed.unwrap_or("nowhere");
+    let (rejections, scores) = match prediction {
+        Prediction::Unpredictable(why) => return format!("unpredictable: {why}"),
+        Prediction::Pending(rejections) => (rejections, &[][..]),
+        Prediction::Lands(landing) => (&landing.rejections, &landing.scores[..]),
+    };
+    let mut lines = match prediction {
+        Prediction::Lands(landing) => vec![format!(
+            "predicted {:?} (certain: {}), landed on {landed}",
+            landing.nodes, landing.certain
+        )],
+        _ => vec![format!("predicted Pending, landed on {landed}")],
+    };
+    let best = scores.iter().max_by_key(|score| score.total);
+    let there = scores.iter().find(|score| *score.node == *landed);
+    for score in best.into_iter().chain(there) {
+        lines.push(format!("  {} {} {:?}", score.node, score.total, score.by_plugin));
+    }
+    if let Some(rejection) = rejections.iter().find(|rejection| *rejection.node == *landed) {
+        lines.push(format!("  rejected: {rejection:?}"));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,115 @@
+//! What came of all landings.
+
+use crate::landing::{Observed, Outcome, explain, replay};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+use zonespread::predict::Prediction;
+
+/// Counts.
+pub struct Tally {
+    wanted: usize,
+    began: Instant,
+    landings: usize,
+    hits: usize,
+    certain: usize,
+    pending: usize,
+    ties: usize,
+    misses: usize,
+    certain_misses: usize,
+    unpredictable: BTreeMap<String, usize>,
+    steps: BTreeMap<u64, usize>,
+}
+
+impl Tally {
+    pub fn new(wanted: usize) -> Self {
+        Self {
+            wanted,
+            began: Instant::now(),
+            landings: 0,
+            hits: 0,
+            certain: 0,
+            pending: 0,
+            ties: 0,
+            misses: 0,
+            certain_misses: 0,
+            unpredictable: BTreeMap::new(),
+            steps: BTreeMap::new(),
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.landings >= self.wanted
+    }
+
+    /// The number of the next landing with this seed.
+    pub fn steps(&self, seed: u64) -> usize {
+        self.steps.get(&seed).copied().unwrap_or_default()
+    }
+
+    pub fn add(&mut self, observed: Observed) {
+        self.landings += 1;
+        *self.steps.entry(observed.seed).or_default() += 1;
+        match observed.outcome {
+            Outcome::Hit { certain, ties } => {
+                self.hits += 1;
+                self.certain += usize::from(certain);
+                self.ties += ties;
+            }
+            Outcome::Pending => {
+                self.hits += 1;
+                self.pending += 1;
+            }
+            Outcome::Unpredictable => {
+                if let Prediction::Unpredictable(why) = &observed.prediction {
+                    *self.unpredictable.entry(why.clone()).or_default() += 1;
+                }
+            }
+            Outcome::Miss => self.misses += 1,
+            Outcome::CertainMiss => self.certain_misses += 1,
+        }
+        if matches!(observed.outcome, Outcome::Miss | Outcome::CertainMiss) {
+            keep(&observed);
+        }
+    }
+
+    /// Prints the summary; says whether the predictions are good enough.
+    pub fn close(&self) -> bool {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let unpredictable: usize = self.unpredictable.values().sum();
+        let known = self.landings - unpredictable;
+        println!(
+            "{} landings in {seconds:.0} s: {} of {known} as predicted ({} Pending, {} with a \
+             certain zone, {} nodes tie on average), {} missed, {} wrong but certain, \
+             {unpredictable} unpredictable",
+            self.landings,
+            self.hits,
+            self.pending,
+            self.certain,
+            self.ties / (self.hits - self.pending).max(1),
+            self.misses,
+            self.certain_misses,
+        );
+        for (why, count) in &self.unpredictable {
+            println!("  {count} {why}");
+        }
+        self.certain_misses == 0 && self.hits * 1000 >= known * 999
+    }
+}
+
+/// Prints a mismatch and writes it down, so that it can be replayed.
+fn keep(observed: &Observed) {
+    let Observed { seed, step, namespace, evicted, landed, outcome, .. } = observed;
+    println!("\n{outcome:?} at SEED={seed}, step {step}: {namespace}/{evicted} was evicted");
+    println!("{}", explain(&observed.prediction, landed.as_deref()));
+    let fixture = observed.to_fixture();
+    let (_, again, then) = replay(&fixture);
+    if then != *outcome {
+        println!("  read afresh it is {then:?}: {}", explain(&again, landed.as_deref()));
+    }
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("landings");
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(format!("{seed}-{step}.json"));
+    std::fs::write(&path, serde_json::to_vec_pretty(&fixture).unwrap()).unwrap();
+    println!("  kept as {}", path.display());
+}

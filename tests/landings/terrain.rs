@@ -1,0 +1,119 @@
+//! Random nodes, and what runs on them already.
+
+use crate::affinity;
+use crate::containers;
+use crate::dice::Dice;
+use serde_json::{Value, json};
+
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+pub const ZONES: [&str; 4] = ["a", "b", "c", "d"];
+pub const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
+pub const TIERS: [&str; 3] = ["web", "db", "cache"];
+const MIB: u64 = 1 << 20;
+
+/// So many nodes of different sizes in three or four zones. Their names are
+/// new in each epoch.
+pub fn nodes(dice: &mut Dice, epoch: usize, count: usize) -> Vec<Value> {
+    let zones = dice.between(3, 4);
+    // Half of the clusters are tidy: no taints, all labels.
+    let tidy = dice.chance(50);
+    (0..count)
+        .map(|number| {
+            let name = format!("n{epoch}-{number:03}");
+            let mut node = plain(dice, &name, ZONES[number % zones]);
+            if !tidy {
+                disturb(dice, &mut node);
+            }
+            node
+        })
+        .collect()
+}
+
+fn plain(dice: &mut Dice, name: &str, zone: &str) -> Value {
+    let mut resources = json!({
+        "cpu": dice.pick(&["2", "4", "4", "8", "16", "3920m"]),
+        "memory": dice.pick(&["4Gi", "8Gi", "16Gi", "16Gi", "31Gi", "7500M", "15951572Ki"]),
+        "pods": dice.pick(&["110", "110", "110", "12"]),
+        "ephemeral-storage": dice.pick(&["20Gi", "47093746742"]),
+    });
+    if dice.chance(30) {
+        resources["example.com/gpu"] = json!(dice.pick(&["1", "2", "4"]));
+    }
+    let images: Vec<Value> = containers::IMAGES
+        .iter()
+        .zip([40, 300, 700, 90, 2500])
+        .filter(|_| dice.chance(35))
+        .map(|(image, size)| json!({"names": [image], "sizeBytes": size * MIB}))
+        .collect();
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {
+            "kubernetes.io/hostname": name,
+            ZONE: zone,
+            "topology.kubernetes.io/region": "r",
+            "disk": dice.pick(&["ssd", "hdd"]),
+            "rack": dice.pick(&["r1", "r2", "r3", "r4", "r5"]),
+            "gen": dice.pick(&["1", "2", "3", "7", "12", "x"]),
+            // No kubelet and no kwok here: nothing happens that the test did not ask for.
+            "zonespread.test/down": "true",
+        }},
+        "spec": {},
+        "status": {
+            "capacity": resources, "allocatable": resources, "images": images,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Test",
+                "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        },
+    })
+}
+
+fn disturb(dice: &mut Dice, node: &mut Value) {
+    let labels = node["metadata"]["labels"].as_object_mut().unwrap();
+    for (label, percent) in [("kubernetes.io/hostname", 3), (ZONE, 3), ("rack", 15), ("gen", 10)] {
+        if dice.chance(percent) {
+            labels.remove(label);
+        }
+    }
+    if dice.chance(2) {
+        labels.insert(ZONE.to_owned(), json!(""));
+    }
+    if dice.chance(3) {
+        labels.insert("kubernetes.io/hostname".to_owned(), json!("twin"));
+    }
+    let taints = [
+        ("maintenance", "", "PreferNoSchedule", 15),
+        ("flaky", "very", "PreferNoSchedule", 10),
+        ("dedicated", "batch", "NoSchedule", 10),
+        ("old", "", "NoExecute", 4),
+    ];
+    let taints: Vec<Value> = taints
+        .into_iter()
+        .filter(|(.., percent)| dice.chance(*percent))
+        .map(|(key, value, effect, _)| json!({"key": key, "value": value, "effect": effect}))
+        .collect();
+    node["spec"]["taints"] = json!(taints);
+    node["spec"]["unschedulable"] = json!(dice.chance(6));
+}
+
+/// A pod that is on a node already.
+pub fn tenant(dice: &mut Dice, name: &str, node: &str) -> Value {
+    let tier = dice.pick(&TIERS);
+    let mut spec = containers::spec(dice);
+    spec["nodeName"] = json!(node);
+    // Taints must not evict it: what happens is up to the test.
+    spec["tolerations"] = json!([{"operator": "Exists"}]);
+    if dice.chance(25) {
+        let mut terms = affinity::pod_affinity(dice, "tenant");
+        // Too many of these, and no pod fits anywhere.
+        if dice.chance(70) {
+            terms["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = json!([]);
+        }
+        spec["affinity"] = terms;
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": dice.pick(&NAMESPACES),
+            "labels": {"app": "tenant", "tier": tier, "rev": dice.pick(&["1", "2"])}},
+        "spec": spec,
+    })
+}

@@ -1,0 +1,110 @@
+//! Evicts pods of one workload after the other, and looks where the replacements land.
+
+use crate::dice::Dice;
+use crate::field::{Field, is_leaving, name, pods_of, verdict};
+use crate::landing::{self, Observed};
+use crate::tally::Tally;
+use crate::workloads::{Workload, workload};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const WORKLOADS: usize = 8;
+const EVICTIONS: usize = 14;
+
+/// Several workloads on one set of nodes, until `wanted` landings were seen.
+pub async fn epoch(field: &mut Field, seed: u64, number: usize, nodes: usize, tally: &mut Tally) {
+    let mut dice = Dice::new(seed);
+    let count = if nodes > 0 { nodes } else { dice.between(3, 30) };
+    field.begin(&mut dice, number, count).await;
+    for at in 0..WORKLOADS {
+        if tally.is_full() {
+            return;
+        }
+        let mut workload = workload(&mut dice, number * WORKLOADS + at, &field.nodes);
+        if field.settle(&mut workload).await
+            && evictions(field, &mut dice, &mut workload, seed, tally).await
+        {
+            field.keep(workload).await;
+        } else {
+            field.retire(workload).await;
+        }
+        if dice.chance(50) {
+            field.stir_nodes(&mut dice).await;
+        }
+    }
+}
+
+/// Says whether all pods of the workload are placed in the end.
+async fn evictions(
+    field: &mut Field,
+    dice: &mut Dice,
+    workload: &mut Workload,
+    seed: u64,
+    tally: &mut Tally,
+) -> bool {
+    for _ in 0..EVICTIONS {
+        if tally.is_full() {
+            return true;
+        }
+        let observed = eviction(field, dice, workload, seed, tally.steps(seed)).await;
+        let placed = observed.landed.is_some();
+        tally.add(observed);
+        if !placed && !field.give_up_one(workload).await {
+            return false;
+        }
+        if dice.chance(60) {
+            bury(field, workload).await;
+        }
+        if dice.chance(20) {
+            field.stir_tenants(dice).await;
+        }
+    }
+    bury(field, workload).await;
+    true
+}
+
+async fn eviction(
+    field: &Field,
+    dice: &mut Dice,
+    workload: &Workload,
+    seed: u64,
+    step: usize,
+) -> Observed {
+    let (victim, known, before, prediction) = field.mirror.look(|world| {
+        let mut pods: Vec<_> = pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
+        pods.sort_by_key(|pod| pod["spec"]["nodeName"].as_str());
+        let victim = name(pods[dice.below(pods.len())]);
+        let known: BTreeSet<String> =
+            pods_of(world, workload).map(|pod| pod["metadata"]["uid"].to_string()).collect();
+        let prediction = landing::predicted(&world.index, &workload.namespace, &victim);
+        (victim, known, world.objects(), prediction)
+    });
+    let path = format!("/api/v1/namespaces/{}/pods/{victim}", workload.namespace);
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction",
+        "metadata": {"name": victim, "namespace": workload.namespace}});
+    field.requests.post(&format!("{path}/eviction"), &eviction).await;
+    if workload.kind == "StatefulSet" {
+        field.requests.delete(&path).await;
+    }
+    let what = format!("the replacement of {victim} (seed {seed}, step {step})");
+    let landed = field
+        .mirror
+        .until(&what, |world| {
+            let is_new = |uid: &str| !known.contains(uid);
+            let mut pods = pods_of(world, workload);
+            verdict(pods.find(|pod| is_new(&pod["metadata"]["uid"].to_string()))?)
+        })
+        .await;
+    let outcome =
+        field.mirror.look(|world| landing::outcome(&world.index, &prediction, landed.as_deref()));
+    let namespace = workload.namespace.clone();
+    Observed { seed, step, namespace, evicted: victim, landed, before, prediction, outcome }
+}
+
+/// Evicted pods go, as if their kubelets had ended them.
+async fn bury(field: &Field, workload: &Workload) {
+    let leaving: Vec<String> = field
+        .mirror
+        .look(|world| pods_of(world, workload).filter(|pod| is_leaving(pod)).map(name).collect());
+    field.remove_pods(&workload.namespace, &leaving).await;
+}

@@ -1,0 +1,159 @@
+//! The objects of a cluster: as JSON, to be kept, and as the operator's index.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use zonespread::observe::{Change, Index, Kind, Name};
+
+/// What is looked at, and where it is.
+pub const KINDS: &[(&str, &str)] = &[
+    ("Namespace", "/api/v1/namespaces"),
+    ("Node", "/api/v1/nodes"),
+    ("StorageClass", "/apis/storage.k8s.io/v1/storageclasses"),
+    ("PersistentVolume", "/api/v1/persistentvolumes"),
+    ("PersistentVolumeClaim", "/api/v1/persistentvolumeclaims"),
+    ("Service", "/api/v1/services"),
+    ("Deployment", "/apis/apps/v1/deployments"),
+    ("ReplicaSet", "/apis/apps/v1/replicasets"),
+    ("StatefulSet", "/apis/apps/v1/statefulsets"),
+    ("Pod", "/api/v1/pods"),
+];
+
+/// Kind, namespace (empty for none) and name.
+type Key = (&'static str, String, String);
+
+/// The objects of a cluster at one moment.
+#[derive(Clone, Default)]
+pub struct Objects(BTreeMap<Key, Arc<Value>>);
+
+impl Objects {
+    /// Everything as a `List`, without what has no say in scheduling.
+    pub fn to_list(&self) -> Value {
+        let items: Vec<Value> = self
+            .0
+            .iter()
+            .filter(|((kind, ..), _)| *kind != "Deployment")
+            .map(|((kind, ..), object)| pruned(kind, Value::clone(object)))
+            .collect();
+        json!({"apiVersion": "v1", "kind": "List", "items": items})
+    }
+}
+
+/// The objects of a cluster.
+#[derive(Default)]
+pub struct World {
+    objects: Objects,
+    pub index: Index,
+}
+
+impl World {
+    /// The objects of a `List`.
+    pub fn read(list: &Value) -> Self {
+        let mut world = Self::default();
+        for object in list["items"].as_array().unwrap() {
+            let kind = object["kind"].as_str().unwrap();
+            let known = KINDS.iter().find(|(known, _)| *known == kind).unwrap();
+            world.put(known.0, object.clone());
+        }
+        world
+    }
+
+    /// What there is now.
+    pub fn objects(&self) -> Objects {
+        self.objects.clone()
+    }
+
+    pub fn put(&mut self, kind: &'static str, object: Value) {
+        self.index.apply(change(kind, object.clone()));
+        self.objects.0.insert(key(kind, &object), Arc::new(object));
+    }
+
+    pub fn remove(&mut self, kind: &'static str, object: &Value) {
+        let key = key(kind, object);
+        let (namespace, name) = (Name::from(&*key.1), Name::from(&*key.2));
+        self.index.apply(Change::Gone(watched(kind), namespace, name));
+        self.objects.0.remove(&key);
+    }
+
+    pub fn get(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.0.get(&(kind, namespace.to_owned(), name.to_owned())).map(|object| &**object)
+    }
+
+    pub fn all(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
+        let objects = self.objects.0.range((kind, String::new(), String::new())..);
+        objects.take_while(move |((other, ..), _)| *other == kind).map(|(_, object)| &**object)
+    }
+}
+
+fn key(kind: &'static str, object: &Value) -> Key {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (kind, text("namespace"), text("name"))
+}
+
+fn watched(kind: &str) -> Kind {
+    match kind {
+        "Namespace" => Kind::Namespace,
+        "Node" => Kind::Node,
+        "StorageClass" => Kind::StorageClass,
+        "PersistentVolume" => Kind::Volume,
+        "PersistentVolumeClaim" => Kind::Claim,
+        "Service" => Kind::Service,
+        "Deployment" => Kind::Deployment,
+        "ReplicaSet" => Kind::ReplicaSet,
+        "StatefulSet" => Kind::StatefulSet,
+        "Pod" => Kind::Pod,
+        other => panic!("{other} is not watched"),
+    }
+}
+
+fn change(kind: &str, object: Value) -> Change {
+    fn read<T: DeserializeOwned>(object: Value) -> T {
+        serde_json::from_value(object).unwrap()
+    }
+    match watched(kind) {
+        Kind::Namespace => {
+            let name = Name::from(object["metadata"]["name"].as_str().unwrap());
+            Change::Namespace(name, read(object["metadata"]["labels"].clone()))
+        }
+        Kind::Node => Change::Node(read(object)),
+        Kind::StorageClass => Change::StorageClass(read(object)),
+        Kind::Volume => Change::Volume(read(object)),
+        Kind::Claim => Change::Claim(read(object)),
+        Kind::Service => Change::Service(read(object)),
+        Kind::Deployment => Change::Deployment(read(object)),
+        Kind::ReplicaSet => Change::ReplicaSet(read(object)),
+        Kind::StatefulSet => Change::StatefulSet(read(object)),
+        Kind::Pod => Change::Pod(read(object)),
+        other => panic!("{other:?} is not part of these tests"),
+    }
+}
+
+fn pruned(kind: &str, mut object: Value) -> Value {
+    let drop = |value: &mut Value, fields: &[&str]| {
+        for field in fields {
+            if let Some(map) = value.as_object_mut() {
+                map.remove(*field);
+            }
+        }
+    };
+    drop(&mut object["metadata"], &["managedFields", "generation", "resourceVersion", "uid"]);
+    drop(&mut object["metadata"], &["generateName", "creationTimestamp", "finalizers"]);
+    match kind {
+        "Pod" => {
+            let phase = object["status"]["phase"].take();
+            object["status"] = json!({"phase": phase});
+        }
+        "Node" => {
+            drop(&mut object["status"], &["conditions", "addresses", "nodeInfo", "capacity"]);
+            drop(&mut object["status"], &["daemonEndpoints"]);
+        }
+        "ReplicaSet" | "StatefulSet" => {
+            drop(&mut object, &["status"]);
+            drop(&mut object["spec"], &["template", "volumeClaimTemplates"]);
+        }
+        _ => drop(&mut object, &["status"]),
+    }
+    object["kind"] = json!(kind);
+    object
+}
