@@ -31,6 +31,7 @@ pub struct WatchedPodSpec {
     priority: Option<i32>,
     scheduling_gates: Option<Vec<serde::de::IgnoredAny>>,
     resource_claims: Option<Vec<serde::de::IgnoredAny>>,
+    termination_grace_period_seconds: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -108,6 +109,7 @@ impl Template {
             scheduler: Name::from(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
             priority: spec.priority.unwrap_or_default(),
             gated: spec.scheduling_gates.is_some_and(|gates| !gates.is_empty()),
+            vanishes: spec.termination_grace_period_seconds == Some(0),
             claims_devices: spec.resource_claims.is_some_and(|claims| !claims.is_empty()),
             ..Self::default()
         };

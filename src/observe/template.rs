@@ -59,6 +59,8 @@ pub struct Template {
     pub priority: i32,
     /// Whether something holds its scheduling back.
     pub gated: bool,
+    /// Whether it is gone as soon as it is evicted: its grace period is 0.
+    pub vanishes: bool,
     /// Whether it claims devices (dynamic resource allocation).
     pub claims_devices: bool,
     /// The first field that could not be read; such a pod is not predictable.

@@ -19,7 +19,7 @@ impl Forecast<'_> {
         let leaving: Vec<&Pod> = self.ledger.leaving().filter_map(|id| cluster.pod(id)).collect();
         for pod in leaving.into_iter().filter(|pod| pod.holds_place()) {
             if let Some(row) = self.row_of(pod)
-                && self.pod.replaces(pod)
+                && self.pod.outlives(pod)
             {
                 self.seats[row].usage.subtract(&pod.template);
             }
@@ -109,14 +109,14 @@ impl Forecast<'_> {
     }
 
     /// A pod starts to leave; it stays where it is, unless the pod to be
-    /// placed can exist only once it is gone.
+    /// placed outlives it.
     pub(super) fn see_off(&mut self, leaving: &Pod) -> Option<usize> {
         let row = self.row_of(leaving)?;
         let Self { scheduler, pod, spread, neighbours, seats, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
             spread.count(&leaving.labels, || vec![row], -1);
         }
-        if !leaving.holds_place() || !pod.replaces(leaving) {
+        if !leaving.holds_place() || !pod.outlives(leaving) {
             return None;
         }
         seats[row].usage.subtract(&leaving.template);
@@ -134,7 +134,7 @@ impl Forecast<'_> {
 
 /// Whether a pod is gone by the time the replacement exists.
 fn is_gone(ledger: &Ledger, replacement: &Placement, id: PodId, pod: &Pod) -> bool {
-    ledger.is_leaving(id) && replacement.replaces(pod)
+    ledger.is_leaving(id) && replacement.outlives(pod)
 }
 
 /// The nodes of the pods of a cohort that `counts`, by row.

@@ -45,13 +45,15 @@ impl Placement {
         placement
     }
 
-    /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
-    /// replacement the name of the pod.
+    /// Whether `pod`, once evicted, is gone by the time that this one is placed:
+    /// one without a grace period is gone at once, and a `StatefulSet` waits
+    /// for the name. Others stay on their nodes while they terminate.
     #[must_use]
-    pub fn replaces(&self, pod: &Pod) -> bool {
-        self.namespace == pod.namespace
-            && self.name.as_ref() == Some(&pod.name)
-            && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
+    pub fn outlives(&self, pod: &Pod) -> bool {
+        pod.template.vanishes
+            || self.namespace == pod.namespace
+                && self.name.as_ref() == Some(&pod.name)
+                && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
     }
 }
 
@@ -64,7 +66,8 @@ pub struct Ledger {
 
 impl Ledger {
     /// The pod is evicted: it no longer counts for spreading. Until it is gone
-    /// it holds its place on the node, and other pods still mind it.
+    /// (see [`Placement::outlives`]) it holds its place on the node, and other
+    /// pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.leaving.insert(pod);
     }

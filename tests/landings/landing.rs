@@ -22,7 +22,10 @@ pub struct Observed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// As predicted, in a zone that was certain or not.
-    Hit { certain: bool, ties: usize },
+    Hit {
+        certain: bool,
+        ties: usize,
+    },
     /// Predicted and was Pending.
     Pending,
     Miss,
@@ -67,13 +70,18 @@ pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> 
 }
 
 impl Observed {
-    /// What is kept of a mismatch.
-    pub fn to_fixture(&self) -> Value {
-        json!({
+    /// What is kept of a mismatch: JSON, an object of the cluster in each line.
+    pub fn to_fixture(&self) -> String {
+        let head = json!({
             "seed": self.seed, "step": self.step,
             "namespace": self.namespace, "evicted": self.evicted, "landed": self.landed,
-            "cluster": self.before.to_list(),
-        })
+        });
+        let head = head.to_string();
+        let list = self.before.to_list();
+        let items: Vec<String> =
+            list["items"].as_array().unwrap().iter().map(ToString::to_string).collect();
+        let head = head.strip_suffix('}').unwrap();
+        format!("{head},\"cluster\":{{\"items\":[\n{}\n]}}}}\n", items.join(",\n"))
     }
 }
 
@@ -81,8 +89,7 @@ impl Observed {
 pub fn replay(fixture: &Value) -> (World, Prediction, Outcome) {
     let world = World::read(&fixture["cluster"]);
     let text = |field: &str| fixture[field].as_str();
-    let prediction =
-        predicted(&world.index, text("namespace").unwrap(), text("evicted").unwrap());
+    let prediction = predicted(&world.index, text("namespace").unwrap(), text("evicted").unwrap());
     let outcome = outcome(&world.index, &prediction, text("landed"));
     (world, prediction, outcome)
 }

@@ -103,13 +103,13 @@ fn keep(observed: &Observed) {
     println!("\n{outcome:?} at SEED={seed}, step {step}: {namespace}/{evicted} was evicted");
     println!("{}", explain(&observed.prediction, landed.as_deref()));
     let fixture = observed.to_fixture();
-    let (_, again, then) = replay(&fixture);
+    let (_, again, then) = replay(&serde_json::from_str(&fixture).unwrap());
     if then != *outcome {
         println!("  read afresh it is {then:?}: {}", explain(&again, landed.as_deref()));
     }
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("landings");
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join(format!("{seed}-{step}.json"));
-    std::fs::write(&path, serde_json::to_vec_pretty(&fixture).unwrap()).unwrap();
+    std::fs::write(&path, fixture).unwrap();
     println!("  kept as {}", path.display());
 }

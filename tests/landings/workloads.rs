@@ -74,11 +74,8 @@ pub fn workload(dice: &mut Dice, number: usize, nodes: &[String]) -> Workload {
         _ => {}
     }
     if dice.chance(50) {
-        let selector = if dice.chance(80) {
-            json!({"app": app})
-        } else {
-            json!({"tier": dice.pick(&TIERS)})
-        };
+        let selector =
+            if dice.chance(80) { json!({"app": app}) } else { json!({"tier": dice.pick(&TIERS)}) };
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": app},
             "spec": {"selector": selector, "clusterIP": "None", "ports": [{"port": 80}]}});
         company.push((format!("/api/v1/namespaces/{namespace}/services"), service));

@@ -129,30 +129,56 @@ fn change(kind: &str, object: Value) -> Change {
     }
 }
 
+/// What a pod's spec and its containers have a say in.
+const POD_FIELDS: [&str; 15] = [
+    "affinity",
+    "containers",
+    "initContainers",
+    "nodeName",
+    "nodeSelector",
+    "overhead",
+    "priority",
+    "resourceClaims",
+    "resources",
+    "schedulerName",
+    "schedulingGates",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumes",
+];
+const CONTAINER_FIELDS: [&str; 5] = ["name", "image", "resources", "ports", "restartPolicy"];
+const METADATA_FIELDS: [&str; 6] =
+    ["name", "namespace", "labels", "annotations", "deletionTimestamp", "ownerReferences"];
+
+fn retain(value: &mut Value, fields: &[&str]) {
+    if let Some(map) = value.as_object_mut() {
+        map.retain(|field, _| fields.contains(&field.as_str()));
+    }
+}
+
 fn pruned(kind: &str, mut object: Value) -> Value {
-    let drop = |value: &mut Value, fields: &[&str]| {
-        for field in fields {
-            if let Some(map) = value.as_object_mut() {
-                map.remove(*field);
-            }
-        }
-    };
-    drop(&mut object["metadata"], &["managedFields", "generation", "resourceVersion", "uid"]);
-    drop(&mut object["metadata"], &["generateName", "creationTimestamp", "finalizers"]);
+    retain(&mut object["metadata"], &METADATA_FIELDS);
     match kind {
         "Pod" => {
-            let phase = object["status"]["phase"].take();
-            object["status"] = json!({"phase": phase});
+            retain(&mut object["status"], &["phase"]);
+            let spec = &mut object["spec"];
+            retain(spec, &POD_FIELDS);
+            for containers in ["containers", "initContainers"] {
+                for container in spec[containers].as_array_mut().into_iter().flatten() {
+                    retain(container, &CONTAINER_FIELDS);
+                }
+            }
         }
-        "Node" => {
-            drop(&mut object["status"], &["conditions", "addresses", "nodeInfo", "capacity"]);
-            drop(&mut object["status"], &["daemonEndpoints"]);
-        }
+        "Node" => retain(&mut object["status"], &["allocatable", "images"]),
         "ReplicaSet" | "StatefulSet" => {
-            drop(&mut object, &["status"]);
-            drop(&mut object["spec"], &["template", "volumeClaimTemplates"]);
+            retain(&mut object, &["metadata", "spec"]);
+            retain(&mut object["spec"], &["selector"]);
         }
-        _ => drop(&mut object, &["status"]),
+        _ => retain(
+            &mut object,
+            &["metadata", "spec", "allowedTopologies", "provisioner", "volumeBindingMode"],
+        ),
     }
     object["kind"] = json!(kind);
     object
