@@ -21,6 +21,10 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 test: control-plane ## All tests, those on a real control plane included
 	$(CARGO) test
 
+.PHONY: landings
+landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
+	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test landings -- --nocapture
+
 .PHONY: lint
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --check

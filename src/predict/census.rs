@@ -4,7 +4,7 @@
 use crate::observe::{Cohort, Name, Pod, PodId};
 
 use super::forecast::Forecast;
-use super::ledger::{Ledger, Placement};
+use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::{Reach, Tenants};
 use super::ports;
 use super::scheduler::Scheduler;
@@ -19,7 +19,7 @@ impl Forecast<'_> {
         let leaving: Vec<&Pod> = self.ledger.leaving().filter_map(|id| cluster.pod(id)).collect();
         for pod in leaving.into_iter().filter(|pod| pod.holds_place()) {
             if let Some(row) = self.row_of(pod)
-                && self.pod.outlives(pod)
+                && self.pod.outlives(pod, self.race)
             {
                 self.seats[row].usage.subtract(&pod.template);
             }
@@ -50,9 +50,9 @@ impl Forecast<'_> {
 
     /// Counts what the pod asks of others, and they of it.
     fn meet_neighbours(&mut self) {
-        let Self { scheduler, pod, ledger, neighbours, .. } = self;
+        let Self { scheduler, pod, race, ledger, neighbours, .. } = self;
         let cluster = scheduler.cluster;
-        let there = |id: PodId, other: &Pod| !is_gone(ledger, pod, id, other);
+        let there = |id: PodId, other: &Pod| !is_gone(ledger, pod, *race, id, other);
         let reach = neighbours.reach();
         let mut ask = |cohort: &Cohort| {
             let rows = || rows(scheduler, cohort, there);
@@ -77,11 +77,11 @@ impl Forecast<'_> {
     }
 
     fn has_port_conflict(&self, row: usize) -> bool {
-        let Self { scheduler, pod, ledger, .. } = self;
+        let Self { scheduler, pod, race, ledger, .. } = self;
         let row = &scheduler.rows[row];
         let there = row.entry.pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
-            (!is_gone(ledger, pod, *id, other)).then_some(&other.template)
+            (!is_gone(ledger, pod, *race, *id, other)).then_some(&other.template)
         });
         let coming = ledger
             .coming()
@@ -112,11 +112,11 @@ impl Forecast<'_> {
     /// placed outlives it.
     pub(super) fn see_off(&mut self, leaving: &Pod) -> Option<usize> {
         let row = self.row_of(leaving)?;
-        let Self { scheduler, pod, spread, neighbours, seats, .. } = self;
+        let Self { scheduler, pod, race, spread, neighbours, seats, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
             spread.count(&leaving.labels, || vec![row], -1);
         }
-        if !leaving.holds_place() || !pod.outlives(leaving) {
+        if !leaving.holds_place() || !pod.outlives(leaving, *race) {
             return None;
         }
         seats[row].usage.subtract(&leaving.template);
@@ -132,9 +132,9 @@ impl Forecast<'_> {
     }
 }
 
-/// Whether a pod is gone by the time the replacement exists.
-fn is_gone(ledger: &Ledger, replacement: &Placement, id: PodId, pod: &Pod) -> bool {
-    ledger.is_leaving(id) && replacement.outlives(pod)
+/// Whether a pod is gone when the replacement is placed.
+fn is_gone(ledger: &Ledger, replacement: &Placement, race: Race, id: PodId, pod: &Pod) -> bool {
+    ledger.is_leaving(id) && replacement.outlives(pod, race)
 }
 
 /// The nodes of the pods of a cohort that `counts`, by row.

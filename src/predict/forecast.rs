@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::observe::{Name, PodId, Zone};
 
 use super::fit::Usage;
-use super::ledger::{Ledger, Placement};
+use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::Neighbours;
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
@@ -20,6 +20,9 @@ pub struct Forecast<'s> {
     pub(super) scheduler: &'s Scheduler<'s>,
     pub(super) pod: Placement,
     pub(super) ledger: Ledger,
+    /// How the race is taken to end, and the forecast if it ends otherwise.
+    pub(super) race: Race,
+    otherwise: Option<Box<Self>>,
     /// What never changes, by row.
     pub(super) fixed: Vec<Fixed>,
     /// Nodes where a host port is taken, by row; empty when the pod wants none.
@@ -92,6 +95,16 @@ pub struct Best {
     pub certain: bool,
 }
 
+impl Best {
+    /// One or the other.
+    fn or(self, other: Self) -> Self {
+        let certain = self.certain && other.certain && self.zones == other.zones;
+        let nodes: BTreeSet<Name> = self.nodes.into_iter().chain(other.nodes).collect();
+        let zones: BTreeSet<Zone> = self.zones.into_iter().chain(other.zones).collect();
+        Self { nodes: nodes.into_iter().collect(), zones: zones.into_iter().collect(), certain }
+    }
+}
+
 impl Scheduler<'_> {
     /// Where pods like `pod` land, after what the ledger holds.
     ///
@@ -104,6 +117,20 @@ impl Scheduler<'_> {
 
 impl<'s> Forecast<'s> {
     fn new(scheduler: &'s Scheduler<'s>, ledger: &Ledger, pod: &Placement) -> Result<Self, String> {
+        let mut forecast = Self::with_race(scheduler, ledger, pod, Race::GoneFirst)?;
+        if pod.template.vanishes {
+            let otherwise = Self::with_race(scheduler, ledger, pod, Race::PlacedFirst)?;
+            forecast.otherwise = Some(Box::new(otherwise));
+        }
+        Ok(forecast)
+    }
+
+    fn with_race(
+        scheduler: &'s Scheduler<'s>,
+        ledger: &Ledger,
+        pod: &Placement,
+        race: Race,
+    ) -> Result<Self, String> {
         let template = &*pod.template;
         if let Some(cause) = unpredictable::cause(&scheduler.config, template) {
             return Err(cause);
@@ -130,6 +157,8 @@ impl<'s> Forecast<'s> {
         let mut forecast = Self {
             pod: pod.clone(),
             ledger: ledger.clone(),
+            race,
+            otherwise: None,
             ports: Vec::new(),
             volumes: volumes.by_row(rows),
             hopeless: volumes.hopeless,
@@ -153,6 +182,9 @@ impl<'s> Forecast<'s> {
             return;
         }
         self.ledger.evict(id);
+        if let Some(otherwise) = &mut self.otherwise {
+            otherwise.evict(id);
+        }
         let leaving = self.scheduler.cluster.pod(id);
         if let Some(row) = leaving.and_then(|pod| self.see_off(pod)) {
             self.reseat(row);
@@ -163,6 +195,9 @@ impl<'s> Forecast<'s> {
     pub fn place(&mut self, pod: Placement, node: Name) {
         if let Some(row) = self.seat(&pod, &node) {
             self.reseat(row);
+        }
+        if let Some(otherwise) = &mut self.otherwise {
+            otherwise.place(pod.clone(), Name::clone(&node));
         }
         self.ledger.place(pod, node);
     }
@@ -176,6 +211,17 @@ impl<'s> Forecast<'s> {
     /// Where the pod would land now; none when no node can take it.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
+        let Some(otherwise) = &self.otherwise else {
+            return self.best_of_race();
+        };
+        match (self.best_of_race(), otherwise.best_of_race()) {
+            (Some(best), Some(other)) if best == other => Some(best),
+            (Some(best), Some(other)) => Some(best.or(other)),
+            (best, other) => best.or(other).map(|best| Best { certain: false, ..best }),
+        }
+    }
+
+    fn best_of_race(&self) -> Option<Best> {
         let scores = self.scores();
         let highest = *scores.totals.iter().max()?;
         let tied: Vec<usize> = scores

@@ -45,16 +45,30 @@ impl Placement {
         placement
     }
 
-    /// Whether `pod`, once evicted, is gone by the time that this one is placed:
-    /// one without a grace period is gone at once, and a `StatefulSet` waits
-    /// for the name. Others stay on their nodes while they terminate.
+    /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
+    /// replacement the name of the pod.
     #[must_use]
-    pub fn outlives(&self, pod: &Pod) -> bool {
-        pod.template.vanishes
-            || self.namespace == pod.namespace
-                && self.name.as_ref() == Some(&pod.name)
-                && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
+    pub fn replaces(&self, pod: &Pod) -> bool {
+        self.namespace == pod.namespace
+            && self.name.as_ref() == Some(&pod.name)
+            && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
     }
+
+    /// Whether `pod`, once evicted, is gone when this one is placed. Pods with
+    /// a grace period stay on their nodes while they terminate.
+    pub(super) fn outlives(&self, pod: &Pod, race: Race) -> bool {
+        self.replaces(pod) || (pod.template.vanishes && race == Race::GoneFirst)
+    }
+}
+
+/// The API server removes an evicted pod without a grace period at once, while
+/// its controller makes the replacement: either may be first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Race {
+    /// The pod is gone when its replacement is placed.
+    GoneFirst,
+    /// It is still there, terminating.
+    PlacedFirst,
 }
 
 /// Pods that are about to leave, and pods that are about to come.
@@ -66,8 +80,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// The pod is evicted: it no longer counts for spreading. Until it is gone
-    /// (see [`Placement::outlives`]) it holds its place on the node, and other
-    /// pods still mind it.
+    /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.leaving.insert(pod);
     }
