@@ -1,6 +1,7 @@
 //! What to do: pure functions from a view of the cluster, a policy and the
 //! time to skew, moves, and the one reason why nothing is done.
 
+mod forecasts;
 mod gates;
 mod moves;
 mod obstacle;

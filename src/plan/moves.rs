@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Blocked;
-use crate::observe::{Index, Name, PodId, Zone, ZoneHealth, ZoneTracker};
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::predict::{Ledger, Placement, Scheduler};
 
+use super::forecasts::{Forecasts, is_alike};
 use super::obstacle::{self, no_target};
 use super::pinned::{Pin, pin_of};
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
-use super::tier::TierView;
+use super::tier::{TierView, TierZoneCount};
 
 /// How many different victims of one zone are tried before it is given up.
 const VICTIMS_TRIED: usize = 8;
@@ -58,7 +59,12 @@ pub fn plan_tier(
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
-    let mut plan = stage(index, tier, health, ledger, expected, just_moved);
+    let skew = skew_of(counts(tier, expected).map(|(.., count)| count));
+    if skew <= tier.settings.max_skew {
+        return TierPlan { reachable_skew: skew, ..TierPlan::default() };
+    }
+    let scheduler = Scheduler::new(index.cluster());
+    let mut plan = stage(index, &scheduler, tier, health, ledger, expected, just_moved);
     let mut ledger = ledger.clone();
     let mut expected = expected.to_vec();
     let mut added = plan.moves.clone();
@@ -76,7 +82,7 @@ pub fn plan_tier(
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, tier, health, &ledger, &expected, just_moved);
+        let next = stage(index, &scheduler, tier, health, &ledger, &expected, just_moved);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());
@@ -88,6 +94,7 @@ pub fn plan_tier(
 /// The moves that are on a shortest way as it looks before the first of them.
 fn stage(
     index: &Index,
+    scheduler: &Scheduler<'_>,
     tier: &TierView,
     health: &ZoneTracker,
     ledger: &Ledger,
@@ -110,7 +117,7 @@ fn stage(
             moves.clear();
             break;
         }
-        let walk = ground.walk(index, goal, max_skew);
+        let walk = ground.walk(index, scheduler, goal, max_skew);
         moves = walk.moves;
         let Some(stuck) = walk.stuck else { break };
         obstacle = Some(stuck.blocked);
@@ -158,10 +165,8 @@ impl<'a> Ground<'a> {
         expected: &[Expected],
         just_moved: &BTreeSet<&str>,
     ) -> Self {
-        let zones = tier
-            .zones
-            .iter()
-            .map(|(zone, counted)| {
+        let zones = counts(tier, expected)
+            .map(|(zone, counted, count)| {
                 let mut victims = Vec::new();
                 let mut pins = Vec::new();
                 for id in &counted.pods {
@@ -173,10 +178,6 @@ impl<'a> Ground<'a> {
                     }
                 }
                 rank(index, &mut victims, just_moved);
-                let is = |side: &Option<Zone>| i32::from(side.as_ref() == Some(zone));
-                let shift: i32 =
-                    expected.iter().map(|moved| is(&moved.coming) - is(&moved.leaving)).sum();
-                let count = i32::try_from(counted.pods.len()).unwrap_or(i32::MAX) + shift;
                 let open = health.get(zone).is_some_and(|memory| {
                     memory.health == ZoneHealth::Usable && memory.condition.usable > 0
                 });
@@ -204,14 +205,14 @@ impl<'a> Ground<'a> {
     }
 
     /// Takes one move after the other, each of which is a step on a shortest way.
-    fn walk(&self, index: &Index, goal: Minimum, max_skew: i32) -> Walk {
+    fn walk(&self, index: &Index, scheduler: &Scheduler<'_>, goal: Minimum, max_skew: i32) -> Walk {
         let mut ranges = self.ranges();
-        let mut ledger = self.ledger.clone();
+        let mut forecasts = Forecasts::new(scheduler, self.ledger.clone());
         let mut moved: BTreeSet<PodId> = BTreeSet::new();
         let mut moves = Vec::new();
         for left in (1..=goal.moves).rev() {
             let useful = useful_targets(&ranges, Minimum { moves: left, ..goal }, max_skew);
-            match self.next_move(index, &ranges, &useful, &mut ledger, &moved) {
+            match self.next_move(index, &ranges, &useful, &mut forecasts, &moved) {
                 Ok(step) => {
                     let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
                     if let (Some(from), Some(to)) = (at(&step.from), step.to.first().and_then(at)) {
@@ -238,7 +239,7 @@ impl<'a> Ground<'a> {
         index: &Index,
         ranges: &[ZoneRange],
         useful: &BTreeMap<usize, BTreeSet<usize>>,
-        ledger: &mut Ledger,
+        forecasts: &mut Forecasts<'_>,
         moved: &BTreeSet<PodId>,
     ) -> Result<PlannedMove, Blocked> {
         let mut sources: Vec<usize> = useful.keys().copied().collect();
@@ -251,31 +252,36 @@ impl<'a> Ground<'a> {
                 .victims
                 .iter()
                 .filter(|id| !moved.contains(id))
+                .filter_map(|id| Some((*id, index.cluster().pod(*id)?)))
                 .take(VICTIMS_TRIED);
-            for id in candidates {
-                let Some(pod) = index.cluster().pod(*id) else { continue };
+            // Each way to be refused is explained once: an explanation takes
+            // longer than all tries.
+            let mut refused: Vec<(PodId, &Pod)> = Vec::new();
+            for (id, pod) in candidates {
+                let landing = forecasts.landing_of(id, pod).filter(|landing| {
+                    !landing.zones.is_empty()
+                        && landing.zones.iter().all(|zone| targets.contains(zone))
+                });
+                if let Some(landing) = landing {
+                    forecasts.book(id, pod, landing.nodes.first());
+                    return Ok(PlannedMove {
+                        pod: id,
+                        from: self.zones[from].zone.clone(),
+                        to: landing.zones,
+                        nodes: landing.nodes,
+                    });
+                }
                 let placement = Placement::replacing(pod);
-                let mut after = ledger.clone();
-                after.evict(*id);
-                match predict(index.cluster(), &after, &placement) {
-                    Prediction::Lands(landing)
-                        if !landing.zones.is_empty()
-                            && landing.zones.iter().all(|zone| targets.contains(zone)) =>
-                    {
-                        if let Some(node) = landing.nodes.first() {
-                            after.place(placement, Name::clone(node));
-                        }
-                        *ledger = after;
-                        return Ok(PlannedMove {
-                            pod: *id,
-                            from: self.zones[from].zone.clone(),
-                            to: landing.zones,
-                            nodes: landing.nodes,
-                        });
-                    }
-                    prediction => obstacles.push(obstacle::of(pod, &targets, &prediction)),
+                let known =
+                    |(_, known): &(PodId, &Pod)| is_alike(&Placement::replacing(known), &placement);
+                if !refused.iter().any(known) {
+                    refused.push((id, pod));
                 }
             }
+            let explained = refused
+                .into_iter()
+                .map(|(id, pod)| obstacle::of(pod, &targets, &forecasts.explain(id, pod)));
+            obstacles.extend(explained);
         }
         Err(obstacles
             .into_iter()
@@ -303,6 +309,18 @@ impl<'a> Ground<'a> {
         moves.truncate(best.1);
         (moves, best.0)
     }
+}
+
+/// The tier's zones, their pods, and how many these are after the moves under way.
+fn counts<'t>(
+    tier: &'t TierView,
+    expected: &'t [Expected],
+) -> impl Iterator<Item = (&'t Zone, &'t TierZoneCount, i32)> {
+    tier.zones.iter().map(|(zone, counted)| {
+        let is = |side: &Option<Zone>| i32::from(side.as_ref() == Some(zone));
+        let shift: i32 = expected.iter().map(|moved| is(&moved.coming) - is(&moved.leaving)).sum();
+        (zone, counted, i32::try_from(counted.pods.len()).unwrap_or(i32::MAX) + shift)
+    })
 }
 
 /// For each zone that can give a pod, the zones that bring the goal one move

@@ -108,26 +108,33 @@ impl Forecast<'_> {
         Some(row)
     }
 
-    /// A pod starts to leave; it stays where it is, unless the pod to be
-    /// placed outlives it.
-    pub(super) fn see_off(&mut self, leaving: &Pod) -> Option<usize> {
+    /// So many pods like this one start to leave its node: one, or minus one
+    /// when it does not after all. They stay where they are, unless the pod to
+    /// be placed outlives them.
+    pub(super) fn see_off(&mut self, leaving: &Pod, amount: i64) -> Option<usize> {
         let row = self.row_of(leaving)?;
         let Self { scheduler, pod, race, spread, neighbours, seats, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
-            spread.count(&leaving.labels, || vec![row], -1);
+            spread.count(&leaving.labels, || vec![row], -amount);
         }
         if !leaving.holds_place() || !pod.outlives(leaving, *race) {
             return None;
         }
-        seats[row].usage.subtract(&leaving.template);
+        if amount > 0 {
+            seats[row].usage.subtract(&leaving.template);
+        } else {
+            seats[row].usage.add(&leaving.template);
+        }
         let tenants = Tenants {
             namespace: &leaving.namespace,
             labels: &leaving.labels,
             template: &leaving.template,
         };
-        neighbours.ask(scheduler, tenants, || vec![row], -1);
-        neighbours.answer(scheduler, pod, tenants, || vec![row], -1);
-        self.check_ports();
+        neighbours.ask(scheduler, tenants, || vec![row], -amount);
+        neighbours.answer(scheduler, pod, tenants, || vec![row], -amount);
+        if !self.ports.is_empty() {
+            self.ports[row] = self.has_port_conflict(row);
+        }
         Some(row)
     }
 }

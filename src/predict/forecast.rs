@@ -186,7 +186,22 @@ impl<'s> Forecast<'s> {
             otherwise.evict(id);
         }
         let leaving = self.scheduler.cluster.pod(id);
-        if let Some(row) = leaving.and_then(|pod| self.see_off(pod)) {
+        if let Some(row) = leaving.and_then(|pod| self.see_off(pod, 1)) {
+            self.reseat(row);
+        }
+    }
+
+    /// A pod is not evicted after all: undoes [`Self::evict`].
+    pub fn keep(&mut self, id: PodId) {
+        if !self.ledger.is_leaving(id) {
+            return;
+        }
+        self.ledger.keep(id);
+        if let Some(otherwise) = &mut self.otherwise {
+            otherwise.keep(id);
+        }
+        let kept = self.scheduler.cluster.pod(id);
+        if let Some(row) = kept.and_then(|pod| self.see_off(pod, -1)) {
             self.reseat(row);
         }
     }

@@ -6,6 +6,8 @@ use rustc_hash::FxHashSet;
 
 use crate::observe::{Labels, Name, Pod, PodId, Template};
 
+const BOUND_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
+
 /// A pod that is to be placed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
@@ -38,6 +40,13 @@ impl Placement {
     #[must_use]
     pub fn replacing(pod: &Pod) -> Self {
         let mut placement = Self::like(pod);
+        // The API server writes the node's zone and region on a pod when it is
+        // bound (the admission plugin PodTopologyLabels, 1.35).
+        if BOUND_LABELS.iter().any(|label| pod.labels.contains_key(*label)) {
+            let mut labels = Labels::clone(&pod.labels);
+            labels.retain(|label, _| !BOUND_LABELS.contains(&label.as_str()));
+            placement.labels = Arc::new(labels);
+        }
         // Only a StatefulSet's pods keep their name.
         if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
             placement.name = None;
@@ -83,6 +92,11 @@ impl Ledger {
     /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.leaving.insert(pod);
+    }
+
+    /// The pod is not evicted after all.
+    pub fn keep(&mut self, pod: PodId) {
+        self.leaving.remove(&pod);
     }
 
     /// The pod is placed on a node.

@@ -1,0 +1,86 @@
+//! Where the pods of a tier would land, kept up to date move by move.
+//!
+//! To prepare a forecast means to look at every node; pods that the scheduler
+//! cannot tell apart share one.
+
+use std::sync::Arc;
+
+use crate::observe::{Name, Pod, PodId};
+use crate::predict::{Best, Forecast, Ledger, Placement, Prediction, Scheduler};
+
+/// Forecasts for the pods of a tier, after the same moves.
+#[derive(Debug)]
+pub struct Forecasts<'s> {
+    scheduler: &'s Scheduler<'s>,
+    ledger: Ledger,
+    known: Vec<Known<'s>>,
+}
+
+#[derive(Debug)]
+struct Known<'s> {
+    placement: Placement,
+    /// None: it cannot be known where such pods land.
+    forecast: Option<Forecast<'s>>,
+}
+
+impl<'s> Forecasts<'s> {
+    /// Forecasts after what the ledger holds.
+    pub fn new(scheduler: &'s Scheduler<'s>, ledger: Ledger) -> Self {
+        Self { scheduler, ledger, known: Vec::new() }
+    }
+
+    /// Where the replacement of a pod lands if it is the next to be evicted;
+    /// none if that is nowhere, or not known.
+    pub fn landing_of(&mut self, id: PodId, pod: &Pod) -> Option<Best> {
+        let at = self.prepared(Placement::replacing(pod));
+        let forecast = self.known[at].forecast.as_mut()?;
+        forecast.evict(id);
+        let best = forecast.best();
+        forecast.keep(id);
+        best
+    }
+
+    /// The same with every reason.
+    pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
+        let mut ledger = self.ledger.clone();
+        ledger.evict(id);
+        match self.scheduler.for_placement(&ledger, &Placement::replacing(pod)) {
+            Ok(forecast) => forecast.explain(),
+            Err(cause) => Prediction::Unpredictable(cause),
+        }
+    }
+
+    /// A pod is moved to a node.
+    pub fn book(&mut self, id: PodId, pod: &Pod, node: Option<&Name>) {
+        let placement = Placement::replacing(pod);
+        self.ledger.evict(id);
+        if let Some(node) = node {
+            self.ledger.place(placement.clone(), Name::clone(node));
+        }
+        for forecast in self.known.iter_mut().filter_map(|known| known.forecast.as_mut()) {
+            forecast.evict(id);
+            if let Some(node) = node {
+                forecast.place(placement.clone(), Name::clone(node));
+            }
+        }
+    }
+
+    fn prepared(&mut self, placement: Placement) -> usize {
+        if let Some(at) = self.known.iter().position(|known| is_alike(&known.placement, &placement))
+        {
+            return at;
+        }
+        let forecast = self.scheduler.for_placement(&self.ledger, &placement).ok();
+        self.known.push(Known { placement, forecast });
+        self.known.len() - 1
+    }
+}
+
+/// Whether the scheduler cannot tell the two apart.
+pub fn is_alike(one: &Placement, other: &Placement) -> bool {
+    Arc::ptr_eq(&one.template, &other.template)
+        && one.labels == other.labels
+        && one.name == other.name
+        && one.owner == other.owner
+        && one.namespace == other.namespace
+}
