@@ -15,6 +15,7 @@ use super::resources::Resources;
 
 /// What decides where a pod may run, and how well it fits.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of the spec by itself")]
 pub struct Template {
     /// What the pod asks for in all.
     pub requests: Resources,
