@@ -59,7 +59,8 @@ impl Size {
     /// A pod of a tier, as the API gives it.
     pub fn pod(self, tier: usize, at: usize, ready: bool) -> Value {
         let mut node = (tier * 7 + at) % self.nodes;
-        if self.unbalanced_every > 0 && tier % self.unbalanced_every == 0 && node % 3 == 2 {
+        if self.unbalanced_every > 0 && tier.is_multiple_of(self.unbalanced_every) && node % 3 == 2
+        {
             node -= 1;
         }
         let mut spec = spec(tier);

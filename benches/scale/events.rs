@@ -61,7 +61,9 @@ fn timed(operator: &mut Operator, changes: Vec<Change>, after: Vec<Change>) -> D
 }
 
 fn apply(operator: &mut Operator, changes: Vec<Change>) {
-    changes.into_iter().for_each(|change| operator.apply(change));
+    for change in changes {
+        operator.apply(change);
+    }
 }
 
 /// So many new pods.

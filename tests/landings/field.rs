@@ -41,6 +41,10 @@ pub fn name(object: &Value) -> String {
 
 /// Where the scheduler has put the pod; the inner none: nowhere. The outer
 /// none: it has not decided yet.
+#[allow(
+    clippy::option_option,
+    reason = "undecided, and decided for nowhere, are different answers"
+)]
 pub fn verdict(pod: &Value) -> Option<Option<String>> {
     if let Some(node) = pod["spec"]["nodeName"].as_str() {
         return Some(Some(node.to_owned()));
