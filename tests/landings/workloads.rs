@@ -111,9 +111,10 @@ fn constrain(dice: &mut Dice, spec: &mut Value, app: &str, kind: &str) {
             continue;
         }
         seen.push((key, action));
-        let selector = match dice.chance(70) {
-            true => json!({"matchLabels": {"app": app}}),
-            false => affinity::selector(dice, app),
+        let selector = if dice.chance(70) {
+            json!({"matchLabels": {"app": app}})
+        } else {
+            affinity::selector(dice, app)
         };
         let mut constraint = json!({
             "topologyKey": key, "whenUnsatisfiable": action, "labelSelector": selector,
