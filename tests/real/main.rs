@@ -12,6 +12,9 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access;
+mod leader;
+mod nodes;
 mod outages;
 mod policies;
 mod policy;

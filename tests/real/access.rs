@@ -1,0 +1,157 @@
+//! What the operator may do, what it does, and what it says when it may not.
+
+use crate::harness::{
+    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Request, ScheduleAnyway, deployment, holds_for,
+    install,
+};
+use crate::policy::{self, blocked, evictions_in, phase, policy, ready};
+use k8s_openapi::jiff::Timestamp;
+use std::time::Duration;
+use zonespread::api::{Phase, Reason};
+
+/// Requests that its account must be refused.
+const REFUSED: [(&str, &str); 12] = [
+    ("DELETE", "/api/v1/namespaces/market/pods/web"),
+    ("DELETE", "/api/v1/namespaces/market/pods"),
+    ("POST", "/api/v1/namespaces/market/pods"),
+    ("PATCH", "/api/v1/namespaces/market/pods/web"),
+    ("PUT", "/apis/apps/v1/namespaces/market/deployments/web"),
+    ("PATCH", "/apis/apps/v1/namespaces/market/deployments/web"),
+    ("PATCH", "/apis/apps/v1/namespaces/market/deployments/web/scale"),
+    ("GET", "/api/v1/namespaces/market/secrets"),
+    ("GET", "/api/v1/namespaces/zonespread-system/secrets/any"),
+    ("DELETE", "/api/v1/nodes/c1"),
+    ("PATCH", "/api/v1/nodes/c1"),
+    ("PATCH", "/apis/zonespread.io/v1alpha1/namespaces/market/zonespreadpolicies/market"),
+];
+
+/// Everything it ever asks for, as verb, resource and subresource, besides list and watch.
+const ASKED: [(&str, &str, &str); 9] = [
+    ("get", "pods", ""),
+    ("get", "nodes", ""),
+    ("create", "pods", "eviction"),
+    ("patch", "zonespreadpolicies", "status"),
+    ("create", "events", ""),
+    ("patch", "events", ""),
+    ("get", "leases", ""),
+    ("create", "leases", ""),
+    ("update", "leases", ""),
+];
+
+const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
+
+fn requests(cluster: &Cluster) -> Vec<Request> {
+    cluster.requests_by_service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+}
+
+fn refused_evictions(cluster: &Cluster) -> usize {
+    let refused = |request: &Request| request.subresource == "eviction" && request.code == 403;
+    requests(cluster).iter().filter(|request| refused(request)).count()
+}
+
+#[tokio::test]
+async fn it_asks_for_little_and_says_what_it_may_not() {
+    let cluster = Cluster::start().await;
+    for zone in ["a", "b", "c"] {
+        cluster.add_zone(zone, 2).await;
+    }
+    for namespace in ["shop", "market"] {
+        cluster.namespace(namespace).await;
+        let web = deployment(namespace, "web", 6).label("part-of", namespace);
+        cluster.apply(web.spread(ScheduleAnyway).start_delay("1s").to_string()).await;
+        ready(&cluster, namespace, "app=web", 6).await;
+    }
+    let _operator = policy::operator(&cluster).await;
+    // As deploy/observe leaves it.
+    let right = ["clusterrole/zonespread-evict", "clusterrolebinding/zonespread-evict"];
+    cluster.kubectl(&[&["delete"], &right[..]].concat()).await.unwrap();
+    cluster.apply(policy("shop", "shop", HOLD)).await;
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    cluster.cordon_zone("c").await;
+    cluster.evacuate_zone("c").await;
+    for namespace in ["shop", "market"] {
+        ready(&cluster, namespace, "app=web", 6).await;
+    }
+    phase(&cluster, "shop", "shop", Phase::Frozen).await;
+    cluster.uncordon_zone("c").await;
+
+    let message = blocked(&cluster, "shop", "shop", "web", Reason::Forbidden).await;
+    assert!(message.contains("cannot create resource \"pods/eviction\""), "{message}");
+    holds_for(Duration::from_secs(10), "one refused eviction", 1, async || {
+        refused_evictions(&cluster)
+    })
+    .await;
+    assert!(evictions_in(&cluster, "shop").is_empty());
+
+    install(&cluster).await;
+    let began = Timestamp::now();
+    cluster.apply(policy("market", "market", HOLD)).await;
+    phase(&cluster, "market", "market", Phase::Balanced).await;
+    let made = evictions_in(&cluster, "market");
+    assert_eq!(made.len(), 2, "{made:?}");
+    each_move_takes_four_requests(&cluster, began, &made);
+    nothing_else_was_asked(&cluster);
+    what_it_must_not_do_is_refused(&cluster).await;
+}
+
+/// The pod, the target node, a dry run, the eviction: in this order, and nothing more.
+fn each_move_takes_four_requests(cluster: &Cluster, began: Timestamp, made: &[Request]) {
+    let seen: Vec<(String, String, bool)> = requests(cluster)
+        .into_iter()
+        .filter(|request| request.time >= began)
+        .filter(|request| match request.verb.as_str() {
+            "get" => request.resource == "pods" || request.resource == "nodes",
+            _ => request.subresource == "eviction",
+        })
+        .map(|request| {
+            let name = if request.resource == "nodes" { "node" } else { request.name.as_str() };
+            (request.verb, name.to_owned(), request.dry_run)
+        })
+        .collect();
+    let asked = |verb: &str, name: &str, dry_run| (verb.to_owned(), name.to_owned(), dry_run);
+    let expected: Vec<_> = made
+        .iter()
+        .flat_map(|moved| {
+            let pod = moved.name.as_str();
+            [
+                asked("get", pod, false),
+                asked("get", "node", false),
+                asked("create", pod, true),
+                asked("create", pod, false),
+            ]
+        })
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+fn nothing_else_was_asked(cluster: &Cluster) {
+    let requests = requests(cluster);
+    for request in &requests {
+        let Request { verb, resource, subresource, .. } = request;
+        let reads = verb == "list" || verb == "watch";
+        let asked = (verb.as_str(), resource.as_str(), subresource.as_str());
+        assert!(reads || ASKED.contains(&asked), "{request:?}");
+        let expected = resource == "pods" && subresource == "eviction" && request.code == 403;
+        assert!(request.code < 400 || request.resource == "leases" || expected, "{request:?}");
+    }
+}
+
+async fn what_it_must_not_do_is_refused(cluster: &Cluster) {
+    let client = cluster.client_for(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
+    let allowed = http::Request::get("/api/v1/namespaces/market/pods").body(Vec::new()).unwrap();
+    client.request_text(allowed).await.unwrap();
+    for (method, path) in REFUSED {
+        let content = match method {
+            "PATCH" => "application/merge-patch+json",
+            _ => "application/json",
+        };
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.header("Content-Type", content).body(b"{}".to_vec()).unwrap();
+        match client.request_text(request).await {
+            Err(kube::Error::Api(status)) => {
+                assert_eq!(status.code, 403, "{method} {path}: {}", status.message);
+            }
+            other => panic!("{method} {path}: {other:?}"),
+        }
+    }
+}
