@@ -179,6 +179,8 @@ impl Template {
         }
         total.add(&sidecars);
         total.raise_to(&init_peak);
+        self.own_scored_cpu_milli = total.scored_cpu_milli;
+        self.own_scored_memory = total.scored_memory;
         if let Some(pod_level) = pod_level {
             self.best_effort = false;
             total.override_with(pod_level)?;
@@ -188,6 +190,8 @@ impl Template {
             total.scored_cpu_milli += overhead.cpu_milli;
             total.scored_memory += overhead.memory;
             total.requests.add(&overhead);
+            self.own_scored_cpu_milli += overhead.cpu_milli;
+            self.own_scored_memory += overhead.memory;
         }
         self.requests = total.requests;
         self.scored_cpu_milli = total.scored_cpu_milli;

@@ -25,6 +25,12 @@ pub struct Template {
     pub scored_cpu_milli: i64,
     /// See `scored_cpu_milli`.
     pub scored_memory: i64,
+    /// What it asks for when it is the one to be placed and `NodeResourcesFit`
+    /// scores nodes for it: requests of the pod as a whole do not count (the
+    /// scorer of `fit.go`, 1.37, leaves `enablePodLevelResources` unset).
+    pub own_scored_cpu_milli: i64,
+    /// See `own_scored_cpu_milli`.
+    pub own_scored_memory: i64,
     /// Whether no container asks for or limits anything.
     pub best_effort: bool,
     /// Labels that the node must carry.

@@ -101,8 +101,8 @@ impl Usage {
 
     /// How much of the node's cores and memory stays free, from 0 to 100.
     pub(super) fn least_allocated(&self, template: &Template, node: &Node) -> i64 {
-        let cpu = self.scored_cpu_milli + template.scored_cpu_milli;
-        let memory = self.scored_memory + template.scored_memory;
+        let cpu = self.scored_cpu_milli + template.own_scored_cpu_milli;
+        let memory = self.scored_memory + template.own_scored_memory;
         let mut sum = 0;
         let mut count = 0;
         for (requested, capacity) in

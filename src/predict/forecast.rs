@@ -232,7 +232,9 @@ impl<'s> Forecast<'s> {
         match (self.best_of_race(), otherwise.best_of_race()) {
             (Some(best), Some(other)) if best == other => Some(best),
             (Some(best), Some(other)) => Some(best.or(other)),
-            (best, other) => best.or(other).map(|best| Best { certain: false, ..best }),
+            // The scheduler tries again when the pod is gone.
+            (best, None) => best,
+            (None, Some(other)) => Some(Best { certain: false, ..other }),
         }
     }
 

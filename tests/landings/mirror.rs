@@ -24,14 +24,9 @@ impl Mirror {
         let world = Arc::new(Mutex::new(World::default()));
         let (counter, changes) = watch::channel(0);
         for (kind, path) in KINDS {
-            let request = http::Request::get(*path).body(Vec::new()).unwrap();
-            let list: Value = client.request(request).await.unwrap();
-            for object in list["items"].as_array().unwrap() {
-                world.lock().unwrap().put(kind, object.clone());
-            }
-            let version = list["metadata"]["resourceVersion"].as_str().unwrap();
-            let path = format!("{path}?watch=true&timeoutSeconds=36000&resourceVersion={version}");
-            tokio::spawn(follow(client.clone(), kind, path, Arc::clone(&world), counter.clone()));
+            let watch = Watch { client: client.clone(), kind, path, world: Arc::clone(&world) };
+            let version = watch.list().await.unwrap();
+            tokio::spawn(watch.follow(version, counter.clone()));
         }
         Self { world, changes }
     }
@@ -64,25 +59,52 @@ impl Mirror {
     }
 }
 
-async fn follow(
+/// The watch of one kind.
+struct Watch {
     client: Client,
     kind: &'static str,
-    path: String,
+    path: &'static str,
     world: Arc<Mutex<World>>,
-    counter: watch::Sender<u64>,
-) {
-    let request = http::Request::get(path).body(Vec::new()).unwrap();
-    let mut events = std::pin::pin!(client.request_events::<Value>(request).await.unwrap());
-    // The stream ends with the cluster.
-    while let Ok(Some(event)) = events.try_next().await {
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                world.lock().unwrap().put(kind, object);
+}
+
+impl Watch {
+    /// Takes over what is there now; gives the version of the list.
+    async fn list(&self) -> kube::Result<String> {
+        let request = http::Request::get(self.path).body(Vec::new()).unwrap();
+        let list: Value = self.client.request(request).await?;
+        let objects = list["items"].as_array().unwrap();
+        self.world.lock().unwrap().replace(self.kind, objects);
+        Ok(list["metadata"]["resourceVersion"].as_str().unwrap().to_owned())
+    }
+
+    /// Watches until the cluster ends; a watch that ends before begins anew.
+    async fn follow(self, mut version: String, counter: watch::Sender<u64>) {
+        loop {
+            self.watch(&version, &counter).await;
+            match self.list().await {
+                Ok(listed) => version = listed,
+                Err(_) => return,
             }
-            WatchEvent::Deleted(object) => world.lock().unwrap().remove(kind, &object),
-            WatchEvent::Bookmark(_) => {}
-            WatchEvent::Error(error) => panic!("the watch of {kind}: {error:?}"),
+            counter.send_modify(|count| *count += 1);
         }
-        counter.send_modify(|count| *count += 1);
+    }
+
+    async fn watch(&self, version: &str, counter: &watch::Sender<u64>) {
+        let Self { client, kind, path, world } = self;
+        let path = format!("{path}?watch=true&resourceVersion={version}");
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let Ok(events) = client.request_events::<Value>(request).await else { return };
+        let mut events = std::pin::pin!(events);
+        while let Ok(Some(event)) = events.try_next().await {
+            match event {
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    world.lock().unwrap().put(kind, object);
+                }
+                WatchEvent::Deleted(object) => world.lock().unwrap().remove(kind, &object),
+                WatchEvent::Bookmark(_) => {}
+                WatchEvent::Error(_) => return,
+            }
+            counter.send_modify(|count| *count += 1);
+        }
     }
 }

@@ -5,11 +5,15 @@ use crate::field::{Field, is_leaving, name, pods_of, verdict};
 use crate::landing::{self, Observed};
 use crate::tally::Tally;
 use crate::workloads::{Workload, workload};
-use serde_json::json;
+use crate::world::World;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const WORKLOADS: usize = 8;
 const EVICTIONS: usize = 14;
+/// More than the scheduler's first back-off, a second.
+const TRIED_AGAIN: Duration = Duration::from_secs(3);
 
 /// Several workloads on one set of nodes, until `wanted` landings were seen.
 pub async fn epoch(field: &mut Field, seed: u64, number: usize, nodes: usize, tally: &mut Tally) {
@@ -70,6 +74,15 @@ async fn eviction(
     seed: u64,
     step: usize,
 ) -> Observed {
+    // One without a grace period that was evicted before is about to be gone.
+    let vanishing =
+        |pod: &&Value| is_leaving(pod) && pod["spec"]["terminationGracePeriodSeconds"] == json!(0);
+    field
+        .mirror
+        .until("evicted pods without a grace period to be gone", |world| {
+            pods_of(world, workload).find(vanishing).is_none().then_some(())
+        })
+        .await;
     let (victim, known, before, prediction) = field.mirror.look(|world| {
         let mut pods: Vec<_> = pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
         pods.sort_by_key(|pod| pod["spec"]["nodeName"].as_str());
@@ -87,14 +100,15 @@ async fn eviction(
         field.requests.delete(&path).await;
     }
     let what = format!("the replacement of {victim} (seed {seed}, step {step})");
-    let landed = field
-        .mirror
-        .until(&what, |world| {
-            let is_new = |uid: &str| !known.contains(uid);
-            let mut pods = pods_of(world, workload);
-            verdict(pods.find(|pod| is_new(&pod["metadata"]["uid"].to_string()))?)
-        })
-        .await;
+    let replacement = |world: &mut World| {
+        let is_new = |pod: &&Value| !known.contains(&pod["metadata"]["uid"].to_string());
+        verdict(pods_of(world, workload).find(is_new)?)
+    };
+    let mut landed = field.mirror.until(&what, replacement).await;
+    if landed.is_none() && workload.vanishes() {
+        // Refused because of a pod that is gone a moment later: it is tried again.
+        landed = field.mirror.within(TRIED_AGAIN, |world| replacement(world)?).await;
+    }
     let outcome =
         field.mirror.look(|world| landing::outcome(&world.index, &prediction, landed.as_deref()));
     let namespace = workload.namespace.clone();

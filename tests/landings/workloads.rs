@@ -29,6 +29,11 @@ impl Workload {
         format!("/apis/apps/v1/namespaces/{}/{plural}", self.namespace)
     }
 
+    /// Whether its pods are gone as soon as they are evicted.
+    pub fn vanishes(&self) -> bool {
+        self.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == json!(0)
+    }
+
     /// The path of the workload itself.
     pub fn own_path(&self) -> String {
         format!("{}/{}", self.path(), self.app)

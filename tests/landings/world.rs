@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use zonespread::observe::{Change, Index, Kind, Name};
 
@@ -74,6 +74,19 @@ impl World {
         let (namespace, name) = (Name::from(&*key.1), Name::from(&*key.2));
         self.index.apply(Change::Gone(watched(kind), namespace, name));
         self.objects.0.remove(&key);
+    }
+
+    /// Makes these the only objects of their kind.
+    pub fn replace(&mut self, kind: &'static str, objects: &[Value]) {
+        let listed: BTreeSet<Key> = objects.iter().map(|object| key(kind, object)).collect();
+        let gone: Vec<Value> =
+            self.all(kind).filter(|object| !listed.contains(&key(kind, object))).cloned().collect();
+        for object in &gone {
+            self.remove(kind, object);
+        }
+        for object in objects {
+            self.put(kind, object.clone());
+        }
     }
 
     pub fn get(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Value> {
