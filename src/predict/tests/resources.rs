@@ -157,3 +157,16 @@ fn an_init_container_gives_its_ports_back() {
     landing(goes(&cluster, pod("web-0").spec("initContainers", init(json!(null)))));
     pending(goes(&cluster, pod("web-0").spec("initContainers", init(json!("Always")))));
 }
+
+#[test]
+fn pod_level_resources_count_for_others_but_not_for_the_pods_own_fit_score() {
+    let whole = |pod: PodFixture| pod.spec("resources", json!({"requests": {"memory": "8Gi"}}));
+    let empty = cluster([node("a1")], []);
+    let own = landing(goes(&empty, whole(pod("web-0"))));
+    let plain = landing(goes(&empty, pod("web-0")));
+    let fit = |landing: &Landing| score(landing, "a1", "NodeResourcesFit");
+    assert_eq!(fit(&own), fit(&plain), "its 8Gi are left out");
+    let beside = cluster([node("a1")], [whole(pod("db-0")).on("a1")]);
+    let beside = landing(goes(&beside, pod("web-0")));
+    assert!(fit(&beside) < fit(&plain) - 20, "those of a neighbour are not");
+}

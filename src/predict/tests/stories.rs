@@ -246,3 +246,52 @@ fn a_zone_may_be_used_when_nothing_speaks_against_it() {
     assert!(allowed("b", requires("In", "b")));
     assert!(!allowed("b", requires("NotIn", "b")));
 }
+
+#[test]
+fn a_pod_without_a_grace_period_races_with_its_replacement() {
+    let pods = |grace: i32| {
+        let shape =
+            move |pod: PodFixture| pod.cpu("3").spec("terminationGracePeriodSeconds", json!(grace));
+        web_on(&["a1", "b1"], shape)
+    };
+    let nodes = || [node("a1").zone("a").cpu("4"), node("b1").zone("b").cpu("6200m")];
+    let slow = landing(evicted(&cluster(nodes(), pods(30)), "web-0"));
+    assert_eq!((zones(&slow), slow.certain), (vec!["b"], true), "a1 is still full");
+    let quick = landing(evicted(&cluster(nodes(), pods(0)), "web-0"));
+    assert_eq!(
+        (zones(&quick), quick.certain),
+        (vec!["a", "b"], false),
+        "a1 may be free when the replacement is placed"
+    );
+}
+
+#[test]
+fn a_pod_that_waits_for_one_without_a_grace_period_is_placed_when_it_is_gone() {
+    let full = pod("web-0").cpu("3").spec("terminationGracePeriodSeconds", json!(0)).on("a1");
+    let landing = landing(evicted(&cluster([node("a1").zone("a")], [full]), "web-0"));
+    assert_eq!((zones(&landing), landing.certain), (vec!["a"], true));
+}
+
+#[test]
+fn an_eviction_that_is_taken_back_leaves_no_trace() {
+    let shape = |pod: PodFixture| {
+        pod.cpu("2").host_port(80).spread_soft(ZONE, 1).owner("StatefulSet", "web")
+    };
+    let cluster = cluster(three_zones(), web_on(&["a1", "a2", "b1", "b2"], shape));
+    let victim = id_of(&cluster, "web-0");
+    let replacement = Placement::replacing(cluster.pod(victim).unwrap());
+    let scheduler = Scheduler::new(&cluster);
+    let mut forecast = scheduler.for_placement(&Ledger::default(), &replacement).unwrap();
+    let before = forecast.explain();
+    forecast.evict(victim);
+    assert_ne!(forecast.explain(), before, "its port and its cores are free");
+    forecast.keep(victim);
+    assert_eq!(forecast.explain(), before);
+}
+
+#[test]
+fn a_replacement_does_not_carry_the_zone_of_the_pod_before_it() {
+    let bound = pod("web-0").label(ZONE, "a").label("topology.kubernetes.io/region", "r").build();
+    let labels = Placement::replacing(&bound).labels;
+    assert_eq!(labels.keys().collect::<Vec<_>>(), ["app"]);
+}
