@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodCondition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use serde::Deserialize;
 
@@ -75,6 +75,21 @@ pub struct Owner {
     pub name: Name,
     /// Its uid.
     pub uid: Name,
+}
+
+impl Owner {
+    /// The one of an object's owners that controls it.
+    pub(super) fn among(
+        owners: Option<&[OwnerReference]>,
+        interner: &mut Interner,
+    ) -> Option<Self> {
+        let owner = owners?.iter().find(|owner| owner.controller == Some(true))?;
+        Some(Self {
+            kind: interner.name(&owner.kind),
+            name: interner.name(&owner.name),
+            uid: interner.name(&owner.uid),
+        })
+    }
 }
 
 /// Where a pod is in its life.
@@ -148,16 +163,7 @@ impl Pod {
             labels: interner.labels(metadata.labels.unwrap_or_default()),
             template: interner.template(spec),
             node: node.map(|node| interner.name(&node)),
-            owner: metadata
-                .owner_references
-                .unwrap_or_default()
-                .into_iter()
-                .find(|owner| owner.controller == Some(true))
-                .map(|owner| Owner {
-                    kind: interner.name(&owner.kind),
-                    name: interner.name(&owner.name),
-                    uid: interner.name(&owner.uid),
-                }),
+            owner: Owner::among(metadata.owner_references.as_deref(), interner),
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
                 Some("Succeeded" | "Failed") => PodPhase::Finished,

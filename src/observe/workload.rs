@@ -215,16 +215,7 @@ impl Workload {
                 name: interner.name(metadata.name.as_deref().unwrap_or_default()),
             },
             uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
-            owner: metadata
-                .owner_references
-                .unwrap_or_default()
-                .into_iter()
-                .find(|owner| owner.controller == Some(true))
-                .map(|owner| Owner {
-                    kind: interner.name(&owner.kind),
-                    name: interner.name(&owner.name),
-                    uid: interner.name(&owner.uid),
-                }),
+            owner: Owner::among(metadata.owner_references.as_deref(), interner),
             replicas: spec.replicas.unwrap_or(1),
             min_ready_seconds: i64::from(spec.min_ready_seconds.unwrap_or_default()),
             rolling_out,
