@@ -53,7 +53,7 @@ impl ApiEvictor {
         };
         let mut interner = Interner::default();
         let pod = Pod::new(pod, &mut interner);
-        if pod.uid != request.uid {
+        if pod.uid != *request.uid {
             return Err(Refusal::Gone);
         }
         if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::MoveState;
-use crate::observe::{Index, Name, Pod};
+use crate::observe::{Index, Pod, Uid};
 
 use super::record::{Asked, Move, seconds};
 
@@ -39,7 +39,7 @@ pub fn follow(
     index: &Index,
     namespace: &str,
     moved: &mut Move,
-    claimed: &BTreeSet<Name>,
+    claimed: &BTreeSet<Uid>,
     timeout: Duration,
     now: Timestamp,
 ) -> Option<Ending> {
@@ -48,7 +48,7 @@ pub fn follow(
             .cluster()
             .pod_id(namespace, &moved.status.pod)
             .and_then(|id| index.cluster().pod(id))
-            .filter(|pod| *pod.uid == *moved.status.uid && !pod.terminating);
+            .filter(|pod| pod.uid == *moved.status.uid && !pod.terminating);
         let confirmed = moved.asked == Asked::Granted || pod.is_none();
         if confirmed {
             moved.status.state = MoveState::Evicted;
@@ -64,7 +64,7 @@ pub fn follow(
         return None;
     }
     let replacement = replacement(index, namespace, moved, claimed);
-    moved.replacement = replacement.map(|pod| Name::clone(&pod.uid));
+    moved.replacement = replacement.map(|pod| pod.uid.clone());
     moved.status.replacement = replacement.map(|pod| pod.name.to_string());
     moved.status.node = replacement.and_then(|pod| pod.node.as_deref()).map(str::to_owned);
     let zone = replacement.and_then(|pod| index.cluster().zone_of(pod));
@@ -119,7 +119,7 @@ fn replacement<'a>(
     index: &'a Index,
     namespace: &str,
     moved: &Move,
-    claimed: &BTreeSet<Name>,
+    claimed: &BTreeSet<Uid>,
 ) -> Option<&'a Pod> {
     let status = &moved.status;
     let (kind, owner) = status.owner.split_once('/')?;
@@ -135,7 +135,7 @@ fn replacement<'a>(
             pod.owner.as_ref().is_some_and(|known| &*known.kind == kind && &*known.name == owner)
         })
         .filter(|pod| kind != "StatefulSet" || *pod.name == *status.pod)
-        .filter(|pod| *pod.uid != *status.uid && !pod.terminating && !claimed.contains(&pod.uid))
+        .filter(|pod| pod.uid != *status.uid && !pod.terminating && !claimed.contains(&pod.uid))
         .filter(|pod| is_new(pod))
         .min_by_key(|pod| (moved.replacement.as_ref() != Some(&pod.uid), pod.created, &pod.name))
 }

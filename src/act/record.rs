@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{MoveState, MoveStatus};
-use crate::observe::{Index, Name, Pod};
+use crate::observe::{Index, Name, Pod, Uid};
 use crate::plan::PlannedMove;
 use crate::predict::Placement;
 
@@ -22,11 +22,11 @@ pub struct Move {
     pub asked: Asked,
     /// Pods that the owner had when the move was decided: none of them is the
     /// replacement. Unknown after a restart.
-    pub siblings: Option<BTreeSet<Name>>,
+    pub siblings: Option<BTreeSet<Uid>>,
     /// The pod that is expected, and the node where.
     pub expected: Option<(Placement, Name)>,
     /// The replacement's uid, once it is there.
-    pub replacement: Option<Name>,
+    pub replacement: Option<Uid>,
 }
 
 /// What is known of an eviction request.
@@ -55,7 +55,7 @@ impl Move {
             .cluster()
             .pods_in(&pod.namespace)
             .filter(|(_, other)| other.owner.is_some() && other.owner == pod.owner)
-            .map(|(_, other)| Name::clone(&other.uid))
+            .map(|(_, other)| other.uid.clone())
             .collect();
         let mut zones = planned.to.iter().map(ToString::to_string);
         Self {
@@ -109,7 +109,7 @@ impl Move {
     /// The uid of the pod that replaced its pod, as far as is known: no other
     /// move's pod was replaced by it.
     #[must_use]
-    pub fn claims(&self, index: &Index, namespace: &str) -> Option<Name> {
+    pub fn claims(&self, index: &Index, namespace: &str) -> Option<Uid> {
         if self.replacement.is_some() {
             return self.replacement.clone();
         }
@@ -117,7 +117,7 @@ impl Move {
         // pod in turn, so there it says nothing.
         let name = self.status.replacement.as_deref().filter(|name| *name != self.status.pod)?;
         let pod = index.cluster().pod(index.cluster().pod_id(namespace, name)?)?;
-        Some(Name::clone(&pod.uid))
+        Some(pod.uid.clone())
     }
 
     /// Whether a landing in `zone` is what was expected.

@@ -2,12 +2,10 @@
 //! their constraints refer to.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
 use kube::core::Selector;
-use rustc_hash::{FxHashMap, FxHashSet};
-use serde::Deserialize;
+use rustc_hash::FxHashMap;
 
 use crate::predict::SchedulerConfig;
 
@@ -17,6 +15,8 @@ use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::Pod;
 use super::resources::Resources;
+use super::roll::Roll;
+use super::service::Service;
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Workload, WorkloadKey};
 use super::zone::Zone;
@@ -24,6 +24,34 @@ use super::zone::Zone;
 /// A pod's place in the index; valid until the pod is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(u32);
+
+impl PodId {
+    /// 4 billion pods do not fit into memory.
+    pub(super) fn at(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A node's place in the index; valid until the node and its pods are removed.
+/// Never 0, so that none takes no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeSlot(NonZeroU32);
+
+impl NodeSlot {
+    fn at(index: usize) -> Self {
+        Self(u32::try_from(index + 1).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX))
+    }
+
+    /// Its number: below [`Cluster::slots`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// Which pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,52 +62,13 @@ pub struct PodKey {
     pub name: Name,
 }
 
-/// The watched part of a Service.
-#[derive(Resource, Clone, Debug, Deserialize)]
-#[resource(inherit = k8s_openapi::api::core::v1::Service)]
-pub struct WatchedService {
-    /// Name and namespace.
-    pub metadata: ObjectMeta,
-    #[serde(default)]
-    spec: WatchedServiceSpec,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct WatchedServiceSpec {
-    selector: Option<Labels>,
-}
-
-/// A Service: the default spread constraints select by it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Service {
-    /// Its namespace.
-    pub namespace: Name,
-    /// Its name.
-    pub name: Name,
-    /// Labels of its pods; empty selects none.
-    pub selector: Labels,
-}
-
-impl Service {
-    /// The service that `watched` shows.
-    #[must_use]
-    pub fn new(watched: WatchedService) -> Self {
-        Self {
-            namespace: Name::from(watched.metadata.namespace.unwrap_or_default()),
-            name: Name::from(watched.metadata.name.unwrap_or_default()),
-            selector: watched.spec.selector.unwrap_or_default(),
-        }
-    }
-}
-
 /// A node and what is on it.
 #[derive(Clone, Debug, Default)]
 pub struct NodeEntry {
     /// The node; none while pods name a node that is not (or no longer) known.
     pub node: Option<Node>,
-    /// Pods that hold their place on it, terminating ones included.
-    pub pods: FxHashSet<PodId>,
+    /// Pods that hold their place on it, terminating ones included, in no order.
+    pub pods: Vec<PodId>,
     /// What these ask for.
     pub requested: Resources,
     /// What these ask for in scores: thousandths of a core.
@@ -91,10 +80,10 @@ pub struct NodeEntry {
 /// Nodes, pods, and what their constraints refer to.
 #[derive(Debug, Default)]
 pub struct Cluster {
-    nodes: BTreeMap<Name, NodeEntry>,
-    pods: Vec<Option<Pod>>,
-    free: Vec<u32>,
-    by_namespace: FxHashMap<Name, FxHashMap<Name, PodId>>,
+    nodes: BTreeMap<Name, NodeSlot>,
+    entries: Vec<NodeEntry>,
+    free: Vec<NodeSlot>,
+    pods: Roll,
     cohorts: Cohorts,
     services: FxHashMap<Name, BTreeMap<Name, Service>>,
     owners: FxHashMap<WorkloadKey, Option<Selector>>,
@@ -108,7 +97,27 @@ pub struct Cluster {
 impl Cluster {
     /// Every node, by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &NodeEntry)> {
-        self.nodes.values().filter_map(|entry| Some((entry.node.as_ref()?, entry)))
+        self.nodes.values().filter_map(|slot| {
+            let entry = self.entry(*slot)?;
+            Some((entry.node.as_ref()?, entry))
+        })
+    }
+
+    /// Every node, by name, and its place in the index.
+    pub fn nodes_by_slot(&self) -> impl Iterator<Item = (NodeSlot, &Node)> {
+        self.nodes.values().filter_map(|slot| Some((*slot, self.entry(*slot)?.node.as_ref()?)))
+    }
+
+    /// What is on a node.
+    #[must_use]
+    pub fn entry(&self, slot: NodeSlot) -> Option<&NodeEntry> {
+        self.entries.get(slot.index())
+    }
+
+    /// How many places for nodes there are.
+    #[must_use]
+    pub const fn slots(&self) -> usize {
+        self.entries.len()
     }
 
     /// How many nodes there are.
@@ -120,7 +129,7 @@ impl Cluster {
     /// The node with this name, and what is on it.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<(&Node, &NodeEntry)> {
-        let entry = self.nodes.get(name)?;
+        let entry = self.entry(*self.nodes.get(name)?)?;
         Some((entry.node.as_ref()?, entry))
     }
 
@@ -136,33 +145,38 @@ impl Cluster {
         self.zone_of_node(pod.node.as_deref()?)
     }
 
+    /// The node on which a pod holds a place.
+    #[must_use]
+    pub fn seat_of(&self, id: PodId) -> Option<NodeSlot> {
+        self.pods.seat(id)
+    }
+
+    /// The zone of the node on which a pod holds a place.
+    #[must_use]
+    pub fn zone_of_seat(&self, id: PodId) -> Option<&Zone> {
+        self.entry(self.seat_of(id)?)?.node.as_ref()?.zone.as_ref()
+    }
+
     /// The pod with this id.
     #[must_use]
     pub fn pod(&self, id: PodId) -> Option<&Pod> {
-        self.pods.get(id.0 as usize)?.as_ref()
+        self.pods.get(id)
     }
 
     /// The id of the pod with this name.
     #[must_use]
     pub fn pod_id(&self, namespace: &str, name: &str) -> Option<PodId> {
-        self.by_namespace.get(namespace)?.get(name).copied()
+        self.pods.find(namespace, name)
     }
 
     /// Every pod of a namespace, in no order.
     pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.by_namespace
-            .get(namespace)
-            .into_iter()
-            .flat_map(FxHashMap::values)
-            .filter_map(|id| Some((*id, self.pod(*id)?)))
+        self.pods.of_namespace(namespace)
     }
 
     /// Every pod.
     pub fn pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.pods
-            .iter()
-            .enumerate()
-            .filter_map(|(at, pod)| Some((PodId(u32::try_from(at).ok()?), pod.as_ref()?)))
+        self.pods.all()
     }
 
     /// Pods of a namespace that hold a place, alike in all but their nodes, in no order.
@@ -261,7 +275,10 @@ impl Cluster {
 
     /// Adds or replaces a node; says whether anything changed.
     pub fn put_node(&mut self, node: Node) -> bool {
-        let entry = self.nodes.entry(Name::clone(&node.name)).or_default();
+        let slot = self.slot(&node.name);
+        let Some(entry) = self.entries.get_mut(slot.index()) else {
+            return false;
+        };
         let changed = entry.node.as_ref() != Some(&node);
         entry.node = Some(node);
         changed
@@ -269,78 +286,97 @@ impl Cluster {
 
     /// Removes a node; its pods stay until they are removed themselves.
     pub fn remove_node(&mut self, name: &str) -> bool {
-        let Some(entry) = self.nodes.get_mut(name) else {
+        let Some(slot) = self.nodes.get(name).copied() else {
             return false;
         };
-        let known = entry.node.take().is_some();
-        if entry.pods.is_empty() {
-            self.nodes.remove(name);
-        }
+        let entry = self.entries.get_mut(slot.index());
+        let known = entry.and_then(|entry| entry.node.take()).is_some();
+        self.forget_if_empty(name, slot);
         known
+    }
+
+    /// The place of the node with this name, be it known or not.
+    fn slot(&mut self, name: &Name) -> NodeSlot {
+        if let Some(slot) = self.nodes.get(name) {
+            return *slot;
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(NodeEntry::default());
+            NodeSlot::at(self.entries.len() - 1)
+        });
+        self.nodes.insert(Name::clone(name), slot);
+        slot
+    }
+
+    fn forget_if_empty(&mut self, name: &str, slot: NodeSlot) {
+        if let Some(entry) = self.entries.get_mut(slot.index())
+            && entry.node.is_none()
+            && entry.pods.is_empty()
+        {
+            *entry = NodeEntry::default();
+            self.nodes.remove(name);
+            self.free.push(slot);
+        }
     }
 
     /// Adds or replaces a pod; gives its id and what was there before.
     pub fn put_pod(&mut self, pod: Pod) -> (PodId, Option<Pod>) {
-        let known = self.pod_id(&pod.namespace, &pod.name);
-        let before = known.and_then(|id| self.take_pod(id));
-        let id = known.unwrap_or_else(|| {
-            let id = self.free_id();
-            self.by_namespace
-                .entry(Name::clone(&pod.namespace))
-                .or_default()
-                .insert(Name::clone(&pod.name), id);
-            id
-        });
-        if let Some(node) = pod.node.as_ref().filter(|_| pod.holds_place()) {
-            let entry = self.nodes.entry(Name::clone(node)).or_default();
-            entry.pods.insert(id);
-            entry.requested.add(&pod.template.requests);
-            entry.scored_cpu_milli += pod.template.scored_cpu_milli;
-            entry.scored_memory += pod.template.scored_memory;
-            self.cohorts.join(id, &pod);
+        let known = self.pods.find(&pod.namespace, &pod.name);
+        if let Some(id) = known {
+            self.unseat(id);
         }
-        if let Some(place) = self.pods.get_mut(id.0 as usize) {
-            *place = Some(pod);
-        }
+        let (id, before) = match known {
+            Some(id) => (id, self.pods.replace(id, pod)),
+            None => (self.pods.add(pod), None),
+        };
+        self.seat(id);
         (id, before)
     }
 
     /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> Option<(PodId, Pod)> {
-        let names = self.by_namespace.get_mut(namespace)?;
-        let id = names.remove(name)?;
-        if names.is_empty() {
-            self.by_namespace.remove(namespace);
-        }
-        let pod = self.take_pod(id)?;
-        self.free.push(id.0);
-        Some((id, pod))
+        let id = self.pods.find(namespace, name)?;
+        self.unseat(id);
+        Some((id, self.pods.remove(id)?))
     }
 
-    fn free_id(&mut self) -> PodId {
-        if let Some(id) = self.free.pop() {
-            return PodId(id);
+    /// A pod takes its place on its node, if it holds one.
+    fn seat(&mut self, id: PodId) {
+        let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
+        let slot = self.slot(&node);
+        self.pods.set_seat(id, Some(slot));
+        let Some(pod) = self.pods.get(id) else { return };
+        if let Some(entry) = self.entries.get_mut(slot.index()) {
+            entry.pods.push(id);
+            entry.requested.add(&pod.template.requests);
+            entry.scored_cpu_milli += pod.template.scored_cpu_milli;
+            entry.scored_memory += pod.template.scored_memory;
         }
-        self.pods.push(None);
-        // 4 billion pods do not fit into memory.
-        PodId(u32::try_from(self.pods.len() - 1).unwrap_or(u32::MAX))
+        let rank = self.cohorts.join(id, pod);
+        self.pods.set_rank(id, rank);
     }
 
-    fn take_pod(&mut self, id: PodId) -> Option<Pod> {
-        let pod = self.pods.get_mut(id.0 as usize)?.take()?;
-        if let Some(node) = pod.node.as_ref().filter(|_| pod.holds_place())
-            && let Some(entry) = self.nodes.get_mut(node)
-        {
-            entry.pods.remove(&id);
+    /// A pod leaves its place.
+    fn unseat(&mut self, id: PodId) {
+        let Some(slot) = self.pods.seat(id) else { return };
+        self.pods.set_seat(id, None);
+        let rank = self.pods.rank(id);
+        let Some(pod) = self.pods.get(id) else { return };
+        if let Some(entry) = self.entries.get_mut(slot.index()) {
+            if let Some(at) = entry.pods.iter().position(|known| *known == id) {
+                entry.pods.swap_remove(at);
+            }
             entry.requested.subtract(&pod.template.requests);
             entry.scored_cpu_milli -= pod.template.scored_cpu_milli;
             entry.scored_memory -= pod.template.scored_memory;
-            self.cohorts.leave(id, &pod);
-            if entry.node.is_none() && entry.pods.is_empty() {
-                self.nodes.remove(node);
-            }
         }
-        Some(pod)
+        let node = pod.node.clone();
+        if let Some(moved) = self.cohorts.leave(rank, pod) {
+            self.pods.set_rank(moved, rank);
+        }
+        if let Some(node) = node {
+            self.forget_if_empty(&node, slot);
+        }
     }
 
     /// Adds or replaces a service.

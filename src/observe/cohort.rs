@@ -48,9 +48,11 @@ pub(super) struct Cohorts {
 }
 
 impl Cohorts {
-    pub(super) fn join(&mut self, id: PodId, pod: &Pod) {
+    /// Adds a pod; gives its position in the cohort.
+    pub(super) fn join(&mut self, id: PodId, pod: &Pod) -> usize {
         let side = if pod.template.has_pod_terms() { &mut self.choosy } else { &mut self.plain };
-        side.entry(Name::clone(&pod.namespace))
+        let pods = &mut side
+            .entry(Name::clone(&pod.namespace))
             .or_default()
             .entry(key(pod))
             .or_insert_with(|| Cohort {
@@ -59,27 +61,28 @@ impl Cohorts {
                 template: Arc::clone(&pod.template),
                 pods: Vec::new(),
             })
-            .pods
-            .push(id);
+            .pods;
+        pods.push(id);
+        pods.len() - 1
     }
 
-    pub(super) fn leave(&mut self, id: PodId, pod: &Pod) {
+    /// Removes the pod at this position; gives the one that takes it over.
+    pub(super) fn leave(&mut self, position: usize, pod: &Pod) -> Option<PodId> {
         let side = if pod.template.has_pod_terms() { &mut self.choosy } else { &mut self.plain };
-        let Some(cohorts) = side.get_mut(&pod.namespace) else {
-            return;
-        };
+        let cohorts = side.get_mut(&pod.namespace)?;
         let key = key(pod);
-        if let Some(cohort) = cohorts.get_mut(&key) {
-            if let Some(at) = cohort.pods.iter().position(|known| *known == id) {
-                cohort.pods.swap_remove(at);
-            }
-            if cohort.pods.is_empty() {
-                cohorts.remove(&key);
+        let cohort = cohorts.get_mut(&key)?;
+        if position < cohort.pods.len() {
+            cohort.pods.swap_remove(position);
+        }
+        let moved = cohort.pods.get(position).copied();
+        if cohort.pods.is_empty() {
+            cohorts.remove(&key);
+            if cohorts.is_empty() {
+                side.remove(&pod.namespace);
             }
         }
-        if cohorts.is_empty() {
-            side.remove(&pod.namespace);
-        }
+        moved
     }
 
     pub(super) fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Cohort> {

@@ -1,4 +1,4 @@
-//! Shared names, label sets and templates: pods of one workload differ in little.
+//! Shared names, label sets, owners and templates: pods of one workload differ in little.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::pod::Owner;
 use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
 
@@ -15,11 +16,12 @@ pub type Name = Arc<str>;
 /// Labels of a pod or node.
 pub type Labels = BTreeMap<String, String>;
 
-/// Keeps one copy of every name, label set and template in use.
+/// Keeps one copy of every name, label set, owner and template in use.
 #[derive(Debug, Default)]
 pub struct Interner {
     names: FxHashSet<Name>,
     labels: FxHashSet<Arc<Labels>>,
+    owners: FxHashSet<Arc<Owner>>,
     templates: FxHashMap<u64, Vec<Arc<Template>>>,
     inserts: usize,
 }
@@ -50,6 +52,17 @@ impl Interner {
         labels
     }
 
+    /// The one copy of `owner`.
+    pub fn owner(&mut self, owner: Owner) -> Arc<Owner> {
+        if let Some(known) = self.owners.get(&owner) {
+            return Arc::clone(known);
+        }
+        self.count_insert();
+        let owner = Arc::new(owner);
+        self.owners.insert(Arc::clone(&owner));
+        owner
+    }
+
     /// The one template made from `spec`.
     pub fn template(&mut self, spec: WatchedPodSpec) -> Arc<Template> {
         let template = Template::new(spec);
@@ -68,6 +81,7 @@ impl Interner {
         self.inserts += 1;
         if self.inserts >= SWEEP_EVERY {
             self.inserts = 0;
+            self.owners.retain(|owner| Arc::strong_count(owner) > 1);
             self.names.retain(|name| Arc::strong_count(name) > 1);
             self.labels.retain(|labels| Arc::strong_count(labels) > 1);
             self.templates.retain(|_, bucket| {

@@ -17,14 +17,17 @@ mod pod_spec;
 mod policy;
 mod quantity;
 mod resources;
+mod roll;
+mod service;
 mod template;
+mod uid;
 mod volume;
 mod workload;
 mod zone;
 
 pub use budget::{Budget, WatchedBudget};
 pub use change::{Change, Kind};
-pub use cluster::{Cluster, NodeEntry, PodId, PodKey, Service, WatchedService};
+pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
 pub use cohort::Cohort;
 pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
 pub use index::{Changed, Index};
@@ -35,10 +38,12 @@ pub use pod_spec::WatchedPodSpec;
 pub use policy::{PolicyEntry, PolicyKey, Tier};
 pub use quantity::{QuantityError, parse_milli, parse_whole};
 pub use resources::{ResourceList, Resources};
+pub use service::{Service, WatchedService};
 pub use template::{
     HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,
     WeightedPodAffinityTerm,
 };
+pub use uid::Uid;
 pub use volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,
     WatchedStorageClass,

@@ -13,6 +13,7 @@ use crate::api::DO_NOT_EVICT;
 use super::intern::{Interner, Labels, Name};
 use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
+use super::uid::Uid;
 
 /// The watched part of a Pod.
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -41,7 +42,7 @@ pub struct Pod {
     /// Its name.
     pub name: Name,
     /// Its uid.
-    pub uid: Name,
+    pub uid: Uid,
     /// Its labels.
     pub labels: Arc<Labels>,
     /// What decides where it may run.
@@ -49,7 +50,7 @@ pub struct Pod {
     /// The node it is assigned to.
     pub node: Option<Name>,
     /// The controller that would re-create it.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// Where it is in its life.
     pub phase: PodPhase,
     /// Since when it is Ready; none if it is not.
@@ -159,11 +160,12 @@ impl Pod {
         Self {
             namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
             name: Name::from(metadata.name.unwrap_or_default()),
-            uid: Name::from(metadata.uid.unwrap_or_default()),
+            uid: Uid::new(metadata.uid.as_deref().unwrap_or_default()),
             labels: interner.labels(metadata.labels.unwrap_or_default()),
             template: interner.template(spec),
             node: node.map(|node| interner.name(&node)),
-            owner: Owner::among(metadata.owner_references.as_deref(), interner),
+            owner: Owner::among(metadata.owner_references.as_deref(), interner)
+                .map(|owner| interner.owner(owner)),
             phase: match status.phase.as_deref() {
                 Some("Running") => PodPhase::Running,
                 Some("Succeeded" | "Failed") => PodPhase::Finished,
@@ -189,6 +191,12 @@ impl Pod {
     #[must_use]
     pub fn holds_place(&self) -> bool {
         self.node.is_some() && self.phase != PodPhase::Finished
+    }
+
+    /// The node on which it holds a place.
+    #[must_use]
+    pub fn place(&self) -> Option<&Name> {
+        self.node.as_ref().filter(|_| self.holds_place())
     }
 
     /// Since when it has been Ready for `min_ready_seconds`, if it has been by `now`.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
 use crate::api::{Blocked, Reason, ZoneSpreadPolicyStatus, limit};
-use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
+use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
     plan_tier, tier_count, tiers_of,
@@ -103,7 +103,7 @@ impl Operator {
         let Some(policy) = self.index.policy(key) else { return };
         let Some(memory) = self.policies.get_mut(key) else { return };
         // A pod replaces one other pod: what a finished move has made is taken too.
-        let mut claimed: BTreeSet<Name> = memory
+        let mut claimed: BTreeSet<Uid> = memory
             .moves
             .iter()
             .filter_map(|moved| moved.claims(&self.index, &key.namespace))
@@ -274,7 +274,7 @@ impl Operator {
             policy: policy.key.clone(),
             tier: Name::clone(&view.name),
             pod: Name::clone(&pod.name),
-            uid: Name::clone(&pod.uid),
+            uid: Name::from(pod.uid.to_string()),
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(planned.to.first()?.as_str()),
@@ -315,7 +315,7 @@ pub(super) fn ledger_of<'a>(
     let mut ledger = Ledger::default();
     for (policy, moved) in moves {
         if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)
-            && index.cluster().pod(id).is_some_and(|pod| *pod.uid == *moved.status.uid)
+            && index.cluster().pod(id).is_some_and(|pod| pod.uid == *moved.status.uid)
         {
             ledger.evict(id);
         }
@@ -334,7 +334,7 @@ fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
         .cluster()
         .pod_id(namespace, &moved.status.pod)
         .and_then(|id| index.cluster().pod(id))
-        .is_some_and(|pod| *pod.uid == *moved.status.uid && pod.is_counted());
+        .is_some_and(|pod| pod.uid == *moved.status.uid && pod.is_counted());
     Expected {
         leaving: still_counted.then(|| Zone::new(&moved.status.from)),
         coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::observe::{Labels, Name, Pod, PodId, Template};
+use crate::observe::{Labels, Name, Owner, Pod, PodId, Template};
 
 const BOUND_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 
@@ -20,7 +20,7 @@ pub struct Placement {
     /// What it needs.
     pub template: Arc<Template>,
     /// Its controller; the default spread constraints select by it.
-    pub owner: Option<crate::observe::Owner>,
+    pub owner: Option<Arc<Owner>>,
 }
 
 impl Placement {
