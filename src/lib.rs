@@ -27,8 +27,8 @@
 //! 1 no eviction in an outage: `plan/gates`; 2 no blind eviction:
 //! `plan/moves`; 3 the floor holds: `plan/gates`, `plan/pinned`; 4 as few as
 //! possible: `plan/skew`; 5 no loops: `act/landing`, `operator/memory`;
-//! 6 polite: `act/evictor`; 7 kill it anywhere: `operator/memory`; 8 one
-//! hand: `act/lease`; 9 canary first: `operator/assess`; 10 it says what is:
+//! 6 polite: `act/attempt`; 7 kill it anywhere: `operator/memory`; 8 one
+//! hand: `act/election`; 9 canary first: `operator/assess`; 10 it says what is:
 //! `report/`.
 
 pub mod act;

@@ -16,14 +16,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::act::{ApiEvictor, Elector, Leadership};
+use crate::act::{Elector, Leadership};
 use crate::api::ZoneSpreadPolicy;
-use crate::observe::{HealthRules, Name, PolicyKey};
+use crate::observe::{Feed, Freshness, HealthRules, Name, PolicyKey};
 use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
-use feed::{Feed, Freshness, watch_all};
+use feed::watch_all;
 use perform::Performer;
 use server::{Health, serve};
 
@@ -116,8 +116,8 @@ pub async fn run(
     let elector = Elector::new(acting.clone(), &settings.namespace, settings.identity.clone());
     let leadership =
         if settings.leader_elect { elector.leadership() } else { Leadership::always() };
-    let evictor = ApiEvictor::new(acting.clone(), leadership.clone(), settings.rules.clone());
-    let performer = Performer::new(acting.clone(), evictor, leadership, settings.identity.clone());
+    let rules = settings.rules.clone();
+    let performer = Performer::new(acting.clone(), rules, leadership, settings.identity.clone());
 
     watch_all(&watching, &feeds);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));

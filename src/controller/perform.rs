@@ -1,42 +1,49 @@
-//! Carries effects out, one after the other, while this process leads.
+//! Sends what [`Performance`] asks for, one request after the other.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
+use kube::{Client, Error, Resource};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::act::{Evictor, Leadership};
+use crate::act::{
+    Answer, Leadership, Next, Performance, REQUEST_TIMEOUT, Request, no_answer, refusal_of,
+};
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
-use crate::observe::PolicyKey;
-use crate::operator::{Effect, EvictionRequest, Outcome, Refusal};
+use crate::observe::{HealthRules, PolicyKey, WatchedNode, WatchedPod};
+use crate::operator::{Effect, EvictionRequest, Outcome};
 use crate::report::Note;
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Carries effects out.
-pub struct Performer<E> {
+pub struct Performer {
     client: Client,
-    evictor: E,
+    performance: Performance,
     leadership: Leadership,
     recorder: Recorder,
-    /// Policies whose last status could not be written: they evict nothing.
-    unwritten: BTreeSet<PolicyKey>,
 }
 
-impl<E: Evictor> Performer<E> {
-    /// A performer that evicts through `evictor`.
-    pub fn new(client: Client, evictor: E, leadership: Leadership, identity: String) -> Self {
+impl Performer {
+    /// A performer. The client must not retry by itself: a PDB's 429 is an answer.
+    pub fn new(
+        client: Client,
+        rules: HealthRules,
+        leadership: Leadership,
+        identity: String,
+    ) -> Self {
         let reporter =
             Reporter { controller: "zonespread.io/operator".to_owned(), instance: Some(identity) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, evictor, leadership, recorder, unwritten: BTreeSet::new() }
+        Self { client, performance: Performance::new(rules), leadership, recorder }
     }
 
     /// Carries out what comes in, and tells what became of it.
@@ -46,55 +53,64 @@ impl<E: Evictor> Performer<E> {
         outcomes: mpsc::Sender<Outcome>,
     ) {
         while let Some(effect) = effects.recv().await {
-            let outcome = match effect {
-                Effect::WriteStatus { policy, uid, status, notes } => {
-                    self.write(policy, &uid, &status, notes).await
+            let may_act = self.leadership.may_act();
+            let mut next = self.performance.begin(effect, may_act, Timestamp::now());
+            let outcome = loop {
+                match next {
+                    Next::Ask(asked) => {
+                        let answer = self.ask(&asked.request).await;
+                        let (may_act, now) = (self.leadership.may_act(), Timestamp::now());
+                        next = self.performance.answered(*asked, answer, may_act, now);
+                    }
+                    Next::Done(outcome) => break outcome,
                 }
-                Effect::Evict(request) => self.evict(&request).await,
             };
+            if let Outcome::Refused { policy, uid, refusal } = &outcome {
+                let (namespace, policy) = (&policy.namespace, &policy.name);
+                warn!(%namespace, %policy, %uid, ?refusal, "not evicted");
+            }
             if outcomes.send(outcome).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn write(
-        &mut self,
-        policy: PolicyKey,
-        uid: &str,
-        status: &ZoneSpreadPolicyStatus,
-        notes: Vec<Note>,
-    ) -> Outcome {
-        match self.apply_status(&policy, uid, status).await {
-            Ok(Some(written)) => {
-                self.unwritten.remove(&policy);
-                for note in notes {
-                    self.publish(&written, note).await;
-                }
-                Outcome::Written { policy }
+    async fn ask(&self, request: &Request) -> Answer {
+        match request {
+            Request::WriteStatus { policy, uid, status, notes } => {
+                self.write(policy, uid, status, notes.clone()).await
             }
-            Ok(None) => {
-                self.unwritten.insert(policy.clone());
-                Outcome::NotWritten { policy }
+            Request::Pods { namespace, selector } => {
+                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+                let params = ListParams::default().labels(selector);
+                read(async { Ok(pods.list(&params).await?.items) }, Answer::Pods).await
             }
-            Err(error) => {
-                warn!(namespace = %policy.namespace, policy = %policy.name, %error, "the status could not be written");
-                self.unwritten.insert(policy.clone());
-                Outcome::NotWritten { policy }
+            Request::Pod { namespace, name } => {
+                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+                let pod = async { Ok(pods.get_opt(name).await?.into_iter().collect()) };
+                read(pod, Answer::Pods).await
             }
+            Request::Nodes => {
+                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
+                let params = ListParams::default();
+                read(async { Ok(nodes.list(&params).await?.items) }, Answer::Nodes).await
+            }
+            Request::Node { name } => {
+                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
+                let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
+                read(node, Answer::Nodes).await
+            }
+            Request::Evict { request, dry_run } => self.evict(request, *dry_run).await,
         }
     }
 
-    /// None if this process may not act any more, or the API server is silent.
-    async fn apply_status(
+    async fn write(
         &self,
         policy: &PolicyKey,
         uid: &str,
         status: &ZoneSpreadPolicyStatus,
-    ) -> Result<Option<ZoneSpreadPolicy>, kube::Error> {
-        if !self.leadership.may_act() {
-            return Ok(None);
-        }
+        notes: Vec<Note>,
+    ) -> Answer {
         let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
         // With the uid: a policy of the same name made since then is another one.
         let patch = json!({
@@ -106,9 +122,19 @@ impl<E: Evictor> Performer<E> {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
         let request = api.patch_status(&policy.name, &params, &patch);
+        let failed = |error: String| {
+            warn!(namespace = %policy.namespace, policy = %policy.name, %error, "the status could not be written");
+            Answer::Failed(error)
+        };
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Ok(answer) => answer.map(Some),
-            Err(_) => Ok(None),
+            Ok(Ok(written)) => {
+                for note in notes {
+                    self.publish(&written, note).await;
+                }
+                Answer::Written
+            }
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(_) => failed(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())),
         }
     }
 
@@ -142,24 +168,48 @@ impl<E: Evictor> Performer<E> {
         }
     }
 
-    async fn evict(&self, request: &EvictionRequest) -> Outcome {
-        let (policy, uid) = (request.policy.clone(), request.uid.clone());
-        if self.unwritten.contains(&policy) {
-            let refusal = Refusal::Outdated("the status could not be written before it".to_owned());
-            return Outcome::Refused { policy, uid, refusal };
-        }
-        let fields = (&policy.namespace, &policy.name, &request.tier, &request.pod);
-        match self.evictor.evict(request).await {
-            Ok(()) => {
-                let (namespace, name, tier, pod) = fields;
-                info!(%namespace, policy = %name, %tier, %pod, zone = %request.zone, "evicted");
-                Outcome::Evicted { policy, uid }
+    async fn evict(&self, request: &EvictionRequest, dry_run: bool) -> Answer {
+        let EvictionRequest { policy, tier, pod, uid, zone, .. } = request;
+        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
+        // Not `Api::evict`: it loses the preconditions (kube 5.0).
+        let eviction = Eviction {
+            metadata: ObjectMeta {
+                name: Some(pod.to_string()),
+                namespace: Some(policy.namespace.to_string()),
+                ..ObjectMeta::default()
+            },
+            delete_options: Some(DeleteOptions {
+                preconditions: Some(Preconditions {
+                    uid: Some(uid.to_string()),
+                    resource_version: None,
+                }),
+                ..DeleteOptions::default()
+            }),
+        };
+        let params = PostParams { dry_run, ..PostParams::default() };
+        let answer =
+            pods.create_subresource::<_, serde_json::Value>("eviction", pod, &params, &eviction);
+        Answer::Evicted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(_)) => {
+                if !dry_run {
+                    let (namespace, policy) = (&policy.namespace, &policy.name);
+                    info!(%namespace, %policy, %tier, %pod, %zone, "evicted");
+                }
+                Ok(())
             }
-            Err(refusal) => {
-                let (namespace, name, tier, pod) = fields;
-                warn!(%namespace, policy = %name, %tier, %pod, ?refusal, "not evicted");
-                Outcome::Refused { policy, uid, refusal }
-            }
-        }
+            Ok(Err(error)) => Err(refusal_of(error)),
+            Err(_) => Err(no_answer()),
+        })
+    }
+}
+
+async fn read<T>(
+    request: impl Future<Output = Result<Vec<T>, Error>>,
+    into: impl Fn(Vec<T>) -> Answer,
+) -> Answer {
+    match tokio::time::timeout(READ_TIMEOUT, request).await {
+        Ok(Ok(objects)) => into(objects),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
+        Err(_) => Answer::Failed(format!("no answer within {}s", READ_TIMEOUT.as_secs())),
     }
 }

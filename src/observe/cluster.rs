@@ -13,12 +13,12 @@ use super::change::Kind;
 use super::cohort::{Cohort, Cohorts};
 use super::intern::{Labels, Name};
 use super::node::Node;
-use super::pod::Pod;
+use super::pod::{Pod, PodPhase};
 use super::resources::Resources;
 use super::roll::Roll;
 use super::service::Service;
 use super::volume::{Claim, PersistentVolume, StorageClass};
-use super::workload::{Workload, WorkloadKey};
+use super::workload::{Workload, WorkloadKey, WorkloadKind};
 use super::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -92,6 +92,10 @@ pub struct Cluster {
     volumes: FxHashMap<Name, PersistentVolume>,
     classes: FxHashMap<Name, StorageClass>,
     scheduler: SchedulerConfig,
+    /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
+    /// those of them without a node.
+    wanted: usize,
+    waiting: usize,
 }
 
 impl Cluster {
@@ -172,6 +176,13 @@ impl Cluster {
     /// Every pod of a namespace, in no order.
     pub fn pods_in(&self, namespace: &str) -> impl Iterator<Item = (PodId, &Pod)> {
         self.pods.of_namespace(namespace)
+    }
+
+    /// How many pods of `ReplicaSets` and `StatefulSets` wait for a node, and
+    /// how many there are. Jobs may queue as long as they like.
+    #[must_use]
+    pub const fn waiting_pods(&self) -> (usize, usize) {
+        (self.waiting, self.wanted)
     }
 
     /// Every pod.
@@ -325,19 +336,32 @@ impl Cluster {
         if let Some(id) = known {
             self.unseat(id);
         }
+        self.wanted += usize::from(is_wanted(&pod));
+        self.waiting += usize::from(is_waiting(&pod));
         let (id, before) = match known {
             Some(id) => (id, self.pods.replace(id, pod)),
             None => (self.pods.add(pod), None),
         };
+        if let Some(before) = &before {
+            self.forget(before);
+        }
         self.seat(id);
         (id, before)
+    }
+
+    /// A pod no longer counts as wanted, or waiting.
+    fn forget(&mut self, pod: &Pod) {
+        self.wanted -= usize::from(is_wanted(pod));
+        self.waiting -= usize::from(is_waiting(pod));
     }
 
     /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> Option<(PodId, Pod)> {
         let id = self.pods.find(namespace, name)?;
         self.unseat(id);
-        Some((id, self.pods.remove(id)?))
+        let pod = self.pods.remove(id)?;
+        self.forget(&pod);
+        Some((id, pod))
     }
 
     /// A pod takes its place on its node, if it holds one.
@@ -448,4 +472,13 @@ impl Cluster {
     pub fn remove_storage_class(&mut self, name: &str) {
         self.classes.remove(name);
     }
+}
+
+fn is_wanted(pod: &Pod) -> bool {
+    let owner = pod.owner.as_ref().and_then(|owner| WorkloadKind::parse(&owner.kind));
+    owner.is_some() && !pod.terminating && pod.phase != PodPhase::Finished
+}
+
+fn is_waiting(pod: &Pod) -> bool {
+    is_wanted(pod) && pod.node.is_none()
 }

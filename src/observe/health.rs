@@ -162,7 +162,9 @@ impl ZoneMemory {
     }
 }
 
-fn is_impaired(condition: ZoneCondition) -> bool {
+/// Whether a zone that looks like this is out.
+#[must_use]
+pub const fn is_impaired(condition: ZoneCondition) -> bool {
     condition.usable * 100 <= condition.nodes * IMPAIRED_PERCENT
 }
 

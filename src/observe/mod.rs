@@ -8,6 +8,7 @@ mod cluster;
 mod cohort;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod freshness;
 mod health;
 mod index;
 mod intern;
@@ -29,7 +30,8 @@ pub use budget::{Budget, WatchedBudget};
 pub use change::{Change, Kind};
 pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
 pub use cohort::Cohort;
-pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of};
+pub use freshness::{Feed, Freshness};
+pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired};
 pub use index::{Changed, Index};
 pub use intern::{Interner, Labels, Name};
 pub use node::{Node, Taint, TaintEffect, WatchedNode};

@@ -89,6 +89,16 @@ impl PolicyEntry {
         }
     }
 
+    /// What selects the pods of a tier, as in a URL; none if the selector cannot be read.
+    #[must_use]
+    pub fn tier_selector(&self, tier: &str) -> Option<String> {
+        let own = self.selector.as_ref().ok()?.to_string();
+        Some(match &self.spec.tier_label {
+            Some(label) => format!("{own},{label}={tier}"),
+            None => own,
+        })
+    }
+
     /// See [`PolicyEntry::tier_name`].
     pub(super) fn tier_of(&self, labels: &Labels, interner: &mut Interner) -> Option<Name> {
         self.tier_name(labels).map(|tier| interner.name(tier))

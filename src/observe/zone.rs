@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::cluster::Cluster;
 use super::intern::Name;
 use super::node::{Node, TaintEffect};
 
@@ -128,13 +127,13 @@ fn runs_control_plane(node: &Node) -> bool {
 /// The nodes of every zone, counted. Nodes without a zone, and those of the
 /// control plane, are left out.
 #[must_use]
-pub fn zone_conditions(
-    cluster: &Cluster,
+pub fn zone_conditions<'a>(
+    nodes: impl IntoIterator<Item = &'a Node>,
     allowed_taints: &[String],
 ) -> BTreeMap<Zone, ZoneCondition> {
     let mut ailments: BTreeMap<Zone, (ZoneCondition, BTreeMap<ZoneReason, usize>)> =
         BTreeMap::new();
-    for (node, _) in cluster.nodes() {
+    for node in nodes {
         let Some(zone) = node.zone.as_ref().filter(|_| !runs_control_plane(node)) else {
             continue;
         };

@@ -16,7 +16,7 @@ use crate::predict::Ledger;
 use crate::report::{Assessment, MoveOutcome, TierReport, invalid_status, status_of, story};
 
 use super::Operator;
-use super::effect::{Decision, Effect, EvictionRequest, Signal};
+use super::effect::{Decision, Effect, EvictionRequest, Ground, Signal};
 use super::memory::PolicyMemory;
 use super::survey::Look;
 
@@ -61,7 +61,7 @@ impl Operator {
             now,
         };
         let status = if let Some(message) = invalid {
-            invalid_status(assessment(&memory), message)
+            invalid_status(assessment(&memory), memory.misses(), message)
         } else {
             // The recovery is counted from the status, and shown in it.
             let draft = status_of(assessment(&memory));
@@ -256,6 +256,21 @@ impl Operator {
         })
     }
 
+    /// What a move of this tier stands on.
+    fn ground_of(&self, policy: &PolicyEntry, view: &TierView) -> Ground {
+        let desired = usize::try_from(view.desired).unwrap_or(0);
+        let budget = usize::try_from(view.settings.budget(view.desired)).unwrap_or(1);
+        let nodes_in =
+            |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
+        Ground {
+            tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
+            available: (desired + 1).saturating_sub(budget),
+            min_ready_seconds: view.min_ready_seconds,
+            zones: view.zones.keys().filter(nodes_in).cloned().collect(),
+            all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
+        }
+    }
+
     /// Records a move and says what to ask for.
     fn start(
         &self,
@@ -278,6 +293,7 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(planned.to.first()?.as_str()),
+            ground: self.ground_of(policy, view),
             decided: now,
         };
         memory.moves.push(Move::begin(&self.index, &view.name, pod, planned, now));
@@ -285,6 +301,9 @@ impl Operator {
         Some(request)
     }
 }
+
+/// Tiers and clusters up to this size are read anew as a whole before each eviction.
+const READ_WHOLE: usize = 500;
 
 /// Why a policy cannot be followed, if so.
 fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {

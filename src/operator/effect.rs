@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Name, PolicyKey};
+use crate::observe::{Name, PolicyKey, Zone};
 use crate::report::{EvictionResult, MoveOutcome, Note};
 
 /// Something to be done, in the order given.
@@ -43,8 +43,26 @@ pub struct EvictionRequest {
     pub target: Name,
     /// The zone that this node must still be in.
     pub zone: Name,
+    /// What the decision stands on, to be read anew.
+    pub ground: Ground,
     /// When this was decided.
     pub decided: Timestamp,
+}
+
+/// What a decision stands on, to be read anew before it is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// What selects the tier's pods, as in a URL. None when they are too many
+    /// to be listed for one move: then only the pod itself is read.
+    pub tier_selector: Option<String>,
+    /// How many of them must be Available, the one to be evicted included (law 3).
+    pub available: usize,
+    /// How long a pod must be Ready to be Available, in seconds.
+    pub min_ready_seconds: i64,
+    /// The tier's zones with nodes: none of them may be out (law 1).
+    pub zones: Vec<Zone>,
+    /// Whether all nodes are read: there are not too many.
+    pub all_nodes: bool,
 }
 
 /// What became of an effect.
@@ -107,8 +125,12 @@ pub enum Refusal {
     Forbidden(String),
     /// The pod is gone, or another of the same name is there.
     Gone,
-    /// What was decided on is no longer true; nothing was asked.
+    /// The decision no longer holds; nothing was asked.
     Outdated(String),
+    /// A fresh read shows another cluster than the watch; nothing was asked.
+    Stale(String),
+    /// The API server did not answer as it should; nothing was evicted.
+    Failed(String),
     /// Whether it was evicted is not known.
     Unknown(String),
 }
@@ -123,7 +145,7 @@ impl Refusal {
             Self::Forbidden(_) => Some(EvictionResult::Forbidden),
             Self::Gone => Some(EvictionResult::Gone),
             Self::Unknown(_) => Some(EvictionResult::Error),
-            Self::Outdated(_) => None,
+            Self::Outdated(_) | Self::Stale(_) | Self::Failed(_) => None,
         }
     }
 }

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Asked, Ending, Move, seconds};
 use crate::api::{
-    Blocked, MoveState, Reason, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+    Blocked, MoveState, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus, ZoneState,
+    ZoneStatus, limit,
 };
 use crate::observe::{Name, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason};
 use crate::plan::Standing;
@@ -15,9 +16,11 @@ use crate::report::EvictionResult;
 use super::effect::{Outcome, Refusal, Signal};
 
 /// How long a refusal is heeded before the API server is asked again.
-const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
+pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
 /// How long to wait before what failed is tried again.
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// How long to let the watch catch up with what a fresh read showed.
+const STALE_HEEDED: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is remembered of a policy.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +93,20 @@ impl PolicyMemory {
         }
     }
 
+    /// What must survive of the tiers while the policy cannot be followed.
+    pub fn misses(&self) -> Vec<TierStatus> {
+        let missed = self.standings.iter().filter(|(_, standing)| standing.misses > 0);
+        missed
+            .take(limit::TIERS)
+            .map(|(tier, standing)| TierStatus {
+                name: tier.to_string(),
+                misses: standing.misses,
+                retry_at: standing.retry_at.map(seconds),
+                ..TierStatus::default()
+            })
+            .collect()
+    }
+
     /// Pods that recent moves made: the last to be moved again.
     pub fn just_moved(&self) -> BTreeSet<&str> {
         self.moves.iter().filter_map(|moved| moved.status.replacement.as_deref()).collect()
@@ -156,7 +173,9 @@ impl PolicyMemory {
             }];
         };
         if let Refusal::Unknown(_) = refusal {
+            // It may have been made: whether it was shows in the cluster.
             moved.asked = Asked::Unknown;
+            self.heed(&tier, refusal, now);
         } else {
             self.refused(uid, &tier, refusal, now);
         }
@@ -167,8 +186,12 @@ impl PolicyMemory {
             .collect()
     }
 
-    /// A move that was surely not made.
-    fn refused(&mut self, uid: &Name, tier: &str, refusal: &Refusal, now: Timestamp) {
+    /// Keeps in mind what the API server said; gives it as a message.
+    fn heed(&mut self, tier: &str, refusal: &Refusal, now: Timestamp) -> String {
+        let heeded = match refusal {
+            Refusal::Stale(_) => STALE_HEEDED,
+            _ => REFUSAL_HEEDED,
+        };
         let (reason, message) = match refusal {
             Refusal::Budget(message) => (Some(Reason::BudgetExhausted), message.clone()),
             Refusal::MultipleBudgets(message) => (Some(Reason::MultipleBudgets), message.clone()),
@@ -177,12 +200,23 @@ impl PolicyMemory {
                 (None, "the API server asks for fewer requests".to_owned())
             }
             Refusal::Gone => (None, "the pod was gone already".to_owned()),
-            Refusal::Outdated(message) | Refusal::Unknown(message) => (None, message.clone()),
+            Refusal::Stale(message) => (Some(Reason::StaleView), message.clone()),
+            Refusal::Failed(message) | Refusal::Unknown(message) => (
+                Some(Reason::ClusterUnstable),
+                format!("the API server does not answer as it should: {message}"),
+            ),
+            Refusal::Outdated(message) => (None, message.clone()),
         };
-        if let (Some(reason), Ok(until)) = (reason, now.checked_add(REFUSAL_HEEDED)) {
+        if let (Some(reason), Ok(until)) = (reason, now.checked_add(heeded)) {
             let blocked = Blocked { reason, message: message.clone() };
             self.standings.entry(Name::from(tier)).or_default().refused = Some((blocked, until));
         }
+        message
+    }
+
+    /// A move that was surely not made.
+    fn refused(&mut self, uid: &Name, tier: &str, refusal: &Refusal, now: Timestamp) {
+        let message = self.heed(tier, refusal, now);
         // Nothing happened to the cluster: a move that was not even asked for
         // leaves no trace, so that retries do not push real moves off the list.
         let asked = refusal.result().is_some();

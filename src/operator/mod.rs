@@ -10,8 +10,9 @@ mod effect;
 mod memory;
 mod recovery;
 mod survey;
+mod weather;
 
-pub use effect::{Decision, Effect, EvictionRequest, Outcome, Refusal, Signal};
+pub use effect::{Decision, Effect, EvictionRequest, Ground, Outcome, Refusal, Signal};
 pub use survey::Survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,18 +22,14 @@ use jiff::Timestamp;
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
 use crate::observe::{
-    Change, Changed, HealthRules, Index, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneTracker,
+    Change, Changed, HealthRules, Index, PolicyKey, Zone, ZoneCondition, ZoneTracker,
     zone_conditions,
 };
 use crate::plan::TierSettings;
 use crate::predict::SchedulerConfig;
 
 use memory::PolicyMemory;
-
-/// At this share of bad nodes, in percent, nothing is evicted anywhere.
-const UNSTABLE_PERCENT: usize = 20;
-/// With this many zones out, nothing is evicted anywhere.
-const UNSTABLE_ZONES: usize = 2;
+use weather::{Failures, Weather};
 
 /// The operator without its IO.
 #[derive(Debug, Default)]
@@ -50,6 +47,8 @@ pub struct Operator {
     /// The nodes of every zone, counted.
     conditions: BTreeMap<Zone, ZoneCondition>,
     throttled_until: Option<Timestamp>,
+    /// Requests that failed of late.
+    failures: Failures,
     leading: bool,
     /// When the policies were last asked.
     decided: Timestamp,
@@ -59,13 +58,6 @@ pub struct Operator {
     move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
     weather: Weather,
-}
-
-/// What holds for the whole cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Weather {
-    unstable: Option<String>,
-    stale: Option<String>,
 }
 
 impl Operator {
@@ -143,8 +135,16 @@ impl Operator {
 
     /// What became of an effect.
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Vec<Signal> {
-        if let Outcome::Refused { refusal: Refusal::Throttled { retry_after }, .. } = &outcome {
-            self.throttled_until = now.checked_add(*retry_after).ok();
+        match &outcome {
+            Outcome::Refused { refusal: Refusal::Throttled { retry_after }, .. } => {
+                let pause = (*retry_after).max(memory::REFUSAL_HEEDED);
+                self.throttled_until = now.checked_add(pause).ok();
+            }
+            Outcome::NotWritten { .. }
+            | Outcome::Refused { refusal: Refusal::Failed(_) | Refusal::Unknown(_), .. } => {
+                self.failures.note(now);
+            }
+            _ => {}
         }
         let policy = outcome.policy();
         let Some(mut memory) = self.take(policy) else {
@@ -161,13 +161,16 @@ impl Operator {
     pub fn decide(&mut self, now: Timestamp, stale: Option<String>) -> Decision {
         let Changed { policies: changed, nodes, specs } = self.index.take_changed();
         if nodes {
-            self.conditions = zone_conditions(self.index.cluster(), &self.rules.allowed_taints);
+            self.conditions = zone_conditions(
+                self.index.cluster().nodes().map(|(node, _)| node),
+                &self.rules.allowed_taints,
+            );
         }
         if specs {
             self.hold_downs = self.hold_downs_in_use();
         }
         self.zones.observe(&self.conditions, now);
-        let weather = Weather { unstable: self.unstable(), stale };
+        let weather = Weather { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let everything = nodes || hold_ended || weather != self.weather || self.is_news_for_all();
         self.weather = weather;
@@ -193,7 +196,9 @@ impl Operator {
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_all().then_some(now);
-        decision.next = first_due.into_iter().chain(zone_change).chain(at_once).min();
+        let calm_again = self.failures.calm_at(now);
+        decision.next =
+            first_due.into_iter().chain(zone_change).chain(at_once).chain(calm_again).min();
         decision
     }
 
@@ -235,25 +240,6 @@ impl Operator {
             })
             .collect();
         downs.into_iter().collect()
-    }
-
-    /// Why no pod of any tier may be moved, if so (law 1).
-    fn unstable(&self) -> Option<String> {
-        let out: Vec<&str> = self
-            .zones
-            .iter()
-            .filter(|(_, memory)| memory.health == ZoneHealth::Impaired)
-            .map(|(zone, _)| zone.as_str())
-            .collect();
-        if out.len() >= UNSTABLE_ZONES {
-            return Some(format!("zones {} are out", out.join(", ")));
-        }
-        let (nodes, usable) = self.zones.iter().fold((0, 0), |(nodes, usable), (_, memory)| {
-            (nodes + memory.condition.nodes, usable + memory.condition.usable)
-        });
-        let bad = nodes - usable;
-        (bad > 0 && bad * 100 >= nodes * UNSTABLE_PERCENT)
-            .then(|| format!("{bad} of {nodes} nodes are not usable"))
     }
 }
 

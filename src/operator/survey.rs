@@ -7,10 +7,11 @@ use crate::observe::{Name, PolicyKey, zone_conditions};
 use crate::predict::Ledger;
 use crate::report::TierReport;
 
+use super::Operator;
 use super::assess::ledger_of;
 use super::effect::{Decision, EvictionRequest};
 use super::memory::PolicyMemory;
-use super::{Operator, Weather};
+use super::weather::Weather;
 
 /// A policy, and what would be done now.
 #[derive(Clone, Debug)]
@@ -48,9 +49,12 @@ impl Operator {
             .collect();
         self.lead(statuses.iter().map(|(key, status)| (key.clone(), &**status)), now);
         self.leading = false;
-        let conditions = zone_conditions(self.index.cluster(), &self.rules.allowed_taints);
+        let conditions = zone_conditions(
+            self.index.cluster().nodes().map(|(node, _)| node),
+            &self.rules.allowed_taints,
+        );
         self.zones.observe(&conditions, now);
-        self.weather = Weather { unstable: self.unstable(), stale: None };
+        self.weather = Weather { unstable: self.unstable(now), stale: None };
     }
 
     /// What would be done now for the policies that are `wanted`, by name.

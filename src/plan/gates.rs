@@ -62,7 +62,7 @@ pub fn gate(
 ) -> Option<Blocked> {
     let by_cluster = || zones(tier, facts).or_else(|| cluster(facts));
     let by_policy = || policy(tier, plan);
-    let by_tier = || wholeness(tier, in_flight);
+    let by_tier = || wholeness(tier, standing, in_flight);
     let by_budgets = || budgets(index, plan);
     let by_plan = || plan.moves.is_empty().then(|| plan.obstacle.clone()).flatten();
     by_cluster()
@@ -147,7 +147,7 @@ fn policy(tier: &TierView, plan: &TierPlan) -> Option<Blocked> {
 }
 
 /// Law 3: a tier that misses a pod is not touched, nor one that is changing.
-fn wholeness(tier: &TierView, in_flight: &InFlight) -> Option<Blocked> {
+fn wholeness(tier: &TierView, standing: &Standing, in_flight: &InFlight) -> Option<Blocked> {
     let missing = tier.missing() - in_flight.away;
     if missing > 0 {
         let message = format!(
@@ -164,7 +164,9 @@ fn wholeness(tier: &TierView, in_flight: &InFlight) -> Option<Blocked> {
         return blocked(Reason::MovesUnderWay, message);
     }
     let budget = tier.settings.budget(tier.desired);
-    (in_flight.moves >= budget).then(|| under_way(in_flight.moves))
+    // Law 5: should all that are under way miss, it is three misses in all.
+    let may_miss = (MISSES_ALLOWED - standing.misses).max(1);
+    (in_flight.moves >= budget.min(may_miss)).then(|| under_way(in_flight.moves))
 }
 
 fn under_way(moves: i32) -> Blocked {

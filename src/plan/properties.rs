@@ -98,7 +98,10 @@ impl Small {
         });
         small.index.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
         let rules = HealthRules::default();
-        let conditions = zone_conditions(small.index.cluster(), &rules.allowed_taints);
+        let conditions = zone_conditions(
+            small.index.cluster().nodes().map(|(node, _)| node),
+            &rules.allowed_taints,
+        );
         small.zones.observe(&conditions, Timestamp::UNIX_EPOCH);
         small
     }

@@ -37,6 +37,8 @@ pub struct TierView {
     pub desired: i32,
     /// How many are Available.
     pub available: i32,
+    /// The longest that a pod of it must be Ready to be Available, in seconds.
+    pub min_ready_seconds: i64,
     /// A workload that is rolling out.
     pub rolling_out: Option<String>,
     /// When a pod that is Ready becomes Available by time alone.
@@ -148,6 +150,11 @@ fn view(
         unzoned: 0,
         desired: workloads.iter().map(|workload| workload.replicas).sum(),
         available: 0,
+        min_ready_seconds: workloads
+            .iter()
+            .map(|workload| workload.min_ready_seconds)
+            .max()
+            .unwrap_or(0),
         rolling_out: rolling_out(index, workloads),
         available_later: None,
     };

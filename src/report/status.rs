@@ -59,10 +59,14 @@ pub struct Assessment<'a> {
     pub now: Timestamp,
 }
 
-/// The status that says that a policy cannot be followed. What was known
-/// stays in it: holds, moves and the recovery must survive a restart (law 7).
+/// The status that says that a policy cannot be followed. What was known stays
+/// in it: holds, moves, misses and the recovery must survive a restart (law 7).
 #[must_use]
-pub fn invalid_status(assessment: Assessment<'_>, message: String) -> ZoneSpreadPolicyStatus {
+pub fn invalid_status(
+    assessment: Assessment<'_>,
+    misses: Vec<TierStatus>,
+    message: String,
+) -> ZoneSpreadPolicyStatus {
     let Assessment { policy, zones, moves, recovery, conditions, now, .. } = assessment;
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
@@ -73,6 +77,7 @@ pub fn invalid_status(assessment: Assessment<'_>, message: String) -> ZoneSpread
             .take(limit::ZONES)
             .map(|(zone, _)| zone_status(policy, zones, zone, now))
             .collect(),
+        tiers: misses,
         moves,
         recovery,
         ..ZoneSpreadPolicyStatus::default()

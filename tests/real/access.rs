@@ -94,18 +94,19 @@ async fn it_asks_for_little_and_says_what_it_may_not() {
     what_it_must_not_do_is_refused(&cluster).await;
 }
 
-/// The pod, the target node, a dry run, the eviction: in this order, and nothing more.
+/// The tier, the nodes, a dry run, the eviction: in this order, and nothing more.
 fn each_move_takes_four_requests(cluster: &Cluster, began: Timestamp, made: &[Request]) {
     let seen: Vec<(String, String, bool)> = requests(cluster)
         .into_iter()
         .filter(|request| request.time >= began)
         .filter(|request| match request.verb.as_str() {
-            "get" => request.resource == "pods" || request.resource == "nodes",
+            "get" | "list" => request.resource == "pods" || request.resource == "nodes",
             _ => request.subresource == "eviction",
         })
         .map(|request| {
-            let name = if request.resource == "nodes" { "node" } else { request.name.as_str() };
-            (request.verb, name.to_owned(), request.dry_run)
+            let Request { verb, resource, name, dry_run, .. } = request;
+            let what = if name.is_empty() { resource } else { name };
+            (verb, what, dry_run)
         })
         .collect();
     let asked = |verb: &str, name: &str, dry_run| (verb.to_owned(), name.to_owned(), dry_run);
@@ -114,8 +115,8 @@ fn each_move_takes_four_requests(cluster: &Cluster, began: Timestamp, made: &[Re
         .flat_map(|moved| {
             let pod = moved.name.as_str();
             [
-                asked("get", pod, false),
-                asked("get", "node", false),
+                asked("list", "pods", false),
+                asked("list", "nodes", false),
                 asked("create", pod, true),
                 asked("create", pod, false),
             ]

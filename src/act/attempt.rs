@@ -1,0 +1,289 @@
+//! One eviction, step by step and without IO: a fresh look at the tier and at
+//! the nodes, a dry run with the uid, then the eviction with the uid (law 6).
+//!
+//! A watch may be behind without knowing it. So what the decision stands on is
+//! read anew before anybody's pod is touched: the tier is whole enough (law 3),
+//! its zones are not out (law 1), and the target still takes pods (law 2).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::observe::{
+    HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unusable,
+    zone_conditions,
+};
+use crate::operator::{EvictionRequest, Refusal};
+
+use super::performance::{Answer, Request};
+
+/// A decision older than this is not carried out.
+const DECISION_HOLDS: SignedDuration = SignedDuration::from_secs(15);
+
+/// An eviction on its way.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    request: EvictionRequest,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Pods,
+    Nodes,
+    DryRun,
+    Eviction,
+}
+
+impl Attempt {
+    /// Begins with a look at the tier.
+    ///
+    /// # Errors
+    /// When the decision is too old.
+    pub fn begin(request: EvictionRequest, now: Timestamp) -> Result<Self, Refusal> {
+        if now.duration_since(request.decided).abs() > DECISION_HOLDS {
+            return Err(Refusal::Outdated("the decision is too old".to_owned()));
+        }
+        Ok(Self { request, step: Step::Pods })
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub const fn request(&self) -> &EvictionRequest {
+        &self.request
+    }
+
+    /// What to ask now.
+    #[must_use]
+    pub fn asks(&self) -> Request {
+        let EvictionRequest { policy, pod, target, ground, .. } = &self.request;
+        let namespace = policy.namespace.clone();
+        match (self.step, &ground.tier_selector) {
+            (Step::Pods, Some(selector)) => Request::Pods { namespace, selector: selector.clone() },
+            (Step::Pods, None) => Request::Pod { namespace, name: pod.clone() },
+            (Step::Nodes, _) if ground.all_nodes => Request::Nodes,
+            (Step::Nodes, _) => Request::Node { name: target.clone() },
+            // A failed uid precondition spends the budget all the same; a dry run does not.
+            (Step::DryRun, _) => Request::Evict { request: self.request.clone(), dry_run: true },
+            (Step::Eviction, _) => Request::Evict { request: self.request.clone(), dry_run: false },
+        }
+    }
+
+    /// What follows from the answer: true when the pod is evicted, false when
+    /// there is more to ask.
+    ///
+    /// # Errors
+    /// Why the pod is not evicted.
+    pub fn answered(
+        &mut self,
+        answer: Answer,
+        rules: &HealthRules,
+        now: Timestamp,
+    ) -> Result<bool, Refusal> {
+        let next = match (self.step, answer) {
+            (Step::Pods, Answer::Pods(pods)) => {
+                self.tier_holds(pods, now)?;
+                Step::Nodes
+            }
+            (Step::Nodes, Answer::Nodes(nodes)) => {
+                self.zones_hold(nodes, rules)?;
+                Step::DryRun
+            }
+            (Step::DryRun, Answer::Evicted(answer)) => {
+                answer.map_err(|refusal| match refusal {
+                    // Nothing was evicted, whatever became of it.
+                    Refusal::Unknown(why) => Refusal::Failed(why),
+                    other => other,
+                })?;
+                Step::Eviction
+            }
+            (Step::Eviction, Answer::Evicted(answer)) => return answer.map(|()| true),
+            (Step::Pods | Step::Nodes, Answer::Failed(why)) => {
+                return Err(Refusal::Failed(format!("a fresh read failed: {why}")));
+            }
+            (_, answer) => {
+                return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
+            }
+        };
+        self.step = next;
+        Ok(false)
+    }
+
+    /// Law 3, as the API server sees the tier now.
+    fn tier_holds(&self, pods: Vec<WatchedPod>, now: Timestamp) -> Result<(), Refusal> {
+        let request = &self.request;
+        let mut interner = Interner::default();
+        let pods: Vec<Pod> = pods.into_iter().map(|pod| Pod::new(pod, &mut interner)).collect();
+        let Some(pod) = pods.iter().find(|pod| pod.name == request.pod) else {
+            return Err(Refusal::Gone);
+        };
+        if pod.uid != *request.uid {
+            return Err(Refusal::Gone);
+        }
+        let stale = |why: String| Err(Refusal::Stale(format!("a fresh read of pods: {why}")));
+        if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node)
+        {
+            return stale(format!("{} is no longer Ready on {}", pod.name, request.node));
+        }
+        if let Some(mark) = pod.keep {
+            return stale(format!("{} is marked {}", pod.name, mark.annotation()));
+        }
+        if request.ground.tier_selector.is_some() {
+            let min_ready = request.ground.min_ready_seconds;
+            let available = pods.iter().filter(|pod| pod.is_available(min_ready, now)).count();
+            if available < request.ground.available {
+                return stale(format!(
+                    "{available} pods of tier {} are Available, {} are needed to evict one",
+                    request.tier, request.ground.available
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Laws 1 and 2, as the API server sees the nodes now.
+    fn zones_hold(&self, nodes: Vec<WatchedNode>, rules: &HealthRules) -> Result<(), Refusal> {
+        let request = &self.request;
+        let mut interner = Interner::default();
+        let nodes: Vec<Node> =
+            nodes.into_iter().map(|node| Node::new(node, &mut interner)).collect();
+        let stale = |why: String| Err(Refusal::Stale(format!("a fresh read of nodes: {why}")));
+        let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
+            return stale(format!("{} is gone", request.target));
+        };
+        if let Some(reason) = unusable(target, &rules.allowed_taints) {
+            return stale(format!("{} is not usable ({})", target.name, reason.as_str()));
+        }
+        if target.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
+            return stale(format!("{} is no longer in zone {}", target.name, request.zone));
+        }
+        if !request.ground.all_nodes {
+            return Ok(());
+        }
+        let conditions: BTreeMap<_, _> = zone_conditions(&nodes, &rules.allowed_taints);
+        for zone in &request.ground.zones {
+            let condition = conditions.get(zone).copied().unwrap_or_default();
+            if is_impaired(condition) {
+                let (usable, nodes) = (condition.usable, condition.nodes);
+                return stale(format!("zone {zone} has {usable} of {nodes} nodes usable"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
+    use crate::observe::{Name, PolicyKey, Zone};
+    use crate::operator::Ground;
+    use rstest::rstest;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    /// Web has three pods and may miss one; web-1 is to leave node a1 for c1.
+    fn attempt() -> Attempt {
+        let name = Name::from;
+        let request = EvictionRequest {
+            policy: PolicyKey { namespace: name("default"), name: name("web") },
+            tier: name("web"),
+            pod: name("web-1"),
+            uid: name("uid-web-1"),
+            node: name("a1"),
+            target: name("c1"),
+            zone: name("c"),
+            ground: Ground {
+                tier_selector: Some("app=web".to_owned()),
+                available: 3,
+                min_ready_seconds: 0,
+                zones: ["a", "b", "c"].map(Zone::new).to_vec(),
+                all_nodes: true,
+            },
+            decided: now(),
+        };
+        Attempt::begin(request, now()).unwrap()
+    }
+
+    fn pods() -> Vec<PodFixture> {
+        vec![pod("web-1").on("a1"), pod("web-2").on("a1"), pod("web-3").on("b1")]
+    }
+
+    fn nodes() -> Vec<NodeFixture> {
+        ["a", "b", "c"].map(|zone| node(&format!("{zone}1")).zone(zone)).to_vec()
+    }
+
+    fn carry_out(pods: Vec<PodFixture>, nodes: Vec<NodeFixture>) -> Result<Vec<Request>, Refusal> {
+        let mut attempt = attempt();
+        let mut asked = Vec::new();
+        loop {
+            let request = attempt.asks();
+            let answer = match &request {
+                Request::Pods { .. } => {
+                    Answer::Pods(pods.iter().cloned().map(PodFixture::watched).collect())
+                }
+                Request::Nodes => {
+                    Answer::Nodes(nodes.iter().cloned().map(NodeFixture::watched).collect())
+                }
+                _ => Answer::Evicted(Ok(())),
+            };
+            asked.push(request);
+            if attempt.answered(answer, &HealthRules::default(), now())? {
+                return Ok(asked);
+            }
+        }
+    }
+
+    #[test]
+    fn a_move_takes_two_reads_a_dry_run_and_the_eviction() {
+        let asked = carry_out(pods(), nodes()).unwrap();
+        assert!(matches!(
+            asked[..],
+            [
+                Request::Pods { .. },
+                Request::Nodes,
+                Request::Evict { dry_run: true, .. },
+                Request::Evict { dry_run: false, .. }
+            ]
+        ));
+    }
+
+    #[rstest]
+    #[case("another pod is not Ready", vec![pod("web-1").on("a1"), pod("web-2").on("a1").not_ready(), pod("web-3").on("b1")], nodes())]
+    #[case("another pod is gone", vec![pod("web-1").on("a1"), pod("web-2").on("a1")], nodes())]
+    #[case("the pod is elsewhere", vec![pod("web-1").on("b1"), pod("web-2").on("a1"), pod("web-3").on("b1")], nodes())]
+    #[case("the pod is marked", vec![pod("web-1").on("a1").annotation("zonespread.io/do-not-evict", "true"), pod("web-2").on("a1"), pod("web-3").on("b1")], nodes())]
+    #[case("the target is cordoned", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("c").cordoned()])]
+    #[case("the target is gone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c2").zone("c")])]
+    #[case("the target is in another zone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("a")])]
+    #[case("a zone of the tier is out", pods(), vec![node("a1").zone("a"), node("b1").zone("b").not_ready(), node("c1").zone("c")])]
+    #[case("a zone of the tier has no nodes", pods(), vec![node("a1").zone("a"), node("c1").zone("c")])]
+    fn nothing_is_evicted_when_a_fresh_look_shows_that(
+        #[case] what: &str,
+        #[case] pods: Vec<PodFixture>,
+        #[case] nodes: Vec<NodeFixture>,
+    ) {
+        let refusal = carry_out(pods, nodes).unwrap_err();
+        assert!(matches!(refusal, Refusal::Stale(_)), "{what}: {refusal:?}");
+    }
+
+    #[test]
+    fn another_pod_of_the_same_name_is_not_evicted() {
+        let mut attempt = attempt();
+        let other = pod("web-1").on("a1");
+        let mut other = other.watched();
+        other.metadata.uid = Some("another".to_owned());
+        let answer = Answer::Pods(vec![other]);
+        let refusal = attempt.answered(answer, &HealthRules::default(), now());
+        assert_eq!(refusal, Err(Refusal::Gone));
+    }
+
+    #[test]
+    fn what_was_decided_a_while_ago_is_not_carried_out() {
+        let request = attempt().request().clone();
+        let later = now() + SignedDuration::from_secs(16);
+        assert!(matches!(Attempt::begin(request, later), Err(Refusal::Outdated(_))));
+    }
+}

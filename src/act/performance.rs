@@ -1,0 +1,177 @@
+//! Carries effects out, one after the other, without IO: says what to ask of
+//! the API server, and what its answers amount to.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::api::ZoneSpreadPolicyStatus;
+use crate::observe::{HealthRules, Name, PolicyKey, WatchedNode, WatchedPod};
+use crate::operator::{Effect, EvictionRequest, Outcome, Refusal};
+use crate::report::Note;
+
+use super::attempt::Attempt;
+
+/// One request to the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Write a policy's status, and publish the events that tell of it.
+    WriteStatus {
+        /// The policy.
+        policy: PolicyKey,
+        /// Its uid: a policy of the same name made since then is another one.
+        uid: Name,
+        /// What to write.
+        status: Box<ZoneSpreadPolicyStatus>,
+        /// The events.
+        notes: Vec<Note>,
+    },
+    /// List the pods of a tier.
+    Pods {
+        /// Their namespace.
+        namespace: Name,
+        /// What selects them.
+        selector: String,
+    },
+    /// Read one pod.
+    Pod {
+        /// Its namespace.
+        namespace: Name,
+        /// Its name.
+        name: Name,
+    },
+    /// List all nodes.
+    Nodes,
+    /// Read one node.
+    Node {
+        /// Its name.
+        name: Name,
+    },
+    /// Evict a pod, guarded by its uid.
+    Evict {
+        /// The pod.
+        request: EvictionRequest,
+        /// Whether to change nothing.
+        dry_run: bool,
+    },
+}
+
+/// What the API server said.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The status is written.
+    Written,
+    /// The pods that were asked for; one that is not there is left out.
+    Pods(Vec<WatchedPod>),
+    /// The nodes that were asked for; one that is not there is left out.
+    Nodes(Vec<WatchedNode>),
+    /// What the eviction API said.
+    Evicted(Result<(), Refusal>),
+    /// No answer, or none that helps.
+    Failed(String),
+}
+
+/// How an effect goes on.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Ask this, and tell [`Performance::answered`] of the answer.
+    Ask(Box<Asking>),
+    /// It is over.
+    Done(Outcome),
+}
+
+/// A request, and what it is part of.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// The request.
+    pub request: Request,
+    part_of: Doing,
+}
+
+/// Carries out one effect after the other.
+#[derive(Clone, Debug)]
+pub struct Performance {
+    rules: HealthRules,
+    /// Policies whose last status could not be written: they evict nothing.
+    unwritten: BTreeSet<PolicyKey>,
+}
+
+#[derive(Clone, Debug)]
+enum Doing {
+    Writing(PolicyKey),
+    Evicting(Attempt),
+}
+
+impl Performance {
+    /// One that judges nodes by these rules.
+    #[must_use]
+    pub const fn new(rules: HealthRules) -> Self {
+        Self { rules, unwritten: BTreeSet::new() }
+    }
+
+    /// Begins with an effect; `may_act` says whether this process still leads.
+    pub fn begin(&mut self, effect: Effect, may_act: bool, now: Timestamp) -> Next {
+        match effect {
+            Effect::WriteStatus { policy, uid, status, notes } => {
+                if !may_act {
+                    return self.not_written(policy);
+                }
+                let part_of = Doing::Writing(policy.clone());
+                let request = Request::WriteStatus { policy, uid, status, notes };
+                Next::Ask(Box::new(Asking { request, part_of }))
+            }
+            Effect::Evict(request) if self.unwritten.contains(&request.policy) => {
+                let why = "the status could not be written before it".to_owned();
+                refused(&request, Refusal::Outdated(why))
+            }
+            Effect::Evict(request) => match Attempt::begin(request.clone(), now) {
+                Ok(attempt) => ask(attempt, may_act),
+                Err(refusal) => refused(&request, refusal),
+            },
+        }
+    }
+
+    /// Goes on with the answer to what was asked.
+    pub fn answered(
+        &mut self,
+        asked: Asking,
+        answer: Answer,
+        may_act: bool,
+        now: Timestamp,
+    ) -> Next {
+        match asked.part_of {
+            Doing::Writing(policy) if matches!(answer, Answer::Written) => {
+                self.unwritten.remove(&policy);
+                Next::Done(Outcome::Written { policy })
+            }
+            Doing::Writing(policy) => self.not_written(policy),
+            Doing::Evicting(mut attempt) => match attempt.answered(answer, &self.rules, now) {
+                Ok(false) => ask(attempt, may_act),
+                Ok(true) => {
+                    let EvictionRequest { policy, uid, .. } = attempt.request().clone();
+                    Next::Done(Outcome::Evicted { policy, uid })
+                }
+                Err(refusal) => refused(attempt.request(), refusal),
+            },
+        }
+    }
+
+    fn not_written(&mut self, policy: PolicyKey) -> Next {
+        self.unwritten.insert(policy.clone());
+        Next::Done(Outcome::NotWritten { policy })
+    }
+}
+
+fn ask(attempt: Attempt, may_act: bool) -> Next {
+    if !may_act {
+        let why = "this replica no longer leads".to_owned();
+        return refused(attempt.request(), Refusal::Outdated(why));
+    }
+    let request = attempt.asks();
+    Next::Ask(Box::new(Asking { request, part_of: Doing::Evicting(attempt) }))
+}
+
+fn refused(request: &EvictionRequest, refusal: Refusal) -> Next {
+    let (policy, uid) = (request.policy.clone(), request.uid.clone());
+    Next::Done(Outcome::Refused { policy, uid, refusal })
+}

@@ -1,0 +1,90 @@
+//! What the answers of the eviction API mean.
+
+use jiff::SignedDuration;
+use kube::Error;
+use kube::core::Status;
+
+use crate::operator::Refusal;
+
+use super::REQUEST_TIMEOUT;
+
+/// How long to leave a throttling API server alone when it does not say.
+const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// The request was given up: whether it was carried out is not known.
+#[must_use]
+pub fn no_answer() -> Refusal {
+    Refusal::Unknown(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs()))
+}
+
+/// The table of answers of the eviction API.
+#[must_use]
+pub fn refusal_of(error: Error) -> Refusal {
+    let Error::Api(status) = error else {
+        return Refusal::Unknown(error.to_string());
+    };
+    let message = status.message.clone();
+    match status.code {
+        429 if has_cause(&status, "DisruptionBudget") => Refusal::Budget(message),
+        429 => Refusal::Throttled { retry_after: retry_after(&status) },
+        500 if message.contains("more than one PodDisruptionBudget") => {
+            Refusal::MultipleBudgets(message)
+        }
+        404 | 409 => Refusal::Gone,
+        400..=403 | 405..=499 => Refusal::Forbidden(message),
+        _ => Refusal::Unknown(message),
+    }
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
+    status
+        .details
+        .as_ref()
+        .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
+}
+
+fn retry_after(status: &Status) -> SignedDuration {
+    status
+        .details
+        .as_ref()
+        .map(|details| details.retry_after_seconds)
+        .filter(|seconds| *seconds > 0)
+        .map_or(THROTTLED_FOR, |seconds| SignedDuration::from_secs(i64::from(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn answer(code: u16, message: &str, details: serde_json::Value) -> Error {
+        let status = json!({"code": code, "message": message, "reason": "", "details": details});
+        Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[rstest]
+    #[case(429, json!({"causes": [{"reason": "DisruptionBudget", "message": "m", "field": ""}]}), Refusal::Budget("m".into()))]
+    #[case(429, json!({"retryAfterSeconds": 7}), Refusal::Throttled { retry_after: SignedDuration::from_secs(7) })]
+    #[case(429, json!({}), Refusal::Throttled { retry_after: THROTTLED_FOR })]
+    #[case(404, json!({}), Refusal::Gone)]
+    #[case(409, json!({}), Refusal::Gone)]
+    #[case(403, json!({}), Refusal::Forbidden("m".into()))]
+    #[case(422, json!({}), Refusal::Forbidden("m".into()))]
+    #[case(500, json!({}), Refusal::Unknown("m".into()))]
+    #[case(503, json!({}), Refusal::Unknown("m".into()))]
+    fn every_answer_of_the_eviction_api_has_its_meaning(
+        #[case] code: u16,
+        #[case] details: serde_json::Value,
+        #[case] expected: Refusal,
+    ) {
+        assert_eq!(refusal_of(answer(code, "m", details)), expected);
+    }
+
+    #[test]
+    fn two_budgets_on_one_pod_are_told_from_other_failures() {
+        let message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        let refusal = refusal_of(answer(500, message, json!({})));
+        assert_eq!(refusal, Refusal::MultipleBudgets(message.to_owned()));
+    }
+}
