@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode,
-    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
-    WatchedStorageClass,
+    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
+    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 use super::output::note;
@@ -101,6 +101,8 @@ pub async fn list_all(
         })
         .await?;
     lister.list::<WatchedStorageClass>(Kind::StorageClass, Change::StorageClass).await?;
+    lister.list::<WatchedCsiDriver>(Kind::CsiDriver, Change::CsiDriver).await?;
+    lister.list::<WatchedCsiNode>(Kind::CsiNode, Change::CsiNode).await?;
     lister.list::<WatchedPersistentVolume>(Kind::Volume, Change::Volume).await?;
     lister.list::<WatchedClaim>(Kind::Claim, Change::Claim).await?;
     lister.list::<WatchedService>(Kind::Service, Change::Service).await?;

@@ -92,7 +92,8 @@ impl Predict {
         }
         let mut ledger = snapshot.operator.ledger();
         ledger.evict(id);
-        let prediction = predict(index.cluster(), &ledger, &Placement::replacing(pod));
+        let prediction =
+            predict(index.cluster(), &ledger, &Placement::replacing(index.cluster(), pod));
         let answer = Answer::new(index, pod, prediction);
         self.output.print(&answer, |answer| Outlook::of(answer).to_string())
     }

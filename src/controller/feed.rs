@@ -12,9 +12,9 @@ use tracing::warn;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Feed, Kind, Name, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode,
-    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
-    WatchedStorageClass,
+    Change, Feed, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
+    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 /// The API server ends a watch after this long, and it is begun anew: a dead
@@ -33,6 +33,8 @@ pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
     watch::<WatchedClaim>(client, Kind::Claim, feeds, Change::Claim);
     watch::<WatchedPersistentVolume>(client, Kind::Volume, feeds, Change::Volume);
     watch::<WatchedStorageClass>(client, Kind::StorageClass, feeds, Change::StorageClass);
+    watch::<WatchedCsiNode>(client, Kind::CsiNode, feeds, Change::CsiNode);
+    watch::<WatchedCsiDriver>(client, Kind::CsiDriver, feeds, Change::CsiDriver);
     watch::<ZoneSpreadPolicy>(client, Kind::Policy, feeds, |policy| {
         Change::Policy(Box::new(policy))
     });

@@ -4,8 +4,9 @@ use crate::api::ZoneSpreadPolicy;
 
 use super::intern::{Labels, Name};
 use super::{
-    WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode, WatchedPersistentVolume,
-    WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
+    WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment, WatchedNode,
+    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
+    WatchedStorageClass,
 };
 
 /// Something that is watched, applied or gone.
@@ -35,6 +36,10 @@ pub enum Change {
     Volume(WatchedPersistentVolume),
     /// A storage class.
     StorageClass(WatchedStorageClass),
+    /// What the storage drivers of a node say of it.
+    CsiNode(WatchedCsiNode),
+    /// A storage driver.
+    CsiDriver(WatchedCsiDriver),
     /// A namespace and its labels.
     Namespace(Name, Labels),
     /// A policy.
@@ -66,6 +71,10 @@ pub enum Kind {
     Volume,
     /// storage.k8s.io/v1 `StorageClass`
     StorageClass,
+    /// storage.k8s.io/v1 `CSINode`
+    CsiNode,
+    /// storage.k8s.io/v1 `CSIDriver`
+    CsiDriver,
     /// v1 Namespace
     Namespace,
     /// zonespread.io/v1alpha1 `ZoneSpreadPolicy`
@@ -74,7 +83,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Node,
         Self::Pod,
         Self::Deployment,
@@ -85,6 +94,8 @@ impl Kind {
         Self::Claim,
         Self::Volume,
         Self::StorageClass,
+        Self::CsiNode,
+        Self::CsiDriver,
         Self::Namespace,
         Self::Policy,
     ];
@@ -103,6 +114,8 @@ impl Kind {
             Self::Claim => "persistentvolumeclaims",
             Self::Volume => "persistentvolumes",
             Self::StorageClass => "storageclasses",
+            Self::CsiNode => "csinodes",
+            Self::CsiDriver => "csidrivers",
             Self::Namespace => "namespaces",
             Self::Policy => "zonespreadpolicies",
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use kube::core::Selector;
 use rustc_hash::FxHashMap;
@@ -11,14 +12,16 @@ use crate::predict::SchedulerConfig;
 
 use super::change::Kind;
 use super::cohort::{Cohort, Cohorts};
+use super::csi::{CsiDriver, CsiNode};
 use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::{Pod, PodPhase};
 use super::resources::Resources;
 use super::roll::Roll;
 use super::service::Service;
+use super::template::Template;
 use super::volume::{Claim, PersistentVolume, StorageClass};
-use super::workload::{Workload, WorkloadKey, WorkloadKind};
+use super::workload::{Revisions, Workload, WorkloadKey, WorkloadKind};
 use super::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -77,6 +80,19 @@ pub struct NodeEntry {
     pub scored_memory: i64,
 }
 
+/// A `ReplicaSet` or `StatefulSet`, as far as the placing of its pods goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodOwner {
+    /// The pods it takes for its own; none when it cannot be read.
+    pub selector: Option<Selector>,
+    /// The labels of the pods it makes.
+    pub pod_labels: Arc<Labels>,
+    /// The spec of the pods it makes.
+    pub template: Arc<Template>,
+    /// Of a `StatefulSet`: which revision its pods get.
+    pub revisions: Option<Revisions>,
+}
+
 /// Nodes, pods, and what their constraints refer to.
 #[derive(Debug, Default)]
 pub struct Cluster {
@@ -86,11 +102,13 @@ pub struct Cluster {
     pods: Roll,
     cohorts: Cohorts,
     services: FxHashMap<Name, BTreeMap<Name, Service>>,
-    owners: FxHashMap<WorkloadKey, Option<Selector>>,
+    owners: FxHashMap<WorkloadKey, PodOwner>,
     namespaces: FxHashMap<Name, Labels>,
     claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
     volumes: FxHashMap<Name, PersistentVolume>,
     classes: FxHashMap<Name, StorageClass>,
+    csi_nodes: FxHashMap<Name, CsiNode>,
+    csi_drivers: FxHashMap<Name, CsiDriver>,
     scheduler: SchedulerConfig,
     /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
     /// those of them without a node.
@@ -209,7 +227,18 @@ impl Cluster {
     /// none: it is not known; the inner: its selector cannot be read.
     #[must_use]
     pub fn owner_selector(&self, key: &WorkloadKey) -> Option<Option<&Selector>> {
-        self.owners.get(key).map(Option::as_ref)
+        self.owners.get(key).map(|owner| owner.selector.as_ref())
+    }
+
+    /// What makes a pod, if that is a `ReplicaSet` or `StatefulSet` that is known.
+    #[must_use]
+    pub fn owner_of(&self, pod: &Pod) -> Option<&PodOwner> {
+        let owner = pod.owner.as_ref()?;
+        self.owners.get(&WorkloadKey {
+            namespace: Name::clone(&pod.namespace),
+            kind: WorkloadKind::parse(&owner.kind)?,
+            name: Name::clone(&owner.name),
+        })
     }
 
     /// The storage class of claims that name none.
@@ -247,6 +276,18 @@ impl Cluster {
         self.classes.get(name)
     }
 
+    /// What the storage drivers of a node say of it.
+    #[must_use]
+    pub fn csi_node(&self, name: &str) -> Option<&CsiNode> {
+        self.csi_nodes.get(name)
+    }
+
+    /// A storage driver.
+    #[must_use]
+    pub fn csi_driver(&self, name: &str) -> Option<&CsiDriver> {
+        self.csi_drivers.get(name)
+    }
+
     /// How its scheduler is configured; the default unless told otherwise.
     #[must_use]
     pub const fn scheduler_config(&self) -> &SchedulerConfig {
@@ -258,7 +299,7 @@ impl Cluster {
         self.scheduler = config;
     }
 
-    /// Services, claims, volumes, storage classes or namespaces that are
+    /// Services, claims, volumes, storage classes, drivers or namespaces that are
     /// known: namespace (empty for none) and name. Nothing for other kinds.
     #[must_use]
     pub fn known(&self, kind: Kind) -> Vec<(Name, Name)> {
@@ -279,6 +320,8 @@ impl Cluster {
                 .collect(),
             Kind::Volume => self.volumes.keys().map(unscoped).collect(),
             Kind::StorageClass => self.classes.keys().map(unscoped).collect(),
+            Kind::CsiNode => self.csi_nodes.keys().map(unscoped).collect(),
+            Kind::CsiDriver => self.csi_drivers.keys().map(unscoped).collect(),
             Kind::Namespace => self.namespaces.keys().map(unscoped).collect(),
             _ => Vec::new(),
         }
@@ -418,9 +461,15 @@ impl Cluster {
         }
     }
 
-    /// Adds or replaces what the scheduler asks of a pod's owner: its selector.
+    /// Adds or replaces what makes pods.
     pub fn put_owner(&mut self, workload: &Workload) {
-        self.owners.insert(workload.key.clone(), workload.selector.clone());
+        let owner = PodOwner {
+            selector: workload.selector.clone(),
+            pod_labels: Arc::clone(&workload.pod_labels),
+            template: Arc::clone(&workload.template),
+            revisions: workload.revisions.clone(),
+        };
+        self.owners.insert(workload.key.clone(), owner);
     }
 
     /// Removes an owner.
@@ -471,6 +520,26 @@ impl Cluster {
     /// Removes a storage class.
     pub fn remove_storage_class(&mut self, name: &str) {
         self.classes.remove(name);
+    }
+
+    /// Adds or replaces what the storage drivers of a node say of it.
+    pub fn put_csi_node(&mut self, node: CsiNode) {
+        self.csi_nodes.insert(Name::clone(&node.name), node);
+    }
+
+    /// Removes it.
+    pub fn remove_csi_node(&mut self, name: &str) {
+        self.csi_nodes.remove(name);
+    }
+
+    /// Adds or replaces a storage driver.
+    pub fn put_csi_driver(&mut self, driver: CsiDriver) {
+        self.csi_drivers.insert(Name::clone(&driver.name), driver);
+    }
+
+    /// Removes a storage driver.
+    pub fn remove_csi_driver(&mut self, name: &str) {
+        self.csi_drivers.remove(name);
     }
 }
 

@@ -123,6 +123,8 @@ fn key_of(change: &Change) -> Option<(Name, Name)> {
         Change::Claim(object) => of(object),
         Change::Volume(object) => of(object),
         Change::StorageClass(object) => of(object),
+        Change::CsiNode(object) => of(object),
+        Change::CsiDriver(object) => of(object),
         Change::Policy(object) => of(&**object),
         Change::Namespace(name, _) => (Name::from(""), Name::clone(name)),
         Change::Gone(..) => return None,

@@ -12,6 +12,7 @@ use super::Service;
 use super::budget::Budget;
 use super::change::{Change, Kind};
 use super::cluster::{Cluster, PodId};
+use super::csi::{CsiDriver, CsiNode};
 use super::intern::{Interner, Labels, Name};
 use super::node::Node;
 use super::pod::{Owner, Pod};
@@ -143,6 +144,11 @@ impl Index {
             }
             Change::Volume(volume) => self.cluster.put_volume(PersistentVolume::new(volume)),
             Change::StorageClass(class) => self.cluster.put_storage_class(StorageClass::new(class)),
+            Change::CsiNode(node) => {
+                let node = CsiNode::new(node, &mut self.interner);
+                self.cluster.put_csi_node(node);
+            }
+            Change::CsiDriver(driver) => self.cluster.put_csi_driver(CsiDriver::new(driver)),
             Change::Namespace(name, labels) => self.cluster.put_namespace(name, labels),
             Change::Policy(policy) => self.put_policy(*policy),
             Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
@@ -181,6 +187,8 @@ impl Index {
             Kind::Claim => self.cluster.remove_claim(namespace, name),
             Kind::Volume => self.cluster.remove_volume(name),
             Kind::StorageClass => self.cluster.remove_storage_class(name),
+            Kind::CsiNode => self.cluster.remove_csi_node(name),
+            Kind::CsiDriver => self.cluster.remove_csi_driver(name),
             Kind::Namespace => self.cluster.remove_namespace(name),
             Kind::Policy => {
                 let key = PolicyKey { namespace: namespace.clone(), name: name.clone() };
@@ -364,9 +372,13 @@ impl Index {
                 .keys()
                 .map(|key| (Name::clone(&key.namespace), Name::clone(&key.name)))
                 .collect(),
-            Kind::Service | Kind::Claim | Kind::Volume | Kind::StorageClass | Kind::Namespace => {
-                self.cluster.known(kind)
-            }
+            Kind::Service
+            | Kind::Claim
+            | Kind::Volume
+            | Kind::StorageClass
+            | Kind::CsiNode
+            | Kind::CsiDriver
+            | Kind::Namespace => self.cluster.known(kind),
         }
     }
 }

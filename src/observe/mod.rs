@@ -6,6 +6,7 @@ mod budget;
 mod change;
 mod cluster;
 mod cohort;
+mod csi;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod freshness;
@@ -28,8 +29,9 @@ mod zone;
 
 pub use budget::{Budget, WatchedBudget};
 pub use change::{Change, Kind};
-pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
+pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey, PodOwner};
 pub use cohort::Cohort;
+pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use freshness::{Feed, Freshness};
 pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired};
 pub use index::{Changed, Index};
@@ -51,7 +53,8 @@ pub use volume::{
     WatchedStorageClass,
 };
 pub use workload::{
-    WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey, WorkloadKind,
+    Revisions, WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey,
+    WorkloadKind,
 };
 pub use zone::{
     DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unusable, zone_conditions,

@@ -22,6 +22,7 @@ pub struct WatchedClaim {
 struct WatchedClaimSpec {
     volume_name: Option<String>,
     storage_class_name: Option<String>,
+    access_modes: Option<Vec<String>>,
 }
 
 /// The watched part of a `PersistentVolume`.
@@ -40,6 +41,14 @@ struct WatchedVolumeSpec {
     node_affinity: Option<WatchedVolumeAffinity>,
     local: Option<serde::de::IgnoredAny>,
     host_path: Option<serde::de::IgnoredAny>,
+    csi: Option<WatchedCsiSource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedCsiSource {
+    driver: String,
+    volume_handle: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -74,6 +83,8 @@ pub struct Claim {
     pub volume: Option<Name>,
     /// Its storage class.
     pub class: Option<Name>,
+    /// Whether one pod only may use it (`ReadWriteOncePod`).
+    pub sole_use: bool,
 }
 
 /// A volume.
@@ -87,6 +98,8 @@ pub struct PersistentVolume {
     pub node_affinity: Option<NodeSelector>,
     /// Whether it is a disk or directory of one node.
     pub local: bool,
+    /// Its storage driver, and the driver's name for it.
+    pub csi: Option<(Name, Name)>,
 }
 
 /// How volumes of a class come about.
@@ -98,8 +111,8 @@ pub struct StorageClass {
     pub waits_for_consumer: bool,
     /// Where its volumes may be; empty is anywhere.
     pub allowed_topologies: Vec<TopologySelectorTerm>,
-    /// Whether volumes are made on demand; otherwise somebody made them before.
-    pub provisions: bool,
+    /// The driver that makes its volumes on demand; none: somebody made them before.
+    pub provisioner: Option<Name>,
     /// Whether claims that name no class get this one.
     pub is_default: bool,
 }
@@ -117,6 +130,10 @@ impl Claim {
             name: Name::from(watched.metadata.name.unwrap_or_default()),
             volume: set(watched.spec.volume_name),
             class: set(watched.spec.storage_class_name),
+            sole_use: watched
+                .spec
+                .access_modes
+                .is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteOncePod")),
         }
     }
 }
@@ -125,7 +142,9 @@ impl PersistentVolume {
     /// The volume that `watched` shows.
     #[must_use]
     pub fn new(watched: WatchedPersistentVolume) -> Self {
+        let csi = watched.spec.csi;
         Self {
+            csi: csi.map(|csi| (Name::from(csi.driver), Name::from(csi.volume_handle))),
             name: Name::from(watched.metadata.name.unwrap_or_default()),
             labels: watched.metadata.labels.unwrap_or_default(),
             node_affinity: watched.spec.node_affinity.and_then(|affinity| affinity.required),
@@ -143,7 +162,9 @@ impl StorageClass {
             waits_for_consumer: watched.volume_binding_mode.as_deref()
                 == Some("WaitForFirstConsumer"),
             allowed_topologies: watched.allowed_topologies.unwrap_or_default(),
-            provisions: !["", NO_PROVISIONER].contains(&watched.provisioner.as_str()),
+            provisioner: Some(watched.provisioner)
+                .filter(|name| !["", NO_PROVISIONER].contains(&name.as_str()))
+                .map(Name::from),
             is_default: watched.metadata.annotations.is_some_and(|annotations| {
                 annotations.get(DEFAULT_CLASS).is_some_and(|value| value == "true")
             }),

@@ -54,6 +54,13 @@ struct WatchedSpec {
     selector: Option<LabelSelector>,
     template: WatchedTemplate,
     update_strategy: Option<WatchedUpdateStrategy>,
+    ordinals: Option<WatchedOrdinals>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WatchedOrdinals {
+    start: i32,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -81,6 +88,7 @@ struct WatchedPartition {
 struct WatchedStatus {
     observed_generation: Option<i64>,
     replicas: Option<i32>,
+    current_replicas: Option<i32>,
     updated_replicas: Option<i32>,
     current_revision: Option<String>,
     update_revision: Option<String>,
@@ -128,6 +136,46 @@ pub struct WorkloadKey {
     pub name: Name,
 }
 
+/// The revisions of a `StatefulSet`'s template, and which of them its next pods get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revisions {
+    /// The one that it is coming from.
+    pub current: Name,
+    /// The one of its spec as it is now.
+    pub update: Name,
+    /// Pods with an ordinal below this get the current one.
+    pub current_below: i32,
+}
+
+impl Revisions {
+    /// The revision that the pod with this name is made from, if it is of the set.
+    #[must_use]
+    pub fn of(&self, pod: &str) -> Option<&Name> {
+        let ordinal: i32 = pod.rsplit_once('-')?.1.parse().ok()?;
+        Some(if ordinal < self.current_below { &self.current } else { &self.update })
+    }
+
+    /// Follows `newVersionedStatefulSetPod` in
+    /// `pkg/controller/statefulset/stateful_set_utils.go` (1.37).
+    fn new(spec: &WatchedSpec, status: &WatchedStatus) -> Option<Self> {
+        let start = spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start);
+        let strategy = spec.update_strategy.as_ref();
+        let on_delete =
+            strategy.is_some_and(|strategy| strategy.r#type.as_deref() == Some("OnDelete"));
+        let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let current = match rolling {
+            Some(rolling) => rolling.partition.unwrap_or_default(),
+            None if on_delete => 0,
+            None => status.current_replicas.unwrap_or_default(),
+        };
+        Some(Self {
+            current: Name::from(status.current_revision.as_deref()?),
+            update: Name::from(status.update_revision.as_deref()?),
+            current_below: start.saturating_add(current),
+        })
+    }
+}
+
 /// A workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
@@ -149,6 +197,8 @@ pub struct Workload {
     pub pod_labels: Arc<Labels>,
     /// The spec of the pods it makes.
     pub template: Arc<Template>,
+    /// Of a `StatefulSet`: which revision its pods get.
+    pub revisions: Option<Revisions>,
 }
 
 impl Workload {
@@ -180,7 +230,9 @@ impl Workload {
                     && status.updated_replicas.unwrap_or_default() < to_update)
         };
         let kind = WorkloadKind::StatefulSet;
-        Self::new(kind, watched.metadata, watched.spec, rolling, interner)
+        let revisions = Revisions::new(&watched.spec, &status);
+        let set = Self::new(kind, watched.metadata, watched.spec, rolling, interner);
+        Self { revisions, ..set }
     }
 
     /// The Deployment that `watched` shows.
@@ -222,6 +274,7 @@ impl Workload {
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             pod_labels: interner.labels(labels),
             template: interner.template(spec.template.spec.unwrap_or_default()),
+            revisions: None,
         }
     }
 }

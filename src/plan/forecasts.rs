@@ -32,7 +32,7 @@ impl<'s> Forecasts<'s> {
     /// Where the replacement of a pod lands if it is the next to be evicted;
     /// none if that is nowhere, or not known.
     pub fn landing_of(&mut self, id: PodId, pod: &Pod) -> Option<Best> {
-        let at = self.prepared(Placement::replacing(pod));
+        let at = self.prepared(self.scheduler.replacing(pod));
         let forecast = self.known[at].forecast.as_mut()?;
         forecast.evict(id);
         let best = forecast.best();
@@ -44,7 +44,7 @@ impl<'s> Forecasts<'s> {
     pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
         let mut ledger = self.ledger.clone();
         ledger.evict(id);
-        match self.scheduler.for_placement(&ledger, &Placement::replacing(pod)) {
+        match self.scheduler.for_placement(&ledger, &self.scheduler.replacing(pod)) {
             Ok(forecast) => forecast.explain(),
             Err(cause) => Prediction::Unpredictable(cause),
         }
@@ -52,7 +52,7 @@ impl<'s> Forecasts<'s> {
 
     /// A pod is moved to a node.
     pub fn book(&mut self, id: PodId, pod: &Pod, node: Option<&Name>) {
-        let placement = Placement::replacing(pod);
+        let placement = self.scheduler.replacing(pod);
         self.ledger.evict(id);
         if let Some(node) = node {
             self.ledger.place(placement.clone(), Name::clone(node));

@@ -75,7 +75,7 @@ pub fn plan_tier(
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
                 ledger.evict(planned.pod);
-                ledger.place(Placement::replacing(pod), Name::clone(node));
+                ledger.place(Placement::replacing(index.cluster(), pod), Name::clone(node));
             }
             expected.push(Expected {
                 leaving: Some(planned.from.clone()),
@@ -271,9 +271,10 @@ impl<'a> Ground<'a> {
                         nodes: landing.nodes,
                     });
                 }
-                let placement = Placement::replacing(pod);
-                let known =
-                    |(_, known): &(PodId, &Pod)| is_alike(&Placement::replacing(known), &placement);
+                let placement = Placement::replacing(index.cluster(), pod);
+                let known = |(_, known): &(PodId, &Pod)| {
+                    is_alike(&Placement::replacing(index.cluster(), known), &placement)
+                };
                 if !refused.iter().any(known) {
                     refused.push((id, pod));
                 }

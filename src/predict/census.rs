@@ -8,12 +8,14 @@ use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::{Reach, Tenants};
 use super::ports;
 use super::scheduler::Scheduler;
+use super::volume_limits::Holder;
 
 impl Forecast<'_> {
     /// Counts every pod that matters to the one to be placed.
     pub(super) fn take_census(&mut self) {
         self.count_like_pods();
         self.meet_neighbours();
+        self.find_claims_in_use();
         self.check_ports();
         let cluster = self.scheduler.cluster;
         let leaving: Vec<&Pod> = self.ledger.leaving().filter_map(|id| cluster.pod(id)).collect();
@@ -28,6 +30,7 @@ impl Forecast<'_> {
         for (pod, node) in &coming {
             self.seat(pod, node);
         }
+        self.check_volume_limits();
     }
 
     /// The row of the node that a pod is on.
@@ -69,6 +72,54 @@ impl Forecast<'_> {
         }
     }
 
+    /// Counts the pods that use claims of which the pod must be the sole user.
+    fn find_claims_in_use(&mut self) {
+        let Self { scheduler, pod, race, ledger, sole_use, .. } = self;
+        let Some(namespace) = sole_use.namespace().cloned() else { return };
+        for cohort in scheduler.cluster.cohorts_in(&namespace) {
+            let users = cohort.pods().iter().filter(|id| {
+                let other = scheduler.cluster.pod(**id);
+                other.is_some_and(|other| !is_gone(ledger, pod, *race, **id, other))
+            });
+            let users = i64::try_from(users.count()).unwrap_or(i64::MAX);
+            sole_use.count(&namespace, &cohort.template, users);
+        }
+    }
+
+    /// Finds the nodes that would have too many volumes.
+    fn check_volume_limits(&mut self) {
+        if self.volume_limits.matter() {
+            self.overfull = (0..self.seats.len()).map(|row| self.is_overfull(row)).collect();
+        }
+    }
+
+    /// The same for one node, after the ledger has changed.
+    pub(super) fn recheck_volume_limits(&mut self, row: Option<usize>) {
+        if let Some(row) = row.filter(|_| !self.overfull.is_empty()) {
+            self.overfull[row] = self.is_overfull(row);
+        }
+    }
+
+    fn is_overfull(&self, row: usize) -> bool {
+        let Self { scheduler, pod, race, ledger, .. } = self;
+        let row = &scheduler.rows[row];
+        let there = row.entry.pods.iter().filter_map(|id| {
+            let other = scheduler.cluster.pod(*id)?;
+            (!is_gone(ledger, pod, *race, *id, other)).then_some(Holder {
+                namespace: &other.namespace,
+                name: Some(&other.name),
+                template: &other.template,
+            })
+        });
+        let coming =
+            ledger.coming().filter(|(_, node)| *node == row.node.name).map(|(other, _)| Holder {
+                namespace: &other.namespace,
+                name: other.name.as_ref(),
+                template: &other.template,
+            });
+        self.volume_limits.exceeded(scheduler.cluster, &row.node.name, there.chain(coming))
+    }
+
     /// Finds the nodes where a port that the pod wants is taken.
     pub(super) fn check_ports(&mut self) {
         if !self.pod.template.host_ports.is_empty() {
@@ -93,9 +144,10 @@ impl Forecast<'_> {
 
     /// A pod comes to a node.
     pub(super) fn seat(&mut self, newcomer: &Placement, node: &str) -> Option<usize> {
-        let Self { scheduler, pod, spread, neighbours, seats, ports, .. } = self;
+        let Self { scheduler, pod, spread, neighbours, seats, ports, sole_use, .. } = self;
         let row = scheduler.row_of(node)?;
         seats[row].usage.add(&newcomer.template);
+        sole_use.count(&newcomer.namespace, &newcomer.template, 1);
         if newcomer.namespace == pod.namespace {
             spread.count(&newcomer.labels, || vec![row], 1);
         }
@@ -113,7 +165,7 @@ impl Forecast<'_> {
     /// be placed outlives them.
     pub(super) fn see_off(&mut self, leaving: &Pod, amount: i64) -> Option<usize> {
         let row = self.row_of(leaving)?;
-        let Self { scheduler, pod, race, spread, neighbours, seats, .. } = self;
+        let Self { scheduler, pod, race, spread, neighbours, seats, sole_use, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
             spread.count(&leaving.labels, || vec![row], -amount);
         }
@@ -132,9 +184,11 @@ impl Forecast<'_> {
         };
         neighbours.ask(scheduler, tenants, || vec![row], -amount);
         neighbours.answer(scheduler, pod, tenants, || vec![row], -amount);
+        sole_use.count(&leaving.namespace, &leaving.template, -amount);
         if !self.ports.is_empty() {
             self.ports[row] = self.has_port_conflict(row);
         }
+        self.recheck_volume_limits(Some(row));
         Some(row)
     }
 }

@@ -3,7 +3,7 @@
 use crate::observe::{Name, TaintEffect};
 
 use super::forecast::{Forecast, Obstacle};
-use super::{Landing, NodeScore, Prediction, Rejection, taints};
+use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
 
 impl Forecast<'_> {
     /// Where the pod would land now, and why there.
@@ -60,8 +60,8 @@ impl Forecast<'_> {
     /// The first filter that rejects the node, in the scheduler's order.
     fn obstacle(&self, floors: &[i64], at: usize) -> Option<Obstacle> {
         let fixed = self.fixed[at];
-        if let Some(hopeless) = &self.hopeless {
-            return Some(hopeless.clone());
+        if let Some(hopeless) = self.hopeless.clone().or_else(|| self.sole_use.obstacle()) {
+            return Some(hopeless);
         }
         if fixed.cordoned {
             return Some(Obstacle::new("NodeUnschedulable", "node(s) were unschedulable"));
@@ -89,6 +89,9 @@ impl Forecast<'_> {
             .collect();
         if !shortages.is_empty() {
             return Some(Obstacle::new("NodeResourcesFit", shortages.join(", ")));
+        }
+        if self.overfull.get(at).copied().unwrap_or(false) {
+            return Some(Obstacle::new("NodeVolumeLimits", volume_limits::EXCEEDED));
         }
         if let Some(obstacle) = self.volumes.get(at).and_then(Option::as_ref) {
             return Some(obstacle.clone());

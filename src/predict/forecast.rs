@@ -10,7 +10,9 @@ use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::Neighbours;
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
+use super::sole_use::SoleUse;
 use super::spread::Spread;
+use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
 use super::{balance, images, node_affinity, sampling, taints, unpredictable};
 
@@ -31,6 +33,10 @@ pub struct Forecast<'s> {
     pub(super) volumes: Vec<Option<Obstacle>>,
     /// No node can take the pod.
     pub(super) hopeless: Option<Obstacle>,
+    pub(super) sole_use: SoleUse,
+    pub(super) volume_limits: VolumeLimits,
+    /// Nodes that would have too many volumes, by row; empty when none is limited.
+    pub(super) overfull: Vec<bool>,
     pub(super) seats: Vec<Seat>,
     pub(super) spread: Spread,
     pub(super) neighbours: Neighbours,
@@ -132,7 +138,8 @@ impl<'s> Forecast<'s> {
         race: Race,
     ) -> Result<Self, String> {
         let template = &*pod.template;
-        if let Some(cause) = unpredictable::cause(&scheduler.config, template) {
+        let unknown = pod.unknown.clone();
+        if let Some(cause) = unknown.or_else(|| unpredictable::cause(&scheduler.config, template)) {
             return Err(cause);
         }
         let rows = &scheduler.rows;
@@ -162,6 +169,9 @@ impl<'s> Forecast<'s> {
             ports: Vec::new(),
             volumes: volumes.by_row(rows),
             hopeless: volumes.hopeless,
+            sole_use: SoleUse::of(scheduler, pod),
+            volume_limits: VolumeLimits::of(scheduler, pod),
+            overfull: Vec::new(),
             seats: rows.iter().map(|row| Seat::new(Usage::of(row.entry))).collect(),
             spread: Spread::new(scheduler, pod, &fixed)?,
             neighbours: Neighbours::new(scheduler, pod),
@@ -214,7 +224,9 @@ impl<'s> Forecast<'s> {
         if let Some(otherwise) = &mut self.otherwise {
             otherwise.place(pod.clone(), Name::clone(&node));
         }
+        let row = self.scheduler.row_of(&node);
         self.ledger.place(pod, node);
+        self.recheck_volume_limits(row);
     }
 
     /// The moves that this forecast knows of.
@@ -271,7 +283,7 @@ impl<'s> Forecast<'s> {
     }
 
     fn feasible(&self) -> Vec<usize> {
-        if self.hopeless.is_some() {
+        if self.hopeless.is_some() || self.sole_use.obstacle().is_some() {
             return Vec::new();
         }
         let floors = self.spread.floors();
@@ -281,6 +293,7 @@ impl<'s> Forecast<'s> {
                 self.fixed[row].is_open()
                     && self.seats[row].fits
                     && !self.ports.get(row).copied().unwrap_or(false)
+                    && !self.overfull.get(row).copied().unwrap_or(false)
                     && !self.volumes.get(row).is_some_and(Option::is_some)
                     && self.spread.obstacle(&floors, row).is_none()
                     && self.neighbours.obstacle(self.scheduler, row).is_none()

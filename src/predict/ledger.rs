@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::observe::{Labels, Name, Owner, Pod, PodId, Template};
+use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template};
+
+use super::revision;
 
 const BOUND_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
 
@@ -21,6 +23,8 @@ pub struct Placement {
     pub template: Arc<Template>,
     /// Its controller; the default spread constraints select by it.
     pub owner: Option<Arc<Owner>>,
+    /// What of it is not known, so that nobody can tell where it lands.
+    pub unknown: Option<String>,
 }
 
 impl Placement {
@@ -33,17 +37,19 @@ impl Placement {
             labels: Arc::clone(&pod.labels),
             template: Arc::clone(&pod.template),
             owner: pod.owner.clone(),
+            unknown: None,
         }
     }
 
-    /// The pod that the controller makes in place of `pod`.
+    /// The pod that the controller makes in place of `pod`. A `ReplicaSet`'s
+    /// pods carry its template; of a `StatefulSet` it depends on the revision.
     #[must_use]
-    pub fn replacing(pod: &Pod) -> Self {
-        let mut placement = Self::like(pod);
+    pub fn replacing(cluster: &Cluster, pod: &Pod) -> Self {
+        let mut placement = revision::next_pod(cluster, pod).unwrap_or_else(|| Self::like(pod));
         // The API server writes the node's zone and region on a pod when it is
         // bound (the admission plugin PodTopologyLabels, 1.35).
-        if BOUND_LABELS.iter().any(|label| pod.labels.contains_key(*label)) {
-            let mut labels = Labels::clone(&pod.labels);
+        if BOUND_LABELS.iter().any(|label| placement.labels.contains_key(*label)) {
+            let mut labels = Labels::clone(&placement.labels);
             labels.retain(|label, _| !BOUND_LABELS.contains(&label.as_str()));
             placement.labels = Arc::new(labels);
         }

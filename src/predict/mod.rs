@@ -19,14 +19,17 @@ mod ledger;
 mod neighbours;
 mod node_affinity;
 mod ports;
+mod revision;
 mod sampling;
 mod scheduler;
 mod score;
+mod sole_use;
 mod spread;
 mod spread_constraints;
 mod taints;
 mod tally;
 mod unpredictable;
+mod volume_limits;
 mod volumes;
 
 #[cfg(test)]

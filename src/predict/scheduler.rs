@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use crate::observe::{Cluster, Name, Node, NodeEntry};
+use crate::observe::{Cluster, Name, Node, NodeEntry, Pod};
 
 use super::config::SchedulerConfig;
 use super::images::Image;
+use super::ledger::Placement;
 
 /// kube-scheduler, looking at a cluster.
 #[derive(Debug)]
@@ -83,6 +84,12 @@ impl<'a> Scheduler<'a> {
             columns: RefCell::default(),
             images: RefCell::default(),
         }
+    }
+
+    /// See [`Placement::replacing`].
+    #[must_use]
+    pub fn replacing(&self, pod: &Pod) -> Placement {
+        Placement::replacing(self.cluster, pod)
     }
 
     /// The row of a node, if it is known.

@@ -2,8 +2,7 @@
 //!
 //! Follow `pkg/scheduler/framework/plugins/volumebinding/binder.go` and
 //! `.../volumezone/volume_zone.go` (1.37). What they cannot know from claims,
-//! volumes and classes makes the pod unpredictable. Limits on the number of
-//! volumes of a node (`NodeVolumeLimits`) and free storage are not watched.
+//! volumes and classes makes the pod unpredictable: free storage is not watched.
 
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
 
@@ -53,7 +52,7 @@ impl<'a> Volumes<'a> {
                     class.name
                 ));
             }
-            volumes.lazy.push(class);
+            volumes.add_lazy(scheduler, class)?;
         }
         Ok(volumes)
     }
@@ -73,18 +72,41 @@ impl<'a> Volumes<'a> {
             Some((name, None)) => {
                 self.give_up("VolumeBinding", format!("storageclass \"{name}\" not found"));
             }
-            Some((name, Some(class))) if class.waits_for_consumer && !class.provisions => {
+            Some((name, Some(class)))
+                if class.waits_for_consumer && class.provisioner.is_none() =>
+            {
                 return Err(format!(
                     "claim {}: it waits for a volume of class {name} that somebody made by hand",
                     claim.name
                 ));
             }
-            Some((_, Some(class))) if class.waits_for_consumer => self.lazy.push(class),
+            Some((_, Some(class))) if class.waits_for_consumer => {
+                self.add_lazy(scheduler, class)?;
+            }
             _ => self.give_up(
                 "VolumeBinding",
                 "pod has unbound immediate PersistentVolumeClaims".to_owned(),
             ),
         }
+        Ok(())
+    }
+
+    /// A volume that is made where the pod lands.
+    fn add_lazy(
+        &mut self,
+        scheduler: &Scheduler<'a>,
+        class: &'a StorageClass,
+    ) -> Result<(), String> {
+        let driver =
+            class.provisioner.as_deref().and_then(|name| scheduler.cluster.csi_driver(name));
+        if let Some(driver) = driver.filter(|driver| driver.tracks_capacity) {
+            return Err(format!(
+                "storage class {}: a volume is made only where its driver {} has room for it \
+                 (CSIStorageCapacity), and that is not watched",
+                class.name, driver.name
+            ));
+        }
+        self.lazy.push(class);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
     let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
     let mut ledger = Ledger::default();
     ledger.evict(id);
-    let replacement = Placement::replacing(cluster.pod(id).expect("the pod of this id"));
+    let replacement = Placement::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
     predict(cluster, &ledger, &replacement)
 }
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedDeployment, WatchedNode,
-    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
-    WatchedStorageClass,
+    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
+    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 use super::contents::Contents;
@@ -173,6 +173,8 @@ fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
         ("", "PersistentVolumeClaim") => Kind::Claim,
         ("", "PersistentVolume") => Kind::Volume,
         ("storage.k8s.io", "StorageClass") => Kind::StorageClass,
+        ("storage.k8s.io", "CSINode") => Kind::CsiNode,
+        ("storage.k8s.io", "CSIDriver") => Kind::CsiDriver,
         ("", "Namespace") => Kind::Namespace,
         ("zonespread.io", "ZoneSpreadPolicy") => Kind::Policy,
         _ => return None,
@@ -180,7 +182,15 @@ fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
 }
 
 const fn is_namespaced(kind: Kind) -> bool {
-    !matches!(kind, Kind::Node | Kind::Volume | Kind::StorageClass | Kind::Namespace)
+    !matches!(
+        kind,
+        Kind::Node
+            | Kind::Volume
+            | Kind::StorageClass
+            | Kind::CsiNode
+            | Kind::CsiDriver
+            | Kind::Namespace
+    )
 }
 
 #[derive(Deserialize)]
@@ -201,6 +211,8 @@ fn change<'de, A: MapAccess<'de>>(kind: Kind, map: Replay<A>) -> Result<Change, 
         Kind::Claim => Change::Claim(WatchedClaim::deserialize(from)?),
         Kind::Volume => Change::Volume(WatchedPersistentVolume::deserialize(from)?),
         Kind::StorageClass => Change::StorageClass(WatchedStorageClass::deserialize(from)?),
+        Kind::CsiNode => Change::CsiNode(WatchedCsiNode::deserialize(from)?),
+        Kind::CsiDriver => Change::CsiDriver(WatchedCsiDriver::deserialize(from)?),
         Kind::Policy => Change::Policy(Box::new(ZoneSpreadPolicy::deserialize(from)?)),
         Kind::Namespace => {
             let Namespace { metadata } = Namespace::deserialize(from)?;
@@ -224,6 +236,8 @@ fn metadata_of(change: &mut Change) -> Option<&mut ObjectMeta> {
         Change::Claim(object) => &mut object.metadata,
         Change::Volume(object) => &mut object.metadata,
         Change::StorageClass(object) => &mut object.metadata,
+        Change::CsiNode(object) => &mut object.metadata,
+        Change::CsiDriver(object) => &mut object.metadata,
         Change::Policy(object) => &mut object.metadata,
         Change::Namespace(..) | Change::Gone(..) => return None,
     })

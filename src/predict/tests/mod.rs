@@ -1,5 +1,7 @@
 mod affinity;
 mod resources;
+mod revisions;
 mod spreading;
+mod storage;
 mod stories;
 mod volumes;

@@ -279,7 +279,7 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
     };
     let cluster = cluster(three_zones(), web_on(&["a1", "a2", "b1", "b2"], shape));
     let victim = id_of(&cluster, "web-0");
-    let replacement = Placement::replacing(cluster.pod(victim).unwrap());
+    let replacement = Placement::replacing(&cluster, cluster.pod(victim).unwrap());
     let scheduler = Scheduler::new(&cluster);
     let mut forecast = scheduler.for_placement(&Ledger::default(), &replacement).unwrap();
     let before = forecast.explain();
@@ -292,6 +292,6 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
 #[test]
 fn a_replacement_does_not_carry_the_zone_of_the_pod_before_it() {
     let bound = pod("web-0").label(ZONE, "a").label("topology.kubernetes.io/region", "r").build();
-    let labels = Placement::replacing(&bound).labels;
+    let labels = Placement::replacing(&Cluster::default(), &bound).labels;
     assert_eq!(labels.keys().collect::<Vec<_>>(), ["app"]);
 }

@@ -1,0 +1,95 @@
+//! A `StatefulSet` between two revisions: what the next pod is made from.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::stories::{landing, three_zones, unpredictable, zones};
+use crate::observe::fixtures::{PodFixture, cluster, id_of, pod};
+use crate::observe::{Cluster, Interner, Workload};
+use crate::predict::{Ledger, Placement, Prediction, predict};
+
+/// The set `db` with three pods; its new revision wants to be in zone c.
+fn set(strategy: &Value, status: Value) -> Workload {
+    let mut set = json!({
+        "metadata": {"name": "db", "namespace": "default", "uid": "uid-db", "generation": 2},
+        "spec": {
+            "replicas": 3, "updateStrategy": strategy,
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": {
+                "metadata": {"labels": {"app": "db", "tier": "new"}},
+                "spec": {"containers": [], "nodeSelector": {"topology.kubernetes.io/zone": "c"}},
+            },
+        },
+        "status": {"observedGeneration": 2, "currentRevision": "old", "updateRevision": "new"},
+    });
+    set["status"].as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+    let set = serde_json::from_value(set).unwrap();
+    Workload::stateful_set(set, &mut Interner::default())
+}
+
+fn db(name: &str, revision: &str) -> PodFixture {
+    pod(name).on("a1").owner("StatefulSet", "db").label("controller-revision-hash", revision)
+}
+
+fn replaced(set: &Workload, pod: PodFixture, name: &str) -> (Cluster, Placement) {
+    let mut cluster = cluster(three_zones(), [pod]);
+    cluster.put_owner(set);
+    let next = Placement::replacing(&cluster, cluster.pod(id_of(&cluster, name)).unwrap());
+    (cluster, next)
+}
+
+fn goes(set: &Workload, pod: PodFixture, name: &str) -> Prediction {
+    let (cluster, next) = replaced(set, pod, name);
+    let mut ledger = Ledger::default();
+    ledger.evict(id_of(&cluster, name));
+    predict(&cluster, &ledger, &next)
+}
+
+#[rstest]
+#[case::on_delete(json!({"type": "OnDelete"}), json!({}), "db-1", "c")]
+#[case::above_the_partition(json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}), json!({}), "db-1", "c")]
+#[case::below_the_partition(json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}), json!({}), "db-1", "b")]
+#[case::still_to_be_rolled(json!({"type": "RollingUpdate"}), json!({"currentReplicas": 2}), "db-1", "b")]
+#[case::being_rolled(json!({"type": "RollingUpdate"}), json!({"currentReplicas": 1}), "db-1", "c")]
+fn the_next_pod_is_of_the_revision_that_the_set_gives_it(
+    #[case] strategy: Value,
+    #[case] status: Value,
+    #[case] name: &str,
+    #[case] zone: &str,
+) {
+    let old = db(name, "old").spec("nodeSelector", json!({"topology.kubernetes.io/zone": "b"}));
+    assert_eq!(zones(&landing(goes(&set(&strategy, status), old, name))), [zone]);
+}
+
+#[test]
+fn a_pod_of_the_new_revision_tells_more_than_the_template() {
+    let on_delete = set(&json!({"type": "OnDelete"}), json!({}));
+    // Something has changed the pod when it was created.
+    let new = db("db-0", "new").spec("nodeSelector", json!({"topology.kubernetes.io/zone": "a"}));
+    assert_eq!(zones(&landing(goes(&on_delete, new, "db-0"))), ["a"]);
+}
+
+#[test]
+fn the_next_pod_keeps_its_claims_and_its_name() {
+    let on_delete = set(&json!({"type": "OnDelete"}), json!({}));
+    let volume = |name: &str, claim: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": claim}});
+    let old = db("db-0", "old")
+        .label("statefulset.kubernetes.io/pod-name", "db-0")
+        .tolerates("node.kubernetes.io/not-ready", "NoExecute")
+        .spec("volumes", json!([volume("data", "data-db-0"), volume("shared", "library")]));
+    let (cluster, next) = replaced(&on_delete, old, "db-0");
+    let pod = cluster.pod(id_of(&cluster, "db-0")).unwrap();
+    assert!(next.replaces(pod));
+    assert_eq!(next.template.volumes, pod.template.volumes[..1], "the other is not the set's");
+    assert_eq!(next.template.tolerations, pod.template.tolerations);
+    let labels: Vec<&str> = next.labels.values().map(String::as_str).collect();
+    assert_eq!(labels, ["db", "new", "db-0", "new"]);
+}
+
+#[test]
+fn a_revision_that_nobody_shows_is_not_known() {
+    let partition = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 3}});
+    // The pod was updated, then the partition was raised: it goes back.
+    let why = unpredictable(goes(&set(&partition, json!({})), db("db-0", "new"), "db-0"));
+    assert!(why.contains("revision old"), "{why}");
+}
