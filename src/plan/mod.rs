@@ -4,6 +4,7 @@
 mod forecasts;
 mod gates;
 mod moves;
+mod needs;
 mod obstacle;
 mod outlook;
 mod pinned;
@@ -12,6 +13,9 @@ mod properties;
 mod settings;
 mod skew;
 mod tier;
+#[cfg(test)]
+mod victim_tests;
+mod victims;
 
 pub use gates::{Facts, InFlight, MISSES_ALLOWED, Standing, gate};
 pub use moves::{Expected, PlannedMove, TierPlan, plan_tier};

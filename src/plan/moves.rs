@@ -7,10 +7,12 @@ use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{Ledger, Placement, Scheduler};
 
 use super::forecasts::{Forecasts, is_alike};
+use super::needs::Needs;
 use super::obstacle::{self, no_target};
 use super::pinned::{Pin, pin_of};
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 use super::tier::{TierView, TierZoneCount};
+use super::victims::BudgetsOf;
 
 /// How many different victims of one zone are tried before it is given up.
 const VICTIMS_TRIED: usize = 8;
@@ -101,7 +103,8 @@ fn stage(
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
-    let mut ground = Ground::new(index, tier, health, ledger, expected, just_moved);
+    let needs = Needs::of(index, scheduler, ledger);
+    let mut ground = Ground::new(index, tier, health, &needs, expected, just_moved);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(ground.counts());
     if start <= max_skew {
@@ -137,6 +140,9 @@ struct ZoneGround {
     range: ZoneRange,
     /// Pods that can move, the best victim first.
     victims: Vec<PodId>,
+    /// Pods whose eviction the API server would refuse now: taken only where
+    /// no other helps, so that the budget is named.
+    refused: Vec<PodId>,
     pins: Vec<(PodId, Pin)>,
 }
 
@@ -161,23 +167,27 @@ impl<'a> Ground<'a> {
         index: &Index,
         tier: &TierView,
         health: &ZoneTracker,
-        ledger: &'a Ledger,
+        needs: &Needs<'a>,
         expected: &[Expected],
         just_moved: &BTreeSet<&str>,
     ) -> Self {
+        let ledger = needs.ledger();
+        let mut budgets = BudgetsOf::new(index);
         let zones = counts(tier, expected)
             .map(|(zone, counted, count)| {
                 let mut victims = Vec::new();
                 let mut pins = Vec::new();
                 for id in &counted.pods {
                     let Some(pod) = index.cluster().pod(*id) else { continue };
-                    match pin_of(index, pod, &tier.settings) {
+                    let pin = pin_of(index, pod, &tier.settings);
+                    match pin.or_else(|| needs.pin_of(*id, pod)) {
                         Some(pin) => pins.push((*id, pin)),
                         None if ledger.is_leaving(*id) => {}
                         None => victims.push(*id),
                     }
                 }
                 rank(index, &mut victims, just_moved);
+                let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
                 let open = health.get(zone).is_some_and(|memory| {
                     memory.health == ZoneHealth::Usable && memory.condition.usable > 0
                 });
@@ -186,7 +196,7 @@ impl<'a> Ground<'a> {
                     floor: i32::try_from(pins.len()).unwrap_or(i32::MAX).min(count),
                     ceiling: if open { i32::MAX } else { count },
                 };
-                ZoneGround { zone: zone.clone(), range, victims, pins }
+                ZoneGround { zone: zone.clone(), range, victims, refused, pins }
             })
             .collect();
         Self { zones, ledger }
@@ -245,11 +255,12 @@ impl<'a> Ground<'a> {
         let mut sources: Vec<usize> = useful.keys().copied().collect();
         sources.sort_by_key(|at| (-ranges[*at].count, *at));
         let mut obstacles: Vec<Blocked> = Vec::new();
-        for from in sources {
+        let victims = sources.iter().map(|from| (*from, &self.zones[*from].victims));
+        let refused_now = sources.iter().map(|from| (*from, &self.zones[*from].refused));
+        for (from, victims) in victims.chain(refused_now) {
             let targets: BTreeSet<&Zone> =
                 useful[&from].iter().map(|to| &self.zones[*to].zone).collect();
-            let candidates = self.zones[from]
-                .victims
+            let candidates = victims
                 .iter()
                 .filter(|id| !moved.contains(id))
                 .filter_map(|id| Some((*id, index.cluster().pod(*id)?)))

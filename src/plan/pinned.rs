@@ -1,7 +1,7 @@
 //! Pods that count but do not move, and why.
 
 use crate::api::LocalStorage;
-use crate::observe::{Index, KeepMark, Pod, VolumeSource, WorkloadKind};
+use crate::observe::{Index, KeepMark, Name, Pod, VolumeSource, WorkloadKind};
 
 use super::settings::TierSettings;
 
@@ -16,6 +16,13 @@ pub enum Pin {
     Marked(KeepMark),
     /// Its data lives on its node.
     LocalStorage(String),
+    /// Another pod must run near one like it, and has no other.
+    Needed {
+        /// The other pod.
+        by: Name,
+        /// The node label whose value they share.
+        near: Name,
+    },
 }
 
 impl Pin {
@@ -33,6 +40,9 @@ impl Pin {
                 mark.annotation()
             ),
             Self::LocalStorage(what) => format!("pod {name} keeps data on its node ({what})"),
+            Self::Needed { by, near } => format!(
+                "pod {name} is the only one that pod {by} can run near, which it must (podAffinity by {near}): run another one there"
+            ),
         }
     }
 }

@@ -117,6 +117,15 @@ fn term_of_matches(
     in_reach && term.selector.as_ref().is_some_and(|selector| selector.matches(labels))
 }
 
+impl Scheduler<'_> {
+    /// Whether pods with these labels are such as the `needy` must run near.
+    #[must_use]
+    pub fn is_needed(&self, needy: &Cohort, namespace: &str, labels: &Labels) -> bool {
+        let mut terms = needy.template.required_affinity.iter();
+        terms.all(|term| term_of_matches(self, Tenants::of(needy), term, namespace, labels))
+    }
+}
+
 fn selects_namespace(
     scheduler: &Scheduler<'_>,
     selector: Option<&Selector>,
