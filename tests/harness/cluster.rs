@@ -30,7 +30,12 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster without nodes; waits while two others run in this process.
     pub async fn start() -> Self {
-        Self::start_in(PLACES.acquire().await.expect("never closed")).await
+        Self::start_in(PLACES.acquire().await.expect("never closed"), &[]).await
+    }
+
+    /// The same with more flags for the scheduler.
+    pub async fn start_with_scheduler(flags: &[&str]) -> Self {
+        Self::start_in(PLACES.acquire().await.expect("never closed"), flags).await
     }
 
     /// Starts two clusters side by side, for which both places are taken at once: two
@@ -38,15 +43,16 @@ impl Cluster {
     pub async fn start_two() -> [Self; 2] {
         let mut both = PLACES.acquire_many(2).await.expect("never closed");
         let one = both.split(1).expect("one of two places");
-        let (first, second) = tokio::join!(Self::start_in(one), Self::start_in(both));
+        let (first, second) = tokio::join!(Self::start_in(one, &[]), Self::start_in(both, &[]));
         [first, second]
     }
 
-    async fn start_in(place: SemaphorePermit<'static>) -> Self {
+    async fn start_in(place: SemaphorePermit<'static>, scheduler_flags: &[&str]) -> Self {
         let directory = TempDir::with_prefix("zonespread-").expect("a directory for the cluster");
         let watchdog = Arc::new(Watchdog::start(directory.path()));
         let ports = Ports::take();
-        let control_plane = ControlPlane::start(directory.path(), &ports, &watchdog).await;
+        let control_plane =
+            ControlPlane::start(directory.path(), &ports, &watchdog, scheduler_flags).await;
         let cluster = Self { control_plane, watchdog, ports, directory, _place: place };
         cluster.wait_for_service_account("default").await;
         cluster

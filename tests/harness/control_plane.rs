@@ -68,7 +68,12 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Starts everything in `directory` and waits until all of it is healthy.
-    pub async fn start(directory: &Path, ports: &Ports, watchdog: &Arc<Watchdog>) -> Self {
+    pub async fn start(
+        directory: &Path,
+        ports: &Ports,
+        watchdog: &Arc<Watchdog>,
+        scheduler_flags: &[&str],
+    ) -> Self {
         let files = Files::in_directory(directory);
         std::fs::create_dir_all(&files.certificates).expect("a directory for certificates");
         write_signing_key(&files);
@@ -102,7 +107,7 @@ impl ControlPlane {
         let manager_port = ports.next();
         let scheduler_port = ports.next();
         processes.push(run("kube-controller-manager", controller_manager(&files, manager_port)));
-        processes.push(run("kube-scheduler", scheduler(&files, scheduler_port)));
+        processes.push(run("kube-scheduler", scheduler(&files, scheduler_port, scheduler_flags)));
         processes.push(run("kwok", kwok(&files)));
         for port in [manager_port, scheduler_port] {
             healthy(&unverified_client(port), "/healthz", &mut processes).await;
@@ -169,8 +174,10 @@ fn controller_manager(files: &Files, port: u16) -> Vec<String> {
     arguments
 }
 
-fn scheduler(files: &Files, port: u16) -> Vec<String> {
-    component(files, "system:kube-scheduler", port)
+fn scheduler(files: &Files, port: u16, flags: &[&str]) -> Vec<String> {
+    let mut arguments = component(files, "system:kube-scheduler", port);
+    arguments.extend(flags.iter().map(ToString::to_string));
+    arguments
 }
 
 fn component(files: &Files, user: &str, port: u16) -> Vec<String> {

@@ -4,18 +4,24 @@ use crate::dice::Dice;
 use crate::harness::Cluster;
 use crate::mirror::Mirror;
 use crate::requests::Requests;
+use crate::scheduler_log::SchedulerLog;
 use crate::terrain::{self, NAMESPACES};
-use crate::workloads::{Workload, storage_classes};
+use crate::workloads::{Workload, storage_classes, storage_driver};
 use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The scheduler hears of pods by one watch, in order; of nodes, services and claims by
+/// others, which a busy machine may serve this much later.
+const HEARSAY: Duration = Duration::from_millis(400);
+
 /// A control plane, and what the test has put there.
 pub struct Field {
     pub requests: Requests,
     pub mirror: Arc<Mirror>,
+    pub scheduler_log: SchedulerLog,
     pub nodes: Vec<String>,
     /// Namespace and name of the pods that were there before any workload.
     tenants: Vec<(String, String)>,
@@ -68,11 +74,13 @@ impl Field {
         for class in storage_classes() {
             requests.post("/apis/storage.k8s.io/v1/storageclasses", &class).await;
         }
+        requests.post("/apis/storage.k8s.io/v1/csidrivers", &storage_driver()).await;
         let mirror = Arc::new(Mirror::of(&cluster.client()).await);
         tokio::spawn(make_volumes(requests.clone(), Arc::clone(&mirror)));
         Self {
             requests,
             mirror,
+            scheduler_log: SchedulerLog::of(cluster),
             nodes: Vec::new(),
             tenants: Vec::new(),
             named: 0,
@@ -87,6 +95,9 @@ impl Field {
         self.nodes = nodes.iter().map(name).collect();
         for node in &nodes {
             self.requests.post("/api/v1/nodes", node).await;
+        }
+        for limits in terrain::volume_limits(dice, &self.nodes) {
+            self.requests.post("/apis/storage.k8s.io/v1/csinodes", &limits).await;
         }
         self.await_taints().await;
         let density = dice.pick(&[0, 1, 1, 3]);
@@ -155,6 +166,7 @@ impl Field {
             })
             .await;
         self.await_taints().await;
+        tokio::time::sleep(HEARSAY).await;
     }
 
     /// Takes pods away at once.
@@ -188,6 +200,7 @@ impl Field {
                 .await;
         }
         self.requests.post(&workload.path(), &workload.object).await;
+        tokio::time::sleep(HEARSAY).await;
         loop {
             let pending = self.await_verdicts(workload).await;
             if pending == 0 {
@@ -266,9 +279,10 @@ impl Field {
         }
         self.requests.delete("/api/v1/nodes").await;
         self.requests.delete("/api/v1/persistentvolumes").await;
+        self.requests.delete("/apis/storage.k8s.io/v1/csinodes").await;
         self.mirror
             .until("an empty field", |world| {
-                ["Pod", "Node", "PersistentVolumeClaim"]
+                ["Pod", "Node", "CSINode", "PersistentVolumeClaim"]
                     .iter()
                     .all(|kind| world.all(kind).next().is_none())
                     .then_some(())
@@ -311,7 +325,7 @@ fn volume_for(world: &World, claim: &Value) -> Value {
         "metadata": {"name": format!("pv-{}", metadata["uid"].as_str().unwrap()),
             "annotations": {"pv.kubernetes.io/provisioned-by": "csi.example"}},
         "spec": {
-            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"}, "accessModes": claim["spec"]["accessModes"],
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": claim["spec"]["storageClassName"],
             "csi": {"driver": "csi.example", "volumeHandle": metadata["uid"]},

@@ -1,5 +1,6 @@
 //! One landing: what was predicted, and what the scheduler did.
 
+use crate::scheduler_log::Score;
 use crate::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
@@ -16,6 +17,8 @@ pub struct Observed {
     pub before: Objects,
     pub prediction: Prediction,
     pub outcome: Outcome,
+    /// What the scheduler gave the nodes, by its log; of misses only.
+    pub scheduler: Vec<Score>,
 }
 
 /// How a prediction compares.
@@ -32,6 +35,8 @@ pub enum Outcome {
     /// A miss although the zone was certain.
     CertainMiss,
     Unpredictable,
+    /// Something else happened meanwhile: it tells nothing.
+    Disturbed,
 }
 
 /// Where the replacement of a pod would land.

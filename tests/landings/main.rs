@@ -4,6 +4,7 @@
 //! ```text
 //! dice ─▶ terrain, workloads ─▶ field ─▶ trial ─▶ landing ─▶ tally
 //!           containers, affinity   │ mirror, world, requests
+//!                                  └ disturbance, scheduler_log
 //! ```
 //! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes.
 
@@ -20,11 +21,13 @@ mod harness;
 mod affinity;
 mod containers;
 mod dice;
+mod disturbance;
 mod field;
 mod fixtures;
 mod landing;
 mod mirror;
 mod requests;
+mod scheduler_log;
 mod tally;
 mod terrain;
 mod trial;
@@ -43,7 +46,7 @@ fn setting(name: &str, default: u64) -> u64 {
 #[ignore = "run by make landings"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacements_land_where_it_was_predicted() {
-    let cluster = harness::Cluster::start().await;
+    let cluster = harness::Cluster::start_with_scheduler(&[scheduler_log::FLAG]).await;
     let mut field = Field::on(&cluster).await;
     let nodes = usize::try_from(setting("NODES", 0)).unwrap();
     let mut tally = Tally::new(usize::try_from(setting("LANDINGS", 200)).unwrap());

@@ -23,12 +23,30 @@ impl Requests {
 
     /// Deletes at once what may be gone already.
     pub async fn delete(&self, path: &str) {
+        self.delete_if(path, &Value::Null).await;
+    }
+
+    /// The same for one with this uid only: never what has come in its place.
+    pub async fn delete_uid(&self, path: &str, uid: &str) {
+        self.delete_if(path, &json!({"uid": uid})).await;
+    }
+
+    async fn delete_if(&self, path: &str, preconditions: &Value) {
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1",
-            "gracePeriodSeconds": 0, "propagationPolicy": "Background"});
+            "gracePeriodSeconds": 0, "propagationPolicy": "Background",
+            "preconditions": preconditions});
         match self.send("DELETE", path, "application/json", &options).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
             answer => drop(answer.unwrap_or_else(|error| panic!("DELETE {path}: {error}"))),
         }
+    }
+
+    /// The objects at a path, as they are now.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let mut list: Value =
+            self.0.request(request).await.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        serde_json::from_value(list["items"].take()).unwrap()
     }
 
     async fn send(

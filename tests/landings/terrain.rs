@@ -95,6 +95,22 @@ fn disturb(dice: &mut Dice, node: &mut Value) {
     node["spec"]["unschedulable"] = json!(dice.chance(6));
 }
 
+/// How many volumes some of the nodes can have: `CSINode` objects, in a third of the clusters.
+pub fn volume_limits(dice: &mut Dice, nodes: &[String]) -> Vec<Value> {
+    if !dice.chance(33) {
+        return Vec::new();
+    }
+    let mut limited = Vec::new();
+    for node in nodes.iter().filter(|_| dice.chance(70)) {
+        limited.push(json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": node},
+            "spec": {"drivers": [{"name": "csi.example", "nodeID": node,
+                "allocatable": {"count": 1}}]},
+        }));
+    }
+    limited
+}
+
 /// A pod that is on a node already.
 pub fn tenant(dice: &mut Dice, name: &str, node: &str) -> Value {
     let tier = dice.pick(&TIERS);

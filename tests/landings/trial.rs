@@ -1,8 +1,9 @@
 //! Evicts pods of one workload after the other, and looks where the replacements land.
 
 use crate::dice::Dice;
+use crate::disturbance;
 use crate::field::{Field, is_leaving, name, pods_of, verdict};
-use crate::landing::{self, Observed};
+use crate::landing::{self, Observed, Outcome};
 use crate::tally::Tally;
 use crate::workloads::{Workload, workload};
 use crate::world::World;
@@ -83,21 +84,22 @@ async fn eviction(
             pods_of(world, workload).find(vanishing).is_none().then_some(())
         })
         .await;
-    let (victim, known, before, prediction) = field.mirror.look(|world| {
+    let (victim, evicted, known, before, prediction) = field.mirror.look(|world| {
         let mut pods: Vec<_> = pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
         pods.sort_by_key(|pod| pod["spec"]["nodeName"].as_str());
-        let victim = name(pods[dice.below(pods.len())]);
+        let evicted = pods[dice.below(pods.len())].clone();
+        let victim = name(&evicted);
         let known: BTreeSet<String> =
             pods_of(world, workload).map(|pod| pod["metadata"]["uid"].to_string()).collect();
         let prediction = landing::predicted(&world.index, &workload.namespace, &victim);
-        (victim, known, world.objects(), prediction)
+        (victim, evicted, known, world.objects(), prediction)
     });
     let path = format!("/api/v1/namespaces/{}/pods/{victim}", workload.namespace);
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction",
         "metadata": {"name": victim, "namespace": workload.namespace}});
     field.requests.post(&format!("{path}/eviction"), &eviction).await;
     if workload.kind == "StatefulSet" {
-        field.requests.delete(&path).await;
+        field.requests.delete_uid(&path, evicted["metadata"]["uid"].as_str().unwrap()).await;
     }
     let what = format!("the replacement of {victim} (seed {seed}, step {step})");
     let replacement = |world: &mut World| {
@@ -109,10 +111,37 @@ async fn eviction(
         // Refused because of a pod that is gone a moment later: it is tried again.
         landed = field.mirror.within(TRIED_AGAIN, |world| replacement(world)?).await;
     }
-    let outcome =
+    let mut outcome =
         field.mirror.look(|world| landing::outcome(&world.index, &prediction, landed.as_deref()));
+    let after = disturbance::listed(&field.requests).await;
+    if let Some(what) = disturbance::disturbance(&before, &after, &evicted) {
+        println!("seed {seed}, step {step}: not counted, since {what}");
+        outcome = Outcome::Disturbed;
+    }
     let namespace = workload.namespace.clone();
-    Observed { seed, step, namespace, evicted: victim, landed, before, prediction, outcome }
+    let scheduler = if matches!(outcome, Outcome::Miss | Outcome::CertainMiss) {
+        let newcomer = after.iter().find(|(kind, pod)| {
+            *kind == "Pod"
+                && pod["metadata"]["namespace"] == *namespace
+                && pod["metadata"]["labels"]["app"] == *workload.app
+                && !known.contains(&pod["metadata"]["uid"].to_string())
+        });
+        let newcomer = newcomer.map(|(_, pod)| format!("{namespace}/{}", name(pod)));
+        newcomer.map_or_else(Vec::new, |pod| field.scheduler_log.scores(&pod))
+    } else {
+        Vec::new()
+    };
+    Observed {
+        seed,
+        step,
+        namespace,
+        evicted: victim,
+        landed,
+        before,
+        prediction,
+        outcome,
+        scheduler,
+    }
 }
 
 /// Evicted pods go, as if their kubelets had ended them.

@@ -203,10 +203,18 @@ fn bound_claim(dice: &mut Dice, namespace: &str, app: &str) -> Vec<(String, Valu
 fn lazy_claim(dice: &mut Dice) -> Value {
     json!({
         "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"],
+        "spec": {"accessModes": [dice.pick(&["ReadWriteOnce", "ReadWriteOnce", "ReadWriteOncePod"])],
             "storageClassName": dice.pick(&["lazy", "lazy-in-a-and-b"]),
             "resources": {"requests": {"storage": "1Gi"}}},
     })
+}
+
+/// The driver of all volumes. It attaches none: what is attached and not yet
+/// detached would count too.
+pub fn storage_driver() -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver",
+        "metadata": {"name": "csi.example"},
+        "spec": {"attachRequired": false, "storageCapacity": false}})
 }
 
 /// The storage classes that these claims name.

@@ -11,6 +11,8 @@ pub const KINDS: &[(&str, &str)] = &[
     ("Namespace", "/api/v1/namespaces"),
     ("Node", "/api/v1/nodes"),
     ("StorageClass", "/apis/storage.k8s.io/v1/storageclasses"),
+    ("CSIDriver", "/apis/storage.k8s.io/v1/csidrivers"),
+    ("CSINode", "/apis/storage.k8s.io/v1/csinodes"),
     ("PersistentVolume", "/api/v1/persistentvolumes"),
     ("PersistentVolumeClaim", "/api/v1/persistentvolumeclaims"),
     ("Service", "/api/v1/services"),
@@ -27,7 +29,25 @@ type Key = (&'static str, String, String);
 #[derive(Clone, Default)]
 pub struct Objects(BTreeMap<Key, Arc<Value>>);
 
+impl FromIterator<(&'static str, Value)> for Objects {
+    fn from_iter<T: IntoIterator<Item = (&'static str, Value)>>(objects: T) -> Self {
+        let keyed =
+            objects.into_iter().map(|(kind, object)| (key(kind, &object), Arc::new(object)));
+        Self(keyed.collect())
+    }
+}
+
 impl Objects {
+    /// Every object, and its kind.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|((kind, ..), object)| (*kind, &**object))
+    }
+
+    /// What has the name of this object here.
+    pub fn same(&self, kind: &'static str, object: &Value) -> Option<&Value> {
+        self.0.get(&key(kind, object)).map(|known| &**known)
+    }
+
     /// Everything as a `List`, without what has no say in scheduling.
     pub fn to_list(&self) -> Value {
         let items: Vec<Value> = self
@@ -109,6 +129,8 @@ fn watched(kind: &str) -> Kind {
         "Namespace" => Kind::Namespace,
         "Node" => Kind::Node,
         "StorageClass" => Kind::StorageClass,
+        "CSIDriver" => Kind::CsiDriver,
+        "CSINode" => Kind::CsiNode,
         "PersistentVolume" => Kind::Volume,
         "PersistentVolumeClaim" => Kind::Claim,
         "Service" => Kind::Service,
@@ -131,6 +153,8 @@ fn change(kind: &str, object: Value) -> Change {
         }
         Kind::Node => Change::Node(read(object)),
         Kind::StorageClass => Change::StorageClass(read(object)),
+        Kind::CsiDriver => Change::CsiDriver(read(object)),
+        Kind::CsiNode => Change::CsiNode(read(object)),
         Kind::Volume => Change::Volume(read(object)),
         Kind::Claim => Change::Claim(read(object)),
         Kind::Service => Change::Service(read(object)),
@@ -170,7 +194,8 @@ fn retain(value: &mut Value, fields: &[&str]) {
     }
 }
 
-fn pruned(kind: &str, mut object: Value) -> Value {
+/// What of an object has a say in scheduling.
+pub fn pruned(kind: &str, mut object: Value) -> Value {
     retain(&mut object["metadata"], &METADATA_FIELDS);
     match kind {
         "Pod" => {
