@@ -7,6 +7,9 @@ use zonespread::operator::Operator;
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
+/// How many images a node reports; kubelets report 50 at most.
+const IMAGES: usize = 30;
+
 /// The size of a cluster.
 #[derive(Clone, Copy)]
 pub struct Size {
@@ -16,18 +19,30 @@ pub struct Size {
     pub tiers_per_policy: usize,
     /// Every so many tiers one has no pod in zone c; 0 for none.
     pub unbalanced_every: usize,
+    /// How strictly the tiers want their zones to be even.
+    pub spread: &'static str,
 }
 
-pub const LARGE: Size =
-    Size { nodes: 5_000, pods: 150_000, tiers: 2_000, tiers_per_policy: 100, unbalanced_every: 0 };
-pub const MEDIUM: Size =
-    Size { nodes: 999, pods: 10_000, tiers: 500, tiers_per_policy: 100, unbalanced_every: 0 };
+/// The scheduler refuses what is not even.
+pub const HARD: &str = "DoNotSchedule";
+/// It only prefers what is.
+pub const SOFT: &str = "ScheduleAnyway";
+
+pub const LARGE: Size = Size {
+    nodes: 5_000,
+    pods: 150_000,
+    tiers: 2_000,
+    tiers_per_policy: 100,
+    unbalanced_every: 0,
+    spread: HARD,
+};
+pub const MEDIUM: Size = Size { nodes: 999, pods: 10_000, tiers: 500, ..LARGE };
 
 impl Size {
     /// The cluster, all of it applied.
     pub fn build(self) -> Operator {
         let mut operator = Operator::new(HealthRules::default());
-        (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at)))));
+        (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at, true)))));
         for policy in 0..self.tiers.div_ceil(self.tiers_per_policy) {
             operator.apply(Change::Policy(Box::new(read(self::policy(policy)))));
         }
@@ -52,7 +67,7 @@ impl Size {
                 "name": format!("tier-{tier}-6d4f9c8b7"), "namespace": self.namespace(tier),
                 "uid": format!("{tier:08x}-1111-4000-8000-000000000000"),
             },
-            "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels(tier)}, "spec": spec(tier)}},
+            "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels(tier)}, "spec": self.spec(tier)}},
         })
     }
 
@@ -61,9 +76,10 @@ impl Size {
         let mut node = (tier * 7 + at) % self.nodes;
         if self.unbalanced_every > 0 && tier.is_multiple_of(self.unbalanced_every) && node % 3 == 2
         {
-            node -= 1;
+            // In an outage the pods of zone c were placed in a and b alike.
+            node -= 1 + at / ZONES.len() % 2;
         }
-        let mut spec = spec(tier);
+        let mut spec = self.spec(tier);
         spec["nodeName"] = json!(format!("node-{node}"));
         let condition = |kind: &str, holds: bool| {
             json!({
@@ -74,7 +90,7 @@ impl Size {
         json!({
             "metadata": {
                 "name": format!("tier-{tier}-6d4f9c8b7-{at:05}"), "namespace": self.namespace(tier),
-                "uid": format!("{tier:08x}-0000-4000-8000-{at:012x}"),
+                "uid": format!("{:08x}-0000-4000-8000-{at:012x}", tier * 7919),
                 "creationTimestamp": "2026-05-04T08:30:00Z",
                 "labels": labels(tier),
                 "ownerReferences": [{
@@ -90,6 +106,29 @@ impl Size {
             },
         })
     }
+
+    fn spec(self, tier: usize) -> Value {
+        json!({
+            "schedulerName": "default-scheduler",
+            "containers": [{
+                "name": "main", "image": format!("images.example/tier-{tier}:1"),
+                "resources": {"requests": {
+                    "cpu": format!("{}m", 50 + tier % 30 * 25), "memory": format!("{}Mi", 128 << (tier % 4)),
+                }},
+                "volumeMounts": [{"mountPath": "/var/run/secrets", "name": "token", "readOnly": true}],
+            }],
+            "tolerations": [
+                {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
+                {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300},
+            ],
+            "topologySpreadConstraints": [{
+                "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone",
+                "whenUnsatisfiable": self.spread,
+                "labelSelector": {"matchLabels": {"app": "shop", "tier": format!("tier-{tier}")}},
+            }],
+            "volumes": [{"name": "token", "projected": {"defaultMode": 420, "sources": []}}],
+        })
+    }
 }
 
 /// What the API's JSON says, in the type that is watched.
@@ -97,23 +136,31 @@ pub fn read<T: DeserializeOwned>(object: Value) -> T {
     serde_json::from_value(object).expect("objects are written as the API writes them")
 }
 
-/// A node, as the API gives it.
-pub fn node(at: usize) -> Value {
+/// A node, as the API gives it, of one node group or the other.
+pub fn node(at: usize, labelled: bool) -> Value {
     json!({
         "metadata": {
             "name": format!("node-{at}"), "creationTimestamp": "2026-05-04T08:00:00Z",
             "labels": {
                 "kubernetes.io/hostname": format!("node-{at}"),
                 "topology.kubernetes.io/zone": ZONES[at % ZONES.len()],
-                "node.kubernetes.io/instance-type": "m5.8xlarge",
+                "topology.kubernetes.io/region": "eu-west-2",
+                "node.kubernetes.io/instance-type": if at.is_multiple_of(2) { "m5.8xlarge" } else { "m6i.8xlarge" },
+                "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
+                "eks.amazonaws.com/nodegroup": if labelled { "workers" } else { "others" },
+                "eks.amazonaws.com/capacityType": "ON_DEMAND",
             },
         },
         "spec": {},
         "status": {
             "allocatable": {"cpu": "32", "memory": "128Gi", "pods": "110"},
             "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-05-04T09:00:00Z"}],
-            "images": (at % 50..at % 50 + 20).map(|image| json!({
-                "names": [format!("images.example/tier-{image}:1")], "sizeBytes": 100_000_000 + image,
+            "images": (0..IMAGES).map(|image| (at * 7 + image * 41) % 2_000).map(|image| json!({
+                "names": [
+                    format!("images.example/tier-{image}@sha256:{image:064x}"),
+                    format!("images.example/tier-{image}:1"),
+                ],
+                "sizeBytes": 100_000_000 + image,
             })).collect::<Vec<_>>(),
         },
     })
@@ -132,20 +179,4 @@ fn policy(at: usize) -> Value {
 
 fn labels(tier: usize) -> Value {
     json!({"app": "shop", "tier": format!("tier-{tier}"), "pod-template-hash": "6d4f9c8b7"})
-}
-
-fn spec(tier: usize) -> Value {
-    json!({
-        "schedulerName": "default-scheduler",
-        "containers": [{
-            "name": "main", "image": format!("images.example/tier-{tier}:1"),
-            "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-            "volumeMounts": [{"mountPath": "/var/run/secrets", "name": "token", "readOnly": true}],
-        }],
-        "tolerations": [
-            {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
-            {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300},
-        ],
-        "volumes": [{"name": "token", "projected": {"defaultMode": 420, "sources": []}}],
-    })
 }

@@ -32,7 +32,7 @@ pub fn bench(criterion: &mut Criterion, mut operator: Operator) {
         bencher.iter_custom(|events| timed(&mut operator, toggled(events).collect(), Vec::new()));
     });
     group.bench_function("node heartbeat", |bencher| {
-        let beats = |count: u64| (0..count).map(|_| Change::Node(read(node(77)))).collect();
+        let beats = |count: u64| (0..count).map(|_| Change::Node(read(node(77, true)))).collect();
         bencher.iter_custom(|events| timed(&mut operator, beats(events), Vec::new()));
     });
     group.bench_function("pod added, read from JSON first", |bencher| {

@@ -187,7 +187,7 @@ impl fmt::Display for Outlook<'_> {
         facts.row(["LANDS IN", &self.lands_in()]);
         facts.row(["HOW SURE", &self.how_sure()]);
         if !self.answer.nodes.is_empty() {
-            facts.row(["NODES", &shortened(&self.answer.nodes)]);
+            facts.row(["NODES", &shortened(&self.answer.nodes, self.answer.nodes.len())]);
         }
         if let Some(runner_up) = self.runner_up() {
             facts.row(["RUNNER-UP", &runner_up]);

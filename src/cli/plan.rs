@@ -65,6 +65,9 @@ struct MoveOutlook {
     from: String,
     to: String,
     nodes: Vec<String>,
+    /// How many nodes tie, those that are not named included: for the table.
+    #[serde(skip)]
+    tied: usize,
 }
 
 impl Plan {
@@ -132,6 +135,7 @@ impl MoveOutlook {
             from: planned.from.to_string(),
             to: planned.to.first()?.to_string(),
             nodes: planned.nodes.iter().map(ToString::to_string).collect(),
+            tied: planned.tied,
         })
     }
 }
@@ -187,7 +191,7 @@ fn policy_table(policy: &PolicyPlan) -> String {
                     &tier.name,
                     &planned.from,
                     &planned.to,
-                    &shortened(&planned.nodes),
+                    &shortened(&planned.nodes, planned.tied),
                 ]);
             }
         }
@@ -207,10 +211,10 @@ fn policy_table(policy: &PolicyPlan) -> String {
     text
 }
 
-/// The first names of a list, and how many there are more.
-pub fn shortened(names: &[String]) -> String {
+/// The first names of a list of so many, and how many there are more.
+pub fn shortened(names: &[String], total: usize) -> String {
     let shown = names.iter().take(NODES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NODES_SHOWN) {
+    match total.saturating_sub(NODES_SHOWN.min(names.len())) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use kube::core::Selector;
 use rustc_hash::FxHashMap;
 
-use crate::predict::SchedulerConfig;
+use crate::predict::{Groundwork, SchedulerConfig};
 
-use super::change::Kind;
 use super::cohort::{Cohort, Cohorts};
 use super::csi::{CsiDriver, CsiNode};
 use super::intern::{Labels, Name};
@@ -21,7 +20,7 @@ use super::roll::Roll;
 use super::service::Service;
 use super::template::Template;
 use super::volume::{Claim, PersistentVolume, StorageClass};
-use super::workload::{Revisions, Workload, WorkloadKey, WorkloadKind};
+use super::workload::{Revisions, WorkloadKey, WorkloadKind};
 use super::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -69,7 +68,7 @@ pub struct PodKey {
 #[derive(Clone, Debug, Default)]
 pub struct NodeEntry {
     /// The node; none while pods name a node that is not (or no longer) known.
-    pub node: Option<Node>,
+    pub node: Option<Arc<Node>>,
     /// Pods that hold their place on it, terminating ones included, in no order.
     pub pods: Vec<PodId>,
     /// What these ask for.
@@ -101,15 +100,16 @@ pub struct Cluster {
     free: Vec<NodeSlot>,
     pods: Roll,
     cohorts: Cohorts,
-    services: FxHashMap<Name, BTreeMap<Name, Service>>,
-    owners: FxHashMap<WorkloadKey, PodOwner>,
-    namespaces: FxHashMap<Name, Labels>,
-    claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
-    volumes: FxHashMap<Name, PersistentVolume>,
-    classes: FxHashMap<Name, StorageClass>,
-    csi_nodes: FxHashMap<Name, CsiNode>,
-    csi_drivers: FxHashMap<Name, CsiDriver>,
+    pub(super) services: FxHashMap<Name, BTreeMap<Name, Service>>,
+    pub(super) owners: FxHashMap<WorkloadKey, PodOwner>,
+    pub(super) namespaces: FxHashMap<Name, Labels>,
+    pub(super) claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
+    pub(super) volumes: FxHashMap<Name, PersistentVolume>,
+    pub(super) classes: FxHashMap<Name, StorageClass>,
+    pub(super) csi_nodes: FxHashMap<Name, CsiNode>,
+    pub(super) csi_drivers: FxHashMap<Name, CsiDriver>,
     scheduler: SchedulerConfig,
+    groundwork: Groundwork,
     /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
     /// those of them without a node.
     wanted: usize,
@@ -121,12 +121,12 @@ impl Cluster {
     pub fn nodes(&self) -> impl Iterator<Item = (&Node, &NodeEntry)> {
         self.nodes.values().filter_map(|slot| {
             let entry = self.entry(*slot)?;
-            Some((entry.node.as_ref()?, entry))
+            Some((entry.node.as_deref()?, entry))
         })
     }
 
     /// Every node, by name, and its place in the index.
-    pub fn nodes_by_slot(&self) -> impl Iterator<Item = (NodeSlot, &Node)> {
+    pub fn nodes_by_slot(&self) -> impl Iterator<Item = (NodeSlot, &Arc<Node>)> {
         self.nodes.values().filter_map(|slot| Some((*slot, self.entry(*slot)?.node.as_ref()?)))
     }
 
@@ -152,7 +152,7 @@ impl Cluster {
     #[must_use]
     pub fn node(&self, name: &str) -> Option<(&Node, &NodeEntry)> {
         let entry = self.entry(*self.nodes.get(name)?)?;
-        Some((entry.node.as_ref()?, entry))
+        Some((entry.node.as_deref()?, entry))
     }
 
     /// The zone of a node.
@@ -223,108 +223,21 @@ impl Cluster {
         self.cohorts.choosy()
     }
 
-    /// Which pods a `ReplicaSet` or `StatefulSet` takes for its own. The outer
-    /// none: it is not known; the inner: its selector cannot be read.
-    #[must_use]
-    pub fn owner_selector(&self, key: &WorkloadKey) -> Option<Option<&Selector>> {
-        self.owners.get(key).map(|owner| owner.selector.as_ref())
-    }
-
-    /// What makes a pod, if that is a `ReplicaSet` or `StatefulSet` that is known.
-    #[must_use]
-    pub fn owner_of(&self, pod: &Pod) -> Option<&PodOwner> {
-        let owner = pod.owner.as_ref()?;
-        self.owners.get(&WorkloadKey {
-            namespace: Name::clone(&pod.namespace),
-            kind: WorkloadKind::parse(&owner.kind)?,
-            name: Name::clone(&owner.name),
-        })
-    }
-
-    /// The storage class of claims that name none.
-    #[must_use]
-    pub fn default_storage_class(&self) -> Option<&StorageClass> {
-        self.classes.values().filter(|class| class.is_default).min_by_key(|class| &class.name)
-    }
-
-    /// The services of a namespace, by name.
-    pub fn services_in(&self, namespace: &str) -> impl Iterator<Item = &Service> {
-        self.services.get(namespace).into_iter().flat_map(BTreeMap::values)
-    }
-
-    /// The labels of a namespace.
-    #[must_use]
-    pub fn namespace_labels(&self, namespace: &str) -> Option<&Labels> {
-        self.namespaces.get(namespace)
-    }
-
-    /// A claim.
-    #[must_use]
-    pub fn claim(&self, namespace: &str, name: &str) -> Option<&Claim> {
-        self.claims.get(namespace)?.get(name)
-    }
-
-    /// A volume.
-    #[must_use]
-    pub fn volume(&self, name: &str) -> Option<&PersistentVolume> {
-        self.volumes.get(name)
-    }
-
-    /// A storage class.
-    #[must_use]
-    pub fn storage_class(&self, name: &str) -> Option<&StorageClass> {
-        self.classes.get(name)
-    }
-
-    /// What the storage drivers of a node say of it.
-    #[must_use]
-    pub fn csi_node(&self, name: &str) -> Option<&CsiNode> {
-        self.csi_nodes.get(name)
-    }
-
-    /// A storage driver.
-    #[must_use]
-    pub fn csi_driver(&self, name: &str) -> Option<&CsiDriver> {
-        self.csi_drivers.get(name)
-    }
-
     /// How its scheduler is configured; the default unless told otherwise.
     #[must_use]
     pub const fn scheduler_config(&self) -> &SchedulerConfig {
         &self.scheduler
     }
 
+    /// What forecasts for it share.
+    #[must_use]
+    pub const fn groundwork(&self) -> &Groundwork {
+        &self.groundwork
+    }
+
     /// Tells how its scheduler is configured.
     pub fn set_scheduler_config(&mut self, config: SchedulerConfig) {
         self.scheduler = config;
-    }
-
-    /// Services, claims, volumes, storage classes, drivers or namespaces that are
-    /// known: namespace (empty for none) and name. Nothing for other kinds.
-    #[must_use]
-    pub fn known(&self, kind: Kind) -> Vec<(Name, Name)> {
-        let none = Name::from("");
-        let unscoped = |name: &Name| (Name::clone(&none), Name::clone(name));
-        match kind {
-            Kind::Service => self
-                .services
-                .values()
-                .flat_map(BTreeMap::values)
-                .map(|service| (Name::clone(&service.namespace), Name::clone(&service.name)))
-                .collect(),
-            Kind::Claim => self
-                .claims
-                .values()
-                .flat_map(FxHashMap::values)
-                .map(|claim| (Name::clone(&claim.namespace), Name::clone(&claim.name)))
-                .collect(),
-            Kind::Volume => self.volumes.keys().map(unscoped).collect(),
-            Kind::StorageClass => self.classes.keys().map(unscoped).collect(),
-            Kind::CsiNode => self.csi_nodes.keys().map(unscoped).collect(),
-            Kind::CsiDriver => self.csi_drivers.keys().map(unscoped).collect(),
-            Kind::Namespace => self.namespaces.keys().map(unscoped).collect(),
-            _ => Vec::new(),
-        }
     }
 
     /// Adds or replaces a node; says whether anything changed.
@@ -333,8 +246,11 @@ impl Cluster {
         let Some(entry) = self.entries.get_mut(slot.index()) else {
             return false;
         };
-        let changed = entry.node.as_ref() != Some(&node);
-        entry.node = Some(node);
+        let changed = entry.node.as_deref() != Some(&node);
+        if changed {
+            entry.node = Some(Arc::new(node));
+            self.groundwork.nodes_changed();
+        }
         changed
     }
 
@@ -345,6 +261,7 @@ impl Cluster {
         };
         let entry = self.entries.get_mut(slot.index());
         let known = entry.and_then(|entry| entry.node.take()).is_some();
+        self.groundwork.nodes_changed();
         self.forget_if_empty(name, slot);
         known
     }
@@ -412,6 +329,7 @@ impl Cluster {
         let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
         let slot = self.slot(&node);
         self.pods.set_seat(id, Some(slot));
+        self.groundwork.pods_changed();
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
             entry.pods.push(id);
@@ -427,6 +345,7 @@ impl Cluster {
     fn unseat(&mut self, id: PodId) {
         let Some(slot) = self.pods.seat(id) else { return };
         self.pods.set_seat(id, None);
+        self.groundwork.pods_changed();
         let rank = self.pods.rank(id);
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
@@ -444,102 +363,6 @@ impl Cluster {
         if let Some(node) = node {
             self.forget_if_empty(&node, slot);
         }
-    }
-
-    /// Adds or replaces a service.
-    pub fn put_service(&mut self, service: Service) {
-        self.services
-            .entry(Name::clone(&service.namespace))
-            .or_default()
-            .insert(Name::clone(&service.name), service);
-    }
-
-    /// Removes a service.
-    pub fn remove_service(&mut self, namespace: &str, name: &str) {
-        if let Some(services) = self.services.get_mut(namespace) {
-            services.remove(name);
-        }
-    }
-
-    /// Adds or replaces what makes pods.
-    pub fn put_owner(&mut self, workload: &Workload) {
-        let owner = PodOwner {
-            selector: workload.selector.clone(),
-            pod_labels: Arc::clone(&workload.pod_labels),
-            template: Arc::clone(&workload.template),
-            revisions: workload.revisions.clone(),
-        };
-        self.owners.insert(workload.key.clone(), owner);
-    }
-
-    /// Removes an owner.
-    pub fn remove_owner(&mut self, key: &WorkloadKey) {
-        self.owners.remove(key);
-    }
-
-    /// Adds or replaces a namespace's labels.
-    pub fn put_namespace(&mut self, name: Name, labels: Labels) {
-        self.namespaces.insert(name, labels);
-    }
-
-    /// Removes a namespace.
-    pub fn remove_namespace(&mut self, name: &str) {
-        self.namespaces.remove(name);
-    }
-
-    /// Adds or replaces a claim.
-    pub fn put_claim(&mut self, claim: Claim) {
-        self.claims
-            .entry(Name::clone(&claim.namespace))
-            .or_default()
-            .insert(Name::clone(&claim.name), claim);
-    }
-
-    /// Removes a claim.
-    pub fn remove_claim(&mut self, namespace: &str, name: &str) {
-        if let Some(claims) = self.claims.get_mut(namespace) {
-            claims.remove(name);
-        }
-    }
-
-    /// Adds or replaces a volume.
-    pub fn put_volume(&mut self, volume: PersistentVolume) {
-        self.volumes.insert(Name::clone(&volume.name), volume);
-    }
-
-    /// Removes a volume.
-    pub fn remove_volume(&mut self, name: &str) {
-        self.volumes.remove(name);
-    }
-
-    /// Adds or replaces a storage class.
-    pub fn put_storage_class(&mut self, class: StorageClass) {
-        self.classes.insert(Name::clone(&class.name), class);
-    }
-
-    /// Removes a storage class.
-    pub fn remove_storage_class(&mut self, name: &str) {
-        self.classes.remove(name);
-    }
-
-    /// Adds or replaces what the storage drivers of a node say of it.
-    pub fn put_csi_node(&mut self, node: CsiNode) {
-        self.csi_nodes.insert(Name::clone(&node.name), node);
-    }
-
-    /// Removes it.
-    pub fn remove_csi_node(&mut self, name: &str) {
-        self.csi_nodes.remove(name);
-    }
-
-    /// Adds or replaces a storage driver.
-    pub fn put_csi_driver(&mut self, driver: CsiDriver) {
-        self.csi_drivers.insert(Name::clone(&driver.name), driver);
-    }
-
-    /// Removes a storage driver.
-    pub fn remove_csi_driver(&mut self, name: &str) {
-        self.csi_drivers.remove(name);
     }
 }
 

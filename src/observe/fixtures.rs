@@ -113,6 +113,13 @@ impl PodFixture {
         self.spec("nodeName", json!(node))
     }
 
+    /// By another name; the label `app` stays.
+    pub fn named(mut self, name: &str) -> Self {
+        self.0["metadata"]["name"] = json!(name);
+        self.0["metadata"]["uid"] = json!(format!("uid-{name}"));
+        self
+    }
+
     pub fn namespace(mut self, namespace: &str) -> Self {
         self.0["metadata"]["namespace"] = json!(namespace);
         self

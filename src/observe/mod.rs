@@ -18,6 +18,7 @@ mod pod;
 mod pod_spec;
 mod policy;
 mod quantity;
+mod references;
 mod resources;
 mod roll;
 mod service;

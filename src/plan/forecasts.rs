@@ -42,12 +42,17 @@ impl<'s> Forecasts<'s> {
 
     /// The same with every reason.
     pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
-        let mut ledger = self.ledger.clone();
-        ledger.evict(id);
-        match self.scheduler.for_placement(&ledger, &self.scheduler.replacing(pod)) {
-            Ok(forecast) => forecast.explain(),
-            Err(cause) => Prediction::Unpredictable(cause),
-        }
+        let placement = self.scheduler.replacing(pod);
+        let at = self.prepared(placement);
+        let known = &mut self.known[at];
+        let Some(forecast) = &mut known.forecast else {
+            let cause = self.scheduler.for_placement(&self.ledger, &known.placement).err();
+            return Prediction::Unpredictable(cause.unwrap_or_default());
+        };
+        forecast.evict(id);
+        let prediction = forecast.explain();
+        forecast.keep(id);
+        prediction
     }
 
     /// A pod is moved to a node.

@@ -27,8 +27,10 @@ pub struct PlannedMove {
     /// The zones in which its replacement lands: one if that is certain, else
     /// zones that tie, each of which lowers the skew.
     pub to: Vec<Zone>,
-    /// The nodes that tie for best.
+    /// The nodes that tie for best; of many the first, by name.
     pub nodes: Vec<Name>,
+    /// How many tie.
+    pub tied: usize,
 }
 
 /// What a tier needs and can get.
@@ -280,6 +282,7 @@ impl<'a> Ground<'a> {
                         from: self.zones[from].zone.clone(),
                         to: landing.zones,
                         nodes: landing.nodes,
+                        tied: landing.tied,
                     });
                 }
                 let placement = Placement::replacing(index.cluster(), pod);

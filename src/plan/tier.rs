@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustc_hash::FxHashMap;
 
 use crate::observe::{
-    Index, Name, PodId, PolicyEntry, Template, Tier, Workload, WorkloadKind, Zone, ZoneTracker,
+    Index, Name, Owner, PodId, PolicyEntry, Template, Tier, Workload, WorkloadKind, Zone,
+    ZoneTracker,
 };
 use crate::predict;
 
@@ -160,9 +162,13 @@ fn view(
     };
     let mut templates: Vec<Arc<Template>> =
         workloads.iter().map(|workload| Arc::clone(&workload.template)).collect();
+    let mut counts: Vec<(&Zone, TierZoneCount)> = Vec::new();
+    let mut owners: FxHashMap<*const Owner, Option<&Workload>> = FxHashMap::default();
     for id in pods {
         let Some(pod) = cluster.pod(*id) else { continue };
-        let workload = index.workload_of(pod);
+        let workload = pod.owner.as_ref().and_then(|owner| {
+            *owners.entry(Arc::as_ptr(owner)).or_insert_with(|| index.workload_of(pod))
+        });
         let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
         let available = pod.is_available(min_ready, now);
         view.available += i32::from(available);
@@ -179,15 +185,18 @@ fn view(
         if workload.is_none() && !templates.iter().any(|known| Arc::ptr_eq(known, &pod.template)) {
             templates.push(Arc::clone(&pod.template));
         }
-        match cluster.zone_of(pod) {
-            Some(zone) => {
-                let entry = view.zones.entry(zone.clone()).or_default();
-                entry.pods.push(*id);
-                entry.available += i32::from(available);
-            }
-            None => view.unzoned += 1,
-        }
+        let Some(zone) = cluster.zone_of_seat(*id) else {
+            view.unzoned += 1;
+            continue;
+        };
+        let at = counts.iter().position(|(known, _)| *known == zone).unwrap_or_else(|| {
+            counts.push((zone, TierZoneCount::default()));
+            counts.len() - 1
+        });
+        counts[at].1.pods.push(*id);
+        counts[at].1.available += i32::from(available);
     }
+    view.zones = counts.into_iter().map(|(zone, count)| (zone.clone(), count)).collect();
     for (zone, _) in zones.iter() {
         if !view.zones.contains_key(zone)
             && templates.iter().any(|template| predict::may_use_zone(cluster, template, zone))

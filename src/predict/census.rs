@@ -1,7 +1,7 @@
 //! Which pods are where: those of the cluster, less those that leave, and
 //! those that are about to come.
 
-use crate::observe::{Cohort, Name, Pod, PodId};
+use crate::observe::{Cohort, Name, Pod, PodId, Template};
 
 use super::forecast::Forecast;
 use super::ledger::{Ledger, Placement, Race};
@@ -23,7 +23,7 @@ impl Forecast<'_> {
             if let Some(row) = self.row_of(pod)
                 && self.pod.outlives(pod, self.race)
             {
-                self.seats[row].usage.subtract(&pod.template);
+                self.vacate(row, &pod.template);
             }
         }
         let coming: Vec<(Placement, Name)> = self.ledger.coming().cloned().collect();
@@ -36,6 +36,12 @@ impl Forecast<'_> {
     /// The row of the node that a pod is on.
     pub(super) fn row_of(&self, pod: &Pod) -> Option<usize> {
         self.scheduler.row_of(pod.node.as_deref()?)
+    }
+
+    /// A pod is gone from a node.
+    fn vacate(&mut self, row: usize, template: &Template) {
+        let Self { scheduler, pod, seats, .. } = self;
+        seats.change(scheduler, &pod.template, row, |usage| usage.subtract(template));
     }
 
     /// Counts pods for the spread constraints.
@@ -89,7 +95,7 @@ impl Forecast<'_> {
     /// Finds the nodes that would have too many volumes.
     fn check_volume_limits(&mut self) {
         if self.volume_limits.matter() {
-            self.overfull = (0..self.seats.len()).map(|row| self.is_overfull(row)).collect();
+            self.overfull = (0..self.fixed().len()).map(|row| self.is_overfull(row)).collect();
         }
     }
 
@@ -102,8 +108,8 @@ impl Forecast<'_> {
 
     fn is_overfull(&self, row: usize) -> bool {
         let Self { scheduler, pod, race, ledger, .. } = self;
-        let row = &scheduler.rows[row];
-        let there = row.entry.pods.iter().filter_map(|id| {
+        let node = &scheduler.rows()[row].node.name;
+        let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
             (!is_gone(ledger, pod, *race, *id, other)).then_some(Holder {
                 namespace: &other.namespace,
@@ -111,33 +117,30 @@ impl Forecast<'_> {
                 template: &other.template,
             })
         });
-        let coming =
-            ledger.coming().filter(|(_, node)| *node == row.node.name).map(|(other, _)| Holder {
-                namespace: &other.namespace,
-                name: other.name.as_ref(),
-                template: &other.template,
-            });
-        self.volume_limits.exceeded(scheduler.cluster, &row.node.name, there.chain(coming))
+        let coming = ledger.coming().filter(|(_, known)| known == node).map(|(other, _)| Holder {
+            namespace: &other.namespace,
+            name: other.name.as_ref(),
+            template: &other.template,
+        });
+        self.volume_limits.exceeded(scheduler.cluster, node, there.chain(coming))
     }
 
     /// Finds the nodes where a port that the pod wants is taken.
     pub(super) fn check_ports(&mut self) {
         if !self.pod.template.host_ports.is_empty() {
-            self.ports = (0..self.seats.len()).map(|row| self.has_port_conflict(row)).collect();
+            self.ports = (0..self.fixed().len()).map(|row| self.has_port_conflict(row)).collect();
         }
     }
 
     fn has_port_conflict(&self, row: usize) -> bool {
         let Self { scheduler, pod, race, ledger, .. } = self;
-        let row = &scheduler.rows[row];
-        let there = row.entry.pods.iter().filter_map(|id| {
+        let node = &scheduler.rows()[row].node.name;
+        let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
             (!is_gone(ledger, pod, *race, *id, other)).then_some(&other.template)
         });
-        let coming = ledger
-            .coming()
-            .filter(|(_, node)| *node == row.node.name)
-            .map(|(coming, _)| &coming.template);
+        let coming =
+            ledger.coming().filter(|(_, known)| known == node).map(|(coming, _)| &coming.template);
         let taken = there.chain(coming).flat_map(|template| &template.host_ports);
         ports::conflict(&pod.template.host_ports, taken)
     }
@@ -146,7 +149,7 @@ impl Forecast<'_> {
     pub(super) fn seat(&mut self, newcomer: &Placement, node: &str) -> Option<usize> {
         let Self { scheduler, pod, spread, neighbours, seats, ports, sole_use, .. } = self;
         let row = scheduler.row_of(node)?;
-        seats[row].usage.add(&newcomer.template);
+        seats.change(scheduler, &pod.template, row, |usage| usage.add(&newcomer.template));
         sole_use.count(&newcomer.namespace, &newcomer.template, 1);
         if newcomer.namespace == pod.namespace {
             spread.count(&newcomer.labels, || vec![row], 1);
@@ -165,17 +168,12 @@ impl Forecast<'_> {
     /// be placed outlives them.
     pub(super) fn see_off(&mut self, leaving: &Pod, amount: i64) -> Option<usize> {
         let row = self.row_of(leaving)?;
-        let Self { scheduler, pod, race, spread, neighbours, seats, sole_use, .. } = self;
+        let Self { scheduler, pod, race, spread, neighbours, sole_use, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
             spread.count(&leaving.labels, || vec![row], -amount);
         }
         if !leaving.holds_place() || !pod.outlives(leaving, *race) {
-            return None;
-        }
-        if amount > 0 {
-            seats[row].usage.subtract(&leaving.template);
-        } else {
-            seats[row].usage.add(&leaving.template);
+            return Some(row);
         }
         let tenants = Tenants {
             namespace: &leaving.namespace,
@@ -185,6 +183,13 @@ impl Forecast<'_> {
         neighbours.ask(scheduler, tenants, || vec![row], -amount);
         neighbours.answer(scheduler, pod, tenants, || vec![row], -amount);
         sole_use.count(&leaving.namespace, &leaving.template, -amount);
+        if amount > 0 {
+            self.vacate(row, &leaving.template);
+        } else {
+            self.seats.change(scheduler, &self.pod.template, row, |usage| {
+                usage.add(&leaving.template);
+            });
+        }
         if !self.ports.is_empty() {
             self.ports[row] = self.has_port_conflict(row);
         }
@@ -208,8 +213,8 @@ fn rows(
         .pods()
         .iter()
         .filter_map(|id| {
-            let pod = scheduler.cluster.pod(*id).filter(|pod| counts(*id, pod))?;
-            scheduler.row_of(pod.node.as_deref()?)
+            scheduler.cluster.pod(*id).filter(|pod| counts(*id, pod))?;
+            scheduler.row_of_seat(*id)
         })
         .collect()
 }

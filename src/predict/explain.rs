@@ -10,7 +10,7 @@ impl Forecast<'_> {
     #[must_use]
     pub fn explain(&self) -> Prediction {
         let rejections = self.rejections();
-        let Some(best) = self.best() else {
+        let Some(best) = self.best_in_full() else {
             return Prediction::Pending(rejections);
         };
         Prediction::Lands(Landing {
@@ -24,7 +24,7 @@ impl Forecast<'_> {
 
     fn rejections(&self) -> Vec<Rejection> {
         let floors = self.spread.floors();
-        let rows = self.scheduler.rows.iter().enumerate();
+        let rows = self.scheduler.rows().iter().enumerate();
         rows.filter_map(|(at, row)| {
             let obstacle = self.obstacle(&floors, at)?;
             Some(Rejection {
@@ -38,10 +38,10 @@ impl Forecast<'_> {
     }
 
     fn node_scores(&self) -> Vec<NodeScore> {
-        let scores = self.scores();
-        let rows = scores.feasible.iter().enumerate();
+        let scores = self.scores(self.feasible());
+        let rows = scores.feasible.rows().enumerate();
         rows.map(|(at, row)| {
-            let node = self.scheduler.rows[*row].node;
+            let node = &self.scheduler.rows()[row].node;
             NodeScore {
                 node: Name::clone(&node.name),
                 zone: node.zone.clone(),
@@ -51,7 +51,7 @@ impl Forecast<'_> {
                     .iter()
                     .map(|(plugin, scores)| (*plugin, scores[at]))
                     .collect(),
-                note: self.note(*row),
+                note: self.note(row),
             }
         })
         .collect()
@@ -59,7 +59,7 @@ impl Forecast<'_> {
 
     /// The first filter that rejects the node, in the scheduler's order.
     fn obstacle(&self, floors: &[i64], at: usize) -> Option<Obstacle> {
-        let fixed = self.fixed[at];
+        let fixed = self.fixed()[at];
         if let Some(hopeless) = self.hopeless.clone().or_else(|| self.sole_use.obstacle()) {
             return Some(hopeless);
         }
@@ -81,10 +81,11 @@ impl Forecast<'_> {
                 "node(s) didn't have free ports for the requested pod ports",
             ));
         }
-        let row = &self.scheduler.rows[at];
-        let shortages: Vec<String> = self.seats[at]
-            .usage
-            .shortages(&self.pod.template, row.node, row.entry)
+        let node = &self.scheduler.rows()[at].node;
+        let shortages: Vec<String> = self
+            .seats
+            .usage(self.scheduler, at)
+            .shortages(&self.pod.template, node, self.scheduler.entry(at))
             .map(|shortage| shortage.to_string())
             .collect();
         if !shortages.is_empty() {
@@ -106,7 +107,7 @@ impl Forecast<'_> {
 
     /// The scheduler's words, and the taint.
     fn untolerated(&self, row: usize) -> String {
-        let node = self.scheduler.rows[row].node;
+        let node = &self.scheduler.rows()[row].node;
         match taints::first_untolerated(&self.pod.template, node) {
             Some(taint) => {
                 format!("node(s) had untolerated taint(s) {{{}: {}}}", taint.key, taint.value)
@@ -117,7 +118,7 @@ impl Forecast<'_> {
 
     /// What took points from the node.
     fn note(&self, row: usize) -> Option<String> {
-        let node = self.scheduler.rows[row].node;
+        let node = &self.scheduler.rows()[row].node;
         let taint = taints::avoided(&self.pod.template, node).next()?;
         let effect = TaintEffect::PreferNoSchedule.as_str();
         Some(if taint.value.is_empty() {

@@ -1,20 +1,28 @@
 //! One pod to be placed: which nodes can take it, and which the scheduler picks.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::observe::{Name, PodId, Zone};
 
-use super::fit::Usage;
 use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::Neighbours;
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
+use super::seats::Seats;
 use super::sole_use::SoleUse;
 use super::spread::Spread;
+use super::standings::{Contenders, Standings};
+use super::suitability::{Fixed, Suitability};
+use super::terrain::Column;
 use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
-use super::{balance, images, node_affinity, sampling, taints, unpredictable};
+use super::{images, sampling, unpredictable};
+
+/// How many of the nodes that tie are named.
+const NAMED: usize = 20;
 
 /// Where pods like one placement land, kept up to date move by move.
 #[derive(Debug)]
@@ -25,8 +33,8 @@ pub struct Forecast<'s> {
     /// How the race is taken to end, and the forecast if it ends otherwise.
     pub(super) race: Race,
     otherwise: Option<Box<Self>>,
-    /// What never changes, by row.
-    pub(super) fixed: Vec<Fixed>,
+    /// What never changes.
+    pub(super) suitability: Arc<Suitability>,
     /// Nodes where a host port is taken, by row; empty when the pod wants none.
     pub(super) ports: Vec<bool>,
     /// By row; empty when the pod has no volumes that matter.
@@ -37,10 +45,13 @@ pub struct Forecast<'s> {
     pub(super) volume_limits: VolumeLimits,
     /// Nodes that would have too many volumes, by row; empty when none is limited.
     pub(super) overfull: Vec<bool>,
-    pub(super) seats: Vec<Seat>,
+    pub(super) seats: Seats,
     pub(super) spread: Spread,
     pub(super) neighbours: Neighbours,
+    /// By row; empty when no node holds an image of the pod.
     images: Vec<i64>,
+    /// The nodes by kind, once somebody has asked for the best.
+    standings: OnceCell<Standings>,
 }
 
 /// Why a node cannot take a pod.
@@ -56,34 +67,10 @@ impl Obstacle {
     }
 }
 
-/// What a node and a pod are to each other, whoever else is there.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fixed {
-    /// The node is cordoned, and the pod does not bear it.
-    pub cordoned: bool,
-    /// The pod bears the node's taints.
-    pub tolerated: bool,
-    /// The node matches the pod's node selector and required affinity.
-    pub matched: bool,
-    /// Taints that the pod would rather avoid.
-    avoided_taints: i64,
-    /// Weights of the node affinity that the node matches.
-    preference: i64,
-}
-
-/// A node's room for the pod.
-#[derive(Clone, Debug)]
-pub(super) struct Seat {
-    pub usage: Usage,
-    fits: bool,
-    least_allocated: i64,
-    balanced: i64,
-}
-
 /// Scores of the nodes that fit.
 pub(super) struct Scores {
-    /// Their rows.
-    pub feasible: Vec<usize>,
+    /// They.
+    pub feasible: Contenders,
     /// Weighted, by plugin, in the order of `feasible`.
     pub by_plugin: Vec<(&'static str, Vec<i64>)>,
     /// The sums.
@@ -93,8 +80,10 @@ pub(super) struct Scores {
 /// The nodes that tie for best.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Best {
-    /// The nodes, by name.
+    /// The first of them, by name.
     pub nodes: Vec<Name>,
+    /// How many there are, or at least there are.
+    pub tied: usize,
     /// Their zones, each once, by name. A node without a zone adds none.
     pub zones: Vec<Zone>,
     /// Whether the zone is certain, as in [`super::Landing`].
@@ -107,7 +96,9 @@ impl Best {
         let certain = self.certain && other.certain && self.zones == other.zones;
         let nodes: BTreeSet<Name> = self.nodes.into_iter().chain(other.nodes).collect();
         let zones: BTreeSet<Zone> = self.zones.into_iter().chain(other.zones).collect();
-        Self { nodes: nodes.into_iter().collect(), zones: zones.into_iter().collect(), certain }
+        let tied = nodes.len().max(self.tied).max(other.tied);
+        let nodes = nodes.into_iter().collect();
+        Self { nodes, tied, zones: zones.into_iter().collect(), certain }
     }
 }
 
@@ -142,23 +133,9 @@ impl<'s> Forecast<'s> {
         if let Some(cause) = unknown.or_else(|| unpredictable::cause(&scheduler.config, template)) {
             return Err(cause);
         }
-        let rows = &scheduler.rows;
-        let fixed: Vec<Fixed> = rows
-            .iter()
-            .map(|row| Fixed {
-                cordoned: taints::cordoned(template, row.node),
-                tolerated: taints::tolerated(template, row.node),
-                matched: node_affinity::matches_required(template, row.node),
-                avoided_taints: count(taints::avoided(template, row.node).count()),
-                preference: node_affinity::preference(template, row.node),
-            })
-            .collect();
-        let unreadable = rows.iter().zip(&fixed).find_map(|(row, fixed)| {
-            let field = row.node.unreadable.as_ref().filter(|_| fixed.is_open())?;
-            Some(format!("node {} cannot be read: {field}", row.node.name))
-        });
-        if let Some(unreadable) = unreadable {
-            return Err(unreadable);
+        let suitability = scheduler.terrain.suitability(template);
+        if let Some(unreadable) = &suitability.unreadable {
+            return Err(unreadable.clone());
         }
         let volumes = Volumes::of(scheduler, pod)?;
         let mut forecast = Self {
@@ -167,22 +144,20 @@ impl<'s> Forecast<'s> {
             race,
             otherwise: None,
             ports: Vec::new(),
-            volumes: volumes.by_row(rows),
+            volumes: volumes.by_row(scheduler.rows()),
             hopeless: volumes.hopeless,
             sole_use: SoleUse::of(scheduler, pod),
             volume_limits: VolumeLimits::of(scheduler, pod),
             overfull: Vec::new(),
-            seats: rows.iter().map(|row| Seat::new(Usage::of(row.entry))).collect(),
-            spread: Spread::new(scheduler, pod, &fixed)?,
+            seats: Seats::new(scheduler, template),
+            spread: Spread::new(scheduler, pod, &suitability)?,
             neighbours: Neighbours::new(scheduler, pod),
             images: images::scores(scheduler, template),
-            fixed,
+            standings: OnceCell::new(),
+            suitability,
             scheduler,
         };
         forecast.take_census();
-        for row in 0..forecast.seats.len() {
-            forecast.reseat(row);
-        }
         Ok(forecast)
     }
 
@@ -196,9 +171,8 @@ impl<'s> Forecast<'s> {
             otherwise.evict(id);
         }
         let leaving = self.scheduler.cluster.pod(id);
-        if let Some(row) = leaving.and_then(|pod| self.see_off(pod, 1)) {
-            self.reseat(row);
-        }
+        let row = leaving.and_then(|pod| self.see_off(pod, 1));
+        self.stand_anew(row);
     }
 
     /// A pod is not evicted after all: undoes [`Self::evict`].
@@ -211,22 +185,19 @@ impl<'s> Forecast<'s> {
             otherwise.keep(id);
         }
         let kept = self.scheduler.cluster.pod(id);
-        if let Some(row) = kept.and_then(|pod| self.see_off(pod, -1)) {
-            self.reseat(row);
-        }
+        let row = kept.and_then(|pod| self.see_off(pod, -1));
+        self.stand_anew(row);
     }
 
     /// A pod is placed on a node: see [`Ledger::place`].
     pub fn place(&mut self, pod: Placement, node: Name) {
-        if let Some(row) = self.seat(&pod, &node) {
-            self.reseat(row);
-        }
+        let row = self.seat(&pod, &node);
         if let Some(otherwise) = &mut self.otherwise {
             otherwise.place(pod.clone(), Name::clone(&node));
         }
-        let row = self.scheduler.row_of(&node);
         self.ledger.place(pod, node);
         self.recheck_volume_limits(row);
+        self.stand_anew(row);
     }
 
     /// The moves that this forecast knows of.
@@ -235,13 +206,26 @@ impl<'s> Forecast<'s> {
         &self.ledger
     }
 
-    /// Where the pod would land now; none when no node can take it.
+    /// Where the pod would land now; none when no node can take it. Looks at
+    /// one node of each kind.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
+        self.best_of_races(|race| {
+            let standings = race.standings.get_or_init(|| Standings::new(race));
+            race.best_of(race.contenders(standings), |row| standings.like(row), NAMED)
+        })
+    }
+
+    /// The same with every node that ties. Looks at every node.
+    pub(super) fn best_in_full(&self) -> Option<Best> {
+        self.best_of_races(|race| race.best_of(race.feasible(), std::iter::once, usize::MAX))
+    }
+
+    fn best_of_races(&self, best_of: impl Fn(&Self) -> Option<Best>) -> Option<Best> {
         let Some(otherwise) = &self.otherwise else {
-            return self.best_of_race();
+            return best_of(self);
         };
-        match (self.best_of_race(), otherwise.best_of_race()) {
+        match (best_of(self), best_of(otherwise)) {
             (Some(best), Some(other)) if best == other => Some(best),
             (Some(best), Some(other)) => Some(best.or(other)),
             // The scheduler tries again when the pod is gone.
@@ -250,66 +234,121 @@ impl<'s> Forecast<'s> {
         }
     }
 
-    fn best_of_race(&self) -> Option<Best> {
-        let scores = self.scores();
+    /// The best of these, of which at most so many are named.
+    fn best_of<I: Iterator<Item = usize>>(
+        &self,
+        feasible: Contenders,
+        like: impl Fn(usize) -> I,
+        named: usize,
+    ) -> Option<Best> {
+        let scores = self.scores(feasible);
         let highest = *scores.totals.iter().max()?;
-        let tied: Vec<usize> = scores
+        let tied: Vec<(usize, usize)> = scores
             .feasible
             .iter()
             .zip(&scores.totals)
             .filter(|(_, total)| **total == highest)
-            .map(|(row, _)| *row)
+            .map(|(contender, _)| contender)
             .collect();
-        let node = |row: &usize| self.scheduler.rows[*row].node;
+        let node = |row: usize| &self.scheduler.rows()[row].node;
         let zones: BTreeSet<&Zone> =
-            tied.iter().filter_map(|row| node(row).zone.as_ref()).collect();
-        let share_zone = zones.len() == 1 && tied.iter().all(|row| node(row).zone.is_some());
+            tied.iter().filter_map(|(row, _)| node(*row).zone.as_ref()).collect();
+        let share_zone = zones.len() == 1 && tied.iter().all(|(row, _)| node(*row).zone.is_some());
+        let mut rows: Vec<usize> =
+            tied.iter().flat_map(|(row, _)| like(*row).take(named)).collect();
+        rows.sort_unstable();
+        rows.truncate(named);
         Some(Best {
-            nodes: tied.iter().map(|row| Name::clone(&node(row).name)).collect(),
+            nodes: rows.into_iter().map(|row| Name::clone(&node(row).name)).collect(),
+            tied: tied.iter().map(|(_, nodes)| nodes).sum(),
             zones: zones.into_iter().cloned().collect(),
             certain: share_zone && sampling::is_safe(self, &scores),
         })
     }
 
-    /// Computes anew what depends on the usage of a node.
-    fn reseat(&mut self, row: usize) {
-        let template = &*self.pod.template;
-        let node = self.scheduler.rows[row];
-        let seat = &mut self.seats[row];
-        let usage = &seat.usage;
-        seat.fits = usage.shortages(template, node.node, node.entry).next().is_none();
-        seat.least_allocated = usage.least_allocated(template, node.node);
-        seat.balanced = balance::score(usage, template, node.node);
+    /// Puts a node that changed among those that are like it now.
+    fn stand_anew(&mut self, row: Option<usize>) {
+        let (Some(row), Some(mut standings)) = (row, self.standings.take()) else { return };
+        if standings.is_of(self) {
+            standings.update(self, row);
+            self.standings = OnceCell::from(standings);
+        }
     }
 
-    fn feasible(&self) -> Vec<usize> {
-        if self.hopeless.is_some() || self.sole_use.obstacle().is_some() {
-            return Vec::new();
+    /// What never changes, by row.
+    pub(super) fn fixed(&self) -> &[Fixed] {
+        &self.suitability.fixed
+    }
+
+    /// Every label of nodes that pods are counted by.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
+        self.spread.columns().chain(self.neighbours.columns())
+    }
+
+    /// What is counted on the node and shared with no other.
+    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+        self.spread.own_counts(row).chain(self.neighbours.own_counts(row))
+    }
+
+    /// Whether there is room on the node, and the pod's ports and volumes are free there.
+    pub(super) fn has_room(&self, row: usize) -> bool {
+        self.seats.get(row).fits
+            && !self.ports.get(row).copied().unwrap_or(false)
+            && !self.overfull.get(row).copied().unwrap_or(false)
+            && !self.volumes.get(row).is_some_and(Option::is_some)
+    }
+
+    /// Weighted scores of what the node holds.
+    pub(super) fn base(&self, row: usize) -> i64 {
+        let weights = &self.scheduler.config.weights;
+        let seat = self.seats.get(row);
+        weights.least_allocated * seat.least_allocated
+            + weights.balanced_allocation * seat.balanced
+            + weights.image_locality * self.image(row)
+    }
+
+    fn image(&self, row: usize) -> i64 {
+        self.images.get(row).copied().unwrap_or_default()
+    }
+
+    /// Whether no node can take the pod.
+    fn is_hopeless(&self) -> bool {
+        self.hopeless.is_some() || self.sole_use.obstacle().is_some()
+    }
+
+    /// One node of each kind that can take the pod.
+    fn contenders(&self, standings: &Standings) -> Contenders {
+        if self.is_hopeless() {
+            return Contenders::default();
         }
         let floors = self.spread.floors();
-        (0..self.seats.len())
-            .filter(|row| {
-                let row = *row;
-                self.fixed[row].is_open()
-                    && self.seats[row].fits
-                    && !self.ports.get(row).copied().unwrap_or(false)
-                    && !self.overfull.get(row).copied().unwrap_or(false)
-                    && !self.volumes.get(row).is_some_and(Option::is_some)
-                    && self.spread.obstacle(&floors, row).is_none()
-                    && self.neighbours.obstacle(self.scheduler, row).is_none()
-            })
-            .collect()
+        standings.contenders(|row| self.is_welcome(&floors, row))
     }
 
-    /// What each plugin gives the nodes that fit.
-    pub(super) fn scores(&self) -> Scores {
-        let feasible = self.feasible();
+    /// Every node that can take the pod.
+    pub(super) fn feasible(&self) -> Contenders {
+        if self.is_hopeless() {
+            return Contenders::default();
+        }
+        let floors = self.spread.floors();
+        Contenders::alone((0..self.fixed().len()).filter(|row| {
+            self.fixed()[*row].is_open() && self.has_room(*row) && self.is_welcome(&floors, *row)
+        }))
+    }
+
+    /// Whether no other pod keeps the pod away from the node.
+    fn is_welcome(&self, floors: &[i64], row: usize) -> bool {
+        self.spread.obstacle(floors, row).is_none()
+            && self.neighbours.obstacle(self.scheduler, row).is_none()
+    }
+
+    /// What each plugin gives these nodes.
+    pub(super) fn scores(&self, feasible: Contenders) -> Scores {
         let weights = &self.scheduler.config.weights;
-        let by_row =
-            |score: &dyn Fn(usize) -> i64| feasible.iter().map(|row| score(*row)).collect();
-        let mut taints: Vec<i64> = by_row(&|row| self.fixed[row].avoided_taints);
+        let by_row = |score: &dyn Fn(usize) -> i64| feasible.rows().map(score).collect();
+        let mut taints: Vec<i64> = by_row(&|row| i64::from(self.fixed()[row].avoided_taints));
         normalise_reversed(&mut taints);
-        let mut preferences: Vec<i64> = by_row(&|row| self.fixed[row].preference);
+        let mut preferences: Vec<i64> = by_row(&|row| i64::from(self.fixed()[row].preference));
         normalise(&mut preferences);
         let by_plugin: Vec<(&'static str, Vec<i64>)> = [
             ("TaintToleration", weights.taint_toleration, taints),
@@ -317,16 +356,16 @@ impl<'s> Forecast<'s> {
             (
                 "NodeResourcesFit",
                 weights.least_allocated,
-                by_row(&|row| self.seats[row].least_allocated),
+                by_row(&|row| self.seats.get(row).least_allocated),
             ),
             ("PodTopologySpread", weights.pod_topology_spread, self.spread.scores(&feasible)),
             ("InterPodAffinity", weights.inter_pod_affinity, self.neighbours.scores(&feasible)),
             (
                 "NodeResourcesBalancedAllocation",
                 weights.balanced_allocation,
-                by_row(&|row| self.seats[row].balanced),
+                by_row(&|row| self.seats.get(row).balanced),
             ),
-            ("ImageLocality", weights.image_locality, by_row(&|row| self.images[row])),
+            ("ImageLocality", weights.image_locality, by_row(&|row| self.image(row))),
         ]
         .into_iter()
         .map(|(plugin, weight, mut scores)| {
@@ -341,21 +380,4 @@ impl<'s> Forecast<'s> {
             .collect();
         Scores { feasible, by_plugin, totals }
     }
-}
-
-impl Fixed {
-    /// Whether nothing that never changes keeps the pod away.
-    pub(super) fn is_open(self) -> bool {
-        !self.cordoned && self.tolerated && self.matched
-    }
-}
-
-impl Seat {
-    fn new(usage: Usage) -> Self {
-        Self { usage, fits: false, least_allocated: 0, balanced: 0 }
-    }
-}
-
-fn count(items: usize) -> i64 {
-    i64::try_from(items).unwrap_or(i64::MAX)
 }

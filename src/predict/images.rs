@@ -2,55 +2,68 @@
 //!
 //! Follows `pkg/scheduler/framework/plugins/imagelocality/image_locality.go` (1.37).
 
-use crate::observe::Template;
+use rustc_hash::FxHashMap;
 
-use super::scheduler::{Row, Scheduler};
+use crate::observe::{Name, Template};
+
+use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
+use super::terrain::Row;
 
 const MEBI: i64 = 1024 * 1024;
 const MIN_THRESHOLD: i64 = 23 * MEBI;
 const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBI;
 
-/// How widely an image is spread.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Image {
-    /// The score of a node that holds it.
-    score: i64,
+/// Every image that a node holds, by name.
+#[derive(Debug)]
+pub(super) struct Images(FxHashMap<Name, Image>);
+
+/// An image and who holds it.
+#[derive(Debug)]
+struct Image {
+    /// The size that the first node reported: that one the scheduler keeps.
+    size: i64,
+    /// The nodes that hold it, by row.
+    rows: Vec<u32>,
 }
 
-impl Image {
-    pub(super) fn new(rows: &[Row<'_>], name: &str) -> Self {
-        let mut nodes = 0;
-        // The scheduler keeps the size that the first node reported.
-        let mut size = None;
-        for row in rows {
-            if let Some(bytes) = row.node.images.get(name) {
-                nodes += 1;
-                size = size.or(Some(*bytes));
+impl Images {
+    pub(super) fn new(rows: &[Row]) -> Self {
+        let mut images: FxHashMap<Name, Image> = FxHashMap::default();
+        for (at, row) in rows.iter().enumerate() {
+            for (name, size) in &*row.node.images {
+                images
+                    .entry(Name::clone(name))
+                    .or_insert_with(|| Image { size: *size, rows: Vec::new() })
+                    .rows
+                    .extend(u32::try_from(at));
             }
         }
-        let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let share = float(nodes) / float(total);
-        Self { score: whole(float(size.unwrap_or_default()) * share) }
+        Self(images)
     }
 }
 
-/// The plugin's score by row.
+/// The plugin's score by row; empty when no node holds any image of the pod.
 pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
-    let images: Vec<_> = template.images.iter().map(|name| (name, scheduler.image(name))).collect();
-    if images.iter().all(|(_, image)| image.score == 0) {
-        return vec![0; scheduler.rows.len()];
+    let rows = scheduler.rows().len();
+    let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
+    let images = &scheduler.terrain.images().0;
+    let mut sums: Vec<i64> = Vec::new();
+    for image in template.images.iter().filter_map(|name| images.get(name)) {
+        let nodes = float(i64::try_from(image.rows.len()).unwrap_or(i64::MAX));
+        let score = whole(float(image.size) * (nodes / total));
+        if score != 0 {
+            sums.resize(rows, 0);
+            for row in &image.rows {
+                sums[*row as usize] += score;
+            }
+        }
     }
-    let count = i64::try_from(images.len()).unwrap_or(i64::MAX);
+    let count = i64::try_from(template.images.len()).unwrap_or(i64::MAX);
     let max_threshold = MAX_CONTAINER_THRESHOLD * count;
-    scheduler
-        .rows
-        .iter()
-        .map(|row| {
-            let held = images.iter().filter(|(name, _)| row.node.images.contains_key(*name));
-            let sum: i64 = held.map(|(_, image)| image.score).sum();
-            let sum = sum.clamp(MIN_THRESHOLD, max_threshold);
-            MAX * (sum - MIN_THRESHOLD) / (max_threshold - MIN_THRESHOLD)
-        })
-        .collect()
+    for sum in &mut sums {
+        let held = (*sum).clamp(MIN_THRESHOLD, max_threshold);
+        *sum = MAX * (held - MIN_THRESHOLD) / (max_threshold - MIN_THRESHOLD);
+    }
+    sums
 }

@@ -12,7 +12,9 @@ use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPo
 use super::ledger::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
+use super::standings::Contenders;
 use super::tally::Tallies;
+use super::terrain::Column;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const NOT_FAR: &str = "node(s) didn't match pod anti-affinity rules";
@@ -169,6 +171,20 @@ impl Neighbours {
         }
     }
 
+    /// The labels that pods are counted by.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
+        self.tallies().into_iter().flat_map(Tallies::columns)
+    }
+
+    /// What is counted on the node and shared with no other.
+    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+        self.tallies().into_iter().flat_map(move |tallies| tallies.own_counts(row))
+    }
+
+    const fn tallies(&self) -> [&Tallies; 4] {
+        [&self.near, &self.far, &self.unwanted, &self.pull]
+    }
+
     /// Whether the pod asks anything of others, and whether of other namespaces too.
     pub(super) fn reach(&self) -> Reach {
         let mut terms = self
@@ -282,8 +298,8 @@ impl Neighbours {
     }
 
     /// The plugin's scores of the nodes that fit.
-    pub(super) fn scores(&self, feasible: &[usize]) -> Vec<i64> {
-        let raw: Vec<i64> = feasible.iter().map(|row| self.pull.sum(*row)).collect();
+    pub(super) fn scores(&self, feasible: &Contenders) -> Vec<i64> {
+        let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
         let (Some(lowest), Some(highest)) = (raw.iter().min(), raw.iter().max()) else {
             return raw;
         };

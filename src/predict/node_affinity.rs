@@ -24,11 +24,11 @@ pub(super) fn selects(selector: &NodeSelector, labels: &Labels, name: Option<&st
 }
 
 /// The sum of the weights of the preferred terms that match the node.
-pub(super) fn preference(template: &Template, node: &Node) -> i64 {
+pub(super) fn preference(template: &Template, node: &Node) -> i32 {
     preferred(template)
         .iter()
         .filter(|preferred| term_matches(&preferred.preference, &node.labels, Some(&node.name)))
-        .map(|preferred| i64::from(preferred.weight))
+        .map(|preferred| preferred.weight)
         .sum()
 }
 
@@ -57,9 +57,9 @@ pub(super) fn named_nodes(template: &Template) -> Option<BTreeSet<&str>> {
 /// has no nodes, nothing in these speaks against the zone itself.
 #[must_use]
 pub fn may_use_zone(cluster: &Cluster, template: &Template, zone: &Zone) -> bool {
-    let mut nodes = cluster.nodes().filter(|(node, _)| node.zone.as_ref() == Some(zone)).peekable();
-    if nodes.peek().is_some() {
-        return nodes.any(|(node, _)| matches_required(template, node));
+    let terrain = cluster.groundwork().terrain(cluster);
+    if terrain.has_zone(zone) {
+        return terrain.suitability(template).matches_in(zone);
     }
     let labels = Labels::from([(ZONE_LABEL.to_owned(), zone.as_str().to_owned())]);
     let selected =

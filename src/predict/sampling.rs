@@ -27,12 +27,12 @@ fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
 pub(super) fn is_safe(forecast: &Forecast<'_>, scores: &Scores) -> bool {
     let scheduler = forecast.scheduler;
     let nodes = node_affinity::named_nodes(&forecast.pod.template)
-        .map_or(scheduler.rows.len(), |named| named.len());
-    if scores.feasible.len() <= nodes_to_find(&scheduler.config, nodes) {
+        .map_or(scheduler.rows().len(), |named| named.len());
+    if scores.feasible.nodes() <= nodes_to_find(&scheduler.config, nodes) {
         return true;
     }
     let zones: BTreeSet<_> =
-        scores.feasible.iter().map(|row| scheduler.rows[*row].node.zone.as_ref()).collect();
+        scores.feasible.rows().map(|row| scheduler.rows()[row].node.zone.as_ref()).collect();
     zones.len() == 1
 }
 

@@ -1,10 +1,11 @@
 //! Counts by topology: how much there is in each value of a node label.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::observe::Name;
 
-use super::scheduler::{Column, Scheduler};
+use super::scheduler::Scheduler;
+use super::terrain::Column;
 
 /// Counts for the values of several node labels.
 #[derive(Debug, Default)]
@@ -13,7 +14,7 @@ pub(super) struct Tallies(Vec<Tally>);
 #[derive(Debug)]
 struct Tally {
     key: Name,
-    column: Rc<Column>,
+    column: Arc<Column>,
     counts: Vec<i64>,
     total: i64,
 }
@@ -47,7 +48,7 @@ impl Tallies {
     pub(super) fn get(&self, scheduler: &Scheduler<'_>, key: &Name, row: usize) -> Option<i64> {
         match self.0.iter().find(|tally| tally.key == *key) {
             Some(tally) => tally.of(row),
-            None => scheduler.rows[row].node.labels.contains_key(&**key).then_some(0),
+            None => scheduler.rows()[row].node.labels.contains_key(&**key).then_some(0),
         }
     }
 
@@ -59,6 +60,19 @@ impl Tallies {
     /// The sum over all labels that the node carries.
     pub(super) fn sum(&self, row: usize) -> i64 {
         self.0.iter().filter_map(|tally| tally.of(row)).sum()
+    }
+
+    /// The labels that were added to.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
+        self.0.iter().map(|tally| (&tally.key, &*tally.column))
+    }
+
+    /// The counts that no other node shares.
+    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+        self.0
+            .iter()
+            .filter(|tally| tally.column.tells_apart)
+            .map(move |tally| tally.counts[tally.column.domain(row)])
     }
 
     /// Whether there is nothing anywhere. For counts that are never negative.

@@ -38,7 +38,7 @@ impl VolumeLimits {
         let holder =
             Holder { namespace: &pod.namespace, name: pod.name.as_ref(), template: &pod.template };
         let limits = |driver: &Name| {
-            let mut nodes = scheduler.rows.iter();
+            let mut nodes = scheduler.rows().iter();
             nodes.any(|row| limit(cluster, &row.node.name, driver).is_some())
         };
         let mut wanted = volumes_of(cluster, holder);

@@ -9,7 +9,8 @@ use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, Volume
 use super::forecast::Obstacle;
 use super::ledger::Placement;
 use super::node_affinity::selects;
-use super::scheduler::{Row, Scheduler};
+use super::scheduler::Scheduler;
+use super::terrain::Row;
 
 /// What the volumes of a pod ask of a node.
 #[derive(Debug, Default)]
@@ -115,11 +116,11 @@ impl<'a> Volumes<'a> {
     }
 
     /// Why the volumes cannot be used, by row; empty when nothing ties them.
-    pub(super) fn by_row(&self, rows: &[Row<'_>]) -> Vec<Option<Obstacle>> {
+    pub(super) fn by_row(&self, rows: &[Row]) -> Vec<Option<Obstacle>> {
         if self.bound.is_empty() && self.lazy.is_empty() {
             return Vec::new();
         }
-        rows.iter().map(|row| self.obstacle(row.node)).collect()
+        rows.iter().map(|row| self.obstacle(&row.node)).collect()
     }
 
     /// Why the volumes cannot be used on the node, in the scheduler's words.

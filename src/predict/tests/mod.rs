@@ -2,6 +2,7 @@ mod affinity;
 mod resources;
 mod revisions;
 mod spreading;
+mod standings;
 mod storage;
 mod stories;
 mod volumes;

@@ -1,0 +1,42 @@
+//! What the forecasts for one cluster share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::observe::Cluster;
+
+use super::seats::{Asks, Seat};
+use super::terrain::{Terrain, held, keep};
+
+/// What forecasts for one cluster share; made when it is first asked for, and
+/// dropped when nodes or pods change.
+#[derive(Debug, Default)]
+pub struct Groundwork {
+    terrain: OnceLock<Arc<Terrain>>,
+    seats: Mutex<Vec<(Asks, Arc<[Seat]>)>>,
+}
+
+impl Groundwork {
+    /// A node is not what it was.
+    pub fn nodes_changed(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Other pods are on a node.
+    pub fn pods_changed(&mut self) {
+        self.seats.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) fn terrain(&self, cluster: &Cluster) -> &Arc<Terrain> {
+        self.terrain.get_or_init(|| Arc::new(Terrain::new(cluster)))
+    }
+
+    /// The seats for pods that ask for this, or what `make` makes.
+    pub(super) fn seats(&self, asks: Asks, make: impl FnOnce() -> Arc<[Seat]>) -> Arc<[Seat]> {
+        if let Some((_, known)) = held(&self.seats).iter().find(|(known, _)| *known == asks) {
+            return Arc::clone(known);
+        }
+        let seats = make();
+        keep(&self.seats, (asks, Arc::clone(&seats)));
+        seats
+    }
+}

@@ -1,0 +1,97 @@
+//! The nodes' room for a pod, and how well it would use it.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::observe::{Resources, Template};
+
+use super::balance;
+use super::fit::Usage;
+use super::scheduler::Scheduler;
+
+/// A node's room for the pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seat {
+    /// Whether there is room.
+    pub fits: bool,
+    /// `NodeResourcesFit`'s score.
+    pub least_allocated: i64,
+    /// `NodeResourcesBalancedAllocation`'s score.
+    pub balanced: i64,
+}
+
+/// What a pod asks for, as far as seats depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asks {
+    requests: Resources,
+    own_scored_cpu_milli: i64,
+    own_scored_memory: i64,
+}
+
+impl Asks {
+    fn of(template: &Template) -> Self {
+        Self {
+            requests: template.requests.clone(),
+            own_scored_cpu_milli: template.own_scored_cpu_milli,
+            own_scored_memory: template.own_scored_memory,
+        }
+    }
+}
+
+/// The nodes' room for pods with one template: as the cluster shows it, but
+/// for some nodes.
+#[derive(Debug)]
+pub(super) struct Seats {
+    shown: Arc<[Seat]>,
+    changed: FxHashMap<usize, (Usage, Seat)>,
+}
+
+impl Seats {
+    pub(super) fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
+        let rows = 0..scheduler.rows().len();
+        let make = || {
+            let seat = |row| seat(scheduler, template, row, &Usage::of(scheduler.entry(row)));
+            rows.map(seat).collect()
+        };
+        let shown = scheduler.cluster.groundwork().seats(Asks::of(template), make);
+        Self { shown, changed: FxHashMap::default() }
+    }
+
+    /// The node's room.
+    pub(super) fn get(&self, row: usize) -> Seat {
+        if self.changed.is_empty() {
+            return self.shown[row];
+        }
+        self.changed.get(&row).map_or(self.shown[row], |(_, seat)| *seat)
+    }
+
+    /// What is on the node.
+    pub(super) fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
+        let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());
+        changed.unwrap_or_else(|| Usage::of(scheduler.entry(row)))
+    }
+
+    /// Pods come to the node, or leave it.
+    pub(super) fn change(
+        &mut self,
+        scheduler: &Scheduler<'_>,
+        template: &Template,
+        row: usize,
+        change: impl FnOnce(&mut Usage),
+    ) {
+        let mut usage = self.usage(scheduler, row);
+        change(&mut usage);
+        let seat = seat(scheduler, template, row, &usage);
+        self.changed.insert(row, (usage, seat));
+    }
+}
+
+fn seat(scheduler: &Scheduler<'_>, template: &Template, row: usize, usage: &Usage) -> Seat {
+    let node = &scheduler.rows()[row].node;
+    Seat {
+        fits: usage.shortages(template, node, scheduler.entry(row)).next().is_none(),
+        least_allocated: usage.least_allocated(template, node),
+        balanced: balance::score(usage, template, node),
+    }
+}

@@ -1,0 +1,202 @@
+//! Nodes that the scheduler cannot tell apart, taken together: it is enough
+//! to look at one of each kind, and a move changes the kind of two nodes.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::forecast::Forecast;
+
+/// Nodes that compete for a pod. Each stands for all that are the same to the
+/// scheduler.
+#[derive(Debug, Default)]
+pub(super) struct Contenders(Vec<(usize, usize)>);
+
+impl Contenders {
+    /// Nodes, each of which stands for itself.
+    pub(super) fn alone(rows: impl Iterator<Item = usize>) -> Self {
+        Self(rows.map(|row| (row, 1)).collect())
+    }
+
+    /// How many stand for all.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many nodes they stand for.
+    pub(super) fn nodes(&self) -> usize {
+        self.0.iter().map(|(_, nodes)| nodes).sum()
+    }
+
+    /// Their rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|(row, _)| *row)
+    }
+
+    /// Their rows, and how many nodes each stands for.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.0.iter().copied()
+    }
+}
+
+/// All that the scheduler looks at in a node, for one pod to be placed. What
+/// it looks at in the domains of node labels is the same for one `place`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    place: u32,
+    suitability: u32,
+    /// What is counted on the node alone.
+    own_counts: u32,
+    may_take: bool,
+    /// Weighted scores of what the node holds: room and images.
+    base: i64,
+}
+
+/// Every node that is open to the pod, by kind.
+#[derive(Debug)]
+pub(super) struct Standings {
+    places: Arc<[u32]>,
+    /// How many labels `places` and the counts know of.
+    labels: usize,
+    numbers: FxHashMap<Vec<i64>, u32>,
+    by_kind: FxHashMap<Kind, u32>,
+    groups: Vec<Group>,
+    /// By row; none for nodes that are not open to the pod.
+    group_of: Vec<Option<u32>>,
+}
+
+/// Nodes of one kind.
+#[derive(Debug)]
+struct Group {
+    may_take: bool,
+    nodes: usize,
+    /// Rows that are of this kind or were so once, in order.
+    rows: Vec<u32>,
+    /// Before this one, none is.
+    first: usize,
+}
+
+impl Standings {
+    pub(super) fn new(forecast: &Forecast<'_>) -> Self {
+        let mut keys = Vec::new();
+        for (key, column) in forecast.columns() {
+            if !column.tells_apart && !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        let rows = forecast.fixed().len();
+        let mut standings = Self {
+            places: forecast.scheduler.terrain.places(keys),
+            labels: forecast.columns().count(),
+            numbers: FxHashMap::default(),
+            by_kind: FxHashMap::default(),
+            groups: Vec::new(),
+            group_of: vec![None; rows],
+        };
+        for row in 0..rows {
+            if forecast.fixed()[row].is_open() {
+                let group = standings.group(forecast, row);
+                standings.join(row, group);
+            }
+        }
+        standings
+    }
+
+    /// Whether it knows all labels that the forecast looks at.
+    pub(super) fn is_of(&self, forecast: &Forecast<'_>) -> bool {
+        self.labels == forecast.columns().count()
+    }
+
+    /// A node is not what it was.
+    pub(super) fn update(&mut self, forecast: &Forecast<'_>, row: usize) {
+        let Some(before) = self.group_of[row] else { return };
+        let group = self.group(forecast, row);
+        if group != before {
+            self.leave(row, before);
+            self.join(row, group);
+        }
+    }
+
+    fn group(&mut self, forecast: &Forecast<'_>, row: usize) -> u32 {
+        let kind = self.kind(forecast, row);
+        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
+        let group = *self.by_kind.entry(kind).or_insert(next);
+        if group == next {
+            let may_take = kind.may_take;
+            self.groups.push(Group { may_take, nodes: 0, rows: Vec::new(), first: 0 });
+        }
+        group
+    }
+
+    fn kind(&mut self, forecast: &Forecast<'_>, row: usize) -> Kind {
+        let own_counts = if forecast.own_counts(row).all(|count| count == 0) {
+            0
+        } else {
+            // Labels are only ever added: a list of one length has one meaning.
+            let counts: Vec<i64> = forecast.own_counts(row).collect();
+            let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
+            *self.numbers.entry(counts).or_insert(next)
+        };
+        let may_take = forecast.has_room(row);
+        Kind {
+            place: self.places[row],
+            suitability: forecast.suitability.kinds[row],
+            own_counts,
+            may_take,
+            base: if may_take { forecast.base(row) } else { 0 },
+        }
+    }
+
+    fn join(&mut self, row: usize, group: u32) {
+        self.group_of[row] = Some(group);
+        let Some(group) = self.groups.get_mut(group as usize) else { return };
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        group.nodes += 1;
+        let at = match group.rows.last() {
+            Some(last) if *last >= row => match group.rows.binary_search(&row) {
+                Ok(at) => at,
+                Err(at) => {
+                    group.rows.insert(at, row);
+                    at
+                }
+            },
+            _ => {
+                group.rows.push(row);
+                group.rows.len() - 1
+            }
+        };
+        group.first = group.first.min(at);
+        if group.nodes == 1 {
+            group.first = at;
+        }
+    }
+
+    fn leave(&mut self, row: usize, number: u32) {
+        self.group_of[row] = None;
+        let Some(group) = self.groups.get_mut(number as usize) else { return };
+        group.nodes -= 1;
+        let is_gone = |row: &u32| self.group_of[*row as usize] != Some(number);
+        while group.rows.get(group.first).is_some_and(is_gone) {
+            group.first += 1;
+        }
+    }
+
+    /// One node of each kind that may take the pod.
+    pub(super) fn leaders(&self) -> impl Iterator<Item = (usize, usize)> {
+        let groups = self.groups.iter().filter(|group| group.may_take && group.nodes > 0);
+        groups.filter_map(|group| Some((*group.rows.get(group.first)? as usize, group.nodes)))
+    }
+
+    /// The nodes that are the same as this one, in order.
+    pub(super) fn like(&self, row: usize) -> impl Iterator<Item = usize> {
+        let number = self.group_of[row];
+        let group = number.and_then(|number| self.groups.get(number as usize));
+        let rows = group.map_or(&[][..], |group| &group.rows[group.first..]);
+        rows.iter().map(|row| *row as usize).filter(move |row| self.group_of[*row] == number)
+    }
+
+    /// These contenders, of those that lead.
+    pub(super) fn contenders(&self, may: impl Fn(usize) -> bool) -> Contenders {
+        Contenders(self.leaders().filter(|(row, _)| may(*row)).collect())
+    }
+}

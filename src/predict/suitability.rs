@@ -1,0 +1,112 @@
+//! What nodes and a pod are to each other, whoever else is there: taints, the
+//! node selector and node affinity. Most workloads ask for the same.
+
+use k8s_openapi::api::core::v1::NodeAffinity;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::observe::{Labels, Template, Toleration, Zone};
+
+use super::terrain::Row;
+use super::{node_affinity, taints};
+
+/// What the nodes and pods with such a template are to each other.
+#[derive(Debug)]
+pub(super) struct Suitability {
+    node_selector: Labels,
+    node_affinity: Option<NodeAffinity>,
+    tolerations: Vec<Toleration>,
+    /// By row.
+    pub fixed: Vec<Fixed>,
+    /// By row: those with one number are the same to such pods.
+    pub kinds: Vec<u32>,
+    /// Zones with a node that matches the node selector and required affinity.
+    zones: FxHashSet<Zone>,
+    /// Whether all nodes match the node selector and required affinity.
+    pub all_matched: bool,
+    /// Whether such pods bear all nodes' taints.
+    pub all_tolerated: bool,
+    /// The first node that could take the pod and cannot be read, and why.
+    pub unreadable: Option<String>,
+}
+
+/// What a node and a pod are to each other, whoever else is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Fixed {
+    /// The node is cordoned, and the pod does not bear it.
+    pub cordoned: bool,
+    /// The pod bears the node's taints.
+    pub tolerated: bool,
+    /// The node matches the pod's node selector and required affinity.
+    pub matched: bool,
+    /// Taints that the pod would rather avoid.
+    pub avoided_taints: i32,
+    /// Weights of the node affinity that the node matches.
+    pub preference: i32,
+}
+
+impl Fixed {
+    /// Whether nothing that never changes keeps the pod away.
+    pub(super) fn is_open(self) -> bool {
+        !self.cordoned && self.tolerated && self.matched
+    }
+}
+
+impl Suitability {
+    pub(super) fn new(rows: &[Row], template: &Template) -> Self {
+        let fixed: Vec<Fixed> = rows
+            .iter()
+            .map(|row| Fixed {
+                cordoned: taints::cordoned(template, &row.node),
+                tolerated: taints::tolerated(template, &row.node),
+                matched: node_affinity::matches_required(template, &row.node),
+                avoided_taints: taints::avoided(template, &row.node)
+                    .count()
+                    .try_into()
+                    .unwrap_or(i32::MAX),
+                preference: node_affinity::preference(template, &row.node),
+            })
+            .collect();
+        let mut numbers: FxHashMap<Fixed, u32> = FxHashMap::default();
+        let kinds = fixed
+            .iter()
+            .map(|fixed| {
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                *numbers.entry(*fixed).or_insert(next)
+            })
+            .collect();
+        let matched = rows.iter().zip(&fixed).filter(|(_, fixed)| fixed.matched);
+        let mut zones: FxHashSet<Zone> = FxHashSet::default();
+        for zone in matched.filter_map(|(row, _)| row.node.zone.as_ref()) {
+            if !zones.contains(zone) {
+                zones.insert(zone.clone());
+            }
+        }
+        let unreadable = rows.iter().zip(&fixed).find_map(|(row, fixed)| {
+            let field = row.node.unreadable.as_ref().filter(|_| fixed.is_open())?;
+            Some(format!("node {} cannot be read: {field}", row.node.name))
+        });
+        Self {
+            node_selector: template.node_selector.clone(),
+            node_affinity: template.node_affinity.clone(),
+            tolerations: template.tolerations.clone(),
+            kinds,
+            zones,
+            all_matched: fixed.iter().all(|fixed| fixed.matched),
+            all_tolerated: fixed.iter().all(|fixed| fixed.tolerated),
+            unreadable,
+            fixed,
+        }
+    }
+
+    /// Whether a node of the zone matches the node selector and required affinity.
+    pub(super) fn matches_in(&self, zone: &Zone) -> bool {
+        self.zones.contains(zone)
+    }
+
+    /// Whether pods with this template ask the same of nodes.
+    pub(super) fn is_of(&self, template: &Template) -> bool {
+        self.node_selector == template.node_selector
+            && self.tolerations == template.tolerations
+            && self.node_affinity == template.node_affinity
+    }
+}

@@ -1,0 +1,131 @@
+//! Looking at one node of each kind finds what looking at every node finds.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::stories::ZONE;
+use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
+use crate::observe::{Name, PodId};
+use crate::predict::{Forecast, Ledger, Scheduler};
+
+const HOST: &str = "kubernetes.io/hostname";
+const RACK: &str = "rack";
+/// Each node has its own value, and no constraint knows it as the host name.
+const SERIAL: &str = "serial";
+
+fn nodes() -> impl Strategy<Value = Vec<NodeFixture>> {
+    let one = (0..4_usize, 0..3_usize, 0..6_usize, 1..4_u32);
+    prop::collection::vec(one, 2..14).prop_map(|nodes| {
+        let build = |(at, (zone, rack, extra, cores)): (usize, (usize, usize, usize, u32))| {
+            let name = format!("n{at:02}");
+            let node = node(&name).cpu(&cores.to_string()).label(SERIAL, &name);
+            // Some nodes have no zone, or no rack.
+            let node = if zone < 3 { node.zone(["a", "b", "c"][zone]) } else { node };
+            let node = if rack < 2 { node.label(RACK, ["r", "s"][rack]) } else { node };
+            match extra {
+                0 => node.taint("busy", "PreferNoSchedule"),
+                1 => node.taint("gpu", "NoSchedule"),
+                2 => node.image("images.example/web:1", 700_000_000),
+                3 => node.cordoned(),
+                4 => node.without_label(HOST),
+                _ => node,
+            }
+        };
+        nodes.into_iter().enumerate().map(build).collect()
+    })
+}
+
+/// What a workload asks for, by number.
+fn shaped(app: usize, shape: &[usize]) -> PodFixture {
+    let app = ["web", "was", "db"][app];
+    let near = |key: &str, app: &str| json!({"topologyKey": key, "labelSelector": {"matchLabels": {"app": app}}});
+    let mut affinity = json!({});
+    let mut built = pod(&format!("{app}-0")).cpu("500m").image("images.example/web:1");
+    for one in shape {
+        built = match one {
+            0 => built.spread_soft(ZONE, 1),
+            1 => built.spread_hard(ZONE, 1),
+            2 => built.spread_soft(HOST, 1),
+            3 => built.spread_hard(HOST, 2),
+            4 => built.spread_soft(RACK, 2),
+            5 => built.spread_hard(RACK, 1),
+            6 => built.spread_soft(SERIAL, 1),
+            7 => built.tolerates("gpu", "NoSchedule"),
+            8 => built.host_port(80),
+            9 => built.spec("terminationGracePeriodSeconds", json!(0)),
+            10 => built.owner("StatefulSet", app),
+            11 => {
+                affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+                    json!([near(HOST, app)]);
+                built
+            }
+            12 => {
+                affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] =
+                    json!([{"weight": 30, "podAffinityTerm": near(SERIAL, "was")}]);
+                built
+            }
+            13 => {
+                affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"] =
+                    json!([{"weight": 70, "podAffinityTerm": near(ZONE, "was")}]);
+                built
+            }
+            14 => {
+                affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+                    json!([near(RACK, "web")]);
+                built
+            }
+            _ => built,
+        };
+    }
+    built.spec("affinity", affinity)
+}
+
+fn agrees(forecast: &Forecast<'_>) -> Result<(), TestCaseError> {
+    let (best, full) = (forecast.best(), forecast.best_in_full());
+    match (best, full) {
+        (None, None) => {}
+        (Some(best), Some(full)) => {
+            prop_assert_eq!(&best.nodes[..], &full.nodes[..best.nodes.len()]);
+            prop_assert_eq!(best.nodes.len(), full.nodes.len().min(20));
+            prop_assert_eq!((best.tied, &best.zones), (full.tied, &full.zones));
+            prop_assert_eq!(best.certain, full.certain);
+        }
+        (best, full) => prop_assert!(false, "{best:?} is not {full:?}"),
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #[test]
+    fn one_node_of_each_kind_stands_for_all(
+        nodes in nodes(),
+        shapes in prop::collection::vec(prop::collection::vec(0..18_usize, 0..5), 3),
+        placed in prop::collection::vec((0..3_usize, 0..14_usize), 1..24),
+        steps in prop::collection::vec((0..4_usize, 0..24_usize, 0..14_usize), 0..12),
+    ) {
+        let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
+        let pods = placed.iter().enumerate().map(|(at, (app, on))| {
+            shaped(*app, &shapes[*app]).named(&format!("p-{at}")).on(&names[on % names.len()])
+        });
+        let mut cluster = cluster(nodes, pods);
+        for app in ["web", "was", "db"] {
+            cluster.put_owner(&crate::observe::fixtures::stateful_set(app, app));
+        }
+        let scheduler = Scheduler::new(&cluster);
+        let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
+        let like = |at: usize| scheduler.replacing(cluster.pod(ids[at % ids.len()]).unwrap());
+        let Ok(mut forecast) = scheduler.for_placement(&Ledger::default(), &like(0)) else {
+            return Ok(());
+        };
+        agrees(&forecast)?;
+        for (what, pod, on) in steps {
+            match what {
+                0 | 1 => forecast.evict(ids[pod % ids.len()]),
+                2 => forecast.keep(ids[pod % ids.len()]),
+                _ => forecast.place(like(pod), Name::from(names[on % names.len()].as_str())),
+            }
+            agrees(&forecast)?;
+        }
+    }
+}
