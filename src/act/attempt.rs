@@ -44,7 +44,16 @@ impl Attempt {
         if now.duration_since(request.decided).abs() > DECISION_HOLDS {
             return Err(Refusal::Outdated("the decision is too old".to_owned()));
         }
-        Ok(Self { request, step: Step::Pods })
+        let attempt = Self { request, step: Step::Pods };
+        attempt.window_holds(now)?;
+        Ok(attempt)
+    }
+
+    fn window_holds(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.request.closes.is_some_and(|closes| closes <= now) {
+            return Err(Refusal::Outdated("the window has closed".to_owned()));
+        }
+        Ok(())
     }
 
     /// What it is about.
@@ -105,6 +114,7 @@ impl Attempt {
                 return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
             }
         };
+        self.window_holds(now)?;
         self.step = next;
         Ok(false)
     }
@@ -203,6 +213,7 @@ mod tests {
                 all_nodes: true,
             },
             decided: now(),
+            closes: None,
         };
         Attempt::begin(request, now()).unwrap()
     }
@@ -278,6 +289,20 @@ mod tests {
         let answer = Answer::Pods(vec![other]);
         let refusal = attempt.answered(answer, &HealthRules::default(), now());
         assert_eq!(refusal, Err(Refusal::Gone));
+    }
+
+    #[test]
+    fn nothing_is_evicted_after_the_window_has_closed() {
+        let mut request = attempt().request().clone();
+        request.closes = Some(now() + SignedDuration::from_secs(2));
+        let second = |number| now() + SignedDuration::from_secs(number);
+        let mut attempt = Attempt::begin(request.clone(), second(0)).unwrap();
+        let pods = Answer::Pods(pods().into_iter().map(PodFixture::watched).collect());
+        assert_eq!(attempt.answered(pods, &HealthRules::default(), second(1)), Ok(false));
+        let nodes = Answer::Nodes(nodes().into_iter().map(NodeFixture::watched).collect());
+        let refusal = attempt.answered(nodes, &HealthRules::default(), second(2));
+        assert!(matches!(refusal, Err(Refusal::Outdated(_))), "{refusal:?}");
+        assert!(matches!(Attempt::begin(request, second(2)), Err(Refusal::Outdated(_))));
     }
 
     #[test]

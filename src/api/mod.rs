@@ -10,7 +10,8 @@ mod status;
 
 pub use reason::Reason;
 pub use spec::{
-    LocalStorage, Mode, Rebalance, SingleZone, TierOverride, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
+    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, TierOverride, ZoneSpreadPolicy,
+    ZoneSpreadPolicySpec,
 };
 pub use status::{
     Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveState, MoveStatus,

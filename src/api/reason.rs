@@ -21,6 +21,8 @@ pub enum Reason {
     StaleView,
     /// The mode is Observe.
     ObserveOnly,
+    /// No window of `rebalance.windows` is open.
+    OutsideWindow,
     /// Every pod that could move is the only replica of its workload.
     SingleReplica,
     /// The policy accepts that this tier lives in one zone.
@@ -55,13 +57,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ZoneImpaired,
         Self::ZoneRecovering,
         Self::ZoneSuspect,
         Self::ClusterUnstable,
         Self::StaleView,
         Self::ObserveOnly,
+        Self::OutsideWindow,
         Self::SingleReplica,
         Self::SingleZoneAccepted,
         Self::TierUnavailable,
@@ -89,6 +92,7 @@ impl Reason {
             Self::ClusterUnstable => "ClusterUnstable",
             Self::StaleView => "StaleView",
             Self::ObserveOnly => "ObserveOnly",
+            Self::OutsideWindow => "OutsideWindow",
             Self::SingleReplica => "SingleReplica",
             Self::SingleZoneAccepted => "SingleZoneAccepted",
             Self::TierUnavailable => "TierUnavailable",

@@ -49,6 +49,8 @@ pub fn label_key(_: &mut SchemaGenerator) -> Schema {
 
 const LABEL_KEY: &str =
     "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const CRON: &str = "^[0-9A-Za-z*,/#-]+( +[0-9A-Za-z*,/#-]+){4}$";
+const TIME_ZONE: &str = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
 const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
 
 /// The CEL rule behind a message about label keys; a pattern cannot have one.
@@ -70,6 +72,34 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "pattern": DURATION,
     })
+}
+
+/// A cron schedule of five fields, by its letters; the operator reads the rest.
+pub fn cron(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 128,
+        "pattern": CRON,
+    })
+}
+
+/// The CEL rule behind a message about schedules.
+pub fn cron_rule() -> String {
+    format!("self.matches('{CRON}')")
+}
+
+/// The name of a time zone, by its letters; the operator knows which there are.
+pub fn time_zone(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 64,
+        "pattern": TIME_ZONE,
+    })
+}
+
+/// The CEL rule behind a message about time zones.
+pub fn time_zone_rule() -> String {
+    format!("self.matches('{TIME_ZONE}')")
 }
 
 /// A number or a percentage; a CEL rule bounds both.

@@ -136,11 +136,39 @@ pub struct Rebalance {
     #[x_kube(validation = Rule::new(schema::duration_rule("1s", "6h")).message("rebalance.landingTimeout must be a duration from 1s to 6h, such as 90s or 1h30m"))]
     pub landing_timeout: Option<Duration>,
 
+    /// When evictions may start. Without windows, or with an empty list, at
+    /// any time. Moves that are under way when a window closes are finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub windows: Option<Vec<RebalanceWindow>>,
+
     /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
     /// moves those of ReplicaSets and leaves those of StatefulSets. Default
     /// Auto. Pods with hostPath volumes are always left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_storage: Option<LocalStorage>,
+}
+
+/// A time in which evictions may start.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RebalanceWindow {
+    /// When it opens: a cron schedule of five fields (minute, hour, day of
+    /// month, month, day of week), such as `0 22 * * MON-FRI`. A start that
+    /// falls into the hour that daylight saving skips is the end of that
+    /// hour; one in the hour that occurs twice is the first of the two.
+    #[schemars(schema_with = "schema::cron")]
+    #[x_kube(validation = Rule::new(schema::cron_rule()).message("rebalance.windows[].schedule must be a cron schedule of five fields (minute, hour, day of month, month, day of week), such as 0 22 * * MON-FRI"))]
+    pub schedule: String,
+    /// How long it stays open, 1m to 7d, such as 90m or 168h.
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new(schema::duration_rule("1m", "168h")).message("rebalance.windows[].duration must be a duration from 1m to 168h, such as 90m or 8h"))]
+    pub duration: Duration,
+    /// The IANA time zone of the schedule, such as `Europe/London`. Default UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::time_zone")]
+    #[x_kube(validation = Rule::new(schema::time_zone_rule()).message("rebalance.windows[].timeZone must be the name of an IANA time zone, such as Europe/London"))]
+    pub time_zone: Option<String>,
 }
 
 /// What happens to pods with emptyDir volumes.

@@ -25,6 +25,7 @@ mod service;
 mod template;
 mod uid;
 mod volume;
+mod windows;
 mod workload;
 mod zone;
 
@@ -53,6 +54,7 @@ pub use volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,
     WatchedStorageClass,
 };
+pub use windows::{Calendar, Opening, Windows};
 pub use workload::{
     Revisions, WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey,
     WorkloadKind,

@@ -10,6 +10,7 @@ use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus}
 
 use super::cluster::PodId;
 use super::intern::{Interner, Labels, Name};
+use super::windows::Calendar;
 
 /// Which policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,8 @@ pub struct PolicyEntry {
     pub status: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// The compiled selector, or why there is none.
     pub selector: Result<Selector, String>,
+    /// When evictions may start, or why that cannot be known.
+    pub calendar: Result<Calendar, String>,
     /// Its tiers.
     pub tiers: BTreeMap<Name, Tier>,
     /// Selected pods without the tier label.
@@ -63,6 +66,7 @@ impl PolicyEntry {
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             generation: metadata.generation,
             selector,
+            calendar: Calendar::of(&policy.spec),
             spec: Arc::new(policy.spec),
             status: policy.status.map(Arc::new),
             tiers: BTreeMap::new(),

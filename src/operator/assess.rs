@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
 use crate::api::{Blocked, Reason, ZoneSpreadPolicyStatus, limit};
-use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
     plan_tier, tier_count, tiers_of,
@@ -295,6 +295,10 @@ impl Operator {
             zone: Name::from(planned.to.first()?.as_str()),
             ground: self.ground_of(policy, view),
             decided: now,
+            closes: match view.windows.at(now) {
+                Opening::Open { until } => Some(until),
+                Opening::Always | Opening::Closed { .. } => None,
+            },
         };
         memory.moves.push(Move::begin(&self.index, &view.name, pod, planned, now));
         memory.trim_moves();
@@ -308,6 +312,9 @@ const READ_WHOLE: usize = 500;
 /// Why a policy cannot be followed, if so.
 fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
     if let Err(error) = &policy.selector {
+        return Some(error.clone());
+    }
+    if let Err(error) = &policy.calendar {
         return Some(error.clone());
     }
     let tiers = tier_count(index, policy);
@@ -382,6 +389,9 @@ fn wake(
         // Room comes and goes with pods that are none of ours.
         if report.plan.obstacle.is_some() {
             at("room", now.checked_add(LOOK_FOR_ROOM).ok());
+        }
+        if !report.view.is_balanced() {
+            at("window", report.view.windows.at(now).changes());
         }
         at("retry", report.standing.retry_at);
         at("refusal", report.standing.refused.as_ref().map(|(_, until)| *until));

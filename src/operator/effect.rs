@@ -47,6 +47,8 @@ pub struct EvictionRequest {
     pub ground: Ground,
     /// When this was decided.
     pub decided: Timestamp,
+    /// When the window closes in which it may start; none if there are no windows.
+    pub closes: Option<Timestamp>,
 }
 
 /// What a decision stands on, to be read anew before it is carried out.

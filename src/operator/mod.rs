@@ -244,6 +244,8 @@ impl Operator {
 }
 
 #[cfg(test)]
+mod consent_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;

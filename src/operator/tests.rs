@@ -9,7 +9,7 @@ use super::*;
 use crate::api::{MoveState, Phase, Reason};
 
 /// 2/2/2, then zone c is lost: 3/3/0.
-fn an_outage() -> World {
+pub fn an_outage() -> World {
     let mut world = World::new();
     world.replica_set("web", &["a1", "a2", "b1", "b2", "c1", "c2"]);
     world.policy("web", json!({}));
@@ -22,7 +22,7 @@ fn an_outage() -> World {
     world
 }
 
-fn reason(world: &World, policy: &str) -> Option<Reason> {
+pub fn reason(world: &World, policy: &str) -> Option<Reason> {
     world.status(policy).tiers[0].blocked.as_ref().map(|blocked| blocked.reason)
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::api::{Blocked, Mode, Reason, ZoneState};
-use crate::observe::{Index, ZoneTracker};
+use crate::observe::{Index, Opening, ZoneTracker};
 
 use super::moves::TierPlan;
 use super::tier::TierView;
@@ -61,7 +61,7 @@ pub fn gate(
     in_flight: &InFlight,
 ) -> Option<Blocked> {
     let by_cluster = || zones(tier, facts).or_else(|| cluster(facts));
-    let by_policy = || policy(tier, plan);
+    let by_policy = || policy(tier, plan, facts.now);
     let by_tier = || wholeness(tier, standing, in_flight);
     let by_budgets = || budgets(index, plan);
     let by_plan = || plan.moves.is_empty().then(|| plan.obstacle.clone()).flatten();
@@ -131,10 +131,23 @@ fn cluster(facts: &Facts<'_>) -> Option<Blocked> {
     unstable.or(stale).and_then(|(reason, message)| blocked(reason, message))
 }
 
-fn policy(tier: &TierView, plan: &TierPlan) -> Option<Blocked> {
+fn policy(tier: &TierView, plan: &TierPlan, now: Timestamp) -> Option<Blocked> {
     if tier.settings.mode == Mode::Observe {
         let message = "the mode is Observe: set mode: Auto to let pods be moved".to_owned();
         return blocked(Reason::ObserveOnly, message);
+    }
+    // Windows are for moves: a tier that has none to make, or never makes any,
+    // has another reason, by day and by night.
+    if !plan.moves.is_empty()
+        && tier.settings.single_zone.is_none()
+        && let Opening::Closed { opens } = tier.windows.at(now)
+    {
+        let next = opens.map_or_else(
+            || "no other window is in sight".to_owned(),
+            |opens| format!("the next opens at {}", opens.strftime("%Y-%m-%d %H:%M:%SZ")),
+        );
+        let message = format!("no window of rebalance.windows is open: {next}");
+        return blocked(Reason::OutsideWindow, message);
     }
     if let Some(obstacle) = &plan.obstacle
         && plan.moves.is_empty()

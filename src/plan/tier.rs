@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{
-    Index, Name, Owner, PodId, PolicyEntry, Template, Tier, Workload, WorkloadKind, Zone,
+    Index, Name, Owner, PodId, PolicyEntry, Template, Tier, Windows, Workload, WorkloadKind, Zone,
     ZoneTracker,
 };
 use crate::predict;
@@ -31,6 +31,8 @@ pub struct TierView {
     pub name: Name,
     /// What holds for it.
     pub settings: TierSettings,
+    /// When its evictions may start.
+    pub windows: Windows,
     /// Every zone it may use, those without pods included.
     pub zones: BTreeMap<Zone, TierZoneCount>,
     /// Counted pods on nodes without a zone.
@@ -148,6 +150,8 @@ fn view(
     let mut view = TierView {
         name: Name::from(name),
         settings: TierSettings::of(&policy.spec, name),
+        // A policy whose windows cannot be read is Invalid, and moves nothing.
+        windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
         zones: BTreeMap::new(),
         unzoned: 0,
         desired: workloads.iter().map(|workload| workload.replicas).sum(),

@@ -11,7 +11,7 @@ use serde_json::json;
 use zonespread::api::Phase;
 
 /// Specs that are wrong, and what the answer must say: the field, and the remedy.
-const REFUSED: [(&str, &[&str]); 24] = [
+const REFUSED: [(&str, &[&str]); 29] = [
     ("{tierLabel: tier}", &["spec.selector", "Required value"]),
     ("{selector: {}}", &["spec.selector is empty", "name the pods with matchLabels"]),
     (
@@ -52,6 +52,26 @@ const REFUSED: [(&str, &[&str]); 24] = [
     ("{SELECT, rebalance: {maxUnavailable: 0%}}", &MAX_UNAVAILABLE),
     ("{SELECT, rebalance: {maxUnavailable: 150%}}", &MAX_UNAVAILABLE),
     ("{SELECT, rebalance: {maxUnavailable: '2'}}", &MAX_UNAVAILABLE),
+    (
+        "{SELECT, rebalance: {windows: [{schedule: 0 22 * *, duration: 1h}]}}",
+        &["spec.rebalance.windows[0].schedule", "five fields (minute, hour,", "0 22 * * MON-FRI"],
+    ),
+    (
+        "{SELECT, rebalance: {windows: [{schedule: '@daily', duration: 1h}]}}",
+        &["spec.rebalance.windows[0].schedule", "five fields"],
+    ),
+    (
+        "{SELECT, rebalance: {windows: [{schedule: 0 22 * * *, duration: 8d}]}}",
+        &["spec.rebalance.windows[0].duration", "from 1m to 168h, such as 90m or 8h"],
+    ),
+    (
+        "{SELECT, tiers: [{name: web, rebalance: {windows: [{schedule: 0 22 * * *, duration: 1h, timeZone: 'Europe/ London'}]}}]}",
+        &["spec.tiers[0].rebalance.windows[0].timeZone", "such as Europe/London"],
+    ),
+    (
+        "{SELECT, rebalance: {windows: [{schedule: 0 22 * * *}]}}",
+        &["spec.rebalance.windows[0].duration", "Required value"],
+    ),
     ("{SELECT, rebalance: {localStorage: Move}}", &["spec.rebalance.localStorage", "\"Keep\""]),
     (
         "{SELECT, tiers: [{name: web, rebalance: {holdDown: 7h}}]}",
@@ -96,13 +116,21 @@ fn document(name: &str, spec: &str) -> String {
 
 /// Odd, but right: the operator must be able to read whatever the API server lets through,
 /// or one user could blind it for all.
-const ACCEPTED: [&str; 6] = [
+const ACCEPTED: [&str; 7] = [
+    "{SELECT, rebalance: {windows: [{schedule: '*/5  0-23 1,31 JAN-DEC 0#2,5L', duration: 60.0s, timeZone: etc/GMT+12}]}}",
     "{SELECT, rebalance: {holdDown: 0s, landingTimeout: 1h1h0.5h30.25m1ms, maxUnavailable: 100%}}",
     "{SELECT, rebalance: {holdDown: 0.0000000000000000000000000001s, maxUnavailable: 10000}}",
     "{SELECT, rebalance: null, tiers: null, mode: null, maxSkew: null, tierLabel: null}",
     "{selector: {matchLabels: {app: '', 'not a label!': 'neither is this'}}}",
     "{selector: {matchLabels: null, matchExpressions: [{key: a, operator: NotIn, values: ['', x]}]}}",
     "{SELECT, tierLabel: a.b/C_d.e-f, tiers: [{name: x, rebalance: null, singleZone: {accepted: false}}]}",
+];
+
+/// Windows that look right to the API server, and what the operator says of them.
+const UNREADABLE: [(&str, &str, &str); 3] = [
+    ("61 * * * *", "UTC", "spec.rebalance.windows[0].schedule: \"61 * * * *\" is no cron schedule"),
+    ("0 0 30 FEB *", "UTC", "never occurs: choose a day that its month has"),
+    ("0 0 * * *", "Mars/Olympus", "spec.rebalance.windows[0].timeZone: there is no time zone"),
 ];
 
 const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
@@ -143,6 +171,17 @@ async fn what_only_the_operator_can_refuse_is_said_and_the_others_go_on() {
         "spec.tierLabel: the pods carry 201 values of it, and a policy can have 200 tiers";
     assert!(invalid.message.starts_with(expected), "{}", invalid.message);
     assert_eq!(phases(&operator, "crowd").await, ["Invalid"]);
+
+    for (schedule, zone, complaint) in UNREADABLE {
+        let windows =
+            format!("windows: [{{schedule: {schedule}, duration: 1h, timeZone: {zone}}}]");
+        cluster.apply(policy("crowd", "late", &format!("  rebalance: {{{windows}}}\n"))).await;
+        let what = format!("{schedule} {zone} to be refused");
+        policy::until(&cluster, "crowd", "late", &what, |status| {
+            status.phase == Some(Phase::Invalid) && status.message.contains(complaint)
+        })
+        .await;
+    }
 
     cluster.cordon_zone("eu-west-2c").await;
     cluster.evacuate_zone("eu-west-2c").await;
