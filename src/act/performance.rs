@@ -2,11 +2,12 @@
 //! the API server, and what its answers amount to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{HealthRules, Name, PolicyKey, WatchedNode, WatchedPod};
+use crate::observe::{HealthRules, Name, Pauses, PolicyKey, WatchedNode, WatchedPod};
 use crate::operator::{Effect, EvictionRequest, Outcome, Refusal};
 use crate::report::Note;
 
@@ -94,19 +95,26 @@ pub struct Performance {
     rules: HealthRules,
     /// Policies whose last status could not be written: they evict nothing.
     unwritten: BTreeSet<PolicyKey>,
+    /// A decision is older than a pause that came after it.
+    pauses: Arc<Pauses>,
 }
 
 #[derive(Clone, Debug)]
 enum Doing {
     Writing(PolicyKey),
-    Evicting(Attempt),
+    Evicting(Box<Attempt>),
 }
 
 impl Performance {
     /// One that judges nodes by these rules.
     #[must_use]
-    pub const fn new(rules: HealthRules) -> Self {
-        Self { rules, unwritten: BTreeSet::new() }
+    pub fn new(rules: HealthRules) -> Self {
+        Self { rules, unwritten: BTreeSet::new(), pauses: Arc::default() }
+    }
+
+    /// What is paused from now on; heeded by evictions that are on their way.
+    pub fn heed(&mut self, pauses: &Arc<Pauses>) {
+        self.pauses = Arc::clone(pauses);
     }
 
     /// Begins with an effect; `may_act` says whether this process still leads.
@@ -125,7 +133,7 @@ impl Performance {
                 refused(&request, Refusal::Outdated(why))
             }
             Effect::Evict(request) => match Attempt::begin(request.clone(), now) {
-                Ok(attempt) => ask(attempt, may_act),
+                Ok(attempt) => self.ask(attempt, may_act),
                 Err(refusal) => refused(&request, refusal),
             },
         }
@@ -146,7 +154,7 @@ impl Performance {
             }
             Doing::Writing(policy) => self.not_written(policy),
             Doing::Evicting(mut attempt) => match attempt.answered(answer, &self.rules, now) {
-                Ok(false) => ask(attempt, may_act),
+                Ok(false) => self.ask(*attempt, may_act),
                 Ok(true) => {
                     let EvictionRequest { policy, uid, .. } = attempt.request().clone();
                     Next::Done(Outcome::Evicted { policy, uid })
@@ -156,22 +164,95 @@ impl Performance {
         }
     }
 
+    fn ask(&self, attempt: Attempt, may_act: bool) -> Next {
+        let refuse = |why: &str| refused(attempt.request(), Refusal::Outdated(why.to_owned()));
+        if !may_act {
+            return refuse("this replica no longer leads");
+        }
+        if self.pauses.of(&attempt.request().policy).is_some() {
+            return refuse("it has been paused since");
+        }
+        let request = attempt.asks();
+        Next::Ask(Box::new(Asking { request, part_of: Doing::Evicting(Box::new(attempt)) }))
+    }
+
     fn not_written(&mut self, policy: PolicyKey) -> Next {
         self.unwritten.insert(policy.clone());
         Next::Done(Outcome::NotWritten { policy })
     }
 }
 
-fn ask(attempt: Attempt, may_act: bool) -> Next {
-    if !may_act {
-        let why = "this replica no longer leads".to_owned();
-        return refused(attempt.request(), Refusal::Outdated(why));
-    }
-    let request = attempt.asks();
-    Next::Ask(Box::new(Asking { request, part_of: Doing::Evicting(attempt) }))
-}
-
 fn refused(request: &EvictionRequest, refusal: Refusal) -> Next {
     let (policy, uid) = (request.policy.clone(), request.uid.clone());
     Next::Done(Outcome::Refused { policy, uid, refusal })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::PAUSED;
+    use crate::observe::fixtures::{node, pod};
+    use crate::observe::{Change, Index, Uid, Zone};
+    use crate::operator::Ground;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn eviction() -> Effect {
+        let name = Name::from;
+        Effect::Evict(EvictionRequest {
+            policy: PolicyKey { namespace: name("default"), name: name("web") },
+            tier: name("web"),
+            pod: name("web-1"),
+            uid: name(&Uid::new("uid-web-1").to_string()),
+            node: name("a1"),
+            target: name("c1"),
+            zone: name("c"),
+            ground: Ground {
+                tier_selector: None,
+                available: 1,
+                min_ready_seconds: 0,
+                zones: vec![Zone::new("c")],
+                all_nodes: false,
+            },
+            decided: now(),
+            closes: None,
+        })
+    }
+
+    #[test]
+    fn a_pause_stops_an_eviction_that_is_on_its_way() {
+        let mut index = Index::default();
+        let namespace = json!({"metadata": {"name": "default", "annotations": {PAUSED: "true"}}});
+        index.apply(Change::Namespace(serde_json::from_value(namespace).unwrap()));
+        let answers = [
+            Answer::Pods(vec![pod("web-1").on("a1").watched()]),
+            Answer::Nodes(vec![node("c1").zone("c").watched()]),
+            Answer::Evicted(Ok(())),
+        ];
+        for before in 0..=answers.len() {
+            let mut performance = Performance::new(HealthRules::default());
+            let mut next = performance.begin(eviction(), true, now());
+            for (at, answer) in answers.iter().enumerate() {
+                let Next::Ask(asked) = next else { panic!("{at}: {next:?}") };
+                if at == before {
+                    performance.heed(index.pauses());
+                }
+                next = performance.answered(*asked, answer.clone(), true, now());
+                if at == before {
+                    break;
+                }
+            }
+            match next {
+                Next::Ask(asked) => {
+                    let real = matches!(asked.request, Request::Evict { dry_run: false, .. });
+                    assert!(before == answers.len() && real, "{before}: {asked:?}");
+                }
+                Next::Done(Outcome::Refused { refusal: Refusal::Outdated(_), .. }) => {}
+                Next::Done(outcome) => panic!("{before}: {outcome:?}"),
+            }
+        }
+    }
 }

@@ -14,9 +14,9 @@ pub use spec::{
     ZoneSpreadPolicySpec,
 };
 pub use status::{
-    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveState, MoveStatus,
-    Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone, ZoneLoss,
-    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING,
+    MoveState, MoveStatus, Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone,
+    ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };
 
 /// The field manager of everything the operator applies.
@@ -24,6 +24,12 @@ pub const FIELD_MANAGER: &str = "zonespread";
 
 /// Stops evictions while it is `"true"` on a pod.
 pub const DO_NOT_EVICT: &str = "zonespread.io/do-not-evict";
+
+/// Stops evictions while it is `"true"` on a policy or a namespace.
+pub const PAUSED: &str = "zonespread.io/paused";
+
+/// Approves the plan whose id it holds, on a policy.
+pub const APPROVE: &str = "zonespread.io/approve";
 
 /// The node label that names the zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

@@ -19,8 +19,12 @@ pub enum Reason {
     ClusterUnstable,
     /// What is known of the cluster may be out of date.
     StaleView,
+    /// The policy or its namespace is paused.
+    Paused,
     /// The mode is Observe.
     ObserveOnly,
+    /// The mode is Approve, and the move is not in an approved plan.
+    AwaitingApproval,
     /// No window of `rebalance.windows` is open.
     OutsideWindow,
     /// Every pod that could move is the only replica of its workload.
@@ -57,13 +61,15 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::ZoneImpaired,
         Self::ZoneRecovering,
         Self::ZoneSuspect,
         Self::ClusterUnstable,
         Self::StaleView,
+        Self::Paused,
         Self::ObserveOnly,
+        Self::AwaitingApproval,
         Self::OutsideWindow,
         Self::SingleReplica,
         Self::SingleZoneAccepted,
@@ -91,7 +97,9 @@ impl Reason {
             Self::ZoneSuspect => "ZoneSuspect",
             Self::ClusterUnstable => "ClusterUnstable",
             Self::StaleView => "StaleView",
+            Self::Paused => "Paused",
             Self::ObserveOnly => "ObserveOnly",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::OutsideWindow => "OutsideWindow",
             Self::SingleReplica => "SingleReplica",
             Self::SingleZoneAccepted => "SingleZoneAccepted",

@@ -82,7 +82,9 @@ pub struct ZoneSpreadPolicySpec {
     #[schemars(range(min = 1, max = 10_000))]
     pub max_skew: i32,
 
-    /// Whether pods are moved. Auto moves them, Observe only reports.
+    /// Whether pods are moved. Auto moves them, Approve moves those of a plan
+    /// that was approved with the annotation zonespread.io/approve, Observe
+    /// only reports.
     #[serde(default)]
     pub mode: Mode,
 
@@ -105,6 +107,8 @@ const fn default_max_skew() -> i32 {
 pub enum Mode {
     /// Reports, never evicts.
     Observe,
+    /// Publishes a plan, and evicts the pods of an approved plan only.
+    Approve,
     /// Evicts pods to bring a tier back into balance.
     #[default]
     Auto,

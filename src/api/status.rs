@@ -52,6 +52,10 @@ pub struct ZoneSpreadPolicyStatus {
     /// What would be moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// The plan that was approved last, while the annotation
+    /// zonespread.io/approve names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ApprovedPlan>,
     /// The last moves, oldest first.
     #[schemars(length(max = 20))]
     pub moves: Vec<MoveStatus>,
@@ -76,6 +80,8 @@ pub enum Phase {
     Frozen,
     /// Pods are being moved.
     Rebalancing,
+    /// The mode is Approve, and a plan waits for approval.
+    AwaitingApproval,
     /// Unbalanced, and the mode is Observe.
     Observing,
     /// Unbalanced, and nothing can be done now; the tiers say why.
@@ -86,11 +92,12 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Balanced,
         Self::Holding,
         Self::Frozen,
         Self::Rebalancing,
+        Self::AwaitingApproval,
         Self::Observing,
         Self::Blocked,
         Self::Invalid,
@@ -104,6 +111,7 @@ impl Phase {
             Self::Holding => "Holding",
             Self::Frozen => "Frozen",
             Self::Rebalancing => "Rebalancing",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::Observing => "Observing",
             Self::Blocked => "Blocked",
             Self::Invalid => "Invalid",
@@ -276,14 +284,28 @@ pub struct ZoneLoss {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Plan {
-    /// A hash of the moves.
+    /// A hash of the moves that are listed. With tiers in mode Approve, of
+    /// their moves only: what other tiers do does not change it.
     #[schemars(length(max = 16))]
     pub id: String,
-    /// The moves; cut at 50.
+    /// The moves, those that need approval first; cut at 50.
     #[schemars(length(max = 50))]
     pub moves: Vec<PlannedMove>,
     /// How many moves there are.
     pub total: i32,
+}
+
+/// A plan that was approved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ApprovedPlan {
+    /// Its id.
+    #[schemars(length(max = 16))]
+    pub id: String,
+    /// Its moves that are left. A tier whose next move is none of them has
+    /// left the plan: the rest of its moves is dropped, and needs a new approval.
+    #[schemars(length(max = 50))]
+    pub moves: Vec<PlannedMove>,
 }
 
 /// A pod that would be moved.
@@ -296,12 +318,19 @@ pub struct PlannedMove {
     /// The pod that would be evicted.
     #[schemars(length(max = 253))]
     pub pod: String,
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
     /// The zone it leaves.
     #[schemars(length(max = 63))]
     pub from: String,
     /// The zone its replacement is expected in.
     #[schemars(length(max = 63))]
     pub to: String,
+    /// Zones in which a landing is as good: they tie with `to`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 63)))]
+    pub alternatives: Vec<String>,
 }
 
 /// One eviction, its replacement, and where that landed.

@@ -3,17 +3,15 @@
 use std::future::Future;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams};
-use kube::core::PartialObjectMeta;
-use kube::{Client, Config, Resource, ResourceExt};
+use kube::{Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
-    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    Change, Kind, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
+    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
     WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
@@ -95,11 +93,7 @@ pub async fn list_all(
     // First what is small and needed: what fails, fails soon.
     lister.list(Kind::Policy, |policy: ZoneSpreadPolicy| Change::Policy(Box::new(policy))).await?;
     lister.list::<WatchedNode>(Kind::Node, Change::Node).await?;
-    lister
-        .list(Kind::Namespace, |namespace: PartialObjectMeta<Namespace>| {
-            Change::Namespace(Name::from(namespace.name_any()), namespace.labels().clone())
-        })
-        .await?;
+    lister.list::<WatchedNamespace>(Kind::Namespace, Change::Namespace).await?;
     lister.list::<WatchedStorageClass>(Kind::StorageClass, Change::StorageClass).await?;
     lister.list::<WatchedCsiDriver>(Kind::CsiDriver, Change::CsiDriver).await?;
     lister.list::<WatchedCsiNode>(Kind::CsiNode, Change::CsiNode).await?;

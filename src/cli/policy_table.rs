@@ -2,11 +2,13 @@
 //! plan, the last moves, and why not.
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    MoveState, Phase, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus,
+    MoveState, Phase, PlannedMove, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
+    ZoneStatus,
 };
 
 use super::output::plain;
@@ -28,6 +30,7 @@ pub fn print(policy: &Known) -> String {
     parts.extend(tiers(status));
     parts.extend(zones(&status.zones));
     parts.extend(plan(status));
+    parts.extend(approved(status));
     parts.extend(moves(status));
     parts.extend(why_not(&status.tiers));
     parts.join("\n")
@@ -88,13 +91,24 @@ fn zones(zones: &[ZoneStatus]) -> Option<String> {
 
 fn plan(status: &ZoneSpreadPolicyStatus) -> Option<String> {
     let plan = status.plan.as_ref()?;
-    let mut grid = Grid::new(["PLAN", "TIER", "FROM", "TO"]);
-    for planned in &plan.moves {
-        grid.row([&planned.pod, &planned.tier, &planned.from, &planned.to]);
-    }
     let more = usize::try_from(plan.total).unwrap_or_default().saturating_sub(plan.moves.len());
     let rest = if more > 0 { format!("and {more} more\n") } else { String::new() };
-    Some(grid.print() + &rest)
+    Some(planned_moves(&format!("PLAN {}", plan.id), &plan.moves) + &rest)
+}
+
+/// The approved moves that are left.
+fn approved(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+    let approved = status.approved.as_ref().filter(|plan| !plan.moves.is_empty())?;
+    Some(planned_moves(&format!("APPROVED {}", approved.id), &approved.moves))
+}
+
+fn planned_moves(title: &str, moves: &[PlannedMove]) -> String {
+    let mut grid = Grid::new([title, "TIER", "FROM", "TO"]);
+    for planned in moves {
+        let to = [slice::from_ref(&planned.to), &planned.alternatives].concat().join(" or ");
+        grid.row([&planned.pod, &planned.tier, &planned.from, &to]);
+    }
+    grid.print()
 }
 
 fn moves(status: &ZoneSpreadPolicyStatus) -> Option<String> {

@@ -39,7 +39,8 @@ fn petclinic() -> Known {
                     "zones": [{"name": "2a", "pods": 1, "available": 1}],
                 },
             ],
-            "plan": {"id": "0123456789", "total": 52, "moves": [{"tier": "was", "pod": "was-3", "from": "2a", "to": "2c"}]},
+            "plan": {"id": "0123456789", "total": 52, "moves": [{"tier": "was", "pod": "was-3", "from": "2a", "to": "2c", "alternatives": ["2d"]}]},
+            "approved": {"id": "1123456789", "moves": [{"tier": "was", "pod": "was-3", "uid": "u3", "from": "2a", "to": "2c"}]},
             "moves": [
                 {
                     "tier": "was", "pod": "was-1", "uid": "u1", "owner": "ReplicaSet/was", "from": "2a", "to": "2c",

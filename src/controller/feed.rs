@@ -1,9 +1,7 @@
 //! Watches: from the API server into the index, slim and with relists folded in.
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
-use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -13,8 +11,8 @@ use tracing::warn;
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
     Change, Feed, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
-    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
-    WatchedService, WatchedStatefulSet, WatchedStorageClass,
+    WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod,
+    WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 /// The API server ends a watch after this long, and it is begun anew: a dead
@@ -38,10 +36,7 @@ pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
     watch::<ZoneSpreadPolicy>(client, Kind::Policy, feeds, |policy| {
         Change::Policy(Box::new(policy))
     });
-    watch::<PartialObjectMeta<Namespace>>(client, Kind::Namespace, feeds, |namespace| {
-        let labels = namespace.labels().clone();
-        Change::Namespace(Name::from(namespace.name_any()), labels)
-    });
+    watch::<WatchedNamespace>(client, Kind::Namespace, feeds, Change::Namespace);
 }
 
 fn config() -> watcher::Config {

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::act::{Elector, Leadership};
 use crate::api::ZoneSpreadPolicy;
-use crate::observe::{Feed, Freshness, HealthRules, Name, PolicyKey};
+use crate::observe::{Feed, Freshness, HealthRules, Name, Pauses, PolicyKey};
 use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
@@ -116,8 +116,10 @@ pub async fn run(
     let elector = Elector::new(acting.clone(), &settings.namespace, settings.identity.clone());
     let leadership =
         if settings.leader_elect { elector.leadership() } else { Leadership::always() };
+    let (pauses, paused) = watch::channel(Arc::default());
     let rules = settings.rules.clone();
-    let performer = Performer::new(acting.clone(), rules, leadership, settings.identity.clone());
+    let identity = settings.identity.clone();
+    let performer = Performer::new(acting.clone(), rules, leadership, paused, identity);
 
     watch_all(&watching, &feeds);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
@@ -130,6 +132,7 @@ pub async fn run(
         freshness: Freshness::default(),
         client: acting,
         effects,
+        pauses,
         metrics,
         health,
     };
@@ -160,6 +163,8 @@ struct Brain {
     freshness: Freshness,
     client: Client,
     effects: mpsc::Sender<Effect>,
+    /// Told at once, and heeded by evictions that are on their way.
+    pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
     health: Health,
 }
@@ -226,6 +231,10 @@ impl Brain {
                 self.operator.apply(change);
             }
             self.metrics.event_took(began.elapsed());
+        }
+        let pauses = self.operator.index().pauses();
+        if !Arc::ptr_eq(pauses, &self.pauses.borrow()) {
+            self.pauses.send_replace(Arc::clone(pauses));
         }
     }
 

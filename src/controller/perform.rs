@@ -1,5 +1,6 @@
 //! Sends what [`Performance`] asks for, one request after the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,14 +11,14 @@ use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Error, Resource};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::act::{
     Answer, Leadership, Next, Performance, REQUEST_TIMEOUT, Request, no_answer, refusal_of,
 };
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
-use crate::observe::{HealthRules, PolicyKey, WatchedNode, WatchedPod};
+use crate::observe::{HealthRules, Pauses, PolicyKey, WatchedNode, WatchedPod};
 use crate::operator::{Effect, EvictionRequest, Outcome};
 use crate::report::Note;
 
@@ -29,6 +30,7 @@ pub struct Performer {
     client: Client,
     performance: Performance,
     leadership: Leadership,
+    pauses: watch::Receiver<Arc<Pauses>>,
     recorder: Recorder,
 }
 
@@ -38,12 +40,13 @@ impl Performer {
         client: Client,
         rules: HealthRules,
         leadership: Leadership,
+        pauses: watch::Receiver<Arc<Pauses>>,
         identity: String,
     ) -> Self {
         let reporter =
             Reporter { controller: "zonespread.io/operator".to_owned(), instance: Some(identity) };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, performance: Performance::new(rules), leadership, recorder }
+        Self { client, performance: Performance::new(rules), leadership, pauses, recorder }
     }
 
     /// Carries out what comes in, and tells what became of it.
@@ -54,11 +57,13 @@ impl Performer {
     ) {
         while let Some(effect) = effects.recv().await {
             let may_act = self.leadership.may_act();
+            self.performance.heed(&self.pauses.borrow());
             let mut next = self.performance.begin(effect, may_act, Timestamp::now());
             let outcome = loop {
                 match next {
                     Next::Ask(asked) => {
                         let answer = self.ask(&asked.request).await;
+                        self.performance.heed(&self.pauses.borrow());
                         let (may_act, now) = (self.leadership.may_act(), Timestamp::now());
                         next = self.performance.answered(*asked, answer, may_act, now);
                     }

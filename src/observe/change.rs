@@ -2,11 +2,11 @@
 
 use crate::api::ZoneSpreadPolicy;
 
-use super::intern::{Labels, Name};
+use super::intern::Name;
 use super::{
-    WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment, WatchedNode,
-    WatchedPersistentVolume, WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet,
-    WatchedStorageClass,
+    WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
+    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 /// Something that is watched, applied or gone.
@@ -40,8 +40,8 @@ pub enum Change {
     CsiNode(WatchedCsiNode),
     /// A storage driver.
     CsiDriver(WatchedCsiDriver),
-    /// A namespace and its labels.
-    Namespace(Name, Labels),
+    /// A namespace.
+    Namespace(WatchedNamespace),
     /// A policy.
     Policy(Box<ZoneSpreadPolicy>),
     /// An object that is gone: its kind, namespace (empty for none) and name.

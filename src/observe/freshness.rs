@@ -126,7 +126,7 @@ fn key_of(change: &Change) -> Option<(Name, Name)> {
         Change::CsiNode(object) => of(object),
         Change::CsiDriver(object) => of(object),
         Change::Policy(object) => of(&**object),
-        Change::Namespace(name, _) => (Name::from(""), Name::clone(name)),
+        Change::Namespace(object) => of(object),
         Change::Gone(..) => return None,
     })
 }

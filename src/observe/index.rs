@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::api::ZoneSpreadPolicy;
@@ -15,6 +16,7 @@ use super::cluster::{Cluster, PodId};
 use super::csi::{CsiDriver, CsiNode};
 use super::intern::{Interner, Labels, Name};
 use super::node::Node;
+use super::pause::{Pauses, is_paused};
 use super::pod::{Owner, Pod};
 use super::policy::{PolicyEntry, PolicyKey};
 use super::volume::{Claim, PersistentVolume, StorageClass};
@@ -41,6 +43,7 @@ pub struct Index {
     policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// Policies by namespace, the oldest first.
     by_age: FxHashMap<Name, Vec<PolicyKey>>,
+    pauses: Arc<Pauses>,
     changed: Changed,
 }
 
@@ -65,6 +68,12 @@ impl Index {
     #[must_use]
     pub fn policy(&self, key: &PolicyKey) -> Option<&PolicyEntry> {
         self.policies.get(key)
+    }
+
+    /// The policies and namespaces that are paused; another one after each change.
+    #[must_use]
+    pub const fn pauses(&self) -> &Arc<Pauses> {
+        &self.pauses
     }
 
     /// The workload that owns a pod.
@@ -149,7 +158,7 @@ impl Index {
                 self.cluster.put_csi_node(node);
             }
             Change::CsiDriver(driver) => self.cluster.put_csi_driver(CsiDriver::new(driver)),
-            Change::Namespace(name, labels) => self.cluster.put_namespace(name, labels),
+            Change::Namespace(namespace) => self.put_namespace(namespace.metadata),
             Change::Policy(policy) => self.put_policy(*policy),
             Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
         }
@@ -189,10 +198,14 @@ impl Index {
             Kind::StorageClass => self.cluster.remove_storage_class(name),
             Kind::CsiNode => self.cluster.remove_csi_node(name),
             Kind::CsiDriver => self.cluster.remove_csi_driver(name),
-            Kind::Namespace => self.cluster.remove_namespace(name),
+            Kind::Namespace => {
+                self.cluster.remove_namespace(name);
+                self.pause_namespace(name, false);
+            }
             Kind::Policy => {
                 let key = PolicyKey { namespace: namespace.clone(), name: name.clone() };
                 self.policies.remove(&key);
+                self.pause_policy(&key, false);
                 self.changed.specs = true;
                 self.changed.policies.insert(key);
                 self.assign_namespace(namespace);
@@ -276,7 +289,9 @@ impl Index {
     }
 
     fn put_policy(&mut self, policy: ZoneSpreadPolicy) {
+        let paused = is_paused(&policy.metadata);
         let entry = PolicyEntry::new(policy, &mut self.interner);
+        self.pause_policy(&entry.key, paused);
         if let Some(known) = self.policies.get_mut(&entry.key)
             && known.uid == entry.uid
             && known.spec == entry.spec
@@ -284,6 +299,11 @@ impl Index {
         {
             // Our own status writes come back here; they change no answer.
             known.status = entry.status;
+            // An annotation does not change the generation.
+            if known.approve != entry.approve {
+                known.approve = entry.approve;
+                self.changed.policies.insert(entry.key);
+            }
             return;
         }
         let namespace = Name::clone(&entry.key.namespace);
@@ -291,6 +311,28 @@ impl Index {
         self.changed.policies.insert(entry.key.clone());
         self.policies.insert(entry.key.clone(), entry);
         self.assign_namespace(&namespace);
+    }
+
+    fn put_namespace(&mut self, metadata: ObjectMeta) {
+        let paused = is_paused(&metadata);
+        let name = self.interner.name(metadata.name.as_deref().unwrap_or_default());
+        self.pause_namespace(&name, paused);
+        self.cluster.put_namespace(name, metadata.labels.unwrap_or_default());
+    }
+
+    /// An annotation does not change a policy's generation, but its answer.
+    fn pause_policy(&mut self, key: &PolicyKey, paused: bool) {
+        if self.pauses.is_marked(key) != paused {
+            Arc::make_mut(&mut self.pauses).mark(key, paused);
+            self.changed.policies.insert(key.clone());
+        }
+    }
+
+    fn pause_namespace(&mut self, name: &Name, paused: bool) {
+        if self.pauses.is_namespace_marked(name) != paused {
+            Arc::make_mut(&mut self.pauses).mark_namespace(name, paused);
+            self.touch_namespace(name);
+        }
     }
 
     /// Sorts the policies of a namespace by age and assigns its pods anew.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::core::{Selector, SelectorExt};
 
-use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
+use crate::api::{APPROVE, ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
 
 use super::cluster::PodId;
 use super::intern::{Interner, Labels, Name};
@@ -37,6 +37,8 @@ pub struct PolicyEntry {
     pub generation: Option<i64>,
     /// What the user wrote.
     pub spec: Arc<ZoneSpreadPolicySpec>,
+    /// The id of the plan that its annotation approves.
+    pub approve: Option<String>,
     /// The status as last seen; read on start only.
     pub status: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// The compiled selector, or why there is none.
@@ -67,6 +69,11 @@ impl PolicyEntry {
             generation: metadata.generation,
             selector,
             calendar: Calendar::of(&policy.spec),
+            approve: metadata
+                .annotations
+                .and_then(|mut all| all.remove(APPROVE))
+                // No id is longer, and an annotation may hold 256 kB.
+                .filter(|id| id.len() <= 16),
             spec: Arc::new(policy.spec),
             status: policy.status.map(Arc::new),
             tiers: BTreeMap::new(),

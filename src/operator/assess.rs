@@ -6,14 +6,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
-use crate::api::{Blocked, Reason, ZoneSpreadPolicyStatus, limit};
+use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
     plan_tier, tier_count, tiers_of,
 };
 use crate::predict::Ledger;
-use crate::report::{Assessment, MoveOutcome, TierReport, invalid_status, status_of, story};
+use crate::report::{
+    Assessment, MoveOutcome, TierReport, invalid_status, plan_of, status_of, story,
+};
 
 use super::Operator;
 use super::effect::{Decision, Effect, EvictionRequest, Ground, Signal};
@@ -39,6 +41,7 @@ impl Operator {
         let mut memory = self.take(key).unwrap_or_default();
         let policy = self.index.policy(key)?;
         memory.heed_generation(policy.generation);
+        memory.heed_approval(&self.index, policy);
         memory.next = None;
         let conditions =
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
@@ -49,6 +52,7 @@ impl Operator {
             for view in tiers_of(&self.index, policy, &self.zones, now) {
                 reports.push(self.ask(policy, view, &mut memory, now, &mut requests));
             }
+            tell_how_to_approve(&self.index, key, &mut reports);
         }
         let assessment = |memory: &PolicyMemory| Assessment {
             index: &self.index,
@@ -56,6 +60,7 @@ impl Operator {
             zones: &self.zones,
             tiers: &reports,
             moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
+            approved: memory.approved.clone(),
             recovery: memory.recovery.clone(),
             conditions: &conditions,
             now,
@@ -69,6 +74,10 @@ impl Operator {
             status_of(assessment(&memory))
         };
         wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
+        if self.leading && memory.approved.is_none() && is_named(policy, &status) {
+            // Approved before it was published; now it is.
+            memory.next = Some(now);
+        }
         Some(Look { uid: Name::clone(&policy.uid), status, tiers: reports, requests, memory })
     }
 
@@ -163,7 +172,7 @@ impl Operator {
     fn ask(
         &self,
         policy: &PolicyEntry,
-        view: TierView,
+        mut view: TierView,
         memory: &mut PolicyMemory,
         now: Timestamp,
         requests: &mut Vec<EvictionRequest>,
@@ -176,8 +185,16 @@ impl Operator {
             throttled_until: self.throttled_until,
         };
         let mut standing = memory.standings.get(&view.name).cloned().unwrap_or_default();
+        view.consent = memory.consent(&view);
         let mut plan = self.plan(policy, &view, memory);
         let mut blocked = self.why_not(&view, &plan, &facts, &standing, memory);
+        let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
+        if blocked.as_ref().is_some_and(awaits)
+            && memory.under_way().all(|moved| moved.status.tier != *view.name)
+        {
+            memory.end_approval(&view.name);
+            view.consent = memory.consent(&view);
+        }
         if view.is_balanced() && memory.under_way().all(|moved| moved.status.tier != *view.name) {
             // Balanced: what went wrong on the way is over.
             memory.standings.remove(&view.name);
@@ -308,6 +325,30 @@ impl Operator {
 
 /// Tiers and clusters up to this size are read anew as a whole before each eviction.
 const READ_WHOLE: usize = 500;
+/// Whether the annotation `approve` names the plan of this status.
+fn is_named(policy: &PolicyEntry, status: &ZoneSpreadPolicyStatus) -> bool {
+    let id = status.plan.as_ref().map(|plan| &plan.id);
+    id.is_some() && id == policy.approve.as_ref()
+}
+
+/// Names the plan and the command to those tiers that wait for an approval.
+fn tell_how_to_approve(index: &Index, key: &PolicyKey, reports: &mut [TierReport]) {
+    let Some(plan) = plan_of(index, reports) else { return };
+    let moves = reports.iter().filter(|report| report.needs_approval());
+    let moves: usize = moves.map(|report| report.plan.moves.len()).sum();
+    let covered = moves.min(limit::PLANNED_MOVES);
+    let count = if covered == 1 { "1 move".to_owned() } else { format!("{covered} moves") };
+    for blocked in reports.iter_mut().filter_map(|report| report.blocked.as_mut()) {
+        if blocked.reason == Reason::AwaitingApproval {
+            blocked.message = format!(
+                "plan {id} ({count}) waits for approval: kubectl annotate zsp {} -n {} {APPROVE}={id} --overwrite",
+                key.name,
+                key.namespace,
+                id = plan.id,
+            );
+        }
+    }
+}
 
 /// Why a policy cannot be followed, if so.
 fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {

@@ -6,11 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Asked, Ending, Move, seconds};
 use crate::api::{
-    Blocked, MoveState, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus, ZoneState,
-    ZoneStatus, limit,
+    ApprovedPlan, Blocked, Mode, MoveState, PlannedMove, Reason, Recovery, TierStatus,
+    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };
-use crate::observe::{Name, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason};
-use crate::plan::Standing;
+use crate::observe::{
+    Index, Name, PolicyEntry, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason,
+};
+use crate::plan::{Consent, Standing, TierSettings, TierView};
 use crate::report::EvictionResult;
 
 use super::effect::{Outcome, Refusal, Signal};
@@ -31,6 +33,8 @@ pub struct PolicyMemory {
     pub moves: Vec<Move>,
     /// Misses and refusals, by tier.
     pub standings: BTreeMap<Name, Standing>,
+    /// The plan that was approved last, and its moves that are left.
+    pub approved: Option<ApprovedPlan>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
     /// The status as the API server has it, or is about to have it.
@@ -62,6 +66,7 @@ impl PolicyMemory {
                     (Name::from(tier.name.as_str()), standing)
                 })
                 .collect(),
+            approved: status.approved.clone(),
             recovery: status.recovery.clone(),
             written: Some(status.clone()),
             before: None,
@@ -105,6 +110,56 @@ impl PolicyMemory {
                 ..TierStatus::default()
             })
             .collect()
+    }
+
+    /// Takes over what the annotation `approve` says: the published plan, if
+    /// it is that one. What was approved before and is no longer named, is no
+    /// longer approved.
+    pub fn heed_approval(&mut self, index: &Index, policy: &PolicyEntry) {
+        let named = policy.approve.as_deref();
+        self.approved = self.approved.take().filter(|known| Some(known.id.as_str()) == named);
+        // An id is never that of a plan of which a move was made: it is made
+        // of the pods' uids. So this is the plan as it was approved.
+        if self.approved.as_ref().is_none_or(|known| known.moves.is_empty())
+            && let Some(plan) = self.written.as_ref().and_then(|status| status.plan.as_ref())
+            && Some(plan.id.as_str()) == named
+        {
+            let needs_approval = |planned: &&PlannedMove| {
+                TierSettings::of(&policy.spec, &planned.tier).mode == Mode::Approve
+            };
+            let moves = plan.moves.iter().filter(needs_approval).cloned().collect();
+            self.approved = Some(ApprovedPlan { id: plan.id.clone(), moves });
+        }
+        // Whatever became of a pod that is gone, its move is over.
+        if let Some(approved) = &mut self.approved {
+            let cluster = index.cluster();
+            approved.moves.retain(|planned| {
+                let id = cluster.pod_id(&policy.key.namespace, &planned.pod);
+                let pod = id.and_then(|id| cluster.pod(id));
+                pod.is_some_and(|pod| pod.uid == *planned.uid && !pod.terminating)
+            });
+        }
+    }
+
+    /// What people agreed to for a tier.
+    pub fn consent(&self, tier: &TierView) -> Consent {
+        if tier.settings.mode != Mode::Approve {
+            return Consent::default();
+        }
+        let shown = self.written.as_ref().and_then(|status| status.plan.as_ref());
+        let approved = self.approved.as_ref();
+        Consent::of(
+            &tier.name,
+            shown.map_or(&[], |plan| &plan.moves),
+            approved.map_or(&[], |plan| &plan.moves),
+        )
+    }
+
+    /// The tier has left the approved plan: what is left of it is not approved any more.
+    pub fn end_approval(&mut self, tier: &str) {
+        if let Some(approved) = &mut self.approved {
+            approved.moves.retain(|planned| planned.tier != tier);
+        }
     }
 
     /// Pods that recent moves made: the last to be moved again.

@@ -132,6 +132,24 @@ impl World {
         self.apply_policy(policy);
     }
 
+    /// Writes an annotation of a policy, as `kubectl annotate` does; null removes it.
+    pub fn annotate(&mut self, policy: &str, key: &str, value: Value) {
+        let known = self.policies.iter_mut().rfind(|known| known["metadata"]["name"] == policy);
+        let known = known.expect("a policy of this name");
+        known["metadata"]["annotations"] = json!({});
+        if !value.is_null() {
+            known["metadata"]["annotations"][key] = value;
+        }
+        let policy = known.clone();
+        self.apply_policy(policy);
+    }
+
+    /// Writes an annotation of the namespace of all policies.
+    pub fn annotate_namespace(&mut self, key: &str, value: &str) {
+        let namespace = json!({"metadata": {"name": "default", "annotations": {key: value}}});
+        self.operator.apply(Change::Namespace(serde_json::from_value(namespace).unwrap()));
+    }
+
     fn apply_policy(&mut self, policy: Value) {
         self.operator.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
     }
@@ -290,6 +308,16 @@ impl World {
             let at = self.now + SignedDuration::from_secs(self.start_delay);
             self.starting.push((at, app, fresh, node));
         }
+    }
+
+    /// Somebody deletes a pod, and its replacement starts on the same node at once.
+    pub fn replace_in_place(&mut self, name: &str) {
+        let cluster = self.operator.index().cluster();
+        let pod = cluster.pod(cluster.pod_id("default", name).unwrap()).unwrap();
+        let (app, node) = (pod.labels["app"].clone(), pod.node.clone().unwrap());
+        self.gone(Kind::Pod, "default", name);
+        let fresh = self.new_name(&app);
+        self.show_pod(&app, &fresh, Some(&node), true);
     }
 
     /// The operator is killed, and another takes over from what was written.

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::api::{Blocked, Mode, Reason, ZoneState};
-use crate::observe::{Index, Opening, ZoneTracker};
+use crate::api::{Blocked, Mode, PAUSED, Reason, ZoneState};
+use crate::observe::{Index, Opening, Pause, ZoneTracker};
 
 use super::moves::TierPlan;
 use super::tier::TierView;
@@ -61,7 +61,7 @@ pub fn gate(
     in_flight: &InFlight,
 ) -> Option<Blocked> {
     let by_cluster = || zones(tier, facts).or_else(|| cluster(facts));
-    let by_policy = || policy(tier, plan, facts.now);
+    let by_policy = || policy(index, tier, plan, facts.now);
     let by_tier = || wholeness(tier, standing, in_flight);
     let by_budgets = || budgets(index, plan);
     let by_plan = || plan.moves.is_empty().then(|| plan.obstacle.clone()).flatten();
@@ -131,15 +131,32 @@ fn cluster(facts: &Facts<'_>) -> Option<Blocked> {
     unstable.or(stale).and_then(|(reason, message)| blocked(reason, message))
 }
 
-fn policy(tier: &TierView, plan: &TierPlan, now: Timestamp) -> Option<Blocked> {
+fn policy(index: &Index, tier: &TierView, plan: &TierPlan, now: Timestamp) -> Option<Blocked> {
+    // Where nothing is ever moved there is nothing to pause.
+    if let Some(pause) = tier.paused.filter(|_| tier.settings.single_zone.is_none()) {
+        let what = match pause {
+            Pause::Policy => "the policy",
+            Pause::Namespace => "the namespace",
+        };
+        let message =
+            format!("{what} is paused: remove its annotation {PAUSED} to let pods be moved");
+        return blocked(Reason::Paused, message);
+    }
     if tier.settings.mode == Mode::Observe {
         let message = "the mode is Observe: set mode: Auto to let pods be moved".to_owned();
         return blocked(Reason::ObserveOnly, message);
     }
-    // Windows are for moves: a tier that has none to make, or never makes any,
-    // has another reason, by day and by night.
-    if !plan.moves.is_empty()
-        && tier.settings.single_zone.is_none()
+    // Approvals and windows are for moves: a tier that has none to make, or
+    // never makes any, has another reason, by day and by night.
+    let next = plan.moves.first().filter(|_| tier.settings.single_zone.is_none());
+    if let Some(next) = next
+        && tier.settings.mode == Mode::Approve
+        && !tier.consent.covers(index, next)
+    {
+        // The plan and its id are the policy's: the report names them.
+        return blocked(Reason::AwaitingApproval, String::new());
+    }
+    if next.is_some()
         && let Opening::Closed { opens } = tier.windows.at(now)
     {
         let next = opens.map_or_else(

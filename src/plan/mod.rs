@@ -1,6 +1,7 @@
 //! What to do: pure functions from a view of the cluster, a policy and the
 //! time to skew, moves, and the one reason why nothing is done.
 
+mod consent;
 mod forecasts;
 mod gates;
 mod moves;
@@ -17,6 +18,7 @@ mod tier;
 mod victim_tests;
 mod victims;
 
+pub use consent::Consent;
 pub use gates::{Facts, InFlight, MISSES_ALLOWED, Standing, gate};
 pub use moves::{Expected, PlannedMove, TierPlan, plan_tier};
 pub use outlook::{lose, worst_loss};

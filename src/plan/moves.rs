@@ -6,6 +6,7 @@ use crate::api::Blocked;
 use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{Ledger, Placement, Scheduler};
 
+use super::consent::Consent;
 use super::forecasts::{Forecasts, is_alike};
 use super::needs::Needs;
 use super::obstacle::{self, no_target};
@@ -188,7 +189,7 @@ impl<'a> Ground<'a> {
                         None => victims.push(*id),
                     }
                 }
-                rank(index, &mut victims, just_moved);
+                rank(index, &mut victims, &tier.consent, just_moved);
                 let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
                 let open = health.get(zone).is_some_and(|memory| {
                     memory.health == ZoneHealth::Usable && memory.condition.usable > 0
@@ -368,9 +369,9 @@ fn useful_targets(
     useful
 }
 
-/// The best victim first: not one that was just moved, the lowest priority,
+/// The best victim first: one of the plan that people were shown, not one that was just moved, the lowest priority,
 /// the lowest deletion cost, on the fullest node, the youngest; by name in the end.
-fn rank(index: &Index, victims: &mut [PodId], just_moved: &BTreeSet<&str>) {
+fn rank(index: &Index, victims: &mut [PodId], consent: &Consent, just_moved: &BTreeSet<&str>) {
     victims.sort_by_cached_key(|id| {
         index.cluster().pod(*id).map(|pod| {
             let on_node = pod
@@ -379,6 +380,7 @@ fn rank(index: &Index, victims: &mut [PodId], just_moved: &BTreeSet<&str>) {
                 .and_then(|node| index.cluster().node(node))
                 .map_or(0, |(_, entry)| entry.pods.len());
             (
+                consent.place_of(&pod.uid),
                 just_moved.contains(&*pod.name),
                 pod.template.priority,
                 pod.deletion_cost,

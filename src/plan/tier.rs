@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{
-    Index, Name, Owner, PodId, PolicyEntry, Template, Tier, Windows, Workload, WorkloadKind, Zone,
-    ZoneTracker,
+    Index, Name, Owner, Pause, PodId, PolicyEntry, Template, Tier, Windows, Workload, WorkloadKind,
+    Zone, ZoneTracker,
 };
 use crate::predict;
 
+use super::consent::Consent;
 use super::settings::TierSettings;
 use super::skew::skew_of;
 
@@ -31,6 +32,10 @@ pub struct TierView {
     pub name: Name,
     /// What holds for it.
     pub settings: TierSettings,
+    /// What people agreed to.
+    pub consent: Consent,
+    /// What stops it, if it is paused.
+    pub paused: Option<Pause>,
     /// When its evictions may start.
     pub windows: Windows,
     /// Every zone it may use, those without pods included.
@@ -150,6 +155,8 @@ fn view(
     let mut view = TierView {
         name: Name::from(name),
         settings: TierSettings::of(&policy.spec, name),
+        consent: Consent::default(),
+        paused: index.pauses().of(&policy.key),
         // A policy whose windows cannot be read is Invalid, and moves nothing.
         windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
         zones: BTreeMap::new(),

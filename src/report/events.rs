@@ -1,6 +1,6 @@
 //! Events that tell the story: what changed between two statuses.
 
-use crate::api::{MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
 
 /// A Kubernetes Event about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ fn warning(reason: &'static str, action: &'static str, text: String) -> Note {
 pub fn story(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
     let mut notes = zones(before, after);
     notes.extend(plan(before, after));
+    notes.extend(approval(before, after));
     notes.extend(moves(before, after));
     notes.extend(blocked(before, after));
     if after.phase == Some(Phase::Invalid) && before.message != after.message {
@@ -109,6 +110,18 @@ fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Opti
     Some(normal("Planned", "Plan", format!("{} moves: {}{more}", plan.total, shown.join(", "))))
 }
 
+fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Note> {
+    fn left(status: &ZoneSpreadPolicyStatus) -> Option<&ApprovedPlan> {
+        status.approved.as_ref().filter(|plan| !plan.moves.is_empty())
+    }
+    let approved = left(after)?;
+    let is_told = left(before).is_some_and(|known| known.id == approved.id);
+    (!is_told).then(|| {
+        let text = format!("plan {} is approved: {} moves", approved.id, approved.moves.len());
+        normal("Approved", "Plan", text)
+    })
+}
+
 fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     for moved in &after.moves {
@@ -150,10 +163,19 @@ fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> V
                 | Reason::SingleZoneAccepted
         );
         let known = before.tiers.iter().find(|known| known.name == tier.name);
-        let old = known.and_then(|known| known.blocked.as_ref()).map(|blocked| blocked.reason);
-        if !told_elsewhere && old != Some(blocked.reason) {
+        let old = known.and_then(|known| known.blocked.as_ref());
+        // A new plan asks for a new approval.
+        let is_told = old.is_some_and(|old| match blocked.reason {
+            Reason::AwaitingApproval => old == blocked,
+            reason => old.reason == reason,
+        });
+        if !told_elsewhere && !is_told {
             let text = format!("{}: {}: {}", tier.name, blocked.reason, blocked.message);
-            notes.push(warning("Blocked", "Plan", text).about("Tier", &tier.name));
+            let note = match blocked.reason {
+                Reason::AwaitingApproval => normal("AwaitingApproval", "Plan", text),
+                _ => warning("Blocked", "Plan", text),
+            };
+            notes.push(note.about("Tier", &tier.name));
         }
     }
     notes

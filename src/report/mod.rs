@@ -6,4 +6,4 @@ mod status;
 
 pub use events::{Note, story};
 pub use metrics::{EvictionResult, Metrics, MoveOutcome};
-pub use status::{Assessment, TierReport, invalid_status, status_of};
+pub use status::{Assessment, TierReport, invalid_status, plan_of, status_of};

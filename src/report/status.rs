@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::act::seconds;
 use crate::api::{
-    Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveStatus, Phase,
-    Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus,
-    ZoneState, ZoneStatus, limit,
+    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, Mode,
+    MoveStatus, Phase, Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone,
+    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
 use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
@@ -28,6 +28,13 @@ pub struct TierReport {
 }
 
 impl TierReport {
+    /// Whether its moves are made with approval only.
+    #[must_use]
+    pub const fn needs_approval(&self) -> bool {
+        let settings = &self.view.settings;
+        matches!(settings.mode, Mode::Approve) && settings.single_zone.is_none()
+    }
+
     /// Whether it needs nothing, or its imbalance is accepted.
     fn is_content(&self) -> bool {
         self.view.is_balanced()
@@ -51,6 +58,8 @@ pub struct Assessment<'a> {
     pub tiers: &'a [TierReport],
     /// Its last moves, oldest first.
     pub moves: Vec<MoveStatus>,
+    /// The plan that was approved last.
+    pub approved: Option<ApprovedPlan>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
     /// The conditions as they were.
@@ -67,7 +76,7 @@ pub fn invalid_status(
     misses: Vec<TierStatus>,
     message: String,
 ) -> ZoneSpreadPolicyStatus {
-    let Assessment { policy, zones, moves, recovery, conditions, now, .. } = assessment;
+    let Assessment { policy, zones, moves, approved, recovery, conditions, now, .. } = assessment;
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(Phase::Invalid),
@@ -79,6 +88,7 @@ pub fn invalid_status(
             .collect(),
         tiers: misses,
         moves,
+        approved,
         recovery,
         ..ZoneSpreadPolicyStatus::default()
     };
@@ -127,6 +137,7 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         zones: zone_statuses,
         tiers: tiers.iter().map(tier_status).collect(),
         plan: plan_of(assessment.index, tiers),
+        approved: assessment.approved,
         moves: assessment.moves,
         recovery: assessment.recovery,
         conditions: Vec::new(),
@@ -238,6 +249,8 @@ fn phase_of(zones: &[ZoneStatus], tiers: &[TierReport], moves: &[MoveStatus]) ->
         Phase::Rebalancing
     } else if tiers.iter().all(TierReport::is_content) {
         Phase::Balanced
+    } else if blocked_by(&[Reason::AwaitingApproval]) {
+        Phase::AwaitingApproval
     } else if tiers.iter().filter(|tier| !tier.is_content()).all(|tier| {
         tier.blocked.as_ref().is_some_and(|blocked| blocked.reason == Reason::ObserveOnly)
     }) {
@@ -254,9 +267,15 @@ fn message(
     recovery: Option<&Recovery>,
     untiered: i32,
 ) -> String {
+    // Where somebody is asked for an approval, that is what to say.
+    let is_asked = |tier: &&TierReport| {
+        let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
+        phase != Phase::AwaitingApproval || tier.blocked.as_ref().is_some_and(awaits)
+    };
     let worst = tiers
         .iter()
         .filter(|tier| !tier.is_content())
+        .filter(is_asked)
         .max_by_key(|tier| tier.view.skew() - tier.view.settings.max_skew);
     let why = worst
         .and_then(|tier| Some((tier, tier.blocked.as_ref()?)))
@@ -289,7 +308,7 @@ fn message(
         ),
         Phase::Balanced if tiers.is_empty() => "no pods are selected".to_owned(),
         Phase::Balanced => "every tier is within its skew".to_owned(),
-        Phase::Observing | Phase::Blocked | Phase::Invalid => why,
+        Phase::AwaitingApproval | Phase::Observing | Phase::Blocked | Phase::Invalid => why,
     }
 }
 
@@ -321,37 +340,53 @@ fn common_prefix(names: &[&str]) -> usize {
     first.as_bytes()[..shared].iter().rposition(|byte| *byte == b'-').map_or(0, |dash| dash + 1)
 }
 
-fn plan_of(index: &Index, tiers: &[TierReport]) -> Option<Plan> {
-    let moves: Vec<PlannedMove> = tiers
+/// The moves of all tiers; those that need approval come first, so that as
+/// many of them as can be are listed: an approval is for what can be read.
+#[must_use]
+pub fn plan_of(index: &Index, tiers: &[TierReport]) -> Option<Plan> {
+    let (to_approve, others): (Vec<_>, Vec<_>) =
+        tiers.iter().partition(|tier| tier.needs_approval());
+    let total: usize = tiers.iter().map(|tier| tier.plan.moves.len()).sum();
+    let mut moves = listed(index, &to_approve, limit::PLANNED_MOVES);
+    let needing_approval = moves.len();
+    moves.extend(listed(index, &others, limit::PLANNED_MOVES - needing_approval));
+    let hashed = if needing_approval > 0 { &moves[..needing_approval] } else { &moves };
+    let id = fingerprint(hashed);
+    let total = i32::try_from(total).unwrap_or(i32::MAX);
+    (!moves.is_empty()).then_some(Plan { id, moves, total })
+}
+
+/// The first moves of these tiers, as users see them.
+fn listed(index: &Index, tiers: &[&TierReport], most: usize) -> Vec<PlannedMove> {
+    tiers
         .iter()
         .flat_map(|tier| tier.plan.moves.iter().map(move |planned| (tier, planned)))
-        .map(|(tier, planned)| PlannedMove {
-            tier: tier.view.name.to_string(),
-            pod: index
-                .cluster()
-                .pod(planned.pod)
-                .map_or_else(String::new, |pod| pod.name.to_string()),
-            from: planned.from.to_string(),
-            to: planned.to.first().map(ToString::to_string).unwrap_or_default(),
+        .take(most)
+        .filter_map(|(tier, planned)| {
+            let pod = index.cluster().pod(planned.pod)?;
+            let mut zones = planned.to.iter().map(ToString::to_string);
+            Some(PlannedMove {
+                tier: tier.view.name.to_string(),
+                pod: pod.name.to_string(),
+                uid: pod.uid.to_string(),
+                from: planned.from.to_string(),
+                to: zones.next().unwrap_or_default(),
+                alternatives: zones.collect(),
+            })
         })
-        .collect();
-    if moves.is_empty() {
-        return None;
-    }
-    let total = i32::try_from(moves.len()).unwrap_or(i32::MAX);
-    let id = fingerprint(&moves);
-    Some(Plan { id, total, moves: moves.into_iter().take(limit::PLANNED_MOVES).collect() })
+        .collect()
 }
 
 /// The FNV-1a hash of the moves; the same in every version and on every machine.
 fn fingerprint(moves: &[PlannedMove]) -> String {
-    let fields =
-        moves.iter().flat_map(|planned| [&planned.tier, &planned.pod, &planned.from, &planned.to]);
-    let hash = fields
-        .flat_map(|field| field.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+    let bytes = moves.iter().flat_map(|planned| {
+        let fixed = [&planned.tier, &planned.pod, &planned.uid, &planned.from, &planned.to];
+        let fields = fixed.into_iter().chain(&planned.alternatives);
+        fields.flat_map(|field| field.bytes().chain([0])).chain([1])
+    });
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{hash:016x}")[..10].to_owned()
 }
 

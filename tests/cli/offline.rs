@@ -87,6 +87,34 @@ fn a_hold_that_the_status_tells_of_is_heeded() {
 }
 
 #[test]
+fn who_is_asked_and_who_said_wait_are_told_offline_too() {
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let now = |text: &str| {
+        let ran = zonespread_with(text, &["plan", "-f", "-", "-o", "json"]);
+        let answer: Value = serde_json::from_str(&ran.out).unwrap();
+        let policy = &answer["policies"][0];
+        let blocked = policy["tiers"][0]["blocked"].clone();
+        (policy["phase"].clone(), blocked["reason"].clone(), blocked["message"].to_string())
+    };
+    let (phase, reason, message) = now(&text.replace("mode: Auto", "mode: Approve"));
+    assert_eq!((phase, reason), ("AwaitingApproval".into(), "AwaitingApproval".into()));
+    assert!(
+        message.contains("(2 moves) waits for approval: kubectl annotate zsp petclinic -n petclinic zonespread.io/approve="),
+        "{message}"
+    );
+    let paused = "metadata:\n    annotations: {zonespread.io/paused: \"true\"}\n    creationTimestamp: \"2026-05-04T08:10:00Z\"\n    generation: 1\n    name: petclinic\n    namespace";
+    let plain = paused.replacen("    annotations: {zonespread.io/paused: \"true\"}\n", "", 1);
+    let (_, reason, _) = now(&text.replace(&plain, paused));
+    assert_eq!(reason, "Paused");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(12);
+    let schedule = later.strftime("%M %H * * *");
+    let night =
+        format!("mode: Auto\n    rebalance: {{windows: [{{schedule: {schedule}, duration: 1h}}]}}");
+    let (phase, reason, message) = now(&text.replace("mode: Auto", &night));
+    assert_eq!((phase, reason), ("Blocked".into(), "OutsideWindow".into()), "{message}");
+}
+
+#[test]
 fn a_namespace_can_be_named() {
     let file = fixture("petclinic.yaml");
     let ran = zonespread(&["plan", "-f", &file, "-n", "other", "-o", "json"]);

@@ -147,10 +147,7 @@ fn change(kind: &str, object: Value) -> Change {
         serde_json::from_value(object).unwrap()
     }
     match watched(kind) {
-        Kind::Namespace => {
-            let name = Name::from(object["metadata"]["name"].as_str().unwrap());
-            Change::Namespace(name, read(object["metadata"]["labels"].clone()))
-        }
+        Kind::Namespace => Change::Namespace(read(object)),
         Kind::Node => Change::Node(read(object)),
         Kind::StorageClass => Change::StorageClass(read(object)),
         Kind::CsiDriver => Change::CsiDriver(read(object)),

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
-    WatchedDeployment, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
+    Change, Kind, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
+    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
     WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
@@ -69,8 +69,6 @@ impl<'a> Intake<'a> {
             if is_namespaced(known) && metadata.namespace.is_none() {
                 metadata.namespace = Some("default".to_owned());
             }
-        } else if let Change::Namespace(name, _) = &change {
-            self.contents.end(known, None, name);
         }
         (self.sink)(change);
         Ok(())
@@ -193,11 +191,6 @@ const fn is_namespaced(kind: Kind) -> bool {
     )
 }
 
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: ObjectMeta,
-}
-
 fn change<'de, A: MapAccess<'de>>(kind: Kind, map: Replay<A>) -> Result<Change, A::Error> {
     let from = map.deserializer();
     Ok(match kind {
@@ -214,13 +207,7 @@ fn change<'de, A: MapAccess<'de>>(kind: Kind, map: Replay<A>) -> Result<Change, 
         Kind::CsiNode => Change::CsiNode(WatchedCsiNode::deserialize(from)?),
         Kind::CsiDriver => Change::CsiDriver(WatchedCsiDriver::deserialize(from)?),
         Kind::Policy => Change::Policy(Box::new(ZoneSpreadPolicy::deserialize(from)?)),
-        Kind::Namespace => {
-            let Namespace { metadata } = Namespace::deserialize(from)?;
-            let Some(name) = metadata.name.filter(|name| !name.is_empty()) else {
-                return Err(A::Error::custom("metadata.name is missing"));
-            };
-            Change::Namespace(Name::from(name), metadata.labels.unwrap_or_default())
-        }
+        Kind::Namespace => Change::Namespace(WatchedNamespace::deserialize(from)?),
     })
 }
 
@@ -239,6 +226,7 @@ fn metadata_of(change: &mut Change) -> Option<&mut ObjectMeta> {
         Change::CsiNode(object) => &mut object.metadata,
         Change::CsiDriver(object) => &mut object.metadata,
         Change::Policy(object) => &mut object.metadata,
-        Change::Namespace(..) | Change::Gone(..) => return None,
+        Change::Namespace(object) => &mut object.metadata,
+        Change::Gone(..) => return None,
     })
 }

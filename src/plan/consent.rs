@@ -1,0 +1,54 @@
+//! What people were shown of a tier's moves, and what they agreed to.
+
+use std::collections::BTreeMap;
+
+use crate::api;
+use crate::observe::{Index, Uid, Zone};
+
+use super::moves::PlannedMove;
+
+/// What people were shown of a tier's moves, and what they agreed to; empty
+/// unless the mode is Approve.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// The uids of the pods in the plan that was published, and their places
+    /// in it. They are moved first and in this order, so that a plan stays as
+    /// it is while it can: who has read it may approve it.
+    shown: BTreeMap<Uid, usize>,
+    /// The approved moves that are left.
+    approved: Vec<api::PlannedMove>,
+}
+
+impl Consent {
+    /// For `tier`, from the published plan and the approved one.
+    #[must_use]
+    pub fn of(tier: &str, shown: &[api::PlannedMove], approved: &[api::PlannedMove]) -> Self {
+        let own = |planned: &&api::PlannedMove| planned.tier == tier;
+        let approved: Vec<_> = approved.iter().filter(own).cloned().collect();
+        let mut places = BTreeMap::new();
+        for (place, planned) in approved.iter().chain(shown.iter().filter(own)).enumerate() {
+            places.entry(Uid::new(&planned.uid)).or_insert(place);
+        }
+        Self { shown: places, approved }
+    }
+
+    /// Whether this move, with every zone in which it may land, was approved.
+    #[must_use]
+    pub fn covers(&self, index: &Index, planned: &PlannedMove) -> bool {
+        let Some(pod) = index.cluster().pod(planned.pod) else { return false };
+        self.approved.iter().any(|approved| {
+            let expected = |zone: &Zone| {
+                approved.to == zone.as_str()
+                    || approved.alternatives.iter().any(|known| known == zone.as_str())
+            };
+            pod.uid == *approved.uid
+                && approved.from == planned.from.as_str()
+                && planned.to.iter().all(expected)
+        })
+    }
+
+    /// Where a pod was in the plan that people were shown; after it, if it was not in it.
+    pub(super) fn place_of(&self, uid: &Uid) -> usize {
+        self.shown.get(uid).copied().unwrap_or(usize::MAX)
+    }
+}
