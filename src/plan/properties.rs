@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{TierPlan, TierView, plan_tier, skew_of, tiers_of};
-use crate::observe::fixtures::{node, pod};
+use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
-    Change, HealthRules, Index, Kind, Name, PolicyKey, ZoneTracker, zone_conditions,
+    Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
 };
 use crate::predict::{Ledger, Placement, Prediction, predict};
 
@@ -114,6 +114,11 @@ impl Small {
     }
 
     fn show_pod(&mut self, name: &str, node: &str, marked: bool) {
+        let shown = self.fixture(name, node, marked);
+        self.index.apply(Change::Pod(shown.watched()));
+    }
+
+    fn fixture(&self, name: &str, node: &str, marked: bool) -> PodFixture {
         let mut shown = pod(name).on(node).owner("ReplicaSet", "web-rs").cpu("1");
         shown = match self.case.spread {
             Spread::Soft => shown.spread_soft("topology.kubernetes.io/zone", self.case.max_skew),
@@ -123,6 +128,37 @@ impl Small {
         if marked {
             shown = shown.annotation("zonespread.io/do-not-evict", "true");
         }
+        shown
+    }
+
+    /// A budget that allows no eviction of these pods.
+    fn refuse(&mut self, pods: &[String]) {
+        for pod in pods {
+            self.show_again(pod, |pod| pod.label("budget", "spent"));
+        }
+        let budget = json!({
+            "metadata": {"name": "spent", "namespace": "default", "generation": 1},
+            "spec": {"selector": {"matchLabels": {"budget": "spent"}}},
+            "status": {"disruptionsAllowed": 0, "observedGeneration": 1},
+        });
+        self.index.apply(Change::Budget(serde_json::from_value(budget).unwrap()));
+    }
+
+    /// These pods are not to be moved.
+    fn mark(&mut self, pods: &[String]) {
+        for pod in pods {
+            self.show_again(pod, |pod| {
+                pod.label("budget", "spent").annotation("zonespread.io/do-not-evict", "true")
+            });
+        }
+    }
+
+    fn show_again(&mut self, name: &str, change: impl Fn(PodFixture) -> PodFixture) {
+        let id = self.index.cluster().pod_id("default", name).unwrap();
+        let pod = self.index.cluster().pod(id).unwrap();
+        let marked = pod.keep.is_some();
+        let node = pod.node.as_ref().unwrap().to_string();
+        let shown = change(self.fixture(name, &node, marked));
         self.index.apply(Change::Pod(shown.watched()));
     }
 
@@ -148,7 +184,8 @@ impl Small {
 
     /// Pods per zone if these moves are made, by trying all sequences of
     /// moves that the scheduler would follow, up to `depth`: the lowest skew.
-    fn lowest_skew_within(&mut self, depth: usize) -> i32 {
+    /// With `helpful`, only moves that lower the difference of two zones (law 2).
+    fn lowest_skew_within(&mut self, depth: usize, helpful: bool) -> i32 {
         let view = self.view().unwrap();
         let mut best = view.skew();
         if depth == 0 || best <= self.case.max_skew {
@@ -168,23 +205,39 @@ impl Small {
                 let mut placement = Placement::like(pod);
                 placement.name = None;
                 match predict(self.index.cluster(), &ledger, &placement) {
-                    Prediction::Lands(landing) if landing.zones.len() == 1 => Some((
-                        pod.name.to_string(),
-                        pod.node.as_ref().unwrap().to_string(),
-                        landing.nodes[0].to_string(),
-                    )),
+                    Prediction::Lands(landing)
+                        if landing.zones.len() == 1
+                            && (!helpful
+                                || helps(
+                                    &view,
+                                    self.index.cluster().zone_of(pod),
+                                    &landing.zones[0],
+                                )) =>
+                    {
+                        Some((
+                            pod.name.to_string(),
+                            pod.node.as_ref().unwrap().to_string(),
+                            landing.nodes[0].to_string(),
+                        ))
+                    }
                     _ => None,
                 }
             })
             .collect();
         for (name, from, to) in movable {
             let made = self.make_move(&name, &to);
-            best = best.min(self.lowest_skew_within(depth - 1));
+            best = best.min(self.lowest_skew_within(depth - 1, helpful));
             self.remove_pod(&made);
             self.show_pod(&name, &from, false);
         }
         best
     }
+}
+
+/// Whether a move between the zones lowers their difference.
+fn helps(view: &TierView, from: Option<&Zone>, to: &Zone) -> bool {
+    let count = |zone: &Zone| view.zones.get(zone).map_or(0, |counted| counted.pods.len());
+    from.is_some_and(|from| count(from) >= count(to) + 2)
 }
 
 proptest! {
@@ -227,10 +280,60 @@ proptest! {
         prop_assert_eq!(skew_of(counts.iter().copied()), view.skew());
         let moves = plan.moves.len();
         if (2..=3).contains(&moves) && view.pods() <= 6 {
-            let shorter = small.lowest_skew_within(moves - 1);
+            let shorter = small.lowest_skew_within(moves - 1, false);
             prop_assert!(
                 shorter > plan.reachable_skew.max(view.settings.max_skew),
                 "{} moves lead to {shorter}, the plan needs {moves} for {}", moves - 1, plan.reachable_skew
+            );
+        }
+    }
+
+    #[test]
+    fn no_way_leads_further(case in cases()) {
+        let mut small = Small::new(case);
+        let Some(view) = small.view() else { return Ok(()) };
+        let plan = small.plan(&view);
+        if view.pods() <= 5 && plan.reachable_skew > view.settings.max_skew {
+            let lowest = small.lowest_skew_within(3, true);
+            prop_assert!(
+                lowest >= plan.reachable_skew.min(view.skew()),
+                "{lowest} can be reached, and the plan ends at {}: {:?}", plan.reachable_skew, plan.obstacle
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_budget_refuses_is_moved_only_where_nothing_else_helps(
+        case in cases(),
+        refused in prop::collection::vec(prop::bool::ANY, 8),
+    ) {
+        let mut small = Small::new(case);
+        let Some(view) = small.view() else { return Ok(()) };
+        let without = small.plan(&view);
+        let refused: Vec<String> = view
+            .zones
+            .values()
+            .flat_map(|zone| &zone.pods)
+            .zip(refused)
+            .filter(|(_, refused)| *refused)
+            .map(|(id, _)| small.index.cluster().pod(*id).unwrap().name.to_string())
+            .collect();
+        small.refuse(&refused);
+        let view = small.view().unwrap();
+        let plan = small.plan(&view);
+        // Below what is allowed, any skew is as good.
+        let reached = |plan: &TierPlan| plan.reachable_skew.max(view.settings.max_skew);
+        prop_assert_eq!(plan.moves.len(), without.moves.len(), "as few moves as without budgets");
+        prop_assert_eq!(reached(&plan), reached(&without));
+        let Some(first) = plan.moves.first() else { return Ok(()) };
+        let first = small.index.cluster().pod(first.pod).unwrap().name.to_string();
+        if refused.contains(&first) {
+            small.mark(&refused);
+            let view = small.view().unwrap();
+            let others = small.plan(&view);
+            prop_assert!(
+                reached(&others) > reached(&plan) || others.moves.len() > plan.moves.len(),
+                "{first} is refused, and others would do: {:?}", others.moves
             );
         }
     }
