@@ -53,11 +53,29 @@ impl<'a> Outlook<'a> {
             [_] if self.ties_without_zone() => {
                 "not certain: nodes without a zone label tie".to_owned()
             }
-            [_] => {
-                "not certain: from 100 nodes on the scheduler looks at some of them only".to_owned()
+            several if several.iter().all(|zone| self.ties_in(zone)) => {
+                "not certain: nodes of these zones tie".to_owned()
             }
-            _ => "not certain: nodes of these zones tie".to_owned(),
+            _ => format!(
+                "not certain: the scheduler scores only some of so many nodes ({})",
+                self.probability()
+            ),
         }
+    }
+
+    fn ties_in(&self, zone: &str) -> bool {
+        let tied = |score: &&Scored| self.answer.nodes.contains(&score.node);
+        let mut zones = self.answer.scores.iter().filter(tied).map(|score| score.zone.as_deref());
+        zones.any(|tied| tied == Some(zone))
+    }
+
+    /// `about 83 % c, 17 % b`
+    fn probability(&self) -> String {
+        let mut zones: Vec<(&String, &f64)> = self.answer.probability.iter().collect();
+        zones.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        let shares: Vec<String> =
+            zones.iter().map(|(zone, share)| format!("{:.0} % {zone}", *share * 100.0)).collect();
+        format!("about {}", shares.join(", "))
     }
 
     fn ties_without_zone(&self) -> bool {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 fn scored(node: &str, zone: &str, spread: i64, fit: i64) -> Scored {
@@ -30,6 +32,7 @@ fn answer(zones: &[&str], nodes: &[&str], certain: bool, scores: Vec<Scored>) ->
         zones: owned(zones),
         nodes: owned(nodes),
         certain,
+        probability: BTreeMap::new(),
         unpredictable: None,
         filtered: Vec::new(),
         scores,
@@ -66,6 +69,14 @@ fn a_pod_that_fits_in_one_zone_only_is_told_what_keeps_it_from_the_others() {
 fn zones_that_tie_are_not_certain() {
     let scores = vec![scored("b1", "b", 200, 94), scored("c1", "c", 200, 94)];
     let answer = answer(&["b", "c"], &["b1", "c1"], false, scores);
+    insta::assert_snapshot!(Outlook::of(&answer));
+}
+
+#[test]
+fn what_a_sample_decides_is_told_with_its_probability() {
+    let scores = vec![scored("c1", "c", 200, 94), scored("b1", "b", 190, 94)];
+    let mut answer = answer(&["b", "c"], &["c1"], false, scores);
+    answer.probability = BTreeMap::from([("b".to_owned(), 0.17), ("c".to_owned(), 0.83)]);
     insta::assert_snapshot!(Outlook::of(&answer));
 }
 

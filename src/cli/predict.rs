@@ -37,6 +37,8 @@ pub struct Answer {
     pub nodes: Vec<String>,
     /// Whether the zone is.
     pub certain: bool,
+    /// How probable each zone is, in hundredths.
+    pub probability: BTreeMap<String, f64>,
     /// Why it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpredictable: Option<String>,
@@ -142,6 +144,7 @@ impl Answer {
             zones: Vec::new(),
             nodes: Vec::new(),
             certain: false,
+            probability: BTreeMap::new(),
             unpredictable: None,
             filtered: Vec::new(),
             scores: Vec::new(),
@@ -161,6 +164,9 @@ impl Answer {
         self.zones = landing.zones.iter().map(ToString::to_string).collect();
         self.nodes = landing.nodes.iter().map(ToString::to_string).collect();
         self.certain = landing.certain;
+        let rounded = |share: f64| (share * 100.0).round() / 100.0;
+        let odds = landing.odds.iter().map(|(zone, share)| (zone.to_string(), rounded(*share)));
+        self.probability = odds.collect();
         self.filtered = landing.rejections.into_iter().map(Filtered::from).collect();
         self.scores = landing.scores.into_iter().map(Scored::from).collect();
         self.scores.sort_by(|a, b| b.total.cmp(&a.total).then_with(|| a.node.cmp(&b.node)));

@@ -273,7 +273,8 @@ impl<'a> Ground<'a> {
             let mut refused: Vec<(PodId, &Pod)> = Vec::new();
             for (id, pod) in candidates {
                 let landing = forecasts.landing_of(id, pod).filter(|landing| {
-                    !landing.zones.is_empty()
+                    !landing.unzoned
+                        && !landing.zones.is_empty()
                         && landing.zones.iter().all(|zone| targets.contains(zone))
                 });
                 if let Some(landing) = landing {

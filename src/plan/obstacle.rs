@@ -122,6 +122,19 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         );
         return blocked(Reason::Unpredictable, message);
     };
+    if target.total > winner.total {
+        let odds: Vec<String> = landing
+            .odds
+            .iter()
+            .map(|(zone, share)| format!("{zone} about {:.0} %", share * 100.0))
+            .collect();
+        let message = format!(
+            "the scheduler scores only some of so many nodes, and could put a replacement of pod {} elsewhere ({}); a DoNotSchedule constraint on zones would decide it",
+            pod.name,
+            odds.join(", ")
+        );
+        return blocked(Reason::Unpredictable, message);
+    }
     let decisive = winner
         .by_plugin
         .iter()

@@ -165,3 +165,53 @@ fn a_pod_that_others_need_is_named_when_it_is_in_the_way() {
     assert_eq!(obstacle.reason, Reason::Pinned);
     assert!(obstacle.message.contains("cache-1"), "{}", obstacle.message);
 }
+
+#[test]
+fn a_replacement_that_may_land_on_a_node_without_a_zone_is_not_risked() {
+    let soft = |at: usize, on: &str| {
+        pod(&format!("web-{at}"))
+            .on(on)
+            .owner("ReplicaSet", "web-rs")
+            .spread_soft("topology.kubernetes.io/region", 1)
+    };
+    let nodes = ["a1", "a1", "a1", "b1", "b1", "b1"].iter().enumerate();
+    let mut story = Story::new(nodes.map(|(at, on)| soft(at + 1, on)));
+    assert!(story.plan().moves.iter().all(|step| step.to.len() == 1));
+    assert_eq!(story.plan().moves.len(), 2);
+    story.index.apply(Change::Node(node("somewhere").watched()));
+    assert_eq!(story.plan().moves, [], "it is as empty as c1");
+    assert!(story.plan().obstacle.is_some());
+}
+
+/// 3/3/0 over zones of so many nodes, spread softly.
+fn large(nodes: [usize; 3]) -> Story {
+    let soft = |at: usize, on: &str| {
+        pod(&format!("web-{at}"))
+            .on(on)
+            .owner("ReplicaSet", "web-rs")
+            .spread_soft("topology.kubernetes.io/zone", 1)
+    };
+    let on = ["a1", "a1", "a1", "b1", "b1", "b1"].iter().enumerate();
+    let mut story = Story::new(on.map(|(at, on)| soft(at + 1, on)));
+    for (zone, count) in ["a", "b", "c"].into_iter().zip(nodes) {
+        for number in 2..=count {
+            let node = node(&format!("{zone}{number}")).zone(zone);
+            story.index.apply(Change::Node(node.watched()));
+        }
+    }
+    story
+}
+
+#[test]
+fn in_a_large_cluster_pods_are_moved_when_every_sample_of_nodes_brings_them_home() {
+    assert_eq!(large([80, 80, 80]).plan().moves.len(), 2);
+}
+
+#[test]
+fn in_a_large_cluster_nothing_is_moved_when_the_sample_may_miss_the_zone() {
+    let plan = large([110, 110, 20]).plan();
+    assert_eq!(plan.moves, []);
+    let obstacle = plan.obstacle.unwrap();
+    assert_eq!(obstacle.reason, Reason::Unpredictable);
+    assert!(obstacle.message.contains("only some of so many nodes"), "{}", obstacle.message);
+}

@@ -17,6 +17,7 @@ impl Forecast<'_> {
             nodes: best.nodes,
             zones: best.zones,
             certain: best.certain,
+            odds: self.odds(),
             rejections,
             scores: self.node_scores(),
         })

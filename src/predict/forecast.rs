@@ -19,7 +19,7 @@ use super::suitability::{Fixed, Suitability};
 use super::terrain::Column;
 use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
-use super::{images, sampling, unpredictable};
+use super::{images, unpredictable};
 
 /// How many of the nodes that tie are named.
 const NAMED: usize = 20;
@@ -84,8 +84,10 @@ pub struct Best {
     pub nodes: Vec<Name>,
     /// How many there are, or at least there are.
     pub tied: usize,
-    /// Their zones, each once, by name. A node without a zone adds none.
+    /// The zones, as in [`super::Landing`].
     pub zones: Vec<Zone>,
+    /// Whether a node without a zone may be the one.
+    pub unzoned: bool,
     /// Whether the zone is certain, as in [`super::Landing`].
     pub certain: bool,
 }
@@ -98,7 +100,8 @@ impl Best {
         let zones: BTreeSet<Zone> = self.zones.into_iter().chain(other.zones).collect();
         let tied = nodes.len().max(self.tied).max(other.tied);
         let nodes = nodes.into_iter().collect();
-        Self { nodes, tied, zones: zones.into_iter().collect(), certain }
+        let unzoned = self.unzoned || other.unzoned;
+        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain }
     }
 }
 
@@ -241,19 +244,30 @@ impl<'s> Forecast<'s> {
         like: impl Fn(usize) -> I,
         named: usize,
     ) -> Option<Best> {
+        let sample = self.sample(&feasible);
+        let winners = sample.map(|sample| self.winners(&feasible, &sample));
         let scores = self.scores(feasible);
-        let highest = *scores.totals.iter().max()?;
-        let tied: Vec<(usize, usize)> = scores
-            .feasible
-            .iter()
-            .zip(&scores.totals)
+        let rounds = self.scheduler.terrain.rounds();
+        let can_win = |row: usize| {
+            let zone = rounds.zone_of[row];
+            winners.as_ref().is_none_or(|winners| winners.contains(&zone))
+        };
+        let scored = || {
+            let scored = scores.feasible.iter().zip(&scores.totals);
+            scored.filter(|((row, _), _)| can_win(*row))
+        };
+        let highest = *scored().map(|(_, total)| total).max()?;
+        let tied: Vec<(usize, usize)> = scored()
             .filter(|(_, total)| **total == highest)
             .map(|(contender, _)| contender)
             .collect();
         let node = |row: usize| &self.scheduler.rows()[row].node;
-        let zones: BTreeSet<&Zone> =
-            tied.iter().filter_map(|(row, _)| node(*row).zone.as_ref()).collect();
-        let share_zone = zones.len() == 1 && tied.iter().all(|(row, _)| node(*row).zone.is_some());
+        let zones: BTreeSet<Option<&Zone>> = match &winners {
+            Some(winners) => winners.iter().map(|zone| rounds.zones[*zone].as_ref()).collect(),
+            None => tied.iter().map(|(row, _)| node(*row).zone.as_ref()).collect(),
+        };
+        let unzoned = zones.contains(&None);
+        let certain = zones.len() == 1 && !unzoned;
         let mut rows: Vec<usize> =
             tied.iter().flat_map(|(row, _)| like(*row).take(named)).collect();
         rows.sort_unstable();
@@ -261,9 +275,15 @@ impl<'s> Forecast<'s> {
         Some(Best {
             nodes: rows.into_iter().map(|row| Name::clone(&node(row).name)).collect(),
             tied: tied.iter().map(|(_, nodes)| nodes).sum(),
-            zones: zones.into_iter().cloned().collect(),
-            certain: share_zone && sampling::is_safe(self, &scores),
+            zones: zones.into_iter().flatten().cloned().collect(),
+            unzoned,
+            certain,
         })
+    }
+
+    /// This, and the forecast if the race ends otherwise.
+    pub(super) fn races(&self) -> Vec<&Self> {
+        std::iter::once(self).chain(self.otherwise.as_deref()).collect()
     }
 
     /// Puts a node that changed among those that are like it now.

@@ -8,6 +8,7 @@
 //! for a [`Forecast`] and tell it of each move: it computes what the move changes.
 
 mod balance;
+mod bounds;
 mod census;
 mod config;
 mod config_file;
@@ -19,9 +20,12 @@ mod images;
 mod ledger;
 mod neighbours;
 mod node_affinity;
+mod odds;
 mod ports;
 mod revision;
-mod sampling;
+mod rounds;
+mod sample;
+mod sampled;
 mod scheduler;
 mod score;
 mod seats;
@@ -66,11 +70,15 @@ pub enum Prediction {
 pub struct Landing {
     /// The nodes that tie for best, by name.
     pub nodes: Vec<Name>,
-    /// Their zones, each once, by name. A node without a zone adds none.
+    /// The zones in which the pod can land, each once, by name: those of the
+    /// nodes that tie, and where the scheduler scores only a sample of the
+    /// nodes, those that may win in some. A node without a zone adds none.
     pub zones: Vec<Zone>,
-    /// Whether the zone is certain: all nodes that tie share it, and the
-    /// scheduler looks at enough nodes to find one of them.
+    /// Whether the zone is certain: there is no other.
     pub certain: bool,
+    /// How probable each zone is, by name. Where the scheduler scores only a
+    /// sample, this is an estimate: the order of the nodes is not known.
+    pub odds: Vec<(Zone, f64)>,
     /// Nodes that were rejected.
     pub rejections: Vec<Rejection>,
     /// The other nodes, and what each plugin gave them.

@@ -9,6 +9,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 
 use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPodAffinityTerm};
 
+use super::bounds::{Extremes, Range, Sample};
 use super::ledger::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
@@ -295,6 +296,30 @@ impl Neighbours {
             }
         }
         pods_exist || (self.near.is_empty() && self.own_terms_match)
+    }
+
+    /// The plugin's scores of the nodes that fit, if they are in the sample.
+    pub(super) fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+        let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
+        let values: Vec<Option<Range>> = raw.iter().map(|raw| Some((*raw, *raw))).collect();
+        let Some(Extremes { lowest, highest }) = sample.extremes(&values) else {
+            return vec![(0, 0); raw.len()];
+        };
+        let share = |raw: i64, lowest: i64, highest: i64| {
+            if highest == lowest {
+                return 0;
+            }
+            whole(float(MAX) * (float(raw - lowest) / float(highest - lowest)))
+        };
+        // All that are found may have the same pull: then it decides nothing.
+        let may_be_equal = highest.0 <= lowest.1;
+        raw.into_iter()
+            .map(|raw| {
+                let least = share(raw, lowest.1.min(raw), highest.1);
+                let most = share(raw, lowest.0, highest.0.max(raw));
+                (if may_be_equal { 0 } else { least }, most)
+            })
+            .collect()
     }
 
     /// The plugin's scores of the nodes that fit.

@@ -9,6 +9,7 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::observe::{Labels, Name, SpreadConstraint};
 
+use super::bounds::{Extremes, Range, Sample};
 use super::ledger::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
@@ -20,6 +21,9 @@ use super::terrain::Column;
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
     "node(s) didn't match pod topology spread constraints (missing required label)";
+
+/// Of how many domains it is found out whether they are in each sample.
+const COUNTED: usize = 100;
 
 /// The spread constraints of a pod and what they count.
 #[derive(Debug)]
@@ -133,15 +137,7 @@ impl Spread {
         }
         let weights: Vec<f64> =
             self.soft.iter().map(|constraint| constraint.weight(feasible, &self.scored)).collect();
-        let raw = |row: usize| {
-            let mut score = 0.0;
-            for (constraint, weight) in self.soft.iter().zip(&weights) {
-                if constraint.column.carries(row) {
-                    score += float(constraint.near(row)) * weight + float(constraint.max_skew - 1);
-                }
-            }
-            whole(f64::round(score))
-        };
+        let raw = |row: usize| raw_score(row, self.soft.iter().zip(weights.iter().copied()));
         let raw: Vec<Option<i64>> =
             feasible.rows().map(|row| self.scored.has(row).then(|| raw(row))).collect();
         let lowest = raw.iter().flatten().copied().min().unwrap_or(0);
@@ -154,6 +150,71 @@ impl Spread {
             })
             .collect()
     }
+}
+
+/// Where the scheduler scores only a sample of the nodes.
+impl Spread {
+    /// The plugin's scores of the nodes that fit, if they are in the sample.
+    pub(super) fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+        let rows: Vec<usize> = feasible.rows().collect();
+        if self.soft.is_empty() {
+            return vec![(0, 0); rows.len()];
+        }
+        let weights: Vec<(f64, f64)> = self
+            .soft
+            .iter()
+            .map(|constraint| {
+                let (least, most) = constraint.sizes(&rows, &self.scored, sample);
+                (weight_of(least), weight_of(most))
+            })
+            .collect();
+        let raw = |row: usize, weight: &dyn Fn(&(f64, f64)) -> f64| {
+            let weighted = self.soft.iter().zip(&weights);
+            raw_score(row, weighted.map(|(constraint, range)| (constraint, weight(range))))
+        };
+        let raw: Vec<Option<Range>> = rows
+            .iter()
+            .map(|row| {
+                let is_scored = self.scored.has(*row);
+                is_scored.then(|| (raw(*row, &|range| range.0), raw(*row, &|range| range.1)))
+            })
+            .collect();
+        let Some(extremes) = sample.extremes(&raw) else {
+            return vec![(0, 0); rows.len()];
+        };
+        raw.into_iter().map(|raw| raw.map_or((0, 0), |raw| normalised(raw, extremes))).collect()
+    }
+}
+
+/// The range of a score: it grows with both extremes, and shrinks with the node's own count.
+fn normalised(raw: Range, extremes: Extremes) -> Range {
+    let Extremes { lowest, highest } = extremes;
+    let score = |raw: i64, lowest: i64, highest: i64| {
+        if highest == 0 {
+            return MAX;
+        }
+        (MAX * (highest + lowest - raw) / highest).clamp(0, MAX)
+    };
+    let least = highest.0.max(raw.0);
+    // A highest count of 0 means that all are equal, and best.
+    let low = if least == 0 && raw.1 > 0 { 0 } else { score(raw.1, lowest.0, least) };
+    (low, score(raw.0, lowest.1.min(raw.1), highest.1))
+}
+
+/// The node's pods, counted by each constraint with its weight.
+fn raw_score<'c>(row: usize, constraints: impl Iterator<Item = (&'c Constraint, f64)>) -> i64 {
+    let mut score = 0.0;
+    for (constraint, weight) in constraints {
+        if constraint.column.carries(row) {
+            score += float(constraint.near(row)) * weight + float(constraint.max_skew - 1);
+        }
+    }
+    whole(f64::round(score))
+}
+
+/// How much one pod weighs among so many domains.
+fn weight_of(domains: usize) -> f64 {
+    float(i64::try_from(domains + 2).unwrap_or(i64::MAX)).ln()
 }
 
 /// Some of the nodes.
@@ -266,7 +327,31 @@ impl Constraint {
             }
             seen.into_iter().filter(|seen| *seen).count()
         };
-        float(i64::try_from(size + 2).unwrap_or(i64::MAX)).ln()
+        weight_of(size)
+    }
+
+    /// How many domains there are among the nodes of a sample, at least and at most.
+    fn sizes(&self, rows: &[usize], scored: &Nodes, sample: &Sample) -> (usize, usize) {
+        if self.is_hostname || self.column.tells_apart {
+            return sample.count(|at| scored.has(rows[at]));
+        }
+        let mut domains: Vec<usize> = rows
+            .iter()
+            .filter(|row| scored.has(**row))
+            .map(|row| self.column.domain(*row))
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        let most = domains.len().min(sample.wanted);
+        // So many weigh about the same, and to count each would take long.
+        if domains.len() > COUNTED {
+            return (sample.count(|at| scored.has(rows[at])).0.min(1), most);
+        }
+        let is_in = |domain: usize, at: usize| {
+            scored.has(rows[at]) && self.column.domain(rows[at]) == domain
+        };
+        let sure = domains.iter().filter(|domain| sample.count(|at| is_in(**domain, at)).0 > 0);
+        (sure.count(), most)
     }
 
     /// Selected pods in the node's domain. On the node itself all count, be it

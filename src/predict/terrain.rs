@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::observe::{Cluster, Name, Node, NodeSlot, Template, Zone};
 
 use super::images::Images;
+use super::rounds::Rounds;
 use super::suitability::Suitability;
 
 /// How many combinations of node labels, and of what pods ask of nodes, are kept.
@@ -26,6 +27,7 @@ pub struct Terrain {
     places: Mutex<Vec<(Labelled, Arc<[u32]>)>>,
     suitabilities: Mutex<Vec<Arc<Suitability>>>,
     images: OnceLock<Images>,
+    rounds: OnceLock<Rounds>,
     zones: BTreeSet<Zone>,
 }
 
@@ -102,6 +104,7 @@ impl Terrain {
             places: Mutex::default(),
             suitabilities: Mutex::default(),
             images: OnceLock::new(),
+            rounds: OnceLock::new(),
             zones,
         }
     }
@@ -168,6 +171,11 @@ impl Terrain {
         let suitability = Arc::new(Suitability::new(&self.rows, template));
         keep(&self.suitabilities, Arc::clone(&suitability));
         suitability
+    }
+
+    /// How the scheduler lists the nodes.
+    pub(super) fn rounds(&self) -> &Rounds {
+        self.rounds.get_or_init(|| Rounds::new(&self.rows))
     }
 
     /// The images that the nodes hold.

@@ -49,8 +49,8 @@ pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
     predict(cluster, &ledger, &replacement)
 }
 
-/// Compares. From 100 nodes on the scheduler looks at a sample, and only what
-/// is certain can be held against a prediction.
+/// Compares. From 100 nodes on the scheduler looks at a sample, and only the
+/// zones can be held against a prediction.
 pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> Outcome {
     let sampled = index.cluster().node_count() >= 100;
     match (prediction, landed) {
@@ -64,7 +64,10 @@ pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> 
             let zone = index.cluster().zone_of_node(node);
             let in_set = nodes.iter().any(|known| **known == *node);
             let in_zone = zones.len() == 1 && zone == zones.first();
-            match (in_set || (sampled && (in_zone || !certain)), *certain) {
+            let in_zones = zone.is_some_and(|zone| zones.contains(zone));
+            // Nodes without a zone are in no list of zones.
+            let fits_sample = sampled && (in_zones || (zone.is_none() && !certain));
+            match (in_set || fits_sample, *certain) {
                 (true, certain) => Outcome::Hit { certain, ties: nodes.len() },
                 (false, false) => Outcome::Miss,
                 (false, true) if in_zone => Outcome::Miss,

@@ -1,6 +1,7 @@
 mod affinity;
 mod resources;
 mod revisions;
+mod sampled;
 mod spreading;
 mod standings;
 mod storage;

@@ -1,0 +1,191 @@
+//! Scores of nodes where the scheduler scores only a sample: what they are at
+//! least and at most, whatever the sample.
+//!
+//! Scores are shares of the highest or lowest among the nodes that are scored,
+//! so they depend on the sample. But each zone has a share of it
+//! ([`super::sample`]), and that binds the extremes: in a zone with `found`
+//! nodes in any sample, the highest of these is no lower than the `found`-th
+//! lowest of all. From there on each plugin's formula, which grows or shrinks
+//! with each extreme, gives a range for each node.
+
+use super::sample::Stock;
+use super::score::MAX;
+
+/// At least and at most.
+pub(super) type Range = (i64, i64);
+
+/// What is certain of any sample.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// How many nodes are in it.
+    pub wanted: usize,
+    /// Of each contender: its zone, and how many nodes it stands for.
+    pub contenders: Vec<(usize, usize)>,
+    /// The zones' nodes.
+    pub stocks: Vec<Stock>,
+    /// How many of them are in the sample, at least.
+    pub found: Vec<usize>,
+}
+
+/// The lowest and the highest of the values in a sample, each at least and at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extremes {
+    pub lowest: Range,
+    pub highest: Range,
+}
+
+impl Sample {
+    /// The extremes of the contenders' values. Those without a value are left
+    /// out; none if there is none.
+    pub(super) fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
+        let least = values.iter().flatten().map(|(low, _)| *low).min()?;
+        let most = values.iter().flatten().map(|(_, high)| *high).max()?;
+        let mut extremes = Extremes { lowest: (least, most), highest: (least, most) };
+        let zones = (0..self.stocks.len()).map(|zone| {
+            let of_zone = move |at: &usize| self.contenders[*at].0 == zone;
+            (self.with_value(values, of_zone), self.stocks[zone].fit, self.found[zone])
+        });
+        let all: usize = self.contenders.iter().map(|(_, nodes)| nodes).sum();
+        let whole = (self.with_value(values, |_| true), all, self.wanted);
+        for (members, fit, found) in zones.chain([whole]) {
+            let valued: usize = members.iter().map(|(_, nodes)| nodes).sum();
+            let found = found.saturating_sub(fit - valued);
+            if found == 0 {
+                continue;
+            }
+            let low = nth(members.iter().map(|((low, _), nodes)| (*low, *nodes)), found);
+            let high = nth(members.iter().map(|((_, high), nodes)| (-*high, *nodes)), found);
+            extremes.highest.0 = extremes.highest.0.max(low);
+            extremes.lowest.1 = extremes.lowest.1.min(-high);
+        }
+        Some(extremes)
+    }
+
+    fn with_value(
+        &self,
+        values: &[Option<Range>],
+        of: impl Fn(&usize) -> bool,
+    ) -> Vec<(Range, usize)> {
+        let at = (0..self.contenders.len()).filter(of);
+        at.filter_map(|at| Some((values[at]?, self.contenders[at].1))).collect()
+    }
+
+    /// How many of the nodes with `member` are in the sample, at least and at most.
+    pub(super) fn count(&self, member: impl Fn(usize) -> bool) -> (usize, usize) {
+        let nodes = |of: &dyn Fn(usize) -> bool| -> usize {
+            let at = (0..self.contenders.len()).filter(|at| of(*at));
+            at.map(|at| self.contenders[at].1).sum()
+        };
+        let (members, others) = (nodes(&member), nodes(&|at| !member(at)));
+        let by_zone: usize = (0..self.stocks.len())
+            .map(|zone| {
+                let others = nodes(&|at| self.contenders[at].0 == zone && !member(at));
+                self.found[zone].saturating_sub(others)
+            })
+            .sum();
+        (self.wanted.saturating_sub(others).max(by_zone), members.min(self.wanted))
+    }
+
+    /// The zones that the best node can be in, given the range of each score.
+    pub(super) fn winners(&self, totals: &[Range]) -> Vec<usize> {
+        let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
+        let Some(extremes) = self.extremes(&values) else { return Vec::new() };
+        let best = |zone: usize| {
+            let of_zone = self.contenders.iter().zip(totals).filter(|((of, _), _)| *of == zone);
+            of_zone.map(|(_, (_, high))| *high).max()
+        };
+        (0..self.stocks.len())
+            .filter(|zone| best(*zone).is_some_and(|best| best >= extremes.highest.0))
+            .collect()
+    }
+}
+
+/// The `count`-th lowest, counted from 1, of values that each stand for so many.
+fn nth(values: impl Iterator<Item = (i64, usize)>, count: usize) -> i64 {
+    let mut values: Vec<(i64, usize)> = values.collect();
+    values.sort_unstable();
+    let mut passed = 0;
+    for (value, nodes) in &values {
+        passed += nodes;
+        if passed >= count {
+            return *value;
+        }
+    }
+    values.last().map_or(0, |(value, _)| *value)
+}
+
+impl Extremes {
+    /// [`super::score::normalise`]: a share of the highest.
+    pub(super) fn share_of_highest(self, value: i64) -> Range {
+        let share = |highest: i64| if highest > 0 { MAX * value / highest } else { value };
+        (share(self.highest.1.max(value)), share(self.highest.0.max(value)))
+    }
+
+    /// [`super::score::normalise_reversed`].
+    pub(super) fn reversed_share_of_highest(self, value: i64) -> Range {
+        let (low, high) = self.share_of_highest(value);
+        (MAX - high, MAX - low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two zones of three nodes that all fit; any sample has two of each.
+    fn sample() -> Sample {
+        Sample {
+            wanted: 4,
+            contenders: vec![(0, 1), (0, 2), (1, 3)],
+            stocks: vec![Stock { nodes: 3, fit: 3 }; 2],
+            found: vec![2, 2],
+        }
+    }
+
+    fn exact(values: &[i64]) -> Vec<Option<Range>> {
+        values.iter().map(|value| Some((*value, *value))).collect()
+    }
+
+    #[test]
+    fn a_zones_share_binds_the_extremes() {
+        let extremes = sample().extremes(&exact(&[9, 5, 7])).unwrap();
+        assert_eq!(extremes, Extremes { lowest: (5, 5), highest: (7, 9) });
+        let mut values = exact(&[9, 5, 7]);
+        values[2] = None;
+        let extremes = sample().extremes(&values).unwrap();
+        assert_eq!(extremes, Extremes { lowest: (5, 5), highest: (5, 9) });
+        values[1] = None;
+        // Perhaps the only node with a value is not in the sample.
+        let extremes = sample().extremes(&values).unwrap();
+        assert_eq!(extremes, Extremes { lowest: (9, 9), highest: (9, 9) });
+        assert_eq!(sample().extremes(&[None; 3]), None);
+    }
+
+    #[test]
+    fn shares_follow_the_highest_that_is_in_the_sample() {
+        let extremes = Extremes { lowest: (0, 0), highest: (2, 4) };
+        assert_eq!(extremes.share_of_highest(1), (25, 50));
+        assert_eq!(extremes.share_of_highest(3), (75, 100));
+        assert_eq!(extremes.reversed_share_of_highest(1), (50, 75));
+        assert_eq!(extremes.share_of_highest(0), (0, 0));
+        let none = Extremes { lowest: (0, 0), highest: (0, 0) };
+        assert_eq!(none.reversed_share_of_highest(0), (100, 100));
+    }
+
+    #[test]
+    fn members_are_counted_by_zone_and_by_what_is_left() {
+        assert_eq!(sample().count(|at| at == 2), (2, 3));
+        assert_eq!(sample().count(|at| at != 0), (3, 4));
+        assert_eq!(sample().count(|_| true), (4, 4));
+    }
+
+    #[test]
+    fn a_zone_wins_when_its_share_beats_the_best_of_all_others() {
+        let totals = |one: i64, many: i64, other: i64| [(one, one), (many, many), (other, other)];
+        // The node with 90 is perhaps not found, one with 50 is in any case.
+        assert_eq!(sample().winners(&totals(90, 50, 40)), [0]);
+        assert_eq!(sample().winners(&totals(90, 50, 60)), [0, 1]);
+        assert_eq!(sample().winners(&totals(70, 50, 80)), [1]);
+        assert_eq!(sample().winners(&totals(80, 50, 80)), [0, 1]);
+    }
+}

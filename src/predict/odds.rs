@@ -1,0 +1,71 @@
+//! How probable each zone is.
+
+use std::collections::BTreeMap;
+
+use crate::observe::Zone;
+
+use super::forecast::Forecast;
+use super::score::float;
+use super::standings::Contenders;
+
+/// How many places of the node list a search is begun at, to see where the pod lands.
+const STARTS: usize = 200;
+
+impl Forecast<'_> {
+    /// How probable each zone is, by name. The scheduler picks one of the nodes
+    /// that tie at random. Where it scores a sample, it begins to look where it
+    /// stopped before: anywhere. The order of the nodes within a zone is taken
+    /// to be that of their names, so this is an estimate.
+    pub(super) fn odds(&self) -> Vec<(Zone, f64)> {
+        let mut odds: BTreeMap<Zone, f64> = BTreeMap::new();
+        let races = self.races();
+        for race in &races {
+            let searches = race.searches();
+            let share = float(count(races.len() * searches.len())).recip();
+            for found in searches {
+                race.add_odds(found, share, &mut odds);
+            }
+        }
+        odds.into_iter().collect()
+    }
+
+    /// The nodes that are scored, for each place at which the search may begin.
+    fn searches(&self) -> Vec<Contenders> {
+        let feasible = self.feasible();
+        let Some(sample) = self.sample(&feasible) else { return vec![feasible] };
+        let mut fits = vec![false; self.scheduler.rows().len()];
+        for row in feasible.rows() {
+            fits[row] = true;
+        }
+        let list = self.scheduler.terrain.rounds().list();
+        let step = list.len().div_ceil(STARTS);
+        (0..list.len())
+            .step_by(step)
+            .map(|start| {
+                let looked_at = list[start..].iter().chain(&list[..start]).copied();
+                Contenders::alone(looked_at.filter(|row| fits[*row]).take(sample.wanted))
+            })
+            .collect()
+    }
+
+    /// Divides a share among the zones of the nodes that tie.
+    fn add_odds(&self, found: Contenders, share: f64, odds: &mut BTreeMap<Zone, f64>) {
+        let tied = self.tied(found);
+        let each = share / float(count(tied.len()));
+        for zone in tied.iter().filter_map(|row| self.scheduler.rows()[*row].node.zone.as_ref()) {
+            *odds.entry(zone.clone()).or_default() += each;
+        }
+    }
+
+    /// The rows of the nodes that tie for best, if these are scored.
+    pub(super) fn tied(&self, found: Contenders) -> Vec<usize> {
+        let scores = self.scores(found);
+        let highest = scores.totals.iter().max();
+        let rows = scores.feasible.rows().zip(&scores.totals);
+        rows.filter(|(_, total)| Some(*total) == highest).map(|(row, _)| row).collect()
+    }
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}

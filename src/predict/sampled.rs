@@ -1,0 +1,81 @@
+//! Where a pod can land when the scheduler scores only a sample of the nodes.
+
+use super::bounds::{Range, Sample};
+use super::forecast::Forecast;
+use super::node_affinity;
+use super::sample::{Stock, fewest_found, nodes_to_find};
+use super::standings::Contenders;
+
+impl Forecast<'_> {
+    /// What is certain of the sample that the scheduler takes of these; none
+    /// when it takes all.
+    pub(super) fn sample(&self, feasible: &Contenders) -> Option<Sample> {
+        let named = node_affinity::named_nodes(&self.pod.template);
+        let nodes =
+            named.as_ref().map_or(self.scheduler.rows().len(), std::collections::BTreeSet::len);
+        let wanted = nodes_to_find(&self.scheduler.config, nodes);
+        if feasible.nodes() <= wanted {
+            return None;
+        }
+        let rounds = self.scheduler.terrain.rounds();
+        let mut stocks: Vec<Stock> =
+            rounds.nodes.iter().map(|nodes| Stock { nodes: *nodes, fit: 0 }).collect();
+        let contenders: Vec<(usize, usize)> =
+            feasible.iter().map(|(row, nodes)| (rounds.zone_of[row], nodes)).collect();
+        for (zone, nodes) in &contenders {
+            stocks[*zone].fit += nodes;
+        }
+        // Nodes that the pod names are looked at in no order.
+        let in_rounds = rounds.known && named.is_none();
+        let found = fewest_found(&stocks, wanted, in_rounds);
+        Some(Sample { wanted, contenders, stocks, found })
+    }
+
+    /// The numbers of the zones in which the best of a sample can be.
+    pub(super) fn winners(&self, feasible: &Contenders, sample: &Sample) -> Vec<usize> {
+        let open = (0..sample.stocks.len()).filter(|zone| sample.stocks[*zone].fit > 0);
+        let open: Vec<usize> = open.collect();
+        if open.len() == 1 {
+            return open;
+        }
+        sample.winners(&self.ranges(feasible, sample))
+    }
+
+    /// What each contender scores in all, if it is in the sample.
+    fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+        let weights = &self.scheduler.config.weights;
+        let of_rows = |value: &dyn Fn(usize) -> i32| -> Vec<Option<Range>> {
+            let values = feasible.rows().map(|row| i64::from(value(row)));
+            values.map(|value| Some((value, value))).collect()
+        };
+        let taints = of_rows(&|row| self.fixed()[row].avoided_taints);
+        let preferences = of_rows(&|row| self.fixed()[row].preference);
+        let extremes = sample.extremes(&taints).zip(sample.extremes(&preferences));
+        let Some((of_taints, of_preferences)) = extremes else { return Vec::new() };
+        let spread = self.spread.ranges(feasible, sample);
+        let neighbours = self.neighbours.ranges(feasible, sample);
+        feasible
+            .rows()
+            .enumerate()
+            .map(|(at, row)| {
+                let fixed = self.fixed()[row];
+                let parts = [
+                    (
+                        weights.taint_toleration,
+                        of_taints.reversed_share_of_highest(i64::from(fixed.avoided_taints)),
+                    ),
+                    (
+                        weights.node_affinity,
+                        of_preferences.share_of_highest(i64::from(fixed.preference)),
+                    ),
+                    (weights.pod_topology_spread, spread[at]),
+                    (weights.inter_pod_affinity, neighbours[at]),
+                ];
+                let base = self.base(row);
+                parts.iter().fold((base, base), |(low, high), (weight, part)| {
+                    (low + weight * part.0, high + weight * part.1)
+                })
+            })
+            .collect()
+    }
+}
