@@ -4,6 +4,7 @@ mod age;
 mod cluster;
 mod crd;
 mod live;
+mod log;
 mod offline;
 mod outlook;
 mod output;

@@ -1,12 +1,13 @@
 //! What commands print: data to stdout, notes to stderr, and nothing that a
 //! terminal would obey.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+
+pub use crate::report::untrusted::plain;
+use crate::report::untrusted::{escape, is_unsafe};
 
 use super::Failure;
 
@@ -63,35 +64,6 @@ fn yaml<T: Serialize>(data: &T) -> Result<String, Failure> {
     Ok(escape(&text, |letter| is_unsafe(letter) && letter != '\n').into_owned())
 }
 
-/// Text from a cluster or a file, without what a terminal would obey.
-#[must_use]
-pub fn plain(text: &str) -> Cow<'_, str> {
-    escape(text, is_unsafe)
-}
-
-/// Controls, and marks that change the direction of what follows.
-fn is_unsafe(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Writes such letters as `\u001b`.
-fn escape(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&unwanted) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for letter in text.chars() {
-        if unwanted(letter) {
-            // Writing to a String does not fail.
-            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
-        } else {
-            escaped.push(letter);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
 /// Tells the user something that is not the answer.
 pub fn note(text: &str) {
     // With stderr closed there is nobody to tell.
@@ -101,15 +73,6 @@ pub fn note(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_a_terminal_obeys_gets_through() {
-        assert_eq!(
-            plain("web\u{1b}[2J\u{9b}31m\r\n\u{202e}"),
-            r"web\u001b[2J\u009b31m\u000d\u000a\u202e"
-        );
-        assert!(matches!(plain("größe-1"), Cow::Borrowed("größe-1")));
-    }
 
     #[test]
     fn data_reads_back_as_it_was() {

@@ -15,6 +15,7 @@ use crate::predict::SchedulerConfig;
 
 use super::Failure;
 use super::cluster::Access;
+use super::log::Lines;
 
 /// Arguments of `zonespread run`.
 #[derive(Debug, Args)]
@@ -97,16 +98,15 @@ impl Run {
         let filter = format!("{},kube_client::client::builder=off", self.log_level);
         let filter = EnvFilter::try_new(&filter)
             .map_err(|error| format!("--log-level {}: {error}", self.log_level))?;
+        let json = matches!(self.log_format, LogFormat::Json);
         let logger = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(
-                std::io::IsTerminal::is_terminal(&std::io::stderr())
-                    && std::env::var_os("NO_COLOR").is_none(),
-            );
-        match self.log_format {
-            LogFormat::Text => logger.init(),
-            LogFormat::Json => logger.json().init(),
+            .with_ansi(false)
+            .with_writer(move || Lines::new(std::io::stderr(), json));
+        if json {
+            logger.json().init();
+        } else {
+            logger.init();
         }
         Ok(())
     }

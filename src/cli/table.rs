@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, Row, Table};
 
-use super::output::plain;
+use crate::report::untrusted::bounded;
 
 /// A table in the making.
 pub struct Grid {
@@ -35,7 +35,8 @@ impl Grid {
 }
 
 fn cells<S: AsRef<str>>(cells: impl IntoIterator<Item = S>) -> Row {
-    Row::from(cells.into_iter().map(|cell| Cell::new(plain(cell.as_ref()))).collect::<Vec<_>>())
+    let cell = |cell: S| Cell::new(bounded(cell.as_ref()));
+    Row::from(cells.into_iter().map(cell).collect::<Vec<_>>())
 }
 
 /// The text, or a dash for none.

@@ -21,6 +21,7 @@ use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use crate::observe::{HealthRules, Pauses, PolicyKey, WatchedNode, WatchedPod};
 use crate::operator::{Effect, EvictionRequest, Outcome};
 use crate::report::Note;
+use crate::report::untrusted::bounded;
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,12 +148,6 @@ impl Performer {
         let name = policy.metadata.name.as_deref().unwrap_or_default();
         let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
         info!(namespace, policy = name, event = note.reason, "{}", note.text);
-        let mut text = note.text;
-        // The API bounds an event's note at 1024 bytes.
-        if text.len() > 1000 {
-            let end = (0..=1000).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(end);
-        }
         let secondary = note.related.map(|(kind, name)| ObjectReference {
             kind: Some(kind.to_owned()),
             name: Some(name),
@@ -162,7 +157,7 @@ impl Performer {
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.to_owned(),
-            note: Some(text),
+            note: Some(bounded(&note.text)),
             action: note.action.to_owned(),
             secondary,
         };

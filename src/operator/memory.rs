@@ -14,6 +14,7 @@ use crate::observe::{
 };
 use crate::plan::{Consent, Standing, TierSettings, TierView};
 use crate::report::EvictionResult;
+use crate::report::untrusted::bounded;
 
 use super::effect::{Outcome, Refusal, Signal};
 
@@ -262,6 +263,8 @@ impl PolicyMemory {
             ),
             Refusal::Outdated(message) => (None, message.clone()),
         };
+        // Whatever a webhook says, the status can hold it, and a terminal show it.
+        let message = bounded(&message);
         if let (Some(reason), Ok(until)) = (reason, now.checked_add(heeded)) {
             let blocked = Blocked { reason, message: message.clone() };
             self.standings.entry(Name::from(tier)).or_default().refused = Some((blocked, until));

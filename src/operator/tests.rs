@@ -325,3 +325,21 @@ fn a_stale_view_moves_nothing() {
     world.pass(60);
     assert_eq!(world.spread("web"), "2/2/2");
 }
+
+#[test]
+fn what_a_webhook_says_is_told_safely_and_never_too_long_for_the_status() {
+    let mut world = an_outage();
+    world.open("c");
+    let hostile = format!("denied\n\u{1b}[2J\u{202e}{}", "x".repeat(1 << 20));
+    world.trouble.refuses = Some(Refusal::Forbidden(hostile));
+    world.pass(90);
+    let status = world.status("web");
+    let blocked = status.tiers[0].blocked.as_ref().unwrap();
+    let moved = status.moves.last().unwrap();
+    let refused = (blocked.reason, moved.state);
+    assert_eq!(refused, (Reason::Forbidden, MoveState::Refused));
+    for message in [&blocked.message, &moved.message, &status.message] {
+        assert!(message.contains(r"denied\u000a\u001b[2J\u202exxx"), "{message:.80}");
+        assert!(message.chars().count() <= 1024 && !message.contains(char::is_control));
+    }
+}

@@ -3,6 +3,7 @@
 mod events;
 mod metrics;
 mod status;
+pub mod untrusted;
 
 pub use events::{Note, story};
 pub use metrics::{EvictionResult, Metrics, MoveOutcome};

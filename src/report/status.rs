@@ -14,6 +14,8 @@ use crate::api::{
 use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
 use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
 
+use super::untrusted::bounded;
+
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]
 pub struct TierReport {
@@ -80,7 +82,7 @@ pub fn invalid_status(
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(Phase::Invalid),
-        message: bounded(message),
+        message: bounded(&message),
         zones: zones
             .iter()
             .take(limit::ZONES)
@@ -113,7 +115,7 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(message(
+        message: bounded(&message(
             phase,
             &zone_statuses,
             tiers,
@@ -224,7 +226,7 @@ fn tier_status(tier: &TierReport) -> TierStatus {
         blocked: tier
             .blocked
             .clone()
-            .map(|blocked| Blocked { reason: blocked.reason, message: bounded(blocked.message) }),
+            .map(|blocked| Blocked { reason: blocked.reason, message: bounded(&blocked.message) }),
         misses: tier.standing.misses,
         retry_at: tier.standing.retry_at.map(seconds),
         lose: lose(view).into_iter().take(limit::ZONES).collect(),
@@ -324,7 +326,7 @@ fn zones_column(tiers: &[TierView]) -> String {
     let cut = common_prefix(&names);
     let columns: Vec<String> =
         counts.iter().map(|(zone, pods)| format!("{}:{pods}", &zone.as_str()[cut..])).collect();
-    bounded(columns.join(" "))
+    bounded(&columns.join(" "))
 }
 
 /// How much of the names to cut: what they share, up to the last dash, so that
@@ -421,17 +423,6 @@ fn conditions_of(
         }
     })
     .collect()
-}
-
-/// Cut to what the schema allows, at a character.
-fn bounded(mut text: String) -> String {
-    const MOST: usize = 1000;
-    if text.len() > MOST {
-        let end = (0..=MOST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

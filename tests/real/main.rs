@@ -21,6 +21,7 @@ mod policies;
 mod policy;
 mod reachable;
 mod recovery;
+mod strangers;
 mod the_control_plane;
 mod what_users_see;
 mod workloads;
