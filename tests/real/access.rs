@@ -5,12 +5,15 @@ use crate::harness::{
     install,
 };
 use crate::policy::{self, blocked, evictions_in, phase, policy, ready};
+use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, PostParams};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use zonespread::api::{Phase, Reason};
 
 /// Requests that its account must be refused.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 19] = [
     ("DELETE", "/api/v1/namespaces/market/pods/web"),
     ("DELETE", "/api/v1/namespaces/market/pods"),
     ("POST", "/api/v1/namespaces/market/pods"),
@@ -18,6 +21,13 @@ const REFUSED: [(&str, &str); 12] = [
     ("PUT", "/apis/apps/v1/namespaces/market/deployments/web"),
     ("PATCH", "/apis/apps/v1/namespaces/market/deployments/web"),
     ("PATCH", "/apis/apps/v1/namespaces/market/deployments/web/scale"),
+    ("DELETE", "/apis/apps/v1/namespaces/market/replicasets/web"),
+    ("PATCH", "/api/v1/namespaces/market"),
+    ("PATCH", "/apis/policy/v1/namespaces/market/poddisruptionbudgets/web"),
+    ("POST", "/api/v1/namespaces/market/serviceaccounts/default/token"),
+    ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"),
+    ("GET", "/apis/coordination.k8s.io/v1/namespaces/market/leases/zonespread"),
+    ("GET", "/api/v1/secrets"),
     ("GET", "/api/v1/namespaces/market/secrets"),
     ("GET", "/api/v1/namespaces/zonespread-system/secrets/any"),
     ("DELETE", "/api/v1/nodes/c1"),
@@ -38,10 +48,28 @@ const ASKED: [(&str, &str, &str); 9] = [
     ("update", "leases", ""),
 ];
 
+/// All that it may change: verb, group and resource.
+const MAY_CHANGE: [(&str, &str, &str); 4] = [
+    ("create", "", "pods/eviction"),
+    ("create", "events.k8s.io", "events"),
+    ("patch", "events.k8s.io", "events"),
+    ("patch", "zonespread.io", "zonespreadpolicies/status"),
+];
+/// What it may change besides in its own namespace.
+const MAY_CHANGE_AT_HOME: [(&str, &str, &str); 2] =
+    [("create", "coordination.k8s.io", "leases"), ("update", "coordination.k8s.io", "leases")];
+/// What it does rarely: single reads where tiers or clusters are large, an event that
+/// occurs again.
+const RARE: [(&str, &str, &str); 3] =
+    [("get", "", "nodes"), ("get", "", "pods"), ("patch", "events.k8s.io", "events")];
+
 const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
 
 fn requests(cluster: &Cluster) -> Vec<Request> {
-    cluster.requests_by_service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+    let mut requests = cluster.requests_by_service_account(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT);
+    // It is this test that asks in its name what it may.
+    requests.retain(|request| request.resource != "selfsubjectrulesreviews");
+    requests
 }
 
 fn refused_evictions(cluster: &Cluster) -> usize {
@@ -82,6 +110,8 @@ async fn it_asks_for_little_and_says_what_it_may_not() {
     })
     .await;
     assert!(evictions_in(&cluster, "shop").is_empty());
+    let without_evictions = changes(&rights(&cluster, "shop").await);
+    assert_eq!(without_evictions, owned(&MAY_CHANGE[1..]));
 
     install(&cluster).await;
     let began = Timestamp::now();
@@ -91,6 +121,7 @@ async fn it_asks_for_little_and_says_what_it_may_not() {
     assert_eq!(made.len(), 2, "{made:?}");
     each_move_takes_four_requests(&cluster, began, &made);
     nothing_else_was_asked(&cluster);
+    no_right_is_too_many(&cluster).await;
     what_it_must_not_do_is_refused(&cluster).await;
 }
 
@@ -135,6 +166,69 @@ fn nothing_else_was_asked(cluster: &Cluster) {
         let expected = resource == "pods" && subresource == "eviction" && request.code == 403;
         assert!(request.code < 400 || request.resource == "leases" || expected, "{request:?}");
     }
+}
+
+/// A right: verb, group, and resource with its subresource.
+type Right = (String, String, String);
+
+fn owned(rights: &[(&str, &str, &str)]) -> BTreeSet<Right> {
+    let owned = |(verb, group, resource): &(&str, &str, &str)| {
+        ((*verb).to_owned(), (*group).to_owned(), (*resource).to_owned())
+    };
+    rights.iter().map(owned).collect()
+}
+
+fn changes(rights: &BTreeSet<Right>) -> BTreeSet<Right> {
+    let reads = |(verb, ..): &&Right| !matches!(verb.as_str(), "get" | "list" | "watch");
+    rights.iter().filter(reads).cloned().collect()
+}
+
+/// What its account may do in a namespace, as the API server itself says, besides what
+/// every account may.
+async fn rights(cluster: &Cluster, namespace: &str) -> BTreeSet<Right> {
+    let own = rights_of(cluster, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, namespace).await;
+    let everybodys = rights_of(cluster, "market", "default", namespace).await;
+    own.difference(&everybodys).cloned().collect()
+}
+
+async fn rights_of(cluster: &Cluster, home: &str, account: &str, at: &str) -> BTreeSet<Right> {
+    let client = cluster.client_for(home, account).await;
+    let review = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec { namespace: Some(at.to_owned()) },
+        ..SelfSubjectRulesReview::default()
+    };
+    let api: Api<SelfSubjectRulesReview> = Api::all(client);
+    let review = api.create(&PostParams::default(), &review).await.unwrap();
+    let status = review.status.unwrap();
+    assert!(!status.incomplete, "{status:?}");
+    let mut rights = BTreeSet::new();
+    for rule in status.resource_rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                let all = |verb: &String| (verb.clone(), group.clone(), resource.clone());
+                rights.extend(rule.verbs.iter().map(all));
+            }
+        }
+    }
+    rights
+}
+
+/// Each right is used, and there are no others.
+async fn no_right_is_too_many(cluster: &Cluster) {
+    assert_eq!(changes(&rights(cluster, "market").await), owned(&MAY_CHANGE));
+    let at_home = rights(cluster, OPERATOR_NAMESPACE).await;
+    let expected = owned(&[&MAY_CHANGE[..], &MAY_CHANGE_AT_HOME].concat());
+    assert_eq!(changes(&at_home), expected);
+    let used: BTreeSet<Right> = requests(cluster)
+        .into_iter()
+        .map(|Request { verb, group, resource, subresource, .. }| {
+            let slash = if subresource.is_empty() { "" } else { "/" };
+            (verb, group, format!("{resource}{slash}{subresource}"))
+        })
+        .chain(owned(&RARE))
+        .collect();
+    let unused: Vec<&Right> = at_home.difference(&used).collect();
+    assert!(unused.is_empty(), "{unused:?}");
 }
 
 async fn what_it_must_not_do_is_refused(cluster: &Cluster) {
