@@ -23,7 +23,7 @@ test: control-plane ## All tests, those on a real control plane included
 
 .PHONY: landings
 landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
-	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test landings -- --include-ignored --nocapture
+	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test landings -- --nocapture
 
 .PHONY: lint
 lint: ## Formatting and clippy, warnings are errors

@@ -16,6 +16,9 @@ pub struct SchedulerConfig {
     /// Of how many nodes that fit the scores are looked at; 0 adapts to the
     /// size of the cluster.
     pub percentage_of_nodes_to_score: i64,
+    /// How many nodes are looked at at once: how far a sample is from one
+    /// stretch of the list of nodes.
+    pub parallelism: usize,
     /// Something that is set but not modelled: no pod is predictable.
     pub not_modelled: Option<String>,
 }
@@ -48,6 +51,7 @@ impl Default for SchedulerConfig {
             default_spread: true,
             hard_pod_affinity_weight: 1,
             percentage_of_nodes_to_score: 0,
+            parallelism: 16,
             not_modelled: None,
         }
     }

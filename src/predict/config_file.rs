@@ -27,6 +27,7 @@ pub enum ConfigFileError {
 struct File {
     kind: String,
     percentage_of_nodes_to_score: Option<i64>,
+    parallelism: Option<usize>,
     profiles: Vec<Profile>,
     extenders: Vec<Value>,
 }
@@ -90,6 +91,9 @@ impl SchedulerConfig {
             .and_then(|profile| profile.percentage_of_nodes_to_score)
             .or(file.percentage_of_nodes_to_score)
             .unwrap_or(0);
+        if let Some(parallelism) = file.parallelism.filter(|workers| *workers > 0) {
+            config.parallelism = parallelism;
+        }
         if !file.extenders.is_empty() {
             config.not_modelled = Some("extenders".to_owned());
         }
@@ -261,6 +265,7 @@ mod tests {
     fn weights_disabled_scores_and_arguments_are_taken_over() {
         let config = read(
             "percentageOfNodesToScore: 50
+parallelism: 8
 profiles:
 - schedulerName: mine
   plugins:
@@ -279,7 +284,7 @@ profiles:
         assert_eq!(config.weights.taint_toleration, 3);
         assert!(!config.default_spread);
         assert_eq!((config.hard_pod_affinity_weight, config.percentage_of_nodes_to_score), (7, 50));
-        assert_eq!(config.not_modelled, None);
+        assert_eq!((config.parallelism, config.not_modelled), (8, None));
     }
 
     #[test]

@@ -40,9 +40,6 @@ use super::config::SchedulerConfig;
 const MIN_NODES: usize = 100;
 const MIN_PERCENTAGE: usize = 5;
 
-/// How many workers look at nodes (`DefaultParallelism`).
-pub(super) const WORKERS: usize = 16;
-
 /// How many nodes that fit the scheduler looks for among `nodes`.
 pub(super) fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
     if nodes < MIN_NODES {
@@ -65,8 +62,10 @@ pub(super) struct Stock {
 }
 
 /// How many nodes of each zone are in any sample of `wanted` nodes, at least.
-/// Where the list is not in rounds, only what the other zones lack is certain.
-pub(super) fn fewest_found(zones: &[Stock], wanted: usize, in_rounds: bool) -> Vec<usize> {
+/// Where the list is not in rounds that so many workers go through, only what
+/// the other zones lack is certain.
+pub(super) fn fewest_found(zones: &[Stock], wanted: usize, workers: Option<usize>) -> Vec<usize> {
+    let stretches = workers.map_or(0, |workers| workers + 1);
     (0..zones.len())
         .map(|at| {
             let zone = zones[at];
@@ -74,11 +73,12 @@ pub(super) fn fewest_found(zones: &[Stock], wanted: usize, in_rounds: bool) -> V
                 let others = zones.iter().enumerate().filter(|(other, _)| *other != at);
                 let found = others.map(|(_, other)| {
                     let ahead = other.nodes.saturating_sub(zone.nodes);
-                    other.fit.min(looked_at.saturating_add(WORKERS + 1 + ahead))
+                    let ahead = ahead.saturating_add(stretches);
+                    other.fit.min(looked_at.saturating_add(ahead))
                 });
                 found.sum()
             };
-            if !in_rounds {
+            if workers.is_none() {
                 return wanted.saturating_sub(others(usize::MAX)).min(zone.fit);
             }
             // The first grows with the nodes looked at, the second shrinks.
@@ -106,6 +106,9 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
+    /// `DefaultParallelism`
+    const WORKERS: usize = 16;
+
     #[rstest]
     #[case(99, 99)]
     #[case(100, 100)]
@@ -121,15 +124,15 @@ mod tests {
     fn every_zone_has_its_share_of_a_sample() {
         let even = [Stock { nodes: 100, fit: 100 }; 3];
         // 144 of 300: 48 of each, but for what slow workers can do.
-        assert_eq!(fewest_found(&even, 144, true), [37, 37, 37]);
-        assert_eq!(fewest_found(&even, 144, false), [0, 0, 0]);
-        assert_eq!(fewest_found(&even, 250, false), [50, 50, 50]);
+        assert_eq!(fewest_found(&even, 144, Some(WORKERS)), [37, 37, 37]);
+        assert_eq!(fewest_found(&even, 144, None), [0, 0, 0]);
+        assert_eq!(fewest_found(&even, 250, None), [50, 50, 50]);
         // In a zone that is twice as large, the end of the list lies.
         let uneven = [Stock { nodes: 50, fit: 50 }, Stock { nodes: 200, fit: 200 }];
-        assert_eq!(fewest_found(&uneven, 110, true)[0], 0);
+        assert_eq!(fewest_found(&uneven, 110, Some(WORKERS))[0], 0);
         // Nodes that are full may be the ones that were looked at.
         let full = [Stock { nodes: 100, fit: 60 }, Stock { nodes: 100, fit: 100 }];
-        assert_eq!(fewest_found(&full, 100, true)[0], 22);
+        assert_eq!(fewest_found(&full, 100, Some(WORKERS))[0], 22);
     }
 
     /// The scheduler's search: its list, workers that take chunks, in any order.
@@ -220,8 +223,8 @@ mod tests {
                 .collect();
             prop_assume!(stocks.iter().any(|stock| stock.fit > 0));
             let found = search.found();
-            let fewest = fewest_found(&stocks, search.wanted, true);
-            let loosest = fewest_found(&stocks, search.wanted, false);
+            let fewest = fewest_found(&stocks, search.wanted, Some(WORKERS));
+            let loosest = fewest_found(&stocks, search.wanted, None);
             for zone in 0..stocks.len() {
                 prop_assert!(found[zone] >= fewest[zone], "{found:?} and {fewest:?} of {stocks:?}");
                 prop_assert!(found[zone] >= loosest[zone]);

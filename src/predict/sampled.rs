@@ -27,7 +27,8 @@ impl Forecast<'_> {
         }
         // Nodes that the pod names are looked at in no order.
         let in_rounds = rounds.known && named.is_none();
-        let found = fewest_found(&stocks, wanted, in_rounds);
+        let workers = in_rounds.then_some(self.scheduler.config.parallelism);
+        let found = fewest_found(&stocks, wanted, workers);
         Some(Sample { wanted, contenders, stocks, found })
     }
 

@@ -1,4 +1,9 @@
 //! Landings that were once predicted wrongly. `FIXTURES=directory` replays others.
+//!
+//! `a-pod-deleted-by-its-name` was no fault of the model: the test deleted a
+//! StatefulSet's evicted pod by its name, and hit the replacement, which came
+//! early and was still counted when the next one was placed. With the pod that
+//! the mirror did not show (`w6-44`), the scheduler's choice is the predicted one.
 
 use crate::landing::{Outcome, explain, replay};
 use serde_json::Value;

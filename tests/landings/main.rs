@@ -41,9 +41,6 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-// Not part of every run yet: on a busy machine one landing in some hundreds is still told
-// wrongly, and it is not known whether the mirror or the model is late (SEED=2, step 94).
-#[ignore = "run by make landings"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacements_land_where_it_was_predicted() {
     let cluster = harness::Cluster::start_with_scheduler(&[scheduler_log::FLAG]).await;
