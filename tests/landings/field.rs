@@ -228,6 +228,34 @@ impl Field {
             .await
     }
 
+    /// Gives the pods that are still to be made another template.
+    pub async fn revise(&self, workload: &Workload, dice: &mut Dice) {
+        let mut containers = workload.object["spec"]["template"]["spec"]["containers"].clone();
+        containers[0]["resources"] = json!({"requests": {"cpu": dice.pick(&["50m", "400m", "1"])}});
+        let mut spec = json!({"containers": containers, "resources": null});
+        if dice.chance(40) {
+            spec["topologySpreadConstraints"] = json!([{
+                "topologyKey": dice.pick(&[terrain::ZONE, "rack", "kubernetes.io/hostname"]),
+                "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app": workload.app}}}]);
+        }
+        if dice.chance(30) {
+            spec["nodeSelector"] = json!({"disk": dice.pick(&["ssd", "hdd"])});
+        }
+        let labels = json!({"rev": dice.pick(&["1", "2", "3"])});
+        let template = json!({"metadata": {"labels": labels}, "spec": spec});
+        let patch = json!({"spec": {"template": template}});
+        self.requests.patch(&workload.own_path(), &patch).await;
+        self.mirror
+            .until("a new revision", |world| {
+                let set = world.get("StatefulSet", &workload.namespace, &workload.app)?;
+                let seen = set["status"]["observedGeneration"] == set["metadata"]["generation"];
+                let changed = set["metadata"]["generation"].as_i64()? > 1;
+                (seen && changed).then_some(())
+            })
+            .await;
+    }
+
     async fn scale(&self, workload: &mut Workload, replicas: usize) {
         workload.replicas = replicas;
         let patch = json!({"spec": {"replicas": replicas}});

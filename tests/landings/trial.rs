@@ -26,9 +26,11 @@ pub async fn epoch(field: &mut Field, seed: u64, number: usize, nodes: usize, ta
             return;
         }
         let mut workload = workload(&mut dice, number * WORKLOADS + at, &field.nodes);
-        if field.settle(&mut workload).await
-            && evictions(field, &mut dice, &mut workload, seed, tally).await
-        {
+        let settled = field.settle(&mut workload).await;
+        if settled && workload.is_revisable() {
+            field.revise(&workload, &mut dice).await;
+        }
+        if settled && evictions(field, &mut dice, &mut workload, seed, tally).await {
             field.keep(workload).await;
         } else {
             field.retire(workload).await;

@@ -34,6 +34,11 @@ impl Workload {
         self.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == json!(0)
     }
 
+    /// Whether its template can change without any pod being replaced.
+    pub fn is_revisable(&self) -> bool {
+        self.object["spec"]["updateStrategy"].is_object()
+    }
+
     /// The path of the workload itself.
     pub fn own_path(&self) -> String {
         format!("{}/{}", self.path(), self.app)
@@ -99,6 +104,16 @@ pub fn workload(dice: &mut Dice, number: usize, nodes: &[String]) -> Workload {
         object["spec"]["podManagementPolicy"] = json!("Parallel");
         object["spec"]["serviceName"] = json!(app);
         object["spec"]["volumeClaimTemplates"] = claims;
+        // Pods of two revisions, as nobody else would change any: see `Field::revise`.
+        match dice.below(5) {
+            0 => object["spec"]["updateStrategy"] = json!({"type": "OnDelete"}),
+            1 => {
+                let rolling = json!({"partition": replicas});
+                object["spec"]["updateStrategy"] =
+                    json!({"type": "RollingUpdate", "rollingUpdate": rolling});
+            }
+            _ => {}
+        }
     }
     Workload { namespace, app, kind, replicas, object, company }
 }

@@ -207,8 +207,10 @@ pub fn pruned(kind: &str, mut object: Value) -> Value {
         }
         "Node" => retain(&mut object["status"], &["allocatable", "images"]),
         "ReplicaSet" | "StatefulSet" => {
-            retain(&mut object, &["metadata", "spec"]);
-            retain(&mut object["spec"], &["selector"]);
+            retain(&mut object, &["metadata", "spec", "status"]);
+            retain(&mut object["spec"], &["selector", "template", "updateStrategy"]);
+            let revisions = ["currentRevision", "updateRevision", "currentReplicas"];
+            retain(&mut object["status"], &revisions);
         }
         _ => retain(
             &mut object,
