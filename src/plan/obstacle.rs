@@ -123,15 +123,11 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         return blocked(Reason::Unpredictable, message);
     };
     if target.total > winner.total {
-        let odds: Vec<String> = landing
-            .odds
-            .iter()
-            .map(|(zone, share)| format!("{zone} about {:.0} %", share * 100.0))
-            .collect();
+        let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
         let message = format!(
-            "the scheduler scores only some of so many nodes, and could put a replacement of pod {} elsewhere ({}); a DoNotSchedule constraint on zones would decide it",
+            "the scheduler scores only some of so many nodes, and could put a replacement of pod {} into any of {}; a DoNotSchedule constraint on zones would decide it",
             pod.name,
-            odds.join(", ")
+            zones.join(", ")
         );
         return blocked(Reason::Unpredictable, message);
     }

@@ -41,6 +41,9 @@ impl Sample {
         let least = values.iter().flatten().map(|(low, _)| *low).min()?;
         let most = values.iter().flatten().map(|(_, high)| *high).max()?;
         let mut extremes = Extremes { lowest: (least, most), highest: (least, most) };
+        if least == most {
+            return Some(extremes);
+        }
         let zones = (0..self.stocks.len()).map(|zone| {
             let of_zone = move |at: &usize| self.contenders[*at].0 == zone;
             (self.with_value(values, of_zone), self.stocks[zone].fit, self.found[zone])
@@ -53,10 +56,10 @@ impl Sample {
             if found == 0 {
                 continue;
             }
-            let low = nth(members.iter().map(|((low, _), nodes)| (*low, *nodes)), found);
-            let high = nth(members.iter().map(|((_, high), nodes)| (-*high, *nodes)), found);
-            extremes.highest.0 = extremes.highest.0.max(low);
-            extremes.lowest.1 = extremes.lowest.1.min(-high);
+            extremes.highest.0 = extremes.highest.0.max(nth_lowest(&members, found));
+            let high = members.into_iter().map(|((_, high), nodes)| ((-high, -high), nodes));
+            extremes.lowest.1 =
+                extremes.lowest.1.min(-nth_lowest(&high.collect::<Vec<_>>(), found));
         }
         Some(extremes)
     }
@@ -100,18 +103,20 @@ impl Sample {
     }
 }
 
-/// The `count`-th lowest, counted from 1, of values that each stand for so many.
-fn nth(values: impl Iterator<Item = (i64, usize)>, count: usize) -> i64 {
-    let mut values: Vec<(i64, usize)> = values.collect();
-    values.sort_unstable();
+/// The `count`-th lowest, counted from 1, of the lows of values that each stand
+/// for so many.
+fn nth_lowest(values: &[(Range, usize)], count: usize) -> i64 {
+    let mut lows: Vec<(i64, usize)> =
+        values.iter().map(|((low, _), nodes)| (*low, *nodes)).collect();
+    lows.sort_unstable();
     let mut passed = 0;
-    for (value, nodes) in &values {
+    for (value, nodes) in &lows {
         passed += nodes;
         if passed >= count {
             return *value;
         }
     }
-    values.last().map_or(0, |(value, _)| *value)
+    lows.last().map_or(0, |(value, _)| *value)
 }
 
 impl Extremes {

@@ -6,7 +6,8 @@ use super::forecast::{Forecast, Obstacle};
 use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
 
 impl Forecast<'_> {
-    /// Where the pod would land now, and why there.
+    /// Where the pod would land now, and why there; without [`Landing::odds`],
+    /// which take longer than all the rest.
     #[must_use]
     pub fn explain(&self) -> Prediction {
         let rejections = self.rejections();
@@ -17,7 +18,7 @@ impl Forecast<'_> {
             nodes: best.nodes,
             zones: best.zones,
             certain: best.certain,
-            odds: self.odds(),
+            odds: Vec::new(),
             rejections,
             scores: self.node_scores(),
         })

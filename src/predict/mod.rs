@@ -117,7 +117,12 @@ pub struct NodeScore {
 #[must_use]
 pub fn predict(cluster: &Cluster, ledger: &Ledger, pod: &Placement) -> Prediction {
     match Scheduler::new(cluster).for_placement(ledger, pod) {
-        Ok(forecast) => forecast.explain(),
+        Ok(forecast) => match forecast.explain() {
+            Prediction::Lands(landing) => {
+                Prediction::Lands(Landing { odds: forecast.odds(), ..landing })
+            }
+            other => other,
+        },
         Err(reason) => Prediction::Unpredictable(reason),
     }
 }
