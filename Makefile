@@ -25,6 +25,10 @@ test: control-plane ## All tests, those on a real control plane included
 landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
 	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test landings -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Fuzz what reads strangers' words, with cargo-fuzz and nightly; TARGET=offline|policy|quantity SECONDS=s
+	cd fuzz && $(CARGO) +nightly fuzz run $(or $(TARGET),offline) -- -max_total_time=$(or $(SECONDS),60)
+
 .PHONY: lint
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --check

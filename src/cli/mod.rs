@@ -5,7 +5,7 @@ mod cluster;
 mod crd;
 mod live;
 mod log;
-mod offline;
+pub mod offline;
 mod outlook;
 mod output;
 mod plan;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 pub use crate::report::untrusted::plain;
-use crate::report::untrusted::{escape, is_unsafe};
+use crate::report::untrusted::{cut, escape, is_unsafe};
 
 use super::Failure;
 
@@ -64,15 +64,32 @@ fn yaml<T: Serialize>(data: &T) -> Result<String, Failure> {
     Ok(escape(&text, |letter| is_unsafe(letter) && letter != '\n').into_owned())
 }
 
+/// The most bytes of a note: an error may quote what it found, whatever its length.
+const NOTE: usize = 4000;
+
 /// Tells the user something that is not the answer.
 pub fn note(text: &str) {
     // With stderr closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{}", plain(text));
+    let _ = writeln!(io::stderr().lock(), "{}", note_line(text));
+}
+
+fn note_line(text: &str) -> String {
+    let shown = cut(text, NOTE);
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", plain(shown))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_of_a_megabyte_is_one_line_of_a_screen() {
+        let text = note_line(&format!("no such thing: \u{1b}[2J\n{}", "x".repeat(1 << 20)));
+        assert!(text.starts_with(r"no such thing: \u001b[2J\u000axx") && text.ends_with('…'));
+        assert!(text.len() < NOTE + 100, "{}", text.len());
+        assert_eq!(note_line("short"), "short");
+    }
 
     #[test]
     fn data_reads_back_as_it_was() {

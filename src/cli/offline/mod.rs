@@ -79,12 +79,16 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 /// The name of a file in messages.
+#[must_use]
 pub fn name_of(path: &Path) -> String {
     if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() }
 }
 
-/// Reads one file.
-fn read(
+/// Reads one file; `name` is its name in messages.
+///
+/// # Errors
+/// When it cannot be read, or is not what kubectl prints.
+pub fn read(
     name: &str,
     reader: impl Read,
     contents: &mut Contents,
@@ -171,6 +175,8 @@ fn read_yaml(
             max_total_scalar_bytes: usize::MAX,
             max_total_comment_bytes: usize::MAX,
             max_documents: usize::MAX,
+            // kubectl writes no anchors; what people write by hand is short.
+            max_recorded_anchor_events: 20_000,
         },
     };
     for document in serde_saphyr::read_with_options::<_, Document>(&mut reader, options) {
