@@ -51,7 +51,7 @@ control-plane: ## Build the control plane for tests and demo, once, into ~/.cach
 	@tests/control-plane/build.sh >/dev/null
 
 .PHONY: bench
-bench: ## Benchmarks
+bench: control-plane ## What large clusters cost: events, memory, plans, the process
 	$(CARGO) bench
 
 .PHONY: clean

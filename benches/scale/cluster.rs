@@ -1,5 +1,6 @@
 //! Clusters of any size, as the API gives them.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zonespread::observe::{Change, HealthRules};
@@ -61,7 +62,8 @@ impl Size {
         format!("namespace-{}", tier / self.tiers_per_policy)
     }
 
-    fn workload(self, tier: usize, replicas: usize) -> Value {
+    /// The workload of a tier, as the API gives it.
+    pub fn workload(self, tier: usize, replicas: usize) -> Value {
         json!({
             "metadata": {
                 "name": format!("tier-{tier}-6d4f9c8b7"), "namespace": self.namespace(tier),
@@ -166,7 +168,8 @@ pub fn node(at: usize, labelled: bool) -> Value {
     })
 }
 
-fn policy(at: usize) -> Value {
+/// The policy for a namespace, as the API gives it.
+pub fn policy(at: usize) -> Value {
     json!({
         "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
         "metadata": {
@@ -179,4 +182,9 @@ fn policy(at: usize) -> Value {
 
 fn labels(tier: usize) -> Value {
     json!({"app": "shop", "tier": format!("tier-{tier}"), "pod-template-hash": "6d4f9c8b7"})
+}
+
+/// The time at which everything is looked at.
+pub fn now() -> Timestamp {
+    "2026-05-04T10:00:00Z".parse().expect("a time")
 }

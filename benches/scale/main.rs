@@ -11,6 +11,7 @@ mod cluster;
 mod events;
 mod memory;
 mod plans;
+mod policies;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ fn main() {
     }
     // First: what is freed later would blur it.
     let operator = memory::measure();
+    policies::measure();
     let mut criterion = Criterion::default()
         .configure_from_args()
         .sample_size(10)
@@ -30,5 +32,6 @@ fn main() {
         .measurement_time(Duration::from_secs(2));
     events::bench(&mut criterion, operator);
     plans::bench(&mut criterion);
+    policies::bench(&mut criterion);
     criterion.final_summary();
 }

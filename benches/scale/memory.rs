@@ -22,7 +22,7 @@ pub fn measure() -> Operator {
 }
 
 /// Bytes of this process in memory.
-fn resident() -> Option<u64> {
+pub fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

@@ -4,11 +4,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::Criterion;
-use jiff::Timestamp;
 use zonespread::observe::Change;
 use zonespread::operator::Operator;
 
-use super::cluster::{HARD, LARGE, MEDIUM, SOFT, Size, node, read};
+use super::cluster::{HARD, LARGE, MEDIUM, SOFT, Size, node, now, read};
 
 /// What the tiers look like that a whole plan is made for.
 const SCENES: [(&str, usize, &str); 4] = [
@@ -94,8 +93,4 @@ fn seen(size: Size) -> Operator {
     let mut operator = size.build();
     operator.recall(now());
     operator
-}
-
-fn now() -> Timestamp {
-    "2026-05-04T10:00:00Z".parse().expect("a time")
 }

@@ -6,6 +6,7 @@ use kube::core::Selector;
 use serde::Deserialize;
 
 use super::intern::{Interner, Labels, Name};
+use super::seniority::{Hook, hooks};
 
 /// The watched part of a `PodDisruptionBudget`.
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -43,6 +44,8 @@ pub struct Budget {
     pub selector: Option<Selector>,
     /// How many evictions it allows now; 0 while its controller has not looked.
     pub allowed: i32,
+    /// What its pods are found by.
+    pub(super) hook: Option<Hook>,
 }
 
 impl Budget {
@@ -54,6 +57,7 @@ impl Budget {
         Self {
             namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
             name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            hook: spec.selector.as_ref().and_then(|selector| hooks(selector).next()),
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             allowed: if looked { status.disruptions_allowed.unwrap_or_default() } else { 0 },
         }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::api::ZoneSpreadPolicy;
 use crate::predict::SchedulerConfig;
 
 use super::Service;
 use super::budget::Budget;
 use super::change::{Change, Kind};
-use super::cluster::{Cluster, PodId};
+use super::cluster::Cluster;
 use super::csi::{CsiDriver, CsiNode};
-use super::intern::{Interner, Labels, Name};
+use super::intern::{Interner, Name};
+use super::kinship::Kinship;
 use super::node::Node;
 use super::pause::{Pauses, is_paused};
 use super::pod::{Owner, Pod};
 use super::policy::{PolicyEntry, PolicyKey};
+use super::seniority::Seniority;
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Workload, WorkloadKey, WorkloadKind};
 
@@ -36,15 +37,17 @@ pub struct Changed {
 /// The cluster, and which pod belongs to which tier of which policy.
 #[derive(Debug, Default)]
 pub struct Index {
-    interner: Interner,
+    pub(super) interner: Interner,
     cluster: Cluster,
     workloads: FxHashMap<Name, BTreeMap<WorkloadKey, Workload>>,
     budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
-    policies: BTreeMap<PolicyKey, PolicyEntry>,
-    /// Policies by namespace, the oldest first.
-    by_age: FxHashMap<Name, Vec<PolicyKey>>,
+    pub(super) policies: BTreeMap<PolicyKey, PolicyEntry>,
+    /// By namespace.
+    pub(super) seniority: FxHashMap<Name, Seniority>,
+    /// By namespace.
+    pub(super) kinship: FxHashMap<Name, Kinship>,
     pauses: Arc<Pauses>,
-    changed: Changed,
+    pub(super) changed: Changed,
 }
 
 impl Index {
@@ -94,9 +97,17 @@ impl Index {
         self.workloads.get(namespace)?.get(&key).filter(|workload| workload.uid == owner.uid)
     }
 
-    /// The workloads of a namespace, by kind and name.
-    pub fn workloads_in(&self, namespace: &str) -> impl Iterator<Item = &Workload> {
-        self.workloads.get(namespace).into_iter().flat_map(BTreeMap::values)
+    /// The workloads whose pods a policy selects, by kind and name.
+    pub fn workloads_of(&self, policy: &PolicyEntry) -> impl Iterator<Item = &Workload> {
+        let all = self.workloads.get(&policy.key.namespace);
+        policy.workloads.iter().filter_map(move |key| all?.get(key))
+    }
+
+    #[cfg(test)]
+    pub(super) fn workload_named(&self, namespace: &Name, name: &Name) -> Option<&Workload> {
+        let kind = WorkloadKind::ReplicaSet;
+        let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
+        self.workloads.get(namespace)?.get(&key)
     }
 
     /// The budgets that protect a pod, by name.
@@ -140,11 +151,7 @@ impl Index {
             }
             Change::Budget(budget) => {
                 let budget = Budget::new(budget, &mut self.interner);
-                self.touch_namespace(&budget.namespace);
-                self.budgets
-                    .entry(Name::clone(&budget.namespace))
-                    .or_default()
-                    .insert(Name::clone(&budget.name), budget);
+                self.put_budget(budget);
             }
             Change::Service(service) => self.cluster.put_service(Service::new(service)),
             Change::Claim(claim) => {
@@ -169,7 +176,7 @@ impl Index {
             Kind::Node => self.changed.nodes |= self.cluster.remove_node(name),
             Kind::Pod => {
                 if let Some((id, pod)) = self.cluster.remove_pod(namespace, name) {
-                    self.leave(id, &pod);
+                    self.part(id, namespace, &pod.labels);
                 }
             }
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet => {
@@ -183,14 +190,14 @@ impl Index {
                 if let Some(workload) =
                     self.workloads.get_mut(namespace).and_then(|all| all.remove(&key))
                 {
-                    self.touch_selecting(namespace, &workload.pod_labels);
+                    self.assign_workload(&workload, false);
                 }
             }
             Kind::Budget => {
-                if let Some(budgets) = self.budgets.get_mut(namespace) {
-                    budgets.remove(name);
+                let budgets = self.budgets.get_mut(namespace);
+                if let Some(budget) = budgets.and_then(|budgets| budgets.remove(name)) {
+                    self.touch_protected(&budget);
                 }
-                self.touch_namespace(namespace);
             }
             Kind::Service => self.cluster.remove_service(namespace, name),
             Kind::Claim => self.cluster.remove_claim(namespace, name),
@@ -204,24 +211,33 @@ impl Index {
             }
             Kind::Policy => {
                 let key = PolicyKey { namespace: namespace.clone(), name: name.clone() };
-                self.policies.remove(&key);
                 self.pause_policy(&key, false);
-                self.changed.specs = true;
-                self.changed.policies.insert(key);
-                self.assign_namespace(namespace);
+                self.remove_policy(&key);
             }
         }
     }
 
     fn put_workload(&mut self, workload: Workload) {
-        let namespace = Name::clone(&workload.key.namespace);
-        let labels = Arc::clone(&workload.pod_labels);
-        let all = self.workloads.entry(Name::clone(&namespace)).or_default();
+        let all = self.workloads.entry(Name::clone(&workload.key.namespace)).or_default();
         if all.get(&workload.key) == Some(&workload) {
             return;
         }
-        all.insert(workload.key.clone(), workload);
-        self.touch_selecting(&namespace, &labels);
+        if let Some(before) = all.insert(workload.key.clone(), workload.clone()) {
+            self.assign_workload(&before, false);
+        }
+        self.assign_workload(&workload, true);
+    }
+
+    fn put_budget(&mut self, budget: Budget) {
+        let budgets = self.budgets.entry(Name::clone(&budget.namespace)).or_default();
+        let before = budgets.insert(Name::clone(&budget.name), budget.clone());
+        if before.as_ref() == Some(&budget) {
+            return;
+        }
+        if let Some(before) = before {
+            self.touch_protected(&before);
+        }
+        self.touch_protected(&budget);
     }
 
     fn put_pod(&mut self, pod: Pod) {
@@ -235,82 +251,10 @@ impl Index {
                 }
                 return;
             }
-            Some(before) => self.leave(id, &before),
+            Some(before) => self.part(id, &namespace, &before.labels),
             None => {}
         }
-        self.join(id, &namespace, &labels);
-    }
-
-    /// Adds a pod to the tier it belongs to.
-    fn join(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
-        let mut owner: Option<PolicyKey> = None;
-        for key in self.by_age.get(namespace).into_iter().flatten() {
-            let Some(policy) = self.policies.get_mut(key).filter(|policy| policy.selects(labels))
-            else {
-                continue;
-            };
-            self.changed.policies.insert(key.clone());
-            if let Some(owner) = &owner {
-                policy.owned_elsewhere.insert(id, owner.clone());
-                continue;
-            }
-            owner = Some(key.clone());
-            match policy.tier_of(labels, &mut self.interner) {
-                Some(tier) => {
-                    policy.tiers.entry(tier).or_default().insert(id);
-                }
-                None => {
-                    policy.untiered.insert(id);
-                }
-            }
-        }
-    }
-
-    /// Removes a pod from the tiers it was in.
-    fn leave(&mut self, id: PodId, pod: &Pod) {
-        for key in self.by_age.get(&pod.namespace).into_iter().flatten() {
-            let Some(policy) = self.policies.get_mut(key) else {
-                continue;
-            };
-            let mut was_in =
-                policy.untiered.remove(&id) | policy.owned_elsewhere.remove(&id).is_some();
-            if let Some(tier) = policy.tier_of(&pod.labels, &mut self.interner)
-                && let Some(pods) = policy.tiers.get_mut(&tier)
-            {
-                was_in |= pods.remove(&id);
-                if pods.is_empty() {
-                    policy.tiers.remove(&tier);
-                }
-            }
-            if was_in {
-                self.changed.policies.insert(key.clone());
-            }
-        }
-    }
-
-    fn put_policy(&mut self, policy: ZoneSpreadPolicy) {
-        let paused = is_paused(&policy.metadata);
-        let entry = PolicyEntry::new(policy, &mut self.interner);
-        self.pause_policy(&entry.key, paused);
-        if let Some(known) = self.policies.get_mut(&entry.key)
-            && known.uid == entry.uid
-            && known.spec == entry.spec
-            && known.generation == entry.generation
-        {
-            // Our own status writes come back here; they change no answer.
-            known.status = entry.status;
-            // An annotation does not change the generation.
-            if known.approve != entry.approve {
-                known.approve = entry.approve;
-                self.changed.policies.insert(entry.key);
-            }
-            return;
-        }
-        let namespace = Name::clone(&entry.key.namespace);
-        self.changed.specs = true;
-        self.changed.policies.insert(entry.key.clone());
-        self.policies.insert(entry.key.clone(), entry);
-        self.assign_namespace(&namespace);
+        self.meet(id, &namespace, &labels);
     }
 
     fn put_namespace(&mut self, metadata: ObjectMeta) {
@@ -321,7 +265,7 @@ impl Index {
     }
 
     /// An annotation does not change a policy's generation, but its answer.
-    fn pause_policy(&mut self, key: &PolicyKey, paused: bool) {
+    pub(super) fn pause_policy(&mut self, key: &PolicyKey, paused: bool) {
         if self.pauses.is_marked(key) != paused {
             Arc::make_mut(&mut self.pauses).mark(key, paused);
             self.changed.policies.insert(key.clone());
@@ -332,48 +276,6 @@ impl Index {
         if self.pauses.is_namespace_marked(name) != paused {
             Arc::make_mut(&mut self.pauses).mark_namespace(name, paused);
             self.touch_namespace(name);
-        }
-    }
-
-    /// Sorts the policies of a namespace by age and assigns its pods anew.
-    fn assign_namespace(&mut self, namespace: &Name) {
-        let mut keys: Vec<PolicyKey> = Vec::new();
-        for (key, policy) in &mut self.policies {
-            if key.namespace == *namespace {
-                policy.tiers.clear();
-                policy.untiered.clear();
-                policy.owned_elsewhere.clear();
-                keys.push(key.clone());
-            }
-        }
-        keys.sort_by(|a, b| {
-            let created = |key| self.policies.get(key).map(|policy: &PolicyEntry| policy.created);
-            created(a).cmp(&created(b)).then_with(|| a.cmp(b))
-        });
-        self.changed.policies.extend(keys.iter().cloned());
-        self.by_age.insert(Name::clone(namespace), keys);
-        let pods: Vec<(PodId, Arc<Labels>)> = self
-            .cluster
-            .pods_in(namespace)
-            .map(|(id, pod)| (id, Arc::clone(&pod.labels)))
-            .collect();
-        for (id, labels) in pods {
-            self.join(id, namespace, &labels);
-        }
-    }
-
-    fn touch_namespace(&mut self, namespace: &Name) {
-        if let Some(keys) = self.by_age.get(namespace) {
-            self.changed.policies.extend(keys.iter().cloned());
-        }
-    }
-
-    /// Marks the policies that select pods with these labels.
-    fn touch_selecting(&mut self, namespace: &Name, labels: &Labels) {
-        for key in self.by_age.get(namespace).into_iter().flatten() {
-            if self.policies.get(key).is_some_and(|policy| policy.selects(labels)) {
-                self.changed.policies.insert(key.clone());
-            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Shared names, label sets, owners and templates: pods of one workload differ in little.
+//! Shared names, label sets, owners, images and templates: pods of one workload differ in little.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash};
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
+use super::node::HeldImage;
 use super::pod::Owner;
 use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
@@ -22,6 +23,7 @@ pub struct Interner {
     names: FxHashSet<Name>,
     labels: FxHashSet<Arc<Labels>>,
     owners: FxHashSet<Arc<Owner>>,
+    images: FxHashSet<Arc<HeldImage>>,
     templates: FxHashMap<u64, Vec<Arc<Template>>>,
     inserts: usize,
 }
@@ -63,6 +65,17 @@ impl Interner {
         owner
     }
 
+    /// The one copy of `image`.
+    pub fn image(&mut self, image: HeldImage) -> Arc<HeldImage> {
+        if let Some(known) = self.images.get(&image) {
+            return Arc::clone(known);
+        }
+        self.count_insert();
+        let image = Arc::new(image);
+        self.images.insert(Arc::clone(&image));
+        image
+    }
+
     /// The one template made from `spec`.
     pub fn template(&mut self, spec: WatchedPodSpec) -> Arc<Template> {
         let template = Template::new(spec);
@@ -81,6 +94,7 @@ impl Interner {
         self.inserts += 1;
         if self.inserts >= SWEEP_EVERY {
             self.inserts = 0;
+            self.images.retain(|image| Arc::strong_count(image) > 1);
             self.owners.retain(|owner| Arc::strong_count(owner) > 1);
             self.names.retain(|name| Arc::strong_count(name) > 1);
             self.labels.retain(|labels| Arc::strong_count(labels) > 1);

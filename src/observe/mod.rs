@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, sleeps or imports a client; time comes in as a value.
 
+mod assignment;
 mod budget;
 mod change;
 mod cluster;
@@ -13,6 +14,7 @@ mod freshness;
 mod health;
 mod index;
 mod intern;
+mod kinship;
 mod namespace;
 mod node;
 mod pause;
@@ -23,6 +25,7 @@ mod quantity;
 mod references;
 mod resources;
 mod roll;
+mod seniority;
 mod service;
 mod template;
 mod uid;
@@ -41,7 +44,7 @@ pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of,
 pub use index::{Changed, Index};
 pub use intern::{Interner, Labels, Name};
 pub use namespace::WatchedNamespace;
-pub use node::{Node, Taint, TaintEffect, WatchedNode};
+pub use node::{HeldImage, Node, Taint, TaintEffect, WatchedNode};
 pub use pause::{Pause, Pauses};
 pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};
 pub use pod_spec::WatchedPodSpec;

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerImage, NodeCondition, Taint as ApiTaint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
 use crate::api::ZONE_LABEL;
@@ -63,12 +62,21 @@ pub struct Node {
     pub allocatable: Resources,
     /// How many pods it may run.
     pub allocatable_pods: i64,
-    /// Images it holds, by every name, with their size in bytes.
-    pub images: Arc<FxHashMap<Name, i64>>,
+    /// Images it holds.
+    pub images: Box<[Arc<HeldImage>]>,
     /// When it was made.
     pub created: Timestamp,
     /// The first field that could not be read.
     pub unreadable: Option<String>,
+}
+
+/// An image as nodes report it; the same on many of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeldImage {
+    /// Its names, with tag and with digest.
+    pub names: Vec<Name>,
+    /// Its size in bytes.
+    pub size: i64,
 }
 
 /// A taint.
@@ -162,20 +170,19 @@ impl Node {
                 .collect(),
             allocatable,
             allocatable_pods,
-            images: Arc::new(images(status.images.unwrap_or_default(), interner)),
+            images: images(status.images.unwrap_or_default(), interner),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             unreadable,
         }
     }
 }
 
-fn images(listed: Vec<ContainerImage>, interner: &mut Interner) -> FxHashMap<Name, i64> {
-    let mut images = FxHashMap::default();
-    for image in listed {
+fn images(listed: Vec<ContainerImage>, interner: &mut Interner) -> Box<[Arc<HeldImage>]> {
+    let held = listed.into_iter().map(|image| {
+        let names = image.names.unwrap_or_default();
+        let names = names.iter().map(|name| interner.name(name)).collect();
         let size = image.size_bytes.unwrap_or_default();
-        for name in image.names.unwrap_or_default() {
-            images.insert(interner.name(&name), size);
-        }
-    }
-    images
+        interner.image(HeldImage { names, size })
+    });
+    held.collect()
 }

@@ -11,6 +11,7 @@ use crate::api::{APPROVE, ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPoli
 use super::cluster::PodId;
 use super::intern::{Interner, Labels, Name};
 use super::windows::Calendar;
+use super::workload::WorkloadKey;
 
 /// Which policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,8 +50,53 @@ pub struct PolicyEntry {
     pub tiers: BTreeMap<Name, Tier>,
     /// Selected pods without the tier label.
     pub untiered: BTreeSet<PodId>,
-    /// Selected pods that an older policy owns, and that policy.
-    pub owned_elsewhere: BTreeMap<PodId, PolicyKey>,
+    /// Selected pods that an older policy owns.
+    pub contested: Contested,
+    /// Workloads whose pods it selects.
+    pub workloads: BTreeSet<WorkloadKey>,
+}
+
+/// Pods that a policy selects and an older one owns: how many, and some of
+/// them, so that thousands of policies for the same pods cost little.
+#[derive(Clone, Debug, Default)]
+pub struct Contested {
+    pods: usize,
+    some: BTreeMap<PodId, PolicyKey>,
+}
+
+impl Contested {
+    /// How many pods are known by name.
+    const NAMED: usize = 8;
+
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.pods
+    }
+
+    /// One of them, and the policy that owns it. None if all that were known
+    /// by name are gone.
+    #[must_use]
+    pub fn example(&self) -> Option<(PodId, &PolicyKey)> {
+        self.some.first_key_value().map(|(pod, owner)| (*pod, owner))
+    }
+
+    #[cfg(test)]
+    pub(super) fn named(&self) -> usize {
+        self.some.len()
+    }
+
+    pub(super) fn add(&mut self, pod: PodId, owner: &PolicyKey) {
+        self.pods += 1;
+        if self.some.len() < Self::NAMED {
+            self.some.insert(pod, owner.clone());
+        }
+    }
+
+    pub(super) fn remove(&mut self, pod: PodId) {
+        self.pods = self.pods.saturating_sub(1);
+        self.some.remove(&pod);
+    }
 }
 
 impl PolicyEntry {
@@ -78,7 +124,8 @@ impl PolicyEntry {
             status: policy.status.map(Arc::new),
             tiers: BTreeMap::new(),
             untiered: BTreeSet::new(),
-            owned_elsewhere: BTreeMap::new(),
+            contested: Contested::default(),
+            workloads: BTreeSet::new(),
         }
     }
 

@@ -365,12 +365,19 @@ fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
             limit::TIERS
         ));
     }
-    let (pod, older) = policy.owned_elsewhere.first_key_value()?;
-    let name = index.cluster().pod(*pod).map(|pod| &*pod.name)?;
+    let contested = policy.contested.count();
+    if contested == 0 {
+        return None;
+    }
+    let example = policy.contested.example();
+    let example = example.and_then(|(id, older)| Some((&index.cluster().pod(id)?.name, older)));
+    let whose = example.map_or_else(
+        || "belong to older policies".to_owned(),
+        |(pod, older)| format!("such as {pod}, belong to the older policy {}", older.name),
+    );
+    let comma = if example.is_some() { "," } else { "" };
     Some(format!(
-        "spec.selector: {} of the selected pods, such as {name}, belong to the older policy {}: narrow one of the two selectors",
-        policy.owned_elsewhere.len(),
-        older.name
+        "spec.selector: {contested} of the selected pods{comma} {whose}: narrow one of the two selectors"
     ))
 }
 

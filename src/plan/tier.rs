@@ -97,12 +97,9 @@ pub fn workloads_by_tier<'a>(
     policy: &'a PolicyEntry,
 ) -> BTreeMap<&'a str, Vec<&'a Workload>> {
     let mut tiers: BTreeMap<&str, Vec<&Workload>> = BTreeMap::new();
-    for workload in index.workloads_in(&policy.key.namespace) {
+    for workload in index.workloads_of(policy) {
         let makes_pods = workload.key.kind != WorkloadKind::Deployment && workload.replicas > 0;
-        if makes_pods
-            && policy.selects(&workload.pod_labels)
-            && let Some(tier) = policy.tier_name(&workload.pod_labels)
-        {
+        if makes_pods && let Some(tier) = policy.tier_name(&workload.pod_labels) {
             tiers.entry(tier).or_default().push(workload);
         }
     }

@@ -31,12 +31,20 @@ impl Images {
     pub(super) fn new(rows: &[Row]) -> Self {
         let mut images: FxHashMap<Name, Image> = FxHashMap::default();
         for (at, row) in rows.iter().enumerate() {
-            for (name, size) in &*row.node.images {
-                images
-                    .entry(Name::clone(name))
-                    .or_insert_with(|| Image { size: *size, rows: Vec::new() })
-                    .rows
-                    .extend(u32::try_from(at));
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            for held in &row.node.images {
+                for name in &held.names {
+                    let image = match images.get_mut(name) {
+                        Some(image) => image,
+                        None => images
+                            .entry(Name::clone(name))
+                            .or_insert_with(|| Image { size: held.size, rows: Vec::new() }),
+                    };
+                    // A node may name an image twice.
+                    if image.rows.last() != Some(&at) {
+                        image.rows.push(at);
+                    }
+                }
             }
         }
         Self(images)

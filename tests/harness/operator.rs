@@ -112,6 +112,11 @@ impl Operator {
         self.process.exited()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The memory it has in use, in bytes.
     pub fn rss_bytes(&self) -> u64 {
         let line = self.status_line("VmRSS:");
