@@ -7,6 +7,7 @@ use super::Refusal;
 use super::world::World;
 use super::*;
 use crate::api::{MoveState, Phase, Reason};
+use crate::observe::fixtures::pod;
 
 /// 2/2/2, then zone c is lost: 3/3/0.
 pub fn an_outage() -> World {
@@ -281,6 +282,23 @@ fn a_policy_with_more_tiers_than_its_status_can_hold_is_invalid() {
     let status = world.status("all");
     assert_eq!(status.phase, Some(Phase::Invalid), "no pods yet, but they will come");
     assert!(status.message.contains("201 values"), "{}", status.message);
+}
+
+#[test]
+fn a_tier_label_with_thousands_of_values_is_told_and_leaves_other_policies_alone() {
+    let mut world = an_outage();
+    for number in 0..10_000 {
+        let shown = pod(&format!("job-{number}")).label("kind", "job").on("a1");
+        world.operator.apply(Change::Pod(shown.label("app", &format!("job-{number}")).watched()));
+    }
+    world.policy("jobs", json!({"selector": {"matchLabels": {"kind": "job"}}, "tierLabel": "app"}));
+    world.open("c");
+    world.pass(80);
+    let status = world.status("jobs");
+    assert_eq!(status.phase, Some(Phase::Invalid));
+    assert!(status.message.contains("10000 values"), "{}", status.message);
+    assert!(status.tiers.is_empty() && !status.zones.is_empty());
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
 }
 
 #[test]

@@ -375,11 +375,10 @@ fn useful_targets(
 fn rank(index: &Index, victims: &mut [PodId], consent: &Consent, just_moved: &BTreeSet<&str>) {
     victims.sort_by_cached_key(|id| {
         index.cluster().pod(*id).map(|pod| {
-            let on_node = pod
-                .node
-                .as_deref()
-                .and_then(|node| index.cluster().node(node))
-                .map_or(0, |(_, entry)| entry.pods.len());
+            let seat = index.cluster().seat_of(*id);
+            let on_node = seat
+                .and_then(|slot| index.cluster().entry(slot))
+                .map_or(0, |entry| entry.pods.len());
             (
                 consent.place_of(&pod.uid),
                 just_moved.contains(&*pod.name),

@@ -14,9 +14,14 @@ use crate::api::{Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
 use super::family::Family;
 use super::outcome::{EvictionResult, MoveOutcome};
 
+/// Of more tiers there are no series: users choose tiers by a label, and each
+/// has about twenty series.
+const MOST_TIERS: usize = 20_000;
+
 /// What is known of policies and zones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    most_tiers: usize,
     /// By namespace and name.
     policies: BTreeMap<(String, String), Policy>,
     zones: BTreeMap<String, Zone>,
@@ -40,6 +45,12 @@ struct Counts {
 struct Zone {
     state: ZoneState,
     hold_until: Option<Timestamp>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { most_tiers: MOST_TIERS, policies: BTreeMap::new(), zones: BTreeMap::new() }
+    }
 }
 
 impl Known {
@@ -114,10 +125,35 @@ impl Known {
         self.tier_gauges()
             .into_iter()
             .chain(self.tier_counters())
-            .chain([self.policy_phase()])
+            .chain([self.policy_phase(), self.unreported_tiers()])
             .chain(self.zone_gauges(now))
             .filter_map(Family::into_proto)
             .collect()
+    }
+
+    /// The policies whose tiers have series: as many as there may be, by name.
+    fn reported(&self) -> impl Iterator<Item = (&(String, String), &Policy)> {
+        let mut left = self.most_tiers;
+        self.policies.iter().filter(move |(_, policy)| {
+            let fits = policy.tiers.len() <= left;
+            left -= if fits { policy.tiers.len() } else { 0 };
+            fits
+        })
+    }
+
+    fn unreported_tiers(&self) -> Family {
+        let mut family = Family::gauge(
+            "zonespread_unreported_tiers",
+            "Tiers without series, since there are too many; the statuses show them.",
+        );
+        let tiers = |policy: &Policy| policy.tiers.len();
+        let all: usize = self.policies.values().map(tiers).sum();
+        let reported: usize = self.reported().map(|(_, policy)| tiers(policy)).sum();
+        if all > reported {
+            let left_out = u64::try_from(all - reported).unwrap_or(u64::MAX);
+            family.add(&[], as_value(left_out));
+        }
+        family
     }
 
     fn tier_gauges(&self) -> [Family; 7] {
@@ -142,7 +178,7 @@ impl Known {
             "zonespread_tier_surviving_ratio",
             "What is left of the tier if the zone is lost now.",
         );
-        for ((namespace, policy), known) in &self.policies {
+        for ((namespace, policy), known) in self.reported() {
             for tier in &known.tiers {
                 let of_tier =
                     [("namespace", &**namespace), ("policy", policy), ("tier", &tier.name)];
@@ -171,7 +207,7 @@ impl Known {
             "Evictions asked for, by the answer of the API server.",
         );
         let mut moves = Family::counter("zonespread_moves_total", "Moves, by how they ended.");
-        for ((namespace, policy), known) in &self.policies {
+        for ((namespace, policy), known) in self.reported() {
             for (tier, counts) in &known.counts {
                 let with = |name, value| {
                     [("namespace", &**namespace), ("policy", policy), ("tier", tier), (name, value)]
@@ -226,4 +262,38 @@ impl Known {
 #[allow(clippy::cast_precision_loss, reason = "no operator evicts 2^53 pods")]
 const fn as_value(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_beyond_the_limit_have_no_series_and_are_counted() {
+        let mut known = Known { most_tiers: 5, ..Known::default() };
+        let named = |name: &str| TierStatus { name: name.to_owned(), ..TierStatus::default() };
+        let with = |tiers: &[&str]| ZoneSpreadPolicyStatus {
+            phase: Some(Phase::Balanced),
+            tiers: tiers.iter().map(|name| named(name)).collect(),
+            ..ZoneSpreadPolicyStatus::default()
+        };
+        known.set_policy("shop", "a", &with(&["1", "2", "3"]));
+        known.set_policy("shop", "b", &with(&["4", "5", "6"]));
+        known.set_policy("shop", "c", &with(&["7", "8"]));
+        let series = |known: &Known, name: &str| {
+            let families = known.families(Timestamp::UNIX_EPOCH);
+            let family = families.into_iter().find(|family| family.name() == name);
+            family.map_or_else(Vec::new, |family| family.get_metric().to_vec())
+        };
+        assert_eq!(series(&known, "zonespread_tier_skew").len(), 5);
+        assert_eq!(series(&known, "zonespread_moves_total").len(), 5 * MoveOutcome::ALL.len());
+        assert_eq!(series(&known, "zonespread_policy_phase").len(), 3);
+        let left_out = series(&known, "zonespread_unreported_tiers");
+        let counted: f64 = left_out.iter().map(|one| one.get_gauge().get_value()).sum();
+        assert!((counted - 3.0).abs() < f64::EPSILON, "{counted}");
+        // Once there is room, they have.
+        known.forget_policy("shop", "a");
+        assert_eq!(series(&known, "zonespread_tier_skew").len(), 5);
+        assert!(series(&known, "zonespread_unreported_tiers").is_empty());
+    }
 }
