@@ -60,7 +60,7 @@ fn one_tier(criterion: &mut Criterion, name: &str, nodes: usize, unbalanced_ever
         // Of ten tiers each, so that only the number of others differs.
         let size = Size {
             nodes,
-            pods: (others + 10) * 60,
+            pods: (others + 10) * 30,
             tiers: others + 10,
             tiers_per_policy: 10,
             unbalanced_every,
