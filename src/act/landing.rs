@@ -125,7 +125,7 @@ fn replacement<'a>(
     let (kind, owner) = status.owner.split_once('/')?;
     let is_new = |pod: &Pod| match &moved.siblings {
         Some(siblings) => !siblings.contains(&pod.uid),
-        None => pod.created >= status.started_at.0 - CLOCK_TOLERANCE,
+        None => pod.created.time() >= status.started_at.0 - CLOCK_TOLERANCE,
     };
     index
         .cluster()

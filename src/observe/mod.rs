@@ -25,6 +25,7 @@ mod quantity;
 mod references;
 mod resources;
 mod roll;
+mod second;
 mod seniority;
 mod service;
 mod template;
@@ -51,6 +52,7 @@ pub use pod_spec::WatchedPodSpec;
 pub use policy::{PolicyEntry, PolicyKey, Tier};
 pub use quantity::{QuantityError, parse_milli, parse_whole};
 pub use resources::{ResourceList, Resources};
+pub use second::Second;
 pub use service::{Service, WatchedService};
 pub use template::{
     HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,

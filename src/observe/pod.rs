@@ -12,6 +12,7 @@ use crate::api::DO_NOT_EVICT;
 
 use super::intern::{Interner, Labels, Name};
 use super::pod_spec::WatchedPodSpec;
+use super::second::Second;
 use super::template::Template;
 use super::uid::Uid;
 
@@ -54,11 +55,11 @@ pub struct Pod {
     /// Where it is in its life.
     pub phase: PodPhase,
     /// Since when it is Ready; none if it is not.
-    pub ready_since: Option<Timestamp>,
+    pub ready_since: Option<Second>,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// When it was made.
-    pub created: Timestamp,
+    pub created: Second,
     /// `controller.kubernetes.io/pod-deletion-cost`.
     pub deletion_cost: i32,
     /// A mark that asks not to evict it.
@@ -171,9 +172,11 @@ impl Pod {
                 Some("Succeeded" | "Failed") => PodPhase::Finished,
                 _ => PodPhase::Pending,
             },
-            ready_since: ready_since(&status.conditions.unwrap_or_default()),
+            ready_since: ready_since(&status.conditions.unwrap_or_default()).map(Second::of),
             terminating: metadata.deletion_timestamp.is_some(),
-            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            created: Second::of(
+                metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            ),
             deletion_cost,
             keep,
             mirror,
@@ -205,7 +208,8 @@ impl Pod {
         !self.terminating
             && self.phase == PodPhase::Running
             && self.ready_since.is_some_and(|since| {
-                min_ready_seconds == 0 || now.duration_since(since).as_secs() >= min_ready_seconds
+                min_ready_seconds == 0
+                    || now.duration_since(since.time()).as_secs() >= min_ready_seconds
             })
     }
 }

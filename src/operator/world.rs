@@ -333,7 +333,7 @@ impl World {
                     pod.name.to_string(),
                     node,
                     pod.ready_since.is_some(),
-                    pod.created,
+                    pod.created.time(),
                 )
             })
             .collect();

@@ -181,7 +181,7 @@ fn view(
         let available = pod.is_available(min_ready, now);
         view.available += i32::from(available);
         if !available && let Some(since) = pod.ready_since {
-            let at = since + jiff::SignedDuration::from_secs(min_ready);
+            let at = since.time() + jiff::SignedDuration::from_secs(min_ready);
             view.available_later =
                 Some(view.available_later.map_or(at, |known| known.min(at))).filter(|at| *at > now);
         }
