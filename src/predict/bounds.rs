@@ -44,33 +44,39 @@ impl Sample {
         if least == most {
             return Some(extremes);
         }
-        let zones = (0..self.stocks.len()).map(|zone| {
-            let of_zone = move |at: &usize| self.contenders[*at].0 == zone;
-            (self.with_value(values, of_zone), self.stocks[zone].fit, self.found[zone])
-        });
-        let all: usize = self.contenders.iter().map(|(_, nodes)| nodes).sum();
-        let whole = (self.with_value(values, |_| true), all, self.wanted);
-        for (members, fit, found) in zones.chain([whole]) {
-            let valued: usize = members.iter().map(|(_, nodes)| nodes).sum();
-            let found = found.saturating_sub(fit - valued);
-            if found == 0 {
-                continue;
-            }
-            extremes.highest.0 = extremes.highest.0.max(nth_lowest(&members, found));
-            let high = members.into_iter().map(|((_, high), nodes)| ((-high, -high), nodes));
-            extremes.lowest.1 =
-                extremes.lowest.1.min(-nth_lowest(&high.collect::<Vec<_>>(), found));
+        for (members, found) in self.sure(values) {
+            let lows = members.iter().map(|((low, _), nodes)| (*low, *nodes));
+            let highs = members.iter().map(|((_, high), nodes)| (-*high, *nodes));
+            extremes.highest.0 = extremes.highest.0.max(nth_lowest(lows, found));
+            extremes.lowest.1 = extremes.lowest.1.min(-nth_lowest(highs, found));
         }
         Some(extremes)
     }
 
-    fn with_value(
-        &self,
-        values: &[Option<Range>],
-        of: impl Fn(&usize) -> bool,
-    ) -> Vec<(Range, usize)> {
-        let at = (0..self.contenders.len()).filter(of);
-        at.filter_map(|at| Some((values[at]?, self.contenders[at].1))).collect()
+    /// The values of each zone, and of all: so many of them are in any sample.
+    fn sure(&self, values: &[Option<Range>]) -> Vec<(Vec<(Range, usize)>, usize)> {
+        let mut members: Vec<Vec<(Range, usize)>> = vec![Vec::new(); self.stocks.len()];
+        let mut all = Vec::new();
+        for (value, (zone, nodes)) in values.iter().zip(&self.contenders) {
+            if let Some(value) = value {
+                members[*zone].push((*value, *nodes));
+                all.push((*value, *nodes));
+            }
+        }
+        let fit: usize = self.contenders.iter().map(|(_, nodes)| nodes).sum();
+        let zones = self.stocks.iter().zip(&self.found).map(|(stock, found)| (stock.fit, *found));
+        let mut sure = Vec::new();
+        for (members, (fit, found)) in
+            members.into_iter().chain([all]).zip(zones.chain([(fit, self.wanted)]))
+        {
+            let valued: usize = members.iter().map(|(_, nodes)| nodes).sum();
+            // Those without a value may be the ones that are found.
+            let found = found.saturating_sub(fit - valued);
+            if found > 0 {
+                sure.push((members, found));
+            }
+        }
+        sure
     }
 
     /// How many of the nodes with `member` are in the sample, at least and at most.
@@ -92,31 +98,35 @@ impl Sample {
     /// The zones that the best node can be in, given the range of each score.
     pub(super) fn winners(&self, totals: &[Range]) -> Vec<usize> {
         let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
-        let Some(extremes) = self.extremes(&values) else { return Vec::new() };
+        let sure = self.sure(&values).into_iter();
+        let lows = sure.map(|(members, found)| {
+            nth_lowest(members.iter().map(|((low, _), nodes)| (*low, *nodes)), found)
+        });
+        let Some(reached) = lows.max() else { return Vec::new() };
         let best = |zone: usize| {
             let of_zone = self.contenders.iter().zip(totals).filter(|((of, _), _)| *of == zone);
             of_zone.map(|(_, (_, high))| *high).max()
         };
         (0..self.stocks.len())
-            .filter(|zone| best(*zone).is_some_and(|best| best >= extremes.highest.0))
+            .filter(|zone| best(*zone).is_some_and(|best| best >= reached))
             .collect()
     }
 }
 
-/// The `count`-th lowest, counted from 1, of the lows of values that each stand
-/// for so many.
-fn nth_lowest(values: &[(Range, usize)], count: usize) -> i64 {
-    let mut lows: Vec<(i64, usize)> =
-        values.iter().map(|((low, _), nodes)| (*low, *nodes)).collect();
-    lows.sort_unstable();
-    let mut passed = 0;
-    for (value, nodes) in &lows {
-        passed += nodes;
-        if passed >= count {
-            return *value;
+/// The `count`-th lowest, counted from 1, of values that each stand for so many.
+fn nth_lowest(values: impl Iterator<Item = (i64, usize)> + Clone, count: usize) -> i64 {
+    let mut low = values.clone().map(|(value, _)| value).min().unwrap_or(0);
+    let mut high = values.clone().map(|(value, _)| value).max().unwrap_or(0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let up_to = values.clone().filter(|(value, _)| *value <= middle).map(|(_, nodes)| nodes);
+        if up_to.sum::<usize>() >= count {
+            high = middle;
+        } else {
+            low = middle + 1;
         }
     }
-    lows.last().map_or(0, |(value, _)| *value)
+    low
 }
 
 impl Extremes {
