@@ -120,7 +120,11 @@ impl Cluster {
 
     /// The ids of etcd, API server, controller manager, scheduler and kwok.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.control_plane.process_ids()
+        self.control_plane.components.process_ids()
+    }
+
+    pub(super) fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
     }
 
     pub(super) fn audit_log(&self) -> &Path {

@@ -1,5 +1,6 @@
 //! Starts the five processes, in the order in which they need each other.
 
+use super::components::{Component, Components, START_TIMEOUT};
 use super::credentials::{USERS, token, tokens, write, write_kubeconfig, write_signing_key};
 use super::eventually::eventually;
 use super::ports::Ports;
@@ -11,9 +12,6 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
-
-const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Only what tests ask about is logged: requests of users and service accounts.
 const AUDIT_POLICY: &str = r#"
@@ -60,7 +58,7 @@ impl Files {
 
 /// The running processes and how to reach them.
 pub struct ControlPlane {
-    processes: Vec<Process>,
+    pub components: Components,
     pub files: Files,
     pub server: String,
     pub client: Client,
@@ -82,17 +80,20 @@ impl ControlPlane {
         write(&directory.join("stages.yaml"), include_str!("stages.yaml"));
         let port = ports.next();
         let server = format!("https://127.0.0.1:{port}");
-        let run = |name: &str, arguments: Vec<String>| {
+        let components = Components::default();
+        let run = |component: Component, arguments: Vec<String>| {
+            let name = component.program();
             let mut command = Command::new(binaries::directory().join(name));
-            Process::start(name, command.args(arguments), directory, watchdog)
+            command.args(arguments);
+            components.add(component, Process::start(name, command, directory, watchdog));
         };
 
         let etcd_url = format!("http://127.0.0.1:{}", ports.next());
-        let etcd = run("etcd", etcd(directory, &etcd_url, ports.next()));
-        let mut apiserver = run("kube-apiserver", apiserver(&files, &etcd_url, port));
+        run(Component::Etcd, etcd(directory, &etcd_url, ports.next()));
+        run(Component::ApiServer, apiserver(&files, &etcd_url, port));
         // The certificate that clients trust is made by the API server itself.
         eventually(START_TIMEOUT, "the API server's certificate", async || {
-            apiserver.assert_running();
+            components.assert_running();
             files.authority.exists().then_some(())
         })
         .await;
@@ -101,23 +102,17 @@ impl ControlPlane {
             write_kubeconfig(&path, &server, &files.authority, user, &token(user));
         }
         let client = client(&files.admin_kubeconfig).await;
-        let mut processes = vec![etcd, apiserver];
-        healthy(&client, "/readyz", &mut processes).await;
+        components.healthy(&client, "/readyz").await;
 
         let manager_port = ports.next();
         let scheduler_port = ports.next();
-        processes.push(run("kube-controller-manager", controller_manager(&files, manager_port)));
-        processes.push(run("kube-scheduler", scheduler(&files, scheduler_port, scheduler_flags)));
-        processes.push(run("kwok", kwok(&files)));
+        run(Component::ControllerManager, controller_manager(&files, manager_port));
+        run(Component::Scheduler, scheduler(&files, scheduler_port, scheduler_flags));
+        run(Component::Kwok, kwok(&files));
         for port in [manager_port, scheduler_port] {
-            healthy(&unverified_client(port), "/healthz", &mut processes).await;
+            components.healthy(&unverified_client(port), "/healthz").await;
         }
-        Self { processes, files, server, client }
-    }
-
-    /// The process ids: etcd, API server, controller manager, scheduler, kwok.
-    pub fn process_ids(&self) -> Vec<u32> {
-        self.processes.iter().map(Process::id).collect()
+        Self { components, files, server, client }
     }
 }
 
@@ -202,24 +197,6 @@ fn kwok(files: &Files) -> Vec<String> {
         format!("--config={}", files.directory.join("stages.yaml").display()),
         "--cidr=10.64.0.0/10".to_owned(),
     ]
-}
-
-async fn healthy(client: &Client, path: &str, processes: &mut [Process]) {
-    let timeout = tokio::time::Instant::now() + START_TIMEOUT;
-    loop {
-        for process in &mut *processes {
-            process.assert_running();
-        }
-        let request = http::Request::get(path).body(Vec::new()).expect("a request");
-        let Err(error) = client.request_text(request).await else {
-            return;
-        };
-        if tokio::time::Instant::now() > timeout {
-            let tails: Vec<String> = processes.iter().map(Process::tail).collect();
-            panic!("{path} not healthy in time: {error}\n{}", tails.join("\n"));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// A client with the rights of a kubeconfig.

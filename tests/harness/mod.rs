@@ -24,6 +24,7 @@ mod access;
 mod audit;
 mod binaries;
 mod cluster;
+mod components;
 mod control_plane;
 mod credentials;
 mod eventually;
@@ -35,17 +36,20 @@ mod operator;
 mod outage;
 mod ports;
 mod process;
+mod proxy;
 mod spread;
 mod watchdog;
 mod workload;
 
 pub use audit::Request;
 pub use cluster::Cluster;
+pub use components::Component;
 pub use eventually::{eventually, holds_for};
 pub use install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install};
 pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};
+pub use proxy::{Answer, Call, Fate, Proxy};
 pub use spread::Spread;
 pub use workload::{
     Constraint, DoNotSchedule, ScheduleAnyway, Workload, daemon_set, deployment, disruption_budget,

@@ -3,7 +3,7 @@
 use super::cluster::Cluster;
 use super::eventually::eventually;
 use super::metrics::{Sample, get};
-use super::process::Process;
+use super::process::{Process, stopped};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -34,7 +34,7 @@ impl Operator {
             .env("KUBECONFIG", kubeconfig)
             .env("NO_COLOR", "1");
         let name = format!("operator-{port}");
-        let process = Process::start(&name, &mut command, cluster.directory(), cluster.watchdog());
+        let process = Process::start(&name, command, cluster.directory(), cluster.watchdog());
         Self { process, port }
     }
 
@@ -83,6 +83,11 @@ impl Operator {
         self.end_with(Signal::KILL).await
     }
 
+    /// Starts it anew, on the same port and with the same arguments, after it has ended.
+    pub fn start_again(&mut self) {
+        self.process.start_again();
+    }
+
     async fn end_with(&mut self, signal: Signal) -> Exit {
         let began = Instant::now();
         self.process.signal(signal);
@@ -95,11 +100,7 @@ impl Operator {
     /// when it has stopped: the signal alone does not wait for that.
     pub async fn stop_signal(&mut self) {
         self.process.signal(Signal::STOP);
-        eventually(Duration::from_secs(10), "the operator to stop", async || {
-            let stopped = self.status_line("State:");
-            if stopped.starts_with('T') { Ok(()) } else { Err(stopped) }
-        })
-        .await;
+        stopped("the operator", || self.process.is_stopped()).await;
     }
 
     /// SIGCONT: it goes on where it was stopped.
@@ -119,17 +120,9 @@ impl Operator {
 
     /// The memory it has in use, in bytes.
     pub fn rss_bytes(&self) -> u64 {
-        let line = self.status_line("VmRSS:");
+        let line = self.process.status_line("VmRSS:");
         let kilobytes = line.strip_suffix(" kB").expect("VmRSS in kB");
         kilobytes.parse::<u64>().expect("a number") * 1024
-    }
-
-    fn status_line(&self, key: &str) -> String {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("the process' status");
-        let mut lines = status.lines();
-        let value = lines.find_map(|line| line.strip_prefix(key));
-        value.unwrap_or_else(|| panic!("no {key} in\n{status}")).trim().to_owned()
     }
 
     /// Everything it has logged so far.

@@ -1,31 +1,15 @@
 //! One hand (law 8), and kill it anywhere (law 7): replicas under one account.
 
 use crate::harness::{
-    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Operator, Request, ScheduleAnyway, deployment,
-    eventually, evictions,
+    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Request, ScheduleAnyway, deployment, eventually,
+    evictions,
 };
-use crate::policy::{self, SOON, evictions_in, phase, policy, ready, zone};
+use crate::policy::{
+    self, SOON, another, becomes_leader, evictions_in, leads, phase, policy, ready, zone,
+};
 use k8s_openapi::jiff::Timestamp;
 use std::collections::BTreeSet;
 use zonespread::api::{MoveState, Phase, ZoneState};
-
-/// A second replica, as the Deployment would start it.
-async fn another(cluster: &Cluster) -> Operator {
-    let kubeconfig = cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
-    let binary = env!("CARGO_BIN_EXE_zonespread");
-    let arguments = ["--namespace", OPERATOR_NAMESPACE];
-    let mut operator = Operator::start(cluster, binary, &kubeconfig, &arguments);
-    operator.ready().await;
-    operator
-}
-
-async fn leads(operator: &Operator) -> bool {
-    operator.metric("zonespread_leader", &[]).await == Some(1.0)
-}
-
-async fn becomes_leader(operator: &Operator, what: &str) {
-    eventually(SOON, what, async || leads(operator).await.then_some(())).await;
-}
 
 async fn holder(cluster: &Cluster) -> String {
     let lease = ["get", "lease", "-n", OPERATOR_NAMESPACE, "zonespread"];

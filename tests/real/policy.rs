@@ -4,6 +4,7 @@ use crate::harness::{
     Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Operator, Request, eventually, install,
 };
 use kube::api::Api;
+use std::path::Path;
 use std::time::Duration;
 use zonespread::api::{
     Phase, Reason, TierStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus,
@@ -15,11 +16,32 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// Installs the operator as a user would, and runs it under its service account.
 pub async fn operator(cluster: &Cluster) -> Operator {
     let kubeconfig = install(cluster).await;
-    let arguments = ["--namespace", OPERATOR_NAMESPACE];
+    replica(cluster, &kubeconfig, &[]).await
+}
+
+/// A second replica of an operator that is installed, as its Deployment would start it.
+pub async fn another(cluster: &Cluster) -> Operator {
+    let kubeconfig = cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
+    replica(cluster, &kubeconfig, &[]).await
+}
+
+/// A replica with this access and more arguments; ready.
+pub async fn replica(cluster: &Cluster, kubeconfig: &Path, arguments: &[&str]) -> Operator {
+    let arguments = [&["--namespace", OPERATOR_NAMESPACE], arguments].concat();
     let binary = env!("CARGO_BIN_EXE_zonespread");
-    let mut operator = Operator::start(cluster, binary, &kubeconfig, &arguments);
+    let mut operator = Operator::start(cluster, binary, kubeconfig, &arguments);
     operator.ready().await;
     operator
+}
+
+/// Whether this replica may act.
+pub async fn leads(operator: &Operator) -> bool {
+    operator.metric("zonespread_leader", &[]).await == Some(1.0)
+}
+
+/// Waits until this replica may act.
+pub async fn becomes_leader(operator: &Operator, what: &str) {
+    eventually(SOON, what, async || leads(operator).await.then_some(())).await;
 }
 
 /// A policy for the pods with the label `part-of: <name>`; each workload, by
