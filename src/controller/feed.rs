@@ -10,14 +10,10 @@ use tracing::warn;
 
 use crate::api::ZoneSpreadPolicy;
 use crate::observe::{
-    Change, Feed, Kind, Name, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
-    WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod,
-    WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
+    Change, Feed, Kind, Name, WATCH_LASTS, WatchedBudget, WatchedClaim, WatchedCsiDriver,
+    WatchedCsiNode, WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPersistentVolume,
+    WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
-
-/// The API server ends a watch after this long, and it is begun anew: a dead
-/// connection is noticed by then.
-const WATCH_TIMEOUT_SECONDS: u32 = 45;
 
 /// Watches every kind; what is seen goes to `feeds`.
 pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
@@ -40,7 +36,7 @@ pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
 }
 
 fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS)
+    watcher::Config::default().timeout(WATCH_LASTS)
 }
 
 fn watch<K>(client: &Client, kind: Kind, feeds: &mpsc::Sender<Feed>, into: fn(K) -> Change)

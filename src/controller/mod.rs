@@ -2,6 +2,8 @@
 
 mod feed;
 mod perform;
+mod publish;
+mod pulse;
 mod server;
 
 use std::net::SocketAddr;
@@ -18,13 +20,14 @@ use tracing::{info, warn};
 
 use crate::act::{Elector, Leadership};
 use crate::api::ZoneSpreadPolicy;
-use crate::observe::{Feed, Freshness, HealthRules, Name, Pauses, PolicyKey};
+use crate::observe::{Feed, Freshness, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER};
 use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
 use feed::watch_all;
 use perform::Performer;
+use pulse::watching_client;
 use server::{Health, serve};
 
 /// Events that arrive together are answered together, this often at most.
@@ -33,8 +36,6 @@ const DECIDE_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Watch events taken in one go.
 const FEEDS_AT_ONCE: usize = 4096;
-/// A connection that says nothing for this long is given up.
-const SILENCE_ENDS_AFTER: Duration = Duration::from_mins(1);
 /// How many effects may wait.
 const EFFECTS_WAITING: usize = 1024;
 /// All must be over this long after SIGTERM.
@@ -97,10 +98,12 @@ pub async fn run(
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
     };
+    let (feeds, fed) = mpsc::channel(EFFECTS_WAITING);
     // Longer than a watch lasts: a silent connection is a dead one.
     let mut patient = config.clone();
-    patient.read_timeout = Some(SILENCE_ENDS_AFTER);
-    let watching = client(patient)?;
+    patient.read_timeout = Some(SILENT_AFTER);
+    let watching =
+        watching_client(patient, &feeds).map_err(|error| RunError::Client(Box::new(error)))?;
     // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
     let mut direct = config;
     direct.default_retry = false;
@@ -108,7 +111,6 @@ pub async fn run(
 
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::default();
-    let (feeds, fed) = mpsc::channel(EFFECTS_WAITING);
     let (effects, to_perform) = mpsc::channel(EFFECTS_WAITING);
     let (outcomes, performed) = mpsc::channel(EFFECTS_WAITING);
     let (leads, leading) = watch::channel(!settings.leader_elect);

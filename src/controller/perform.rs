@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::policy::v1::Eviction;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Error, Resource};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -21,7 +19,8 @@ use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use crate::observe::{HealthRules, Pauses, PolicyKey, WatchedNode, WatchedPod};
 use crate::operator::{Effect, EvictionRequest, Outcome};
 use crate::report::Note;
-use crate::report::untrusted::bounded;
+
+use super::publish::Publisher;
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +31,7 @@ pub struct Performer {
     performance: Performance,
     leadership: Leadership,
     pauses: watch::Receiver<Arc<Pauses>>,
-    recorder: Recorder,
+    publisher: Publisher,
 }
 
 impl Performer {
@@ -44,10 +43,8 @@ impl Performer {
         pauses: watch::Receiver<Arc<Pauses>>,
         identity: String,
     ) -> Self {
-        let reporter =
-            Reporter { controller: "zonespread.io/operator".to_owned(), instance: Some(identity) };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, performance: Performance::new(rules), leadership, pauses, recorder }
+        let publisher = Publisher::start(client.clone(), identity);
+        Self { client, performance: Performance::new(rules), leadership, pauses, publisher }
     }
 
     /// Carries out what comes in, and tells what became of it.
@@ -84,7 +81,7 @@ impl Performer {
     async fn ask(&self, request: &Request) -> Answer {
         match request {
             Request::WriteStatus { policy, uid, status, notes } => {
-                self.write(policy, uid, status, notes.clone()).await
+                self.write(policy, uid, status, notes).await
             }
             Request::Pods { namespace, selector } => {
                 let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
@@ -115,7 +112,7 @@ impl Performer {
         policy: &PolicyKey,
         uid: &str,
         status: &ZoneSpreadPolicyStatus,
-        notes: Vec<Note>,
+        notes: &[Note],
     ) -> Answer {
         let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
         // With the uid: a policy of the same name made since then is another one.
@@ -135,36 +132,12 @@ impl Performer {
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(Ok(written)) => {
                 for note in notes {
-                    self.publish(&written, note).await;
+                    self.publisher.publish(written.object_ref(&()), note.clone());
                 }
                 Answer::Written
             }
             Ok(Err(error)) => failed(error.to_string()),
             Err(_) => failed(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())),
-        }
-    }
-
-    async fn publish(&self, policy: &ZoneSpreadPolicy, note: Note) {
-        let name = policy.metadata.name.as_deref().unwrap_or_default();
-        let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
-        info!(namespace, policy = name, event = note.reason, "{}", note.text);
-        let secondary = note.related.map(|(kind, name)| ObjectReference {
-            kind: Some(kind.to_owned()),
-            name: Some(name),
-            namespace: Some(namespace.to_owned()),
-            ..ObjectReference::default()
-        });
-        let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
-            reason: note.reason.to_owned(),
-            note: Some(bounded(&note.text)),
-            action: note.action.to_owned(),
-            secondary,
-        };
-        let reference = policy.object_ref(&());
-        let published = self.recorder.publish(&event, &reference);
-        if let Ok(Err(error)) = tokio::time::timeout(REQUEST_TIMEOUT, published).await {
-            warn!(namespace, policy = name, %error, "an event could not be published");
         }
     }
 

@@ -1,9 +1,9 @@
-//! How fresh the index is: which lists are complete, which watches fail, and
-//! what is gone because a new list lacks it.
+//! How fresh the index is: which lists are complete, which watches fail or
+//! are silent, and what is gone because a new list lacks it.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -22,18 +22,28 @@ pub enum Feed {
     ListEnds(Kind),
     /// The watch failed, and is being begun anew.
     Failed(Kind),
+    /// The watch gave a sign of life: it began, or something came.
+    Alive(Kind),
 }
 
-/// What is known of the watches: which lists are complete, and which fail.
+/// What is known of the watches: which lists are complete, which fail, and
+/// when each gave its last sign of life.
 #[derive(Debug, Default)]
 pub struct Freshness {
     synced: FxHashSet<Kind>,
     failing: FxHashMap<Kind, Timestamp>,
+    alive: FxHashMap<Kind, Timestamp>,
     listing: FxHashMap<Kind, FxHashSet<(Name, Name)>>,
 }
 
-/// A watch may fail this long before its silence matters.
+/// A watch may fail this long before it matters.
 const STALE_AFTER: Duration = Duration::from_secs(1);
+/// The API server ends a watch after this long, and it is begun anew: that is a
+/// sign of life. In seconds.
+pub const WATCH_LASTS: u32 = 15;
+/// A watch that gives no sign of life for this long is dead, and could not be begun anew:
+/// that is tried 5 s after it should have ended (kube-runtime).
+pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {
     /// Takes note of a feed, and gives the changes that follow from it.
@@ -41,6 +51,7 @@ impl Freshness {
         match feed {
             Feed::Change(kind, change) => {
                 self.failing.remove(&kind);
+                self.alive.entry(kind).and_modify(|last| *last = now);
                 if let Some(listed) = self.listing.get_mut(&kind)
                     && let Some(key) = key_of(&change)
                 {
@@ -66,6 +77,11 @@ impl Freshness {
                 self.failing.entry(kind).or_insert(now);
                 Vec::new()
             }
+            Feed::Alive(kind) => {
+                self.failing.remove(&kind);
+                self.alive.insert(kind, now);
+                Vec::new()
+            }
         }
     }
 
@@ -81,11 +97,18 @@ impl Freshness {
         missing.map(Kind::resource).collect()
     }
 
-    /// How long each watch has failed; zero for those that work.
+    /// Since when a watch fails or is silent; none if it works.
+    fn stale_since(&self, kind: Kind, now: Timestamp) -> Option<Timestamp> {
+        let silent = |last: &&Timestamp| elapsed(**last, now) >= SILENT_AFTER;
+        let silent = self.alive.get(&kind).filter(silent);
+        silent.into_iter().chain(self.failing.get(&kind)).min().copied()
+    }
+
+    /// How long each watch has failed or been silent; zero for those that work.
     pub fn ages(&self, now: Timestamp) -> impl Iterator<Item = (Kind, Duration)> {
         Kind::ALL.into_iter().map(move |kind| {
-            let since = self.failing.get(&kind).copied().unwrap_or(now);
-            (kind, Duration::try_from(now.duration_since(since)).unwrap_or_default())
+            let since = self.stale_since(kind, now);
+            (kind, since.map_or(Duration::ZERO, |since| elapsed(since, now)))
         })
     }
 
@@ -93,19 +116,29 @@ impl Freshness {
     #[must_use]
     pub fn stale(&self, now: Timestamp) -> Option<String> {
         let (kind, age) = self.ages(now).max_by_key(|(_, age)| *age)?;
-        let since = self.failing.get(&kind)?;
+        let since = self.stale_since(kind, now)?;
         (age >= STALE_AFTER).then(|| {
+            let ails = if self.failing.contains_key(&kind) { "failed" } else { "been silent" };
             let since = since.strftime("%H:%M:%SZ");
-            format!("the watch of {} has failed since {since}", kind.resource())
+            format!("the watch of {} has {ails} since {since}", kind.resource())
         })
     }
 
-    /// When a failing watch becomes stale.
+    /// When a failing or silent watch becomes stale.
     #[must_use]
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        let soon = |since: &Timestamp| since.checked_add(STALE_AFTER).ok().filter(|at| *at > now);
-        self.failing.values().filter_map(soon).min()
+        let later = |since: &Timestamp, after: Duration| {
+            let after = SignedDuration::try_from(after).ok()?;
+            since.checked_add(after).ok().filter(|at| *at > now)
+        };
+        let failing = self.failing.values().filter_map(|since| later(since, STALE_AFTER));
+        let silent = self.alive.values().filter_map(|last| later(last, SILENT_AFTER));
+        failing.chain(silent).min()
     }
+}
+
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn key_of(change: &Change) -> Option<(Name, Name)> {
@@ -129,4 +162,44 @@ fn key_of(change: &Change) -> Option<(Name, Name)> {
         Change::Namespace(object) => of(object),
         Change::Gone(..) => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn note(freshness: &mut Freshness, feed: Feed, second: i64) {
+        freshness.note(feed, &Index::default(), at(second));
+    }
+
+    #[test]
+    fn a_watch_that_failed_is_fresh_again_once_it_has_begun_anew() {
+        let mut freshness = Freshness::default();
+        note(&mut freshness, Feed::Failed(Kind::StorageClass), 0);
+        assert_eq!(freshness.stale(at(0)), None);
+        assert_eq!(freshness.next_change(at(0)), Some(at(1)));
+        let why = freshness.stale(at(1)).unwrap();
+        assert_eq!(why, "the watch of storageclasses has failed since 08:00:00Z");
+        // There are none, so no event will ever come.
+        note(&mut freshness, Feed::Alive(Kind::StorageClass), 30);
+        assert_eq!(freshness.stale(at(30)), None);
+    }
+
+    #[test]
+    fn a_watch_without_a_sign_of_life_is_stale_though_nothing_failed() {
+        let mut freshness = Freshness::default();
+        note(&mut freshness, Feed::Alive(Kind::Node), 0);
+        note(&mut freshness, Feed::Alive(Kind::Pod), 0);
+        note(&mut freshness, Feed::Alive(Kind::Node), 20);
+        assert_eq!(freshness.next_change(at(20)), Some(at(25)));
+        assert_eq!(freshness.stale(at(24)), None);
+        let why = freshness.stale(at(25)).unwrap();
+        assert_eq!(why, "the watch of pods has been silent since 08:00:00Z");
+        let ages: Vec<_> = freshness.ages(at(25)).filter(|(_, age)| !age.is_zero()).collect();
+        assert_eq!(ages, [(Kind::Pod, Duration::from_secs(25))]);
+    }
 }

@@ -1,0 +1,77 @@
+//! Signs of life of the watches: a client that tells of each.
+//!
+//! An idle watch and a dead one look the same to who waits for events. But the API
+//! server begins each watch with an answer, and says where it is before it ends one.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use futures::StreamExt;
+use http::{Request, Response, Uri};
+use kube::{Client, Config, Error};
+use tokio::sync::mpsc;
+
+use crate::observe::{Feed, Kind};
+
+/// One sign of life in so long is enough.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// A client for watches, that tells `feeds` of their signs of life.
+///
+/// # Errors
+/// When the configuration does not make a client.
+pub fn watching_client(config: Config, feeds: &mpsc::Sender<Feed>) -> Result<Client, Error> {
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config)?;
+    let feeds = feeds.clone();
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let kind = watched(request.uri());
+        let (client, feeds) = (client.clone(), feeds.clone());
+        async move {
+            let response = client.send(request).await?.map(Body::new);
+            Ok::<_, Error>(match kind.filter(|_| response.status().is_success()) {
+                Some(kind) => with_pulse(response, kind, feeds),
+                None => response,
+            })
+        }
+    });
+    Ok(Client::new(service, namespace))
+}
+
+/// What the request watches, if it is a watch.
+fn watched(uri: &Uri) -> Option<Kind> {
+    let is_watch = uri.query()?.split('&').any(|parameter| parameter == "watch=true");
+    let resource = uri.path().rsplit('/').next()?;
+    Kind::ALL.into_iter().find(|kind| is_watch && kind.resource() == resource)
+}
+
+fn with_pulse(response: Response<Body>, kind: Kind, feeds: mpsc::Sender<Feed>) -> Response<Body> {
+    // With a full queue there is no need to be told that something came.
+    let tell = move || drop(feeds.try_send(Feed::Alive(kind)));
+    tell();
+    let mut told = Instant::now();
+    response.map(|body| {
+        Body::from_stream(body.into_data_stream().inspect(move |piece| {
+            if piece.is_ok() && told.elapsed() >= TOLD_EVERY {
+                told = Instant::now();
+                tell();
+            }
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/api/v1/pods?&watch=true&timeoutSeconds=20", Some(Kind::Pod))]
+    #[case("/apis/storage.k8s.io/v1/storageclasses?&watch=true", Some(Kind::StorageClass))]
+    #[case("/api/v1/pods?&limit=500", None)]
+    #[case("/api/v1/pods", None)]
+    #[case("/api/v1/secrets?&watch=true", None)]
+    fn a_watch_is_told_from_other_requests(#[case] uri: &str, #[case] kind: Option<Kind>) {
+        assert_eq!(watched(&uri.parse().unwrap()), kind);
+    }
+}
