@@ -106,7 +106,15 @@ impl Attempt {
                 })?;
                 Step::Eviction
             }
-            (Step::Eviction, Answer::Evicted(answer)) => return answer.map(|()| true),
+            (Step::Eviction, Answer::Evicted(answer)) => {
+                return answer.map(|()| true).map_err(|refusal| match refusal {
+                    // It was there a moment ago: a proxy may have asked twice.
+                    Refusal::Gone => {
+                        Refusal::Unknown("the pod was gone after the dry run".to_owned())
+                    }
+                    other => other,
+                });
+            }
             (Step::Pods | Step::Nodes, Answer::Failed(why)) => {
                 return Err(Refusal::Failed(format!("a fresh read failed: {why}")));
             }
@@ -124,13 +132,11 @@ impl Attempt {
         let request = &self.request;
         let mut interner = Interner::default();
         let pods: Vec<Pod> = pods.into_iter().map(|pod| Pod::new(pod, &mut interner)).collect();
-        let Some(pod) = pods.iter().find(|pod| pod.name == request.pod) else {
-            return Err(Refusal::Gone);
-        };
-        if pod.uid != *request.uid {
-            return Err(Refusal::Gone);
-        }
         let stale = |why: String| Err(Refusal::Stale(format!("a fresh read of pods: {why}")));
+        let own = |pod: &&Pod| pod.name == request.pod && pod.uid == *request.uid;
+        let Some(pod) = pods.iter().find(own) else {
+            return stale(format!("{} is gone", request.pod));
+        };
         if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node)
         {
             return stale(format!("{} is no longer Ready on {}", pod.name, request.node));
@@ -287,8 +293,20 @@ mod tests {
         let mut other = other.watched();
         other.metadata.uid = Some("another".to_owned());
         let answer = Answer::Pods(vec![other]);
-        let refusal = attempt.answered(answer, &HealthRules::default(), now());
-        assert_eq!(refusal, Err(Refusal::Gone));
+        let refusal = attempt.answered(answer, &HealthRules::default(), now()).unwrap_err();
+        assert_eq!(refusal, Refusal::Stale("a fresh read of pods: web-1 is gone".to_owned()));
+    }
+
+    #[test]
+    fn a_pod_that_vanishes_after_the_dry_run_may_have_been_evicted_by_us() {
+        let after = |last: Step| {
+            let mut attempt = attempt();
+            attempt.step = last;
+            let gone = Answer::Evicted(Err(Refusal::Gone));
+            attempt.answered(gone, &HealthRules::default(), now()).unwrap_err()
+        };
+        assert_eq!(after(Step::DryRun), Refusal::Gone);
+        assert!(matches!(after(Step::Eviction), Refusal::Unknown(_)));
     }
 
     #[test]

@@ -240,6 +240,18 @@ impl ZoneTracker {
         }
     }
 
+    /// Other nodes make up `zone` now: it is held as after a return, and its first pod
+    /// is a canary. That is no outage.
+    pub fn regrouped(&mut self, zone: &Zone, now: Timestamp) {
+        if let Some(memory) = self.zones.get_mut(zone)
+            && memory.health == ZoneHealth::Usable
+        {
+            memory.recovered_at = Some(now);
+            memory.since = now;
+            memory.proven = false;
+        }
+    }
+
     /// A pod moved to `zone` became Available there.
     pub fn prove(&mut self, zone: &Zone) {
         if let Some(memory) = self.zones.get_mut(zone) {

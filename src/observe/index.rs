@@ -1,6 +1,6 @@
 //! The index: the cluster, and which pod belongs to which tier of which policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,6 +22,7 @@ use super::policy::{PolicyEntry, PolicyKey};
 use super::seniority::Seniority;
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Workload, WorkloadKey, WorkloadKind};
+use super::zone::Zone;
 
 /// What changed since it was last asked for.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub struct Changed {
     pub policies: FxHashSet<PolicyKey>,
     /// Whether nodes changed, which may change any answer.
     pub nodes: bool,
+    /// Zones that nodes were taken from or given to, by another label.
+    pub regrouped: BTreeSet<Zone>,
     /// Whether what users ask for changed in any policy.
     pub specs: bool,
 }
@@ -129,6 +132,7 @@ impl Index {
         match change {
             Change::Node(node) => {
                 let node = Node::new(node, &mut self.interner);
+                self.note_regrouping(&node);
                 self.changed.nodes |= self.cluster.put_node(node);
             }
             Change::Pod(pod) => {
@@ -238,6 +242,13 @@ impl Index {
             self.touch_protected(&before);
         }
         self.touch_protected(&budget);
+    }
+
+    fn note_regrouping(&mut self, node: &Node) {
+        let Some((known, _)) = self.cluster.node(&node.name) else { return };
+        if known.zone.is_some() && known.zone != node.zone {
+            self.changed.regrouped.extend(known.zone.iter().chain(&node.zone).cloned());
+        }
     }
 
     fn put_pod(&mut self, pod: Pod) {

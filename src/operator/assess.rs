@@ -40,6 +40,7 @@ impl Operator {
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
         let policy = self.index.policy(key)?;
+        memory.heed_uid(&policy.uid);
         memory.heed_generation(policy.generation);
         memory.heed_approval(&self.index, policy);
         memory.next = None;

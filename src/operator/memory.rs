@@ -20,14 +20,18 @@ use super::effect::{Outcome, Refusal, Signal};
 
 /// How long a refusal is heeded before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
-/// How long to wait before what failed is tried again.
+/// How long to wait before what failed is tried again; twice as long each time.
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// Doublings after which it is tried as often as that: every 32 s.
+const RETRY_DOUBLINGS: u32 = 4;
 /// How long to let the watch catch up with what a fresh read showed.
 const STALE_HEEDED: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is remembered of a policy.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyMemory {
+    /// The uid of the policy; none before it was first looked at.
+    pub uid: Option<Name>,
     /// The generation of the spec that misses were counted under.
     pub generation: Option<i64>,
     /// Its last moves, oldest first.
@@ -44,6 +48,8 @@ pub struct PolicyMemory {
     pub before: Option<ZoneSpreadPolicyStatus>,
     /// Whether a write failed and must be made again.
     pub rewrite: bool,
+    /// How many writes in a row failed.
+    failed_writes: u32,
     /// When to ask again.
     pub next: Option<Timestamp>,
 }
@@ -52,6 +58,7 @@ impl PolicyMemory {
     /// What an earlier process wrote.
     pub fn restore(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Self {
         Self {
+            uid: None,
             generation: status.observed_generation,
             moves: status.moves.iter().cloned().map(|known| Move::restore(known, now)).collect(),
             standings: status
@@ -72,6 +79,7 @@ impl PolicyMemory {
             written: Some(status.clone()),
             before: None,
             rewrite: false,
+            failed_writes: 0,
             next: Some(now),
         }
     }
@@ -89,6 +97,17 @@ impl PolicyMemory {
             excess -= usize::from(drop);
             !drop
         });
+    }
+
+    /// A policy that was deleted and made again has no status and no past. Pods that
+    /// are on their way stay known: they are a canary, or missing from a tier.
+    pub fn heed_uid(&mut self, uid: &Name) {
+        if self.uid.as_ref().is_some_and(|known| known != uid) {
+            let moves = std::mem::take(&mut self.moves);
+            let moves = moves.into_iter().filter(Move::is_under_way).collect();
+            *self = Self { moves, ..Self::default() };
+        }
+        self.uid = Some(Name::clone(uid));
     }
 
     /// Misses are forgotten when the user changes the policy.
@@ -197,12 +216,15 @@ impl PolicyMemory {
         let (uid, refusal) = match outcome {
             Outcome::Written { .. } => {
                 self.before = None;
+                self.failed_writes = 0;
                 return Vec::new();
             }
             Outcome::NotWritten { .. } => {
                 self.written = self.before.take();
                 self.rewrite = true;
-                self.next = now.checked_add(RETRY).ok();
+                let wait = RETRY * (1 << self.failed_writes.min(RETRY_DOUBLINGS));
+                self.failed_writes = self.failed_writes.saturating_add(1);
+                self.next = now.checked_add(wait).ok();
                 return Vec::new();
             }
             Outcome::Evicted { uid, .. } => (uid, None),
@@ -255,7 +277,7 @@ impl PolicyMemory {
             Refusal::Throttled { .. } => {
                 (None, "the API server asks for fewer requests".to_owned())
             }
-            Refusal::Gone => (None, "the pod was gone already".to_owned()),
+            Refusal::Gone => (Some(Reason::StaleView), "the pod was gone already".to_owned()),
             Refusal::Stale(message) => (Some(Reason::StaleView), message.clone()),
             Refusal::Failed(message) | Refusal::Unknown(message) => (
                 Some(Reason::ClusterUnstable),

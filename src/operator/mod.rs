@@ -159,7 +159,7 @@ impl Operator {
 
     /// What to do now, and when to ask again at the latest.
     pub fn decide(&mut self, now: Timestamp, stale: Option<String>) -> Decision {
-        let Changed { policies: changed, nodes, specs } = self.index.take_changed();
+        let Changed { policies: changed, nodes, regrouped, specs } = self.index.take_changed();
         if nodes {
             self.conditions = zone_conditions(
                 self.index.cluster().nodes().map(|(node, _)| node),
@@ -170,6 +170,9 @@ impl Operator {
             self.hold_downs = self.hold_downs_in_use();
         }
         self.zones.observe(&self.conditions, now);
+        for zone in &regrouped {
+            self.zones.regrouped(zone, now);
+        }
         let weather = Weather { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let everything = nodes || hold_ended || weather != self.weather || self.is_news_for_all();

@@ -156,6 +156,46 @@ fn whatever_the_scheduler_does_three_misses_end_it() {
 }
 
 #[test]
+fn a_policy_made_anew_gets_a_status_of_its_own_and_no_shorter_hold() {
+    let mut world = an_outage();
+    world.remake_policy("web");
+    world.pass(1);
+    assert_eq!(world.status("web").phase, Some(Phase::Frozen));
+    world.open("c");
+    world.pass(30);
+    let before = world.status("web").zones[2].hold_until.clone();
+    world.remake_policy("web");
+    world.pass(29);
+    assert_eq!(world.status("web").zones[2].hold_until, before);
+    assert!(world.evicted.is_empty());
+    world.pass(2);
+    assert_eq!(world.evicted.len(), 1, "the canary is under way");
+    world.remake_policy("web");
+    world.pass(1);
+    assert_eq!(world.status("web").moves.len(), 1, "and still known: {:?}", world.evicted);
+    world.pass(30);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+}
+
+#[test]
+fn nodes_that_change_their_zones_are_a_reason_to_hold_both() {
+    let mut world = World::new();
+    world.replica_set("web", &["a1", "a1", "b1", "b1", "c1", "c1"]);
+    world.policy("web", json!({}));
+    world.pass(1);
+    world.relabel("b1", "a");
+    world.relabel("a2", "b");
+    world.pass(59);
+    assert_eq!(world.spread("web"), "4/0/2");
+    assert_eq!(reason(&world, "web"), Some(Reason::ZoneRecovering));
+    assert!(world.evicted.is_empty(), "held as after an outage");
+    let held: Vec<_> = world.status("web").zones.iter().map(|zone| zone.outages).collect();
+    assert_eq!(held, [0, 0, 0], "and it was none");
+    world.pass(60);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+}
+
+#[test]
 fn a_restart_during_the_hold_does_not_shorten_it() {
     let mut world = an_outage();
     world.open("c");
@@ -192,6 +232,19 @@ fn misses_survive_a_restart() {
     }
     assert_eq!(world.evicted.len(), 3);
     assert_eq!(reason(&world, "web"), Some(Reason::MissedTooOften));
+}
+
+#[test]
+fn a_status_that_cannot_be_written_is_tried_less_and_less_often() {
+    let mut world = an_outage();
+    world.trouble.writes_fail = true;
+    world.open("c");
+    world.pass(300);
+    // What else happens is a reason to try, too; every two seconds would be 150.
+    assert!(world.writes_failed < 50, "{} writes", world.writes_failed);
+    world.trouble.writes_fail = false;
+    world.pass(100);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
 }
 
 #[test]

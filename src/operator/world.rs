@@ -41,6 +41,8 @@ pub struct World {
     pub asked: Vec<EvictionRequest>,
     /// The statuses as the API server has them.
     pub statuses: BTreeMap<String, ZoneSpreadPolicyStatus>,
+    /// Status writes that failed.
+    pub writes_failed: usize,
     /// How long a pod takes to become Ready, in seconds.
     pub start_delay: i64,
     starting: Vec<(Timestamp, String, String, String)>,
@@ -61,6 +63,7 @@ impl World {
             evicted: Vec::new(),
             asked: Vec::new(),
             statuses: BTreeMap::new(),
+            writes_failed: 0,
             start_delay: 5,
             starting: Vec::new(),
             unseen: Vec::new(),
@@ -98,6 +101,12 @@ impl World {
         for name in self.nodes_in(zone) {
             self.operator.apply(Change::Node(node(name).zone(zone).cordoned().watched()));
         }
+    }
+
+    /// A node is given to another zone.
+    pub fn relabel(&mut self, name: &'static str, zone: &'static str) {
+        self.nodes.insert(name, zone);
+        self.operator.apply(Change::Node(node(name).zone(zone).watched()));
     }
 
     /// The zone's nodes are gone.
@@ -148,6 +157,17 @@ impl World {
     pub fn annotate_namespace(&mut self, key: &str, value: &str) {
         let namespace = json!({"metadata": {"name": "default", "annotations": {key: value}}});
         self.operator.apply(Change::Namespace(serde_json::from_value(namespace).unwrap()));
+    }
+
+    /// The policy is deleted and made again, so quickly that one event tells of both.
+    pub fn remake_policy(&mut self, app: &str) {
+        let known = self.policies.iter().rfind(|known| known["metadata"]["name"] == app);
+        let mut policy = known.expect("a policy to be made again").clone();
+        let uid = policy["metadata"]["uid"].as_str().unwrap().to_owned();
+        policy["metadata"]["uid"] = format!("{uid}-again").into();
+        self.statuses.remove(app);
+        self.policies.push(policy.clone());
+        self.apply_policy(policy);
     }
 
     fn apply_policy(&mut self, policy: Value) {
@@ -263,6 +283,7 @@ impl World {
     fn carry_out(&mut self, effect: Effect) {
         let outcome = match effect {
             Effect::WriteStatus { policy, .. } if self.trouble.writes_fail => {
+                self.writes_failed += 1;
                 Outcome::NotWritten { policy }
             }
             Effect::WriteStatus { policy, status, .. } => {
