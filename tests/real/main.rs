@@ -13,6 +13,7 @@
 mod harness;
 
 mod access;
+mod chaos;
 mod consent;
 mod leader;
 mod nodes;
