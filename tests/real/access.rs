@@ -164,7 +164,10 @@ fn nothing_else_was_asked(cluster: &Cluster) {
         let asked = (verb.as_str(), resource.as_str(), subresource.as_str());
         assert!(reads || ASKED.contains(&asked), "{request:?}");
         let expected = resource == "pods" && subresource == "eviction" && request.code == 403;
-        assert!(request.code < 400 || request.resource == "leases" || expected, "{request:?}");
+        // The API server is still setting up the storage of a CRD that is new.
+        let early = reads && resource == "zonespreadpolicies" && request.code == 429;
+        let fine = request.code < 400 || request.resource == "leases" || expected || early;
+        assert!(fine, "{request:?}");
     }
 }
 
