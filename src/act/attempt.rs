@@ -13,7 +13,7 @@ use crate::observe::{
     HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unusable,
     zone_conditions,
 };
-use crate::operator::{EvictionRequest, Refusal};
+use crate::operator::{EvictionRequest, Refusal, unstable_nodes};
 
 use super::performance::{Answer, Request};
 
@@ -177,6 +177,10 @@ impl Attempt {
             return Ok(());
         }
         let conditions: BTreeMap<_, _> = zone_conditions(&nodes, &rules.allowed_taints);
+        let seen = conditions.values().map(|condition| (condition.nodes, condition.usable));
+        if let Some(unstable) = unstable_nodes(seen) {
+            return stale(unstable);
+        }
         for zone in &request.ground.zones {
             let condition = conditions.get(zone).copied().unwrap_or_default();
             if is_impaired(condition) {
@@ -276,6 +280,7 @@ mod tests {
     #[case("the target is gone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c2").zone("c")])]
     #[case("the target is in another zone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("a")])]
     #[case("a zone of the tier is out", pods(), vec![node("a1").zone("a"), node("b1").zone("b").not_ready(), node("c1").zone("c")])]
+    #[case("a fifth of the nodes is bad", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("c"), node("c2").zone("c").not_ready(), node("c3").zone("c")])]
     #[case("a zone of the tier has no nodes", pods(), vec![node("a1").zone("a"), node("c1").zone("c")])]
     fn nothing_is_evicted_when_a_fresh_look_shows_that(
         #[case] what: &str,

@@ -16,7 +16,7 @@ pub const LEASE_NAME: &str = "zonespread";
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// The leader stops acting this long after its last renewal began: well before
 /// another could take over.
-pub const ACTS_FOR: Duration = Duration::from_secs(10);
+pub const ACTS_FOR: Duration = Duration::from_secs(8);
 /// How often the lease is renewed or looked at.
 pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
 

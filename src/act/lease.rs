@@ -151,6 +151,7 @@ mod tests {
 
     #[test]
     fn what_a_leader_sent_is_over_before_another_may_start() {
-        assert!(ACTS_FOR + REQUEST_TIMEOUT <= LEASE_DURATION);
+        // Clocks may run apart by a twentieth each.
+        assert!((ACTS_FOR + REQUEST_TIMEOUT) * 21 / 20 <= LEASE_DURATION * 19 / 20);
     }
 }

@@ -1,10 +1,10 @@
 //! Carries effects out, one after the other, without IO: says what to ask of
 //! the API server, and what its answers amount to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{HealthRules, Name, Pauses, PolicyKey, WatchedNode, WatchedPod};
@@ -95,6 +95,9 @@ pub struct Performance {
     rules: HealthRules,
     /// Policies whose last status could not be written: they evict nothing.
     unwritten: BTreeSet<PolicyKey>,
+    /// When the API server last refused an eviction, by policy and tier: what
+    /// was decided before that is not asked for.
+    refused: BTreeMap<(PolicyKey, Name), Timestamp>,
     /// A decision is older than a pause that came after it.
     pauses: Arc<Pauses>,
 }
@@ -109,7 +112,7 @@ impl Performance {
     /// One that judges nodes by these rules.
     #[must_use]
     pub fn new(rules: HealthRules) -> Self {
-        Self { rules, unwritten: BTreeSet::new(), pauses: Arc::default() }
+        Self { rules, unwritten: BTreeSet::new(), refused: BTreeMap::new(), pauses: Arc::default() }
     }
 
     /// What is paused from now on; heeded by evictions that are on their way.
@@ -130,6 +133,10 @@ impl Performance {
             }
             Effect::Evict(request) if self.unwritten.contains(&request.policy) => {
                 let why = "the status could not be written before it".to_owned();
+                refused(&request, Refusal::Outdated(why))
+            }
+            Effect::Evict(request) if self.is_refused(&request) => {
+                let why = "decided before the API server refused another".to_owned();
                 refused(&request, Refusal::Outdated(why))
             }
             Effect::Evict(request) => match Attempt::begin(request.clone(), now) {
@@ -159,8 +166,26 @@ impl Performance {
                     let EvictionRequest { policy, uid, .. } = attempt.request().clone();
                     Next::Done(Outcome::Evicted { policy, uid })
                 }
-                Err(refusal) => refused(attempt.request(), refusal),
+                Err(refusal) => {
+                    self.note(attempt.request(), &refusal, now);
+                    refused(attempt.request(), refusal)
+                }
             },
+        }
+    }
+
+    fn is_refused(&self, request: &EvictionRequest) -> bool {
+        let tier = (request.policy.clone(), Name::clone(&request.tier));
+        self.refused.get(&tier).is_some_and(|at| request.decided <= *at)
+    }
+
+    fn note(&mut self, request: &EvictionRequest, refusal: &Refusal, now: Timestamp) {
+        // An answer is news for a minute; what was decided is carried out within seconds.
+        let old = now - SignedDuration::from_mins(1);
+        self.refused.retain(|_, at| *at > old);
+        if !matches!(refusal, Refusal::Outdated(_) | Refusal::Gone) {
+            let tier = (request.policy.clone(), Name::clone(&request.tier));
+            self.refused.insert(tier, now);
         }
     }
 

@@ -12,7 +12,7 @@ use super::index::Index;
 use super::intern::Name;
 
 /// Something that a watch says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Feed {
     /// An object was applied, or is gone.
     Change(Kind, Box<Change>),
@@ -50,17 +50,21 @@ impl Freshness {
     pub fn note(&mut self, feed: Feed, index: &Index, now: Timestamp) -> Vec<Change> {
         match feed {
             Feed::Change(kind, change) => {
-                self.failing.remove(&kind);
                 self.alive.entry(kind).and_modify(|last| *last = now);
-                if let Some(listed) = self.listing.get_mut(&kind)
-                    && let Some(key) = key_of(&change)
-                {
-                    listed.insert(key);
+                if let Some(listed) = self.listing.get_mut(&kind) {
+                    listed.extend(key_of(&change));
+                } else {
+                    self.failing.remove(&kind);
                 }
                 vec![*change]
             }
             Feed::ListBegins(kind) => {
                 self.listing.insert(kind, FxHashSet::default());
+                // Half a list is neither what was nor what is.
+                if self.synced.contains(&kind) {
+                    let since = now.checked_sub(STALE_AFTER).unwrap_or(now);
+                    self.failing.entry(kind).or_insert(since);
+                }
                 Vec::new()
             }
             Feed::ListEnds(kind) => {
@@ -78,7 +82,9 @@ impl Freshness {
                 Vec::new()
             }
             Feed::Alive(kind) => {
-                self.failing.remove(&kind);
+                if !self.listing.contains_key(&kind) {
+                    self.failing.remove(&kind);
+                }
                 self.alive.insert(kind, now);
                 Vec::new()
             }
@@ -187,6 +193,25 @@ mod tests {
         // There are none, so no event will ever come.
         note(&mut freshness, Feed::Alive(Kind::StorageClass), 30);
         assert_eq!(freshness.stale(at(30)), None);
+    }
+
+    #[test]
+    fn half_a_list_is_stale_whatever_came_of_it() {
+        let mut freshness = Freshness::default();
+        let list = |freshness: &mut Freshness, feed: fn(Kind) -> Feed, second| {
+            note(freshness, feed(Kind::Namespace), second);
+        };
+        list(&mut freshness, Feed::ListBegins, 0);
+        assert_eq!(freshness.stale(at(0)), None, "the first list is waited for anyway");
+        list(&mut freshness, Feed::ListEnds, 1);
+        list(&mut freshness, Feed::ListBegins, 10);
+        assert!(freshness.stale(at(10)).is_some());
+        let gone = Change::Gone(Kind::Namespace, Name::from(""), Name::from("shop"));
+        note(&mut freshness, Feed::Change(Kind::Namespace, Box::new(gone)), 11);
+        list(&mut freshness, Feed::Alive, 11);
+        assert!(freshness.stale(at(11)).is_some(), "more of it is to come");
+        list(&mut freshness, Feed::ListEnds, 12);
+        assert_eq!(freshness.stale(at(12)), None);
     }
 
     #[test]

@@ -233,7 +233,10 @@ impl ZoneTracker {
     /// The first pod moved to `zone` did not come up: hold it again, longer.
     pub fn suspect(&mut self, zone: &Zone, now: Timestamp) {
         if let Some(memory) = self.zones.get_mut(zone) {
-            memory.count_outage(now);
+            // Counts like an outage, but is none: `last_outage` stays, which
+            // tells one recovery from the next.
+            memory.outages = memory.outages_at(now) + 1;
+            memory.proven = false;
             memory.recovered_at = Some(now);
             memory.since = now;
             memory.suspect = true;

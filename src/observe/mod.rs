@@ -47,7 +47,7 @@ pub use intern::{Interner, Labels, Name};
 pub use namespace::WatchedNamespace;
 pub use node::{HeldImage, Node, Taint, TaintEffect, WatchedNode};
 pub use pause::{Pause, Pauses};
-pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod};
+pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod, WatchedPodStatus};
 pub use pod_spec::WatchedPodSpec;
 pub use policy::{PolicyEntry, PolicyKey, Tier};
 pub use quantity::{QuantityError, parse_milli, parse_whole};

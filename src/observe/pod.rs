@@ -22,17 +22,22 @@ use super::uid::Uid;
 pub struct WatchedPod {
     /// Name, labels, owner, annotations and deletion.
     pub metadata: ObjectMeta,
+    /// What decides where it may run.
     #[serde(default)]
-    spec: WatchedPodSpec,
+    pub spec: WatchedPodSpec,
+    /// How far it is.
     #[serde(default)]
-    status: WatchedPodStatus,
+    pub status: WatchedPodStatus,
 }
 
+/// The watched part of a pod's status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct WatchedPodStatus {
-    phase: Option<String>,
-    conditions: Option<Vec<PodCondition>>,
+pub struct WatchedPodStatus {
+    /// Pending, Running, Succeeded or Failed.
+    pub phase: Option<String>,
+    /// Ready among others.
+    pub conditions: Option<Vec<PodCondition>>,
 }
 
 /// A pod.

@@ -1,13 +1,14 @@
 //! One policy: follow its moves, ask the planner, decide, report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
-use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PodId, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
     Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
     plan_tier, tier_count, tiers_of,
@@ -37,6 +38,8 @@ impl Operator {
         now: Timestamp,
         decision: &mut Decision,
     ) -> Option<Look> {
+        // What is left of a policy that is gone stays where it is.
+        self.index.policy(key)?;
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
         let policy = self.index.policy(key)?;
@@ -109,8 +112,14 @@ impl Operator {
     }
 
     /// Brings the policy's moves up to what the index shows.
-    fn follow_moves(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
-        let Some(policy) = self.index.policy(key) else { return };
+    pub(super) fn follow_moves(
+        &mut self,
+        key: &PolicyKey,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) {
+        // None: the policy is gone, and its last moves end under the defaults.
+        let spec = self.index.policy(key).map(|policy| Arc::clone(&policy.spec));
         let Some(memory) = self.policies.get_mut(key) else { return };
         // A pod replaces one other pod: what a finished move has made is taken too.
         let mut claimed: BTreeSet<Uid> = memory
@@ -120,11 +129,10 @@ impl Operator {
             .collect();
         let mut endings = Vec::new();
         for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
-            let settings = TierSettings::of(&policy.spec, &moved.status.tier);
+            let timeout = TierSettings::landing_timeout_of(spec.as_deref(), &moved.status.tier);
             if let Some(own) = moved.claims(&self.index, &key.namespace) {
                 claimed.remove(&own);
             }
-            let timeout = settings.landing_timeout;
             let ending = follow(&self.index, &key.namespace, moved, &claimed, timeout, now);
             claimed.extend(moved.replacement.clone());
             if let Some(ending) = ending {
@@ -188,7 +196,7 @@ impl Operator {
         let mut standing = memory.standings.get(&view.name).cloned().unwrap_or_default();
         view.consent = memory.consent(&view);
         let mut plan = self.plan(policy, &view, memory);
-        let mut blocked = self.why_not(&view, &plan, &facts, &standing, memory);
+        let mut blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
         if blocked.as_ref().is_some_and(awaits)
             && memory.under_way().all(|moved| moved.status.tier != *view.name)
@@ -198,14 +206,19 @@ impl Operator {
         }
         if view.is_balanced() && memory.under_way().all(|moved| moved.status.tier != *view.name) {
             // Balanced: what went wrong on the way is over.
-            memory.standings.remove(&view.name);
-            standing = Standing::default();
+            if let Some(known) = memory.standings.get_mut(&view.name) {
+                known.forgive();
+            }
+            standing.forgive();
         }
-        let may_move = self.leading && blocked.is_none() && !plan.moves.is_empty();
+        // A tier that looks balanced passes no gate: what is under way may unbalance it
+        // for a moment, and that is waited for.
+        let wants = !view.is_balanced() && !plan.moves.is_empty();
+        let may_move = self.leading && wants && blocked.is_none();
         if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
             plan = self.plan(policy, &view, memory);
-            blocked = self.why_not(&view, &plan, &facts, &standing, memory);
+            blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
             // The tier may afford another move at once.
             memory.next = Some(now);
         }
@@ -234,6 +247,7 @@ impl Operator {
 
     fn why_not(
         &self,
+        policy: &PolicyEntry,
         view: &TierView,
         plan: &TierPlan,
         facts: &Facts<'_>,
@@ -254,8 +268,24 @@ impl Operator {
                     .count(),
             ),
             canary: self.canary_under_way(plan.moves.first(), memory),
+            leaving: self.leaving(&policy.key, memory),
         };
         gate(&self.index, view, plan, facts, standing, &in_flight)
+    }
+
+    /// Pods whose eviction was decided and does not show yet.
+    fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
+        let others = self.moving_memories().filter(|(other, _)| *other != key);
+        others
+            .chain([(key, memory)])
+            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
+            .filter_map(|(key, moved)| {
+                let cluster = self.index.cluster();
+                let id = cluster.pod_id(&key.namespace, &moved.status.pod)?;
+                let pod = cluster.pod(id)?;
+                (pod.uid == *moved.status.uid && !pod.terminating).then_some(id)
+            })
+            .collect()
     }
 
     /// A move under way into a zone that the next move would go to and that
@@ -275,14 +305,14 @@ impl Operator {
     }
 
     /// What a move of this tier stands on.
-    fn ground_of(&self, policy: &PolicyEntry, view: &TierView) -> Ground {
+    fn ground_of(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> Ground {
         let desired = usize::try_from(view.desired).unwrap_or(0);
-        let budget = usize::try_from(view.settings.budget(view.desired)).unwrap_or(1);
+        let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
         let nodes_in =
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Ground {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
-            available: (desired + 1).saturating_sub(budget),
+            available: desired.saturating_sub(moving),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),
             all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
@@ -311,7 +341,7 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(planned.to.first()?.as_str()),
-            ground: self.ground_of(policy, view),
+            ground: self.ground_of(policy, view, memory),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),

@@ -57,7 +57,7 @@ pub struct Ground {
     /// What selects the tier's pods, as in a URL. None when they are too many
     /// to be listed for one move: then only the pod itself is read.
     pub tier_selector: Option<String>,
-    /// How many of them must be Available, the one to be evicted included (law 3).
+    /// How many of them must be Available: all but those under way (law 3).
     pub available: usize,
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,

@@ -110,12 +110,23 @@ impl PolicyMemory {
         self.uid = Some(Name::clone(uid));
     }
 
+    /// Another recovery begins: misses are counted anew.
+    pub fn forgive(&mut self) {
+        self.standings.values_mut().for_each(Standing::forgive);
+    }
+
     /// Misses are forgotten when the user changes the policy.
     pub fn heed_generation(&mut self, generation: Option<i64>) {
         if self.generation != generation {
             self.standings.clear();
             self.generation = generation;
         }
+    }
+
+    /// What is left to know of a policy that is gone: its moves under way.
+    pub fn orphaned(mut self) -> Self {
+        self.moves.retain(Move::is_under_way);
+        Self { uid: self.uid, moves: self.moves, ..Self::default() }
     }
 
     /// What must survive of the tiers while the policy cannot be followed.

@@ -14,6 +14,7 @@ mod weather;
 
 pub use effect::{Decision, Effect, EvictionRequest, Ground, Outcome, Refusal, Signal};
 pub use survey::Survey;
+pub use weather::unstable_nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -185,9 +186,8 @@ impl Operator {
         decision
             .gone
             .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
-        for key in &decision.gone {
-            self.take(key);
-        }
+        self.bury(&decision.gone);
+        self.follow_orphans(now, &mut decision);
         let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
             asked.extend(self.index.policies().map(|policy| policy.key.clone()));
@@ -203,6 +203,30 @@ impl Operator {
         decision.next =
             first_due.into_iter().chain(zone_change).chain(at_once).chain(calm_again).min();
         decision
+    }
+
+    /// Forgets policies that are gone, but for pods that are still on their way:
+    /// they may be a canary, and the policy may be made anew.
+    fn bury(&mut self, gone: &[PolicyKey]) {
+        for key in gone {
+            let Some(memory) = self.take(key) else { continue };
+            if memory.under_way().next().is_some() {
+                self.remember(key.clone(), memory.orphaned());
+            }
+        }
+    }
+
+    /// Follows the moves of policies that are gone to their end.
+    fn follow_orphans(&mut self, now: Timestamp, decision: &mut Decision) {
+        let is_orphan = |key: &&PolicyKey| self.index.policy(key).is_none();
+        let orphans: Vec<PolicyKey> = self.moving.iter().filter(is_orphan).cloned().collect();
+        for key in orphans {
+            self.follow_moves(&key, now, decision);
+            let Some(memory) = self.take(&key) else { continue };
+            if memory.under_way().next().is_some() {
+                self.remember(key, memory);
+            }
+        }
     }
 
     /// Whether something happened that any policy may wait for: a zone was

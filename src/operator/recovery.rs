@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::act::seconds;
-use crate::api::{MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
 
 use super::memory::PolicyMemory;
 
@@ -22,12 +22,19 @@ impl PolicyMemory {
             })
             .filter_map(|zone| Some((zone.recovered_at.as_ref()?, zone)))
             .max_by_key(|(at, _)| at.0);
+        // Another outage, another recovery. That it is another does not show in
+        // when it ended: two replicas may have seen that at different times, and
+        // a zone in doubt is held anew.
+        let is_another = |known: &Recovery, zone: &ZoneStatus| {
+            known.zone.is_none()
+                || zone.last_outage.as_ref().is_some_and(|began| known.started_at.0 < began.0)
+        };
         if let Some((at, zone)) = returned
-            && self.recovery.as_ref().is_none_or(|known| known.started_at.0 < at.0)
+            && self.recovery.as_ref().is_none_or(|known| is_another(known, zone))
         {
             self.recovery = Some(begin(Some(zone.name.clone()), at.0));
             // Law 5 counts futile evictions per recovery.
-            self.standings.clear();
+            self.forgive();
         }
         let planned = status.plan.as_ref().map_or(0, |plan| plan.total);
         let under_way = i32::try_from(self.under_way().count()).unwrap_or(i32::MAX);

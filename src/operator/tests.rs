@@ -178,6 +178,28 @@ fn a_policy_made_anew_gets_a_status_of_its_own_and_no_shorter_hold() {
 }
 
 #[test]
+fn a_canary_is_waited_for_though_its_policy_is_gone() {
+    let mut world = an_outage();
+    world.replica_set("was", &["a1", "b1", "a2", "b2"]);
+    world.policy("was", json!({}));
+    world.start_delay = 30;
+    world.open("c");
+    world.pass(61);
+    assert_eq!(world.evicted.len(), 1, "one canary over both policies");
+    let (first, other) =
+        if world.evicted[0].starts_with("web") { ("web", "was") } else { ("was", "web") };
+    world.delete_policy(first);
+    world.pass(20);
+    assert_eq!(world.evicted.len(), 1, "it has not come up yet");
+    assert_eq!(reason(&world, other), Some(Reason::MovesUnderWay));
+    world.remake_policy(first);
+    world.pass(1);
+    assert_eq!(world.status(first).moves.len(), 1, "made anew, it still knows its pod");
+    world.pass(120);
+    assert_eq!((world.spread("web"), world.spread("was")), ("2/2/2".into(), "1/2/1".into()));
+}
+
+#[test]
 fn nodes_that_change_their_zones_are_a_reason_to_hold_both() {
     let mut world = World::new();
     world.replica_set("web", &["a1", "a1", "b1", "b1", "c1", "c1"]);

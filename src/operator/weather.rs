@@ -55,6 +55,15 @@ impl Failures {
     }
 }
 
+/// Whether too many nodes are bad, given how many each zone has and how many
+/// of these are usable.
+pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<String> {
+    let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
+    let bad = nodes - usable;
+    (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
+        .then(|| format!("{bad} of {nodes} nodes are not usable"))
+}
+
 impl Operator {
     /// Why no pod of any tier may be moved, if so. The words do not change with
     /// every pod: each change makes every policy look again.
@@ -68,12 +77,10 @@ impl Operator {
         if out.len() >= ZONES {
             return Some(format!("zones {} are out", out.join(", ")));
         }
-        let (nodes, usable) = self.zones.iter().fold((0, 0), |(nodes, usable), (_, memory)| {
-            (nodes + memory.condition.nodes, usable + memory.condition.usable)
-        });
-        let bad = nodes - usable;
-        if bad > 0 && bad * 100 >= nodes * NODES_PERCENT {
-            return Some(format!("{bad} of {nodes} nodes are not usable"));
+        let seen = self.zones.iter().map(|(_, memory)| memory.condition);
+        if let Some(why) = unstable_nodes(seen.map(|condition| (condition.nodes, condition.usable)))
+        {
+            return Some(why);
         }
         let (waiting, all) = self.index.cluster().waiting_pods();
         if waiting >= WAITING && waiting * 100 >= all * WAITING_PERCENT {

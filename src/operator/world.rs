@@ -170,6 +170,12 @@ impl World {
         self.apply_policy(policy);
     }
 
+    /// The policy is deleted.
+    pub fn delete_policy(&mut self, app: &str) {
+        self.statuses.remove(app);
+        self.gone(Kind::Policy, "default", app);
+    }
+
     fn apply_policy(&mut self, policy: Value) {
         self.operator.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::api::{Blocked, Mode, PAUSED, Reason, ZoneState};
-use crate::observe::{Index, Opening, Pause, ZoneTracker};
+use crate::observe::{Index, Opening, Pause, PodId, ZoneTracker};
 
 use super::moves::TierPlan;
 use super::tier::TierView;
@@ -34,6 +34,14 @@ pub struct Standing {
     pub refused: Option<(Blocked, Timestamp)>,
 }
 
+impl Standing {
+    /// Misses are forgotten; what the API server said a moment ago is not.
+    pub fn forgive(&mut self) {
+        self.misses = 0;
+        self.retry_at = None;
+    }
+}
+
 /// A tier's moves under way, and those that matter for its canary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InFlight {
@@ -44,6 +52,9 @@ pub struct InFlight {
     /// A move under way, of any policy, into a zone that is still to be proven
     /// and that the next move would go to: `zone c (petclinic/web-1)`.
     pub canary: Option<String>,
+    /// Pods of any policy whose eviction was decided and does not show yet:
+    /// their budgets are still to be spent.
+    pub leaving: Vec<PodId>,
 }
 
 /// Futile moves after which a tier is left alone (law 5).
@@ -63,7 +74,7 @@ pub fn gate(
     let by_cluster = || zones(tier, facts).or_else(|| cluster(facts));
     let by_policy = || policy(index, tier, plan, facts.now);
     let by_tier = || wholeness(tier, standing, in_flight);
-    let by_budgets = || budgets(index, plan);
+    let by_budgets = || budgets(index, plan, in_flight);
     let by_plan = || plan.moves.is_empty().then(|| plan.obstacle.clone()).flatten();
     by_cluster()
         .or_else(by_policy)
@@ -205,7 +216,7 @@ fn under_way(moves: i32) -> Blocked {
 }
 
 /// Looks at the budgets before the API server is asked.
-fn budgets(index: &Index, plan: &TierPlan) -> Option<Blocked> {
+fn budgets(index: &Index, plan: &TierPlan, in_flight: &InFlight) -> Option<Blocked> {
     let pod = index.cluster().pod(plan.moves.first()?.pod)?;
     let budgets: Vec<_> = index.budgets_of(pod).collect();
     if let [first, second, ..] = budgets[..] {
@@ -217,7 +228,19 @@ fn budgets(index: &Index, plan: &TierPlan) -> Option<Blocked> {
             ),
         );
     }
-    let exhausted = budgets.first().filter(|budget| budget.allowed < 1)?;
+    let budget = budgets.first()?;
+    let leaving = in_flight.leaving.iter().filter_map(|id| index.cluster().pod(*id));
+    let spent = leaving
+        .filter(|leaving| leaving.namespace == pod.namespace && budget.protects(&leaving.labels))
+        .count();
+    let left = i64::from(budget.allowed) - i64::try_from(spent).unwrap_or(i64::MAX);
+    if left > 0 {
+        return None;
+    }
+    if budget.allowed > 0 {
+        return Some(under_way(i32::try_from(spent).unwrap_or(i32::MAX)));
+    }
+    let exhausted = budget;
     blocked(
         Reason::BudgetExhausted,
         format!(

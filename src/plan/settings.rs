@@ -54,6 +54,12 @@ impl TierSettings {
         }
     }
 
+    /// How long a replacement of `tier` may take; the default without a policy.
+    #[must_use]
+    pub fn landing_timeout_of(spec: Option<&ZoneSpreadPolicySpec>, tier: &str) -> Duration {
+        spec.map_or(DEFAULT_LANDING_TIMEOUT, |spec| Self::of(spec, tier).landing_timeout)
+    }
+
     /// The most pods that may be missing or moving at once, of `replicas`.
     #[must_use]
     pub fn budget(&self, replicas: i32) -> i32 {
