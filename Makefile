@@ -18,8 +18,13 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test
-test: control-plane ## All tests, those on a real control plane included
+test: control-plane ## All tests: simulated worlds, plain ones, those on a real control plane
+	$(CARGO) test --release --test simulate
 	$(CARGO) test
+
+.PHONY: simulate
+simulate: ## The laws in SEEDS=n simulated worlds, on all cores; SEED=s is the first
+	SEEDS=$(or $(SEEDS),100000) $(CARGO) test --release --test simulate laws -- --nocapture
 
 .PHONY: landings
 landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
@@ -32,7 +37,7 @@ fuzz: ## Fuzz what reads strangers' words, with cargo-fuzz and nightly; TARGET=o
 .PHONY: lint
 lint: ## Formatting and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --all-targets --test demo --test simulate -- -D warnings
 
 .PHONY: verify
 verify: lint ## lint, generated files are up to date, licenses and advisories

@@ -1,0 +1,266 @@
+//! What users and clouds do, and the kubelets that follow.
+
+use crate::objects::{self, Node, Pod, zone_name};
+use crate::script::{Millis, SECOND, TierScript, Trouble};
+use crate::world::{Event, World};
+use zonespread::observe::{Change, Kind, WatchedPod};
+
+/// How long a terminating pod takes to go.
+const GRACE: usize = 2_000;
+/// How long pods stay on nodes that are down.
+const TOLERATION: Millis = 20 * SECOND;
+
+/// A workload as it is.
+pub struct Tier {
+    /// Pods wanted, by revision.
+    pub wanted: Vec<(u32, usize)>,
+    pub desired: usize,
+    /// Since when as many as that were wanted.
+    pub history: Vec<(Millis, usize)>,
+    pub templates: Vec<WatchedPod>,
+    pub budget: Option<usize>,
+    pub allowed: Option<i32>,
+    pub rolling: bool,
+}
+
+impl Tier {
+    pub fn new(tier: usize, script: &TierScript) -> Self {
+        Self {
+            wanted: vec![(0, script.replicas)],
+            desired: script.replicas,
+            history: vec![(0, script.replicas)],
+            templates: vec![objects::pod_template(tier, script, 0)],
+            budget: script.budget,
+            allowed: None,
+            rolling: false,
+        }
+    }
+}
+
+impl World {
+    pub fn trouble(&mut self, trouble: Trouble) {
+        self.tell(|| format!("{trouble:?}"));
+        match trouble {
+            Trouble::Cordon(zone) => {
+                self.change_nodes(zone, |node| node.cordoned = true);
+                self.delete_pods(|world, pod| world.zone_of(pod) == Some(zone));
+            }
+            Trouble::Uncordon(zone) => self.change_nodes(zone, |node| node.cordoned = false),
+            Trouble::Fail(zone) => {
+                self.change_nodes(zone, |node| node.ready = false);
+                for name in self.pods_in(zone) {
+                    self.change_pod(&name, |pod| pod.ready_since = None);
+                }
+                self.at(self.now + TOLERATION, Event::Displace(zone, self.now));
+            }
+            Trouble::Heal(zone) => {
+                self.change_nodes(zone, |node| node.ready = true);
+                self.wake_kubelets(zone);
+            }
+            Trouble::DeleteNodes(zone) => self.delete_nodes(zone),
+            Trouble::CreateNodes(zone) => self.create_nodes(zone),
+            Trouble::Break(zone) => drop(self.broken.insert(zone)),
+            Trouble::Mend(zone) => {
+                self.broken.remove(&zone);
+                self.wake_kubelets(zone);
+            }
+            Trouble::CordonNode(zone, cordoned) => {
+                let first = self.nodes.iter().find(|node| node.zone == zone);
+                if let Some(name) = first.map(|node| node.name.clone()) {
+                    self.change_nodes(zone, |node| {
+                        if node.name == name {
+                            node.cordoned = cordoned;
+                        }
+                    });
+                }
+            }
+            Trouble::Crash(operator, down) => self.crash(operator, down),
+            Trouble::Freeze(operator, lasts) => self.freeze(operator, lasts),
+            Trouble::Silent(operator, watch, lasts) => self.silence(operator, watch, lasts),
+            Trouble::Fails(operator, watch, lasts) => self.cut(operator, watch, lasts),
+            Trouble::Twice(operator, lasts) => self.double(operator, lasts),
+            Trouble::Api(fault, lasts) => self.fault = Some((fault, self.now + lasts)),
+            Trouble::Scale(tier, replicas) => self.scale(tier, replicas),
+            Trouble::Rollout(tier) => self.begin_rollout(tier),
+            Trouble::DeletePod(tier) => {
+                let name = self.pods.values().find(|pod| pod.tier == tier && pod.is_counted());
+                if let Some(name) = name.map(|pod| pod.name.clone()) {
+                    self.delete_pods(|_, pod| pod.name == name);
+                }
+            }
+            Trouble::Mark(tier, marked) => {
+                let of_tier = self.pods.values().filter(|pod| pod.tier == tier);
+                for name in of_tier.map(|pod| pod.name.clone()).collect::<Vec<_>>() {
+                    self.change_pod(&name, |pod| pod.marked = marked);
+                }
+            }
+            Trouble::EditPolicy(policy) => self.edit_policy(policy),
+            Trouble::RecreatePolicy(policy) => self.recreate_policy(policy),
+            Trouble::Budget(tier, most) => {
+                self.tiers[tier].budget = most;
+                if most.is_none() && self.tiers[tier].allowed.take().is_some() {
+                    self.publish_gone(Kind::Budget, &objects::app(tier));
+                }
+                self.at(self.now, Event::Look(tier));
+            }
+            Trouble::Treachery(treacherous) => self.treachery = treacherous,
+        }
+    }
+
+    // ── Nodes ───────────────────────────────────────────────────────────────
+
+    pub fn create_nodes(&mut self, zone: usize) {
+        if self.nodes.iter().any(|node| node.zone == zone) {
+            return;
+        }
+        for _ in 0..self.script.zones[zone] {
+            self.made += 1;
+            let name = format!("{}{}", zone_name(zone), self.made);
+            let node = Node { name, zone, ready: true, cordoned: false };
+            self.publish(Kind::Node, &Change::Node(node.watched()));
+            self.nodes.push(node);
+        }
+        self.laws.zones_are(&self.nodes, self.now);
+    }
+
+    fn delete_nodes(&mut self, zone: usize) {
+        let pods = self.pods_in(zone);
+        for node in self.nodes.extract_if(.., |node| node.zone == zone).collect::<Vec<_>>() {
+            self.publish_gone(Kind::Node, &node.name);
+        }
+        for name in pods {
+            self.remove_pod(&name);
+        }
+        self.laws.zones_are(&self.nodes, self.now);
+    }
+
+    fn change_nodes(&mut self, zone: usize, change: impl Fn(&mut Node)) {
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].zone == zone {
+                change(&mut self.nodes[at]);
+                let shown = self.nodes[at].watched();
+                self.publish(Kind::Node, &Change::Node(shown));
+            }
+        }
+        self.laws.zones_are(&self.nodes, self.now);
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    pub fn zone_of(&self, pod: &Pod) -> Option<usize> {
+        self.node(pod.node.as_deref()?).map(|node| node.zone)
+    }
+
+    fn pods_in(&self, zone: usize) -> Vec<String> {
+        let there = self.pods.values().filter(|pod| self.zone_of(pod) == Some(zone));
+        there.map(|pod| pod.name.clone()).collect()
+    }
+
+    /// Pods counted per zone.
+    pub fn spread(&self, tier: usize) -> Vec<i32> {
+        let mut counts = vec![0; self.script.zones.len()];
+        for pod in self.pods.values().filter(|pod| pod.tier == tier && pod.is_counted()) {
+            if let Some(zone) = self.zone_of(pod) {
+                counts[zone] += 1;
+            }
+        }
+        counts
+    }
+
+    pub fn available(&self, tier: usize) -> usize {
+        self.pods.values().filter(|pod| pod.tier == tier && pod.is_available()).count()
+    }
+
+    // ── Pods ────────────────────────────────────────────────────────────────
+
+    pub fn change_pod(&mut self, name: &str, change: impl FnOnce(&mut Pod)) {
+        let Some(pod) = self.pods.get_mut(name) else { return };
+        change(pod);
+        let pod = pod.clone();
+        self.show_pod(&pod);
+    }
+
+    pub fn show_pod(&mut self, pod: &Pod) {
+        let template = &self.tiers[pod.tier].templates[pod.revision as usize];
+        let change = Change::Pod(pod.watched(template));
+        self.publish(Kind::Pod, &change);
+        self.soon(1, 100, Event::Look(pod.tier));
+    }
+
+    /// With a grace period, as eviction and drain do.
+    pub fn delete_pods(&mut self, which: impl Fn(&Self, &Pod) -> bool) {
+        let chosen: Vec<Pod> = self
+            .pods
+            .values()
+            .filter(|pod| !pod.terminating && which(self, pod))
+            .cloned()
+            .collect();
+        for pod in chosen {
+            self.change_pod(&pod.name, |pod| pod.terminating = true);
+            if let Some(eviction) = pod.replaces {
+                self.laws.lost(eviction);
+            }
+            let down = pod.node.as_deref().and_then(|node| self.node(node));
+            if down.is_none_or(|node| node.ready) {
+                self.soon(100, GRACE, Event::Gone(pod.name, pod.uid));
+            }
+            self.soon(10, 200, Event::Reconcile(pod.tier));
+        }
+    }
+
+    pub fn gone(&mut self, name: &str, uid: &str) {
+        let Some(pod) = self.pods.get(name).filter(|pod| pod.uid == uid) else { return };
+        let down = pod.node.as_deref().and_then(|node| self.node(node));
+        if down.is_none_or(|node| node.ready) {
+            self.remove_pod(name);
+        }
+    }
+
+    fn remove_pod(&mut self, name: &str) {
+        if let Some(pod) = self.pods.remove(name) {
+            if let Some(eviction) = pod.replaces {
+                self.laws.lost(eviction);
+            }
+            self.publish_gone(Kind::Pod, name);
+            self.soon(1, 100, Event::Look(pod.tier));
+            self.soon(10, 200, Event::Reconcile(pod.tier));
+        }
+    }
+
+    pub fn displace(&mut self, zone: usize, since: Millis) {
+        let down = self.nodes.iter().any(|node| node.zone == zone && !node.ready);
+        if down && self.laws.down_since(zone).is_some_and(|at| at <= since) {
+            self.delete_pods(|world, pod| world.zone_of(pod) == Some(zone));
+        }
+    }
+
+    fn wake_kubelets(&mut self, zone: usize) {
+        for name in self.pods_in(zone) {
+            let Some(pod) = self.pods.get(&name).cloned() else { continue };
+            if pod.terminating {
+                self.soon(500, 1_500, Event::Gone(pod.name, pod.uid));
+            } else if pod.ready_since.is_none() {
+                let start = usize::try_from(self.script.tiers[pod.tier].start).unwrap();
+                self.soon(start, start + 100, Event::Start(pod.name, pod.uid));
+            }
+        }
+    }
+
+    /// The kubelet starts a pod.
+    pub fn start(&mut self, name: &str, uid: &str) {
+        let Some(pod) = self.pods.get(name).filter(|pod| pod.uid == uid && !pod.terminating) else {
+            return;
+        };
+        let Some(node) = pod.node.as_deref().and_then(|node| self.node(node)) else { return };
+        if !node.ready || self.broken.contains(&node.zone) || pod.ready_since.is_some() {
+            return;
+        }
+        let (zone, now, replaces) = (node.zone, self.now, pod.replaces);
+        self.change_pod(name, |pod| pod.ready_since = Some(now));
+        if let Some(eviction) = replaces {
+            self.laws.came_up(eviction, zone, now);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The controllers and the scheduler: pods are made, placed, rolled out and counted.
+
+use crate::objects::{self, Pod};
+use crate::script::SECOND;
+use crate::world::{Event, World};
+use zonespread::observe::{Change, Kind};
+use zonespread::predict::{Ledger, Placement, Prediction, predict};
+
+impl World {
+    /// The ReplicaSet or StatefulSet controller.
+    pub fn reconcile(&mut self, tier: usize) {
+        let stateful = self.script.tiers[tier].stateful;
+        for (revision, wanted) in self.tiers[tier].wanted.clone() {
+            let own = |pod: &&Pod| pod.tier == tier && (stateful || pod.revision == revision);
+            let live: Vec<Pod> = self
+                .pods
+                .values()
+                .filter(own)
+                .filter(|pod| stateful || !pod.terminating)
+                .cloned()
+                .collect();
+            if stateful {
+                for ordinal in 0..wanted {
+                    let name = format!("{}-{ordinal}", objects::app(tier));
+                    if !self.pods.contains_key(&name) {
+                        self.create_pod(tier, revision, name);
+                    }
+                }
+                let keep = |name: &str| {
+                    let ordinal = name.rsplit_once('-').and_then(|(_, at)| at.parse().ok());
+                    ordinal.is_some_and(|at: usize| at < wanted)
+                };
+                self.delete_pods(|_, pod| pod.tier == tier && !keep(&pod.name));
+                continue;
+            }
+            for _ in live.len()..wanted {
+                self.made += 1;
+                let name = format!("{}-{revision}-{}", objects::app(tier), self.made);
+                self.create_pod(tier, revision, name);
+            }
+            let mut excess: Vec<&Pod> = live.iter().collect();
+            excess.sort_by_key(|pod| (pod.node.is_some(), pod.ready_since.is_some(), pod.created));
+            let names: Vec<String> = excess
+                .into_iter()
+                .take(live.len().saturating_sub(wanted))
+                .map(|pod| pod.name.clone())
+                .collect();
+            if !names.is_empty() {
+                self.delete_pods(|_, pod| names.contains(&pod.name));
+            }
+        }
+    }
+
+    fn create_pod(&mut self, tier: usize, revision: u32, name: String) {
+        self.made += 1;
+        let stateful = self.script.tiers[tier].stateful;
+        let replaces = self.laws.replaced(tier, stateful.then_some(&*name));
+        let pod = Pod {
+            uid: format!("uid-{}", self.made),
+            tier,
+            revision,
+            node: None,
+            ready_since: None,
+            terminating: false,
+            created: self.now,
+            marked: false,
+            replaces,
+            name,
+        };
+        self.show_pod(&pod);
+        self.soon(5, 300, Event::Place(pod.name.clone(), pod.uid.clone()));
+        self.pods.insert(pod.name.clone(), pod);
+    }
+
+    /// The scheduler: the model of `predict/`, or one that does as it likes.
+    pub fn place(&mut self, name: &str, uid: &str) {
+        let Some(pod) = self.pods.get(name) else { return };
+        if pod.uid != uid || pod.node.is_some() || pod.terminating {
+            return;
+        }
+        let (tier, replaces) = (pod.tier, pod.replaces);
+        let Some(node) = self.choose_node(name) else {
+            self.at(self.now + SECOND, Event::Place(name.to_owned(), uid.to_owned()));
+            return;
+        };
+        let zone = self.node(&node).map(|node| node.zone);
+        self.change_pod(name, |pod| pod.node = Some(node));
+        if let (Some(eviction), Some(zone)) = (replaces, zone) {
+            let spread = self.spread(tier);
+            self.laws.placed(eviction, zone, &spread, self.now);
+        }
+        let start = usize::try_from(self.script.tiers[tier].start).unwrap();
+        self.soon(start, start + 100, Event::Start(name.to_owned(), uid.to_owned()));
+    }
+
+    fn choose_node(&mut self, name: &str) -> Option<String> {
+        if self.treachery {
+            let usable: Vec<String> = self
+                .nodes
+                .iter()
+                .filter(|node| node.is_usable())
+                .map(|node| node.name.clone())
+                .collect();
+            return (!usable.is_empty()).then(|| usable[self.dice.below(usable.len()) / 2].clone());
+        }
+        let cluster = self.truth.cluster();
+        let pod = cluster.pod(cluster.pod_id(objects::NAMESPACE, name)?)?;
+        let mut placement = Placement::like(pod);
+        if placement.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
+            placement.name = None;
+        }
+        match predict(cluster, &Ledger::default(), &placement) {
+            Prediction::Lands(landing) => {
+                let at = self.dice.below(landing.nodes.len());
+                Some(landing.nodes[at].to_string())
+            }
+            _ => None,
+        }
+    }
+
+    // ── Workloads ───────────────────────────────────────────────────────────
+
+    pub fn show_workload(&mut self, tier: usize) {
+        let script = self.script.tiers[tier].clone();
+        let wanted = self.tiers[tier].wanted.clone();
+        if script.stateful {
+            let set = objects::stateful_set(tier, &script, wanted[0].1);
+            self.publish(Kind::StatefulSet, &Change::StatefulSet(set));
+            return;
+        }
+        for (revision, replicas) in &wanted {
+            let set = objects::replica_set(tier, &script, *revision, *replicas);
+            self.publish(Kind::ReplicaSet, &Change::ReplicaSet(set));
+        }
+        let deployment = self.deployment(tier);
+        self.publish(Kind::Deployment, &deployment);
+    }
+
+    fn deployment(&self, tier: usize) -> Change {
+        let all: usize = self.tiers[tier].wanted.iter().map(|(_, replicas)| replicas).sum();
+        let updated = self.tiers[tier].wanted.last().map_or(0, |(_, replicas)| *replicas);
+        Change::Deployment(objects::deployment(tier, self.tiers[tier].desired, all, updated))
+    }
+
+    pub fn scale(&mut self, tier: usize, replicas: usize) {
+        if self.tiers[tier].rolling {
+            return;
+        }
+        self.tiers[tier].desired = replicas;
+        self.tiers[tier].history.push((self.now, replicas));
+        if let Some(last) = self.tiers[tier].wanted.last_mut() {
+            last.1 = replicas;
+        }
+        self.show_workload(tier);
+        self.at(self.now, Event::Reconcile(tier));
+    }
+
+    pub fn begin_rollout(&mut self, tier: usize) {
+        if self.script.tiers[tier].stateful || self.tiers[tier].rolling {
+            return;
+        }
+        let revision = u32::try_from(self.tiers[tier].templates.len()).unwrap();
+        let template = objects::pod_template(tier, &self.script.tiers[tier], revision);
+        self.tiers[tier].templates.push(template);
+        self.tiers[tier].wanted.push((revision, 0));
+        self.tiers[tier].rolling = true;
+        self.at(self.now, Event::Roll(tier));
+    }
+
+    /// One more pod of the new revision, one less of the old for each that is up.
+    pub fn roll(&mut self, tier: usize) {
+        let desired = self.tiers[tier].desired;
+        let newest = self.tiers[tier].wanted.len() - 1;
+        let revision = self.tiers[tier].wanted[newest].0;
+        let up = self
+            .pods
+            .values()
+            .filter(|pod| pod.tier == tier && pod.revision == revision && pod.is_available())
+            .count();
+        let made = (up + 1).min(desired);
+        self.tiers[tier].wanted[newest].1 = made;
+        let mut left = desired.saturating_sub(up);
+        for (_, replicas) in self.tiers[tier].wanted.iter_mut().rev().skip(1) {
+            *replicas = left.min(*replicas);
+            left = left.saturating_sub(*replicas);
+        }
+        self.show_workload(tier);
+        self.at(self.now, Event::Reconcile(tier));
+        if up >= desired {
+            self.tiers[tier].rolling = false;
+        } else {
+            self.at(self.now + SECOND, Event::Roll(tier));
+        }
+    }
+
+    /// The controller of disruption budgets.
+    pub fn look_at_budget(&mut self, tier: usize) {
+        let allowed = self.budget_allows(tier);
+        if allowed.is_some() && allowed != self.tiers[tier].allowed {
+            self.tiers[tier].allowed = allowed;
+            let budget = objects::budget(tier, allowed.unwrap_or(0));
+            self.publish(Kind::Budget, &Change::Budget(budget));
+        }
+    }
+
+    pub fn budget_allows(&self, tier: usize) -> Option<i32> {
+        let most = self.tiers[tier].budget?;
+        let missing = self.tiers[tier].desired.saturating_sub(self.available(tier));
+        Some(i32::try_from(most.saturating_sub(missing)).unwrap())
+    }
+
+    /// All objects of a kind.
+    pub fn objects(&self, kind: Kind) -> Vec<Change> {
+        match kind {
+            Kind::Node => self.nodes.iter().map(|node| Change::Node(node.watched())).collect(),
+            Kind::Pod => self
+                .pods
+                .values()
+                .map(|pod| {
+                    Change::Pod(pod.watched(&self.tiers[pod.tier].templates[pod.revision as usize]))
+                })
+                .collect(),
+            Kind::ReplicaSet | Kind::StatefulSet | Kind::Deployment => (0..self.tiers.len())
+                .filter(|tier| self.script.tiers[*tier].stateful == (kind == Kind::StatefulSet))
+                .flat_map(|tier| self.workload_objects(kind, tier))
+                .collect(),
+            Kind::Budget => (0..self.tiers.len())
+                .filter_map(|tier| Some((tier, self.tiers[tier].allowed?)))
+                .map(|(tier, allowed)| Change::Budget(objects::budget(tier, allowed)))
+                .collect(),
+            Kind::Policy => self
+                .policies
+                .iter()
+                .filter_map(|policy| policy.object.clone())
+                .map(|policy| Change::Policy(Box::new(policy)))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn workload_objects(&self, kind: Kind, tier: usize) -> Vec<Change> {
+        let (script, wanted) = (&self.script.tiers[tier], &self.tiers[tier].wanted);
+        match kind {
+            Kind::StatefulSet => {
+                vec![Change::StatefulSet(objects::stateful_set(tier, script, wanted[0].1))]
+            }
+            Kind::Deployment => vec![self.deployment(tier)],
+            _ => wanted
+                .iter()
+                .map(|(revision, replicas)| {
+                    Change::ReplicaSet(objects::replica_set(tier, script, *revision, *replicas))
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! An eviction, and what truly became of it.
+
+use crate::script::{Millis, SECOND};
+
+/// An eviction that was carried out.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Eviction {
+    pub at: Millis,
+    pub tier: usize,
+    pub pod: String,
+    pub from: Option<usize>,
+    /// Where its replacement was expected.
+    pub to: usize,
+    pub replaced: bool,
+    /// Where its replacement was placed.
+    pub placed: Option<usize>,
+    /// Whether the replacement went where it lowers the skew.
+    pub helps: Option<bool>,
+    pub up: Option<(usize, Millis)>,
+    /// Whether it counts against law 5 of the recovery under way.
+    pub counts: bool,
+    pub timeout: Millis,
+    /// Its policy is gone, and with it what was written of it.
+    pub unwritten: bool,
+    /// Nobody knows of it any more.
+    pub forgotten: bool,
+}
+
+impl Eviction {
+    /// Whoever made it counts from when it was decided: up to some seconds earlier.
+    pub fn is_under_way(&self, now: Millis) -> bool {
+        let awaited = self.up.is_none() && self.helps != Some(false);
+        awaited && now + 6 * SECOND < self.at + self.timeout
+    }
+
+    /// It went where it does not help, or never came up. A slow starter that came up
+    /// too late for its policy is no loop.
+    pub fn is_futile(&self, now: Millis) -> bool {
+        self.helps == Some(false) || self.up.is_none() && now >= self.at + self.timeout
+    }
+}

@@ -1,0 +1,485 @@
+//! The checker: it knows the laws, and what truly happened, and nothing of how the
+//! operator works.
+
+use crate::eviction::Eviction;
+use crate::objects::{Node, Pod};
+use crate::process::{Call, Reply};
+use crate::script::{Kind, Millis, SECOND, Script};
+use std::collections::{BTreeMap, BTreeSet};
+use zonespread::act::{Answer, Request};
+use zonespread::api::{Reason, ZoneSpreadPolicyStatus, ZoneState};
+use zonespread::operator::{EvictionRequest, Refusal};
+
+/// A law that was broken.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub law: usize,
+    pub at: Millis,
+    pub how: String,
+}
+
+/// How often each law was in danger: somebody wanted what it forbids.
+pub type Danger = [u64; 11];
+
+pub struct Laws {
+    pub broken: Option<Broken>,
+    pub danger: Danger,
+    pub evictions: Vec<Eviction>,
+    kind: Kind,
+    zones: Vec<ZoneTruth>,
+    pub tiers: Vec<TierTruth>,
+    sights: BTreeMap<usize, Sight>,
+    refused: BTreeMap<String, Millis>,
+    dry_runs: BTreeSet<(usize, u32, String)>,
+    hold_downs: Vec<Millis>,
+}
+
+/// A zone as it truly is, and what of it somebody wrote down.
+#[derive(Clone, Default)]
+struct ZoneTruth {
+    out: bool,
+    since: Millis,
+    /// Counts outages.
+    outage: u32,
+    /// The last outage that a status told of.
+    told: Option<u32>,
+    /// The last outage whose end a status told of.
+    ended: u32,
+    outages: u32,
+    hold_from: Option<Millis>,
+    known_by: BTreeSet<usize>,
+    suspect: bool,
+    proven: bool,
+}
+
+pub struct TierTruth {
+    policy: usize,
+    max_unavailable: Option<usize>,
+    timeout: Millis,
+    /// The fewest moves, when the first was made.
+    pub fewest: Option<i32>,
+}
+
+/// What an operator saw when it last looked.
+#[derive(Default)]
+struct Sight {
+    tier: usize,
+    available: usize,
+    desired: (usize, usize),
+    under_way: usize,
+    marked: BTreeSet<String>,
+    zones_out: Option<Vec<bool>>,
+    nodes_bad: bool,
+}
+
+impl Laws {
+    pub fn new(script: &Script) -> Self {
+        let tier = |tier: &crate::script::TierScript| TierTruth {
+            policy: tier.policy,
+            max_unavailable: script.policies[tier.policy].max_unavailable,
+            timeout: script.policies[tier.policy].landing_timeout,
+            fewest: None,
+        };
+        Self {
+            broken: None,
+            danger: Danger::default(),
+            evictions: Vec::new(),
+            kind: script.kind,
+            zones: vec![ZoneTruth::default(); script.zones.len()],
+            tiers: script.tiers.iter().map(tier).collect(),
+            sights: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            dry_runs: BTreeSet::new(),
+            hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
+        }
+    }
+
+    pub fn is_calm(&self) -> bool {
+        matches!(self.kind, Kind::Outage | Kind::Crashes)
+    }
+
+    pub fn breaks(&mut self, law: usize, at: Millis, how: String) {
+        if self.broken.is_none() {
+            self.broken = Some(Broken { law, at, how });
+        }
+    }
+
+    // ── What truly happens ──────────────────────────────────────────────────
+
+    pub fn zones_are(&mut self, nodes: &[Node], now: Millis) {
+        for (number, zone) in self.zones.iter_mut().enumerate() {
+            let out = is_out(nodes, number);
+            if out != zone.out {
+                zone.out = out;
+                zone.since = now;
+                zone.outage += u32::from(out);
+            }
+        }
+    }
+
+    pub fn down_since(&self, zone: usize) -> Option<Millis> {
+        self.zones[zone].out.then_some(self.zones[zone].since)
+    }
+
+    /// The eviction that a new pod makes up for: a StatefulSet's pod is known by its
+    /// name, others come in the order in which those before them left.
+    pub fn replaced(&mut self, tier: usize, name: Option<&str>) -> Option<usize> {
+        let at = self.evictions.iter().position(|eviction| {
+            eviction.tier == tier
+                && !eviction.replaced
+                && name.is_none_or(|name| eviction.pod == name)
+        })?;
+        self.evictions[at].replaced = true;
+        Some(at)
+    }
+
+    /// A replacement is gone before it came up: the next pod makes up for the eviction.
+    pub fn lost(&mut self, eviction: usize) {
+        self.evictions[eviction].replaced &= self.evictions[eviction].up.is_some();
+    }
+
+    /// A replacement was placed; `spread` counts it already.
+    pub fn placed(&mut self, eviction: usize, zone: usize, spread: &[i32], now: Millis) {
+        let eviction = &mut self.evictions[eviction];
+        let from = eviction.from.map_or(0, |from| spread[from]);
+        // Worth it if the zone that got the pod has now no more than the one that gave it.
+        let helps = eviction.from != Some(zone) && spread[zone] <= from + 1;
+        if eviction.helps.is_none() {
+            eviction.helps = Some(helps);
+            eviction.placed = Some(zone);
+        }
+        let tier = eviction.tier;
+        self.count_futile(tier, now);
+    }
+
+    pub fn came_up(&mut self, eviction: usize, zone: usize, now: Millis) {
+        self.evictions[eviction].up = Some((zone, now));
+        // A moved pod that comes up there shows that pods can, whenever it left.
+        self.zones[zone].proven |= self.zones[zone].hold_from.is_some_and(|from| now >= from);
+    }
+
+    /// Law 5.
+    pub fn count_futile(&mut self, tier: usize, now: Millis) {
+        let futile = self
+            .evictions
+            .iter()
+            .filter(|eviction| eviction.tier == tier && eviction.counts && eviction.is_futile(now))
+            .count();
+        if futile > 3 {
+            self.breaks(
+                5,
+                now,
+                format!("{futile} futile evictions of tier {tier} in one recovery"),
+            );
+        }
+    }
+
+    fn new_chance(&mut self, tier: usize) {
+        for eviction in self.evictions.iter_mut().filter(|eviction| eviction.tier == tier) {
+            eviction.counts = false;
+        }
+    }
+
+    pub fn policy_changed(&mut self, policy: usize, script: &Script) {
+        for (tier, _) in script.tiers.iter().enumerate().filter(|(_, tier)| tier.policy == policy) {
+            self.new_chance(tier);
+            self.refused.remove(&format!("app{tier}"));
+        }
+    }
+
+    pub fn policy_gone(&mut self, policy: usize) {
+        for eviction in &mut self.evictions {
+            eviction.unwritten |= self.tiers[eviction.tier].policy == policy;
+        }
+        for zone in &mut self.zones {
+            zone.known_by.remove(&policy);
+        }
+    }
+
+    // ── What operators see and say ──────────────────────────────────────────
+
+    /// A new leader knows what these policies know.
+    pub fn policies_read(&mut self) {
+        for zone in &mut self.zones {
+            if zone.known_by.is_empty() {
+                let (out, since, outage) = (zone.out, zone.since, zone.outage);
+                *zone = ZoneTruth { out, since, outage, ended: outage, ..ZoneTruth::default() };
+            }
+        }
+        for eviction in &mut self.evictions {
+            eviction.forgotten |= eviction.unwritten;
+        }
+        // What the API server refused is not written down: it may be asked once more.
+        self.refused.clear();
+    }
+
+    pub fn crashed(&mut self, now: Millis) {
+        let moving = self.evictions.iter().any(|eviction| eviction.is_under_way(now));
+        let held = self.zones.iter().any(|zone| zone.hold_from.is_some() && !zone.proven);
+        self.danger[7] += u64::from(moving || held);
+    }
+
+    pub fn written(&mut self, policy: usize, status: &ZoneSpreadPolicyStatus, now: Millis) {
+        for shown in &status.zones {
+            let number = ["a", "b", "c", "d"].iter().position(|name| *name == shown.name).unwrap();
+            let zone = &mut self.zones[number];
+            zone.known_by.insert(policy);
+            let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
+            if is_out {
+                zone.told = Some(zone.outage);
+            } else if let Some(told) = zone.told
+                && told > zone.ended
+            {
+                zone.ended = told;
+                zone.outages += 1;
+                zone.hold_from = Some(if zone.out { now } else { zone.since });
+                zone.proven = false;
+                zone.suspect = false;
+                for tier in 0..self.tiers.len() {
+                    self.new_chance(tier);
+                }
+            }
+            let zone = &mut self.zones[number];
+            if shown.state == ZoneState::Suspect && !zone.suspect {
+                zone.suspect = true;
+                zone.outages += 1;
+                zone.hold_from = Some(now.saturating_sub(20 * SECOND));
+            }
+        }
+        for tier in &status.tiers {
+            let number: usize = tier.name.strip_prefix("app").unwrap().parse().unwrap();
+            if tier.skew <= tier.max_skew {
+                self.new_chance(number);
+            }
+            let Some(blocked) = &tier.blocked else { continue };
+            for law in endangered(blocked.reason, &blocked.message) {
+                self.danger[*law] += 1;
+            }
+        }
+    }
+
+    pub fn pods_read(
+        &mut self,
+        operator: usize,
+        tier: usize,
+        available: usize,
+        desired: (usize, usize),
+        marked: BTreeSet<String>,
+    ) {
+        let under_way =
+            self.evictions.iter().filter(|eviction| eviction.tier == tier && eviction.up.is_none());
+        let under_way = under_way.count();
+        let sight = Sight { tier, available, desired, under_way, marked, ..Sight::default() };
+        self.sights.insert(operator, sight);
+    }
+
+    pub fn nodes_read(&mut self, operator: usize, nodes: &[Node]) {
+        let zones = (0..self.zones.len()).map(|zone| is_out(nodes, zone)).collect();
+        let bad = nodes.iter().filter(|node| !node.is_usable()).count();
+        if let Some(sight) = self.sights.get_mut(&operator) {
+            sight.zones_out = Some(zones);
+            sight.nodes_bad = bad > 0 && bad * 100 >= nodes.len() * 20;
+        }
+    }
+
+    /// Law 8.
+    pub fn hand(&mut self, who: &str, holder: Option<&str>, what: &str, now: Millis) {
+        if let Some(holder) = holder.filter(|holder| !holder.is_empty() && *holder != who) {
+            // A process and its successor are not two: the one is dead.
+            let other = holder.split('-').next() != who.split('-').next();
+            if other {
+                self.breaks(8, now, format!("{who} writes {what} while {holder} holds the lease"));
+            }
+        }
+    }
+
+    /// Law 6: refused requests are not repeated within a minute.
+    pub fn answered(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        call: &Call,
+        reply: &Reply,
+        now: Millis,
+    ) {
+        let Call::Act(request) = call else { return };
+        let Request::Evict { request, dry_run } = &**request else { return };
+        let uid = (operator, incarnation, request.uid.to_string());
+        let Reply::Act(Answer::Evicted(answer)) = reply else { return };
+        match answer {
+            Ok(()) if *dry_run => drop(self.dry_runs.insert(uid)),
+            Err(Refusal::Budget(_) | Refusal::Forbidden(_) | Refusal::Throttled { .. }) => {
+                let last = self.refused.insert(request.tier.to_string(), now);
+                if let Some(last) = last.filter(|last| now < last + 55 * SECOND) {
+                    let how = format!(
+                        "{} was refused {} ms ago, and is asked again",
+                        request.tier,
+                        now - last
+                    );
+                    self.breaks(6, now, how);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all that is known of an eviction")]
+    pub fn evicted(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        request: &EvictionRequest,
+        pod: &Pod,
+        from: Option<usize>,
+        spread: &[i32],
+        (available, desired): (usize, (usize, usize)),
+        now: Millis,
+    ) {
+        let tier = pod.tier;
+        let to = ["a", "b", "c", "d"].iter().position(|name| **name == *request.zone).unwrap();
+        self.judge_sight(operator, pod, now);
+        self.judge_holds(tier, now);
+        if !self.dry_runs.contains(&(operator, incarnation, pod.uid.clone())) {
+            self.breaks(6, now, format!("{} is evicted without a dry run", pod.name));
+        }
+        if from == Some(to) {
+            self.breaks(2, now, format!("{} is evicted for its own zone", pod.name));
+        }
+        if desired.1 <= 1 {
+            self.breaks(3, now, format!("{} is a single replica", pod.name));
+        }
+        let own = self.tiers[tier].max_unavailable;
+        let most = own.unwrap_or(match desired.1 {
+            0..=3 => 1,
+            4..=10 => 2,
+            many => (many / 10).max(1),
+        });
+        // Between 4 and 10 replicas more may move at once than with 11 to 20.
+        let most =
+            if own.is_none() && desired.0 <= 10 && desired.1 > 10 { most.max(2) } else { most };
+        // What fails between the look and the eviction nobody could know.
+        let seen = self.sights.get(&operator).map_or(0, |sight| sight.available);
+        let missing = desired.0.saturating_sub(available.max(seen));
+        if missing + 1 > most {
+            let how = format!("{} pods of tier {tier} are away, {most} may", missing + 1);
+            self.breaks(3, now, how);
+        }
+        self.judge_canary(to, now);
+        if self.tiers[tier].fewest.is_none() {
+            self.tiers[tier].fewest = Some(fewest_moves(spread));
+        }
+        let timeout = self.tiers[tier].timeout;
+        self.evictions.push(Eviction {
+            at: now,
+            tier,
+            pod: pod.name.clone(),
+            from,
+            to,
+            replaced: false,
+            placed: None,
+            helps: None,
+            up: None,
+            counts: true,
+            timeout,
+            unwritten: false,
+            forgotten: false,
+        });
+    }
+
+    /// Laws 1, 3 and 6, as the operator could see them when it looked.
+    fn judge_sight(&mut self, operator: usize, pod: &Pod, now: Millis) {
+        let Some(sight) = self.sights.get(&operator).filter(|sight| sight.tier == pod.tier) else {
+            return self.breaks(3, now, format!("{} is evicted without a look", pod.name));
+        };
+        let missing = sight.desired.0.saturating_sub(sight.available);
+        let whole = missing <= sight.under_way;
+        let marked = sight.marked.contains(&pod.uid);
+        let Some(zones_out) = sight.zones_out.clone() else {
+            return self.breaks(1, now, format!("{} is evicted without a look at nodes", pod.name));
+        };
+        let (nodes_bad, under_way) = (sight.nodes_bad, sight.under_way);
+        if !whole {
+            let how =
+                format!("tier {} misses {missing} pods, {under_way} of them moving", pod.tier);
+            self.breaks(3, now, how);
+        }
+        if marked {
+            self.breaks(6, now, format!("{} is marked", pod.name));
+        }
+        if nodes_bad || zones_out.iter().filter(|out| **out).count() >= 2 {
+            self.breaks(1, now, format!("{} is evicted from an unstable cluster", pod.name));
+        }
+        if let Some(zone) = zones_out.iter().position(|out| *out) {
+            self.breaks(1, now, format!("{} is evicted while zone {zone} is out", pod.name));
+        }
+    }
+
+    fn judge_holds(&mut self, tier: usize, now: Millis) {
+        let hold_down = self.hold_downs[self.tiers[tier].policy];
+        for (number, zone) in self.zones.clone().into_iter().enumerate() {
+            let Some(from) = zone.hold_from else { continue };
+            let hold = hold_down << zone.outages.saturating_sub(1).min(10);
+            // Clocks are up to 1.2 s apart, and a status has whole seconds.
+            let until = from + hold;
+            if now + 2_500 < until {
+                let how = format!(
+                    "zone {number} is held until {until}, since {from}, after {} outages",
+                    zone.outages
+                );
+                self.breaks(1, now, how);
+            }
+        }
+    }
+
+    /// Law 9.
+    fn judge_canary(&mut self, to: usize, now: Millis) {
+        let zone = &self.zones[to];
+        let Some(from) = zone.hold_from.filter(|_| !zone.proven) else { return };
+        let first = self.evictions.iter().find(|eviction| {
+            eviction.to == to
+                && !eviction.forgotten
+                && eviction.at >= from
+                && eviction.placed.is_none_or(|zone| zone == to)
+                && eviction.is_under_way(now)
+        });
+        if let Some(first) = first {
+            let how = format!("a second pod goes to zone {to}, the first left at {}", first.at);
+            self.breaks(9, now, how);
+        }
+    }
+}
+
+/// Which laws are in danger when this is told.
+fn endangered(reason: Reason, message: &str) -> &'static [usize] {
+    match reason {
+        Reason::ZoneImpaired | Reason::ZoneRecovering | Reason::ClusterUnstable => &[1],
+        Reason::StaleView => &[1, 3],
+        Reason::ZoneSuspect => &[1, 9],
+        Reason::MovesUnderWay if message.contains("has to become Available") => &[9],
+        Reason::TierUnavailable
+        | Reason::SingleReplica
+        | Reason::RolloutInProgress
+        | Reason::MovesUnderWay => &[3],
+        Reason::BudgetExhausted | Reason::Forbidden | Reason::Throttled => &[6],
+        Reason::NoRoom | Reason::WouldNotLand | Reason::Pinned | Reason::Unpredictable => &[2],
+        Reason::Backoff | Reason::MissedTooOften => &[5],
+        _ => &[],
+    }
+}
+
+fn is_out(nodes: &[Node], zone: usize) -> bool {
+    let all = nodes.iter().filter(|node| node.zone == zone).count();
+    let usable = nodes.iter().filter(|node| node.zone == zone && node.is_usable()).count();
+    usable * 100 <= all * 45
+}
+
+/// The fewest moves to a skew of one: what the poor lack of the floor, or the rich have
+/// above the ceiling, whichever is more.
+fn fewest_moves(spread: &[i32]) -> i32 {
+    let zones = i32::try_from(spread.len()).unwrap();
+    let (floor, rest) = (spread.iter().sum::<i32>() / zones, spread.iter().sum::<i32>() % zones);
+    let lack: i32 = spread.iter().map(|count| (floor - count).max(0)).sum();
+    let ceiling = floor + i32::from(rest > 0);
+    let excess: i32 = spread.iter().map(|count| (count - ceiling).max(0)).sum();
+    lack.max(excess)
+}

@@ -1,0 +1,57 @@
+//! A million clusters in which everything goes wrong, and the ten laws hold.
+//!
+//! ```text
+//! script ─▶ world ──┬─ cloud, controllers   users, nodes, kubelets, scheduler
+//!   (a seed)        ├─ server               the API server
+//!                   ├─ process              operators: the code that runs in production
+//!                   └─ laws, verdict        the checker
+//! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
+//! ```
+//! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "../landings/dice.rs"]
+mod dice;
+
+mod campaign;
+mod cloud;
+mod controllers;
+mod eviction;
+mod laws;
+mod mutants;
+mod objects;
+mod process;
+mod script;
+mod server;
+mod verdict;
+mod world;
+
+use campaign::{campaign, caught};
+use mutants::Mutant;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn the_laws_hold_in_every_world() {
+    let report = campaign(setting("SEED", 1), setting("SEEDS", 3_000));
+    println!("{report}");
+    assert!(report.broken.is_none(), "{}", report.story());
+    assert_eq!(report.untested(), [0_usize; 0], "laws that were never in danger");
+}
+
+#[test]
+fn operators_that_are_broken_on_purpose_are_caught() {
+    for mutant in Mutant::ALL {
+        let worlds = caught(mutant, 10_000);
+        println!("{mutant:?} is caught after {worlds:?} worlds");
+        assert!(worlds.is_some(), "{mutant:?} breaks no law in 10,000 worlds");
+    }
+}

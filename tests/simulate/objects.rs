@@ -1,0 +1,236 @@
+//! Kubernetes objects as a watch shows them.
+
+use crate::script::{Millis, PolicyScript, TierScript};
+use k8s_openapi::api::core::v1::PodCondition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use zonespread::api::ZoneSpreadPolicy;
+use zonespread::observe::{
+    WatchedBudget, WatchedDeployment, WatchedNode, WatchedPod, WatchedReplicaSet,
+    WatchedStatefulSet,
+};
+
+pub const NAMESPACE: &str = "default";
+
+/// The true time.
+pub fn time(at: Millis) -> Timestamp {
+    let start = Timestamp::from_second(1_800_000_000).unwrap();
+    start + SignedDuration::from_millis(i64::try_from(at).unwrap())
+}
+
+fn whole_second(at: Millis) -> Time {
+    Time(Timestamp::from_second(time(at).as_second()).unwrap())
+}
+
+/// A node of the world.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub name: String,
+    pub zone: usize,
+    pub ready: bool,
+    pub cordoned: bool,
+}
+
+impl Node {
+    pub fn is_usable(&self) -> bool {
+        self.ready && !self.cordoned
+    }
+
+    pub fn watched(&self) -> WatchedNode {
+        let taint = |key: &str| json!({"key": key, "effect": "NoSchedule"});
+        let mut taints = Vec::new();
+        if self.cordoned {
+            taints.push(taint("node.kubernetes.io/unschedulable"));
+        }
+        if !self.ready {
+            taints.push(taint("node.kubernetes.io/not-ready"));
+        }
+        serde_json::from_value(json!({
+            "metadata": {"name": self.name, "labels": {
+                "kubernetes.io/hostname": self.name,
+                "topology.kubernetes.io/zone": zone_name(self.zone),
+            }},
+            "spec": {"unschedulable": self.cordoned, "taints": taints},
+            "status": {
+                "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"},
+                "conditions": [{"type": "Ready", "status": if self.ready { "True" } else { "False" }}],
+            },
+        }))
+        .unwrap()
+    }
+}
+
+pub fn zone_name(zone: usize) -> &'static str {
+    ["a", "b", "c", "d"][zone]
+}
+
+/// A pod of the world.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    pub tier: usize,
+    pub revision: u32,
+    pub node: Option<String>,
+    pub ready_since: Option<Millis>,
+    /// When it is gone; never while its node is down.
+    pub terminating: bool,
+    pub created: Millis,
+    pub marked: bool,
+    /// The eviction that it replaces.
+    pub replaces: Option<usize>,
+}
+
+impl Pod {
+    pub fn is_counted(&self) -> bool {
+        self.node.is_some() && !self.terminating
+    }
+
+    pub fn is_available(&self) -> bool {
+        self.ready_since.is_some() && !self.terminating
+    }
+
+    /// As a watch shows it, from what its workload's pods have in common.
+    pub fn watched(&self, template: &WatchedPod) -> WatchedPod {
+        let mut shown = template.clone();
+        shown.metadata.name = Some(self.name.clone());
+        shown.metadata.uid = Some(self.uid.clone());
+        shown.metadata.creation_timestamp = Some(whole_second(self.created));
+        shown.metadata.deletion_timestamp = self.terminating.then(|| whole_second(self.created));
+        if self.marked {
+            let mark = ("zonespread.io/do-not-evict".to_owned(), "true".to_owned());
+            shown.metadata.annotations = Some([mark].into());
+        }
+        shown.spec.node_name.clone_from(&self.node);
+        let phase = if self.ready_since.is_some() { "Running" } else { "Pending" };
+        shown.status.phase = Some(phase.to_owned());
+        shown.status.conditions = self.ready_since.map(|since| {
+            vec![PodCondition {
+                type_: "Ready".to_owned(),
+                status: "True".to_owned(),
+                last_transition_time: Some(whole_second(since)),
+                ..PodCondition::default()
+            }]
+        });
+        shown
+    }
+}
+
+pub fn app(tier: usize) -> String {
+    format!("app{tier}")
+}
+
+pub fn policy_name(policy: usize) -> String {
+    format!("policy{policy}")
+}
+
+fn owner(tier: usize, script: &TierScript, revision: u32) -> (&'static str, String) {
+    if script.stateful {
+        ("StatefulSet", app(tier))
+    } else {
+        ("ReplicaSet", format!("{}-{revision}", app(tier)))
+    }
+}
+
+fn labels(tier: usize, script: &TierScript, revision: u32) -> serde_json::Value {
+    json!({"app": app(tier), "policy": policy_name(script.policy), "revision": revision.to_string()})
+}
+
+fn spec(tier: usize, script: &TierScript) -> serde_json::Value {
+    json!({
+        "containers": [{"name": "main", "image": "app:1", "resources": {"requests": {"cpu": "10m"}}}],
+        "topologySpreadConstraints": [{
+            "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1,
+            "whenUnsatisfiable": if script.hard { "DoNotSchedule" } else { "ScheduleAnyway" },
+            // A zone that is out must not keep pods Pending.
+            "nodeTaintsPolicy": "Honor",
+            "labelSelector": {"matchLabels": {"app": app(tier)}},
+        }],
+    })
+}
+
+pub fn pod_template(tier: usize, script: &TierScript, revision: u32) -> WatchedPod {
+    let (kind, name) = owner(tier, script, revision);
+    serde_json::from_value(json!({
+        "metadata": {
+            "namespace": NAMESPACE, "labels": labels(tier, script, revision),
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": name,
+                "uid": format!("uid-{name}"), "controller": true}],
+        },
+        "spec": spec(tier, script),
+    }))
+    .unwrap()
+}
+
+fn workload(tier: usize, script: &TierScript, revision: u32, replicas: usize) -> serde_json::Value {
+    let (_, name) = owner(tier, script, revision);
+    let deployment = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(tier),
+        "uid": format!("uid-deployment-{}", app(tier)), "controller": true}]);
+    json!({
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}"),
+            "ownerReferences": if script.stateful { json!([]) } else { deployment }},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": app(tier), "revision": revision.to_string()}},
+            "template": {"metadata": {"labels": labels(tier, script, revision)}, "spec": spec(tier, script)},
+        },
+    })
+}
+
+pub fn replica_set(
+    tier: usize,
+    script: &TierScript,
+    revision: u32,
+    replicas: usize,
+) -> WatchedReplicaSet {
+    serde_json::from_value(workload(tier, script, revision, replicas)).unwrap()
+}
+
+pub fn stateful_set(tier: usize, script: &TierScript, replicas: usize) -> WatchedStatefulSet {
+    serde_json::from_value(workload(tier, script, 0, replicas)).unwrap()
+}
+
+pub fn deployment(tier: usize, replicas: usize, pods: usize, updated: usize) -> WatchedDeployment {
+    serde_json::from_value(json!({
+        "metadata": {"name": app(tier), "namespace": NAMESPACE,
+            "uid": format!("uid-deployment-{}", app(tier))},
+        "spec": {"replicas": replicas},
+        "status": {"replicas": pods, "updatedReplicas": updated},
+    }))
+    .unwrap()
+}
+
+pub fn budget(tier: usize, allowed: i32) -> WatchedBudget {
+    serde_json::from_value(json!({
+        "metadata": {"name": app(tier), "namespace": NAMESPACE},
+        "spec": {"selector": {"matchLabels": {"app": app(tier)}}},
+        "status": {"disruptionsAllowed": allowed},
+    }))
+    .unwrap()
+}
+
+/// A policy; `made` tells apart those of one name that were made one after the other.
+pub fn policy(
+    number: usize,
+    script: &PolicyScript,
+    made: u32,
+    generation: i64,
+) -> ZoneSpreadPolicy {
+    let seconds = |millis: Millis| format!("{}s", millis / 1_000);
+    let mut rebalance = json!({
+        "holdDown": seconds(script.hold_down), "landingTimeout": seconds(script.landing_timeout),
+    });
+    if let Some(most) = script.max_unavailable {
+        rebalance["maxUnavailable"] = json!(most);
+    }
+    let name = policy_name(number);
+    serde_json::from_value(json!({
+        "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}-{made}"),
+            "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"selector": {"matchLabels": {"policy": name}}, "tierLabel": "app",
+            "rebalance": rebalance},
+    }))
+    .unwrap()
+}

@@ -1,0 +1,268 @@
+//! What happens in a world: drawn from a seed, and a value that can be cut down to a story.
+
+use crate::dice::Dice;
+
+/// Milliseconds since the world began.
+pub type Millis = u64;
+
+pub const SECOND: Millis = 1_000;
+
+/// A world before it runs.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub seed: u64,
+    pub kind: Kind,
+    /// Nodes of each zone.
+    pub zones: Vec<usize>,
+    pub tiers: Vec<TierScript>,
+    pub policies: Vec<PolicyScript>,
+    /// Clock speed of each operator, in thousandths.
+    pub operators: Vec<u64>,
+    /// How late a watch is at most.
+    pub watch_delay: Millis,
+    pub troubles: Vec<(Millis, Trouble)>,
+    pub end: Millis,
+}
+
+/// What a world is about; it decides what must hold at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// One outage, and nothing else.
+    Outage,
+    /// One outage, and operators that are killed and paused.
+    Crashes,
+    /// A scheduler that does as it likes.
+    Treachery,
+    /// Everything at once.
+    Chaos,
+}
+
+/// A workload.
+#[derive(Clone, Debug)]
+pub struct TierScript {
+    pub policy: usize,
+    pub replicas: usize,
+    pub stateful: bool,
+    /// From the assignment to Ready.
+    pub start: Millis,
+    /// `maxUnavailable` of its disruption budget.
+    pub budget: Option<usize>,
+    pub hard: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PolicyScript {
+    pub hold_down: Millis,
+    pub landing_timeout: Millis,
+    pub max_unavailable: Option<usize>,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// The zone's nodes are cordoned, and drained.
+    Cordon(usize),
+    Uncordon(usize),
+    /// The zone's nodes are not Ready; its pods are replaced after a while.
+    Fail(usize),
+    Heal(usize),
+    DeleteNodes(usize),
+    CreateNodes(usize),
+    /// Pods that land in the zone never start.
+    Break(usize),
+    Mend(usize),
+    /// One node of the zone.
+    CordonNode(usize, bool),
+    /// An operator is killed, and started again after a while.
+    Crash(usize, Millis),
+    /// An operator does nothing for a while, and goes on.
+    Freeze(usize, Millis),
+    /// A watch says nothing for a while, and does not fail.
+    Silent(usize, Watch, Millis),
+    /// A watch fails; what happens meanwhile is known from a list after it.
+    Fails(usize, Watch, Millis),
+    /// Everything on every watch comes twice.
+    Twice(usize, Millis),
+    /// Requests go wrong for a while.
+    Api(Fault, Millis),
+    Scale(usize, usize),
+    Rollout(usize),
+    DeletePod(usize),
+    Mark(usize, bool),
+    EditPolicy(usize),
+    RecreatePolicy(usize),
+    Budget(usize, Option<usize>),
+    /// The scheduler does as it likes, or as it should.
+    Treachery(bool),
+}
+
+/// The watches that are troubled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    Pods,
+    Nodes,
+    Workloads,
+    Policies,
+}
+
+/// How a request goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Error,
+    /// No answer; it was carried out or not.
+    TimeOut,
+    Throttle,
+    Forbid,
+    Slow,
+}
+
+impl Script {
+    /// The world of this seed.
+    pub fn draw(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed);
+        let kind = match dice.below(10) {
+            0 => Kind::Outage,
+            1 | 2 => Kind::Crashes,
+            3 | 4 => Kind::Treachery,
+            _ => Kind::Chaos,
+        };
+        let calm = matches!(kind, Kind::Outage | Kind::Crashes);
+        let zones = (0..if dice.chance(85) { 3 } else { dice.between(2, 4) })
+            .map(|_| dice.between(1, 3))
+            .collect::<Vec<_>>();
+        let policies: Vec<_> = (0..dice.between(1, 2))
+            .map(|_| PolicyScript {
+                hold_down: dice.pick(&[5, 20, 60, 120]) * SECOND,
+                landing_timeout: if calm { 120 } else { dice.pick(&[20, 60, 120]) } * SECOND,
+                max_unavailable: dice.chance(25).then(|| dice.between(1, 4)),
+            })
+            .collect();
+        let tiers = (0..dice.between(1, 3))
+            .map(|_| TierScript {
+                policy: dice.below(policies.len()),
+                replicas: dice.pick(&[1, 2, 3, 4, 6, 6, 9, 12, 20]),
+                stateful: dice.chance(25),
+                start: dice.pick(&[500, 2_000, 10_000, 30_000]),
+                budget: dice.chance(25).then(|| dice.between(usize::from(calm), 3)),
+                hard: dice.chance(20),
+            })
+            .collect::<Vec<_>>();
+        let operators = (0..if dice.chance(40) { 2 } else { 1 })
+            .map(|_| 970 + 10 * dice.between(0, 6) as u64)
+            .collect();
+        let watch_delay = dice.pick(&[50, 200, 1_000]);
+        let mut script = Self {
+            seed,
+            kind,
+            zones,
+            tiers,
+            policies,
+            operators,
+            watch_delay,
+            troubles: Vec::new(),
+            end: 0,
+        };
+        script.trouble(dice);
+        script
+    }
+
+    fn trouble(&mut self, dice: &mut Dice) {
+        let begins = 30 * SECOND;
+        let lasts = 20 * SECOND + dice.below(200) as u64 * SECOND;
+        let zone = dice.below(self.zones.len());
+        let (out, back) = Self::outage(dice, zone);
+        self.troubles.push((begins, out));
+        self.troubles.push((begins + lasts, back));
+        let longest = self.policies.iter().map(|policy| policy.hold_down).max().unwrap_or(0);
+        let mut end = begins + lasts + longest + 300 * SECOND;
+        match self.kind {
+            Kind::Outage => {}
+            Kind::Crashes => {
+                for _ in 0..dice.between(1, 6) {
+                    let at = begins + dice.below(usize::try_from(end - begins).unwrap()) as u64;
+                    let operator = dice.below(self.operators.len());
+                    let lasts = dice.between(100, 30_000) as u64;
+                    let crash = dice.chance(60);
+                    self.troubles.push((
+                        at,
+                        if crash {
+                            Trouble::Crash(operator, lasts)
+                        } else {
+                            Trouble::Freeze(operator, lasts)
+                        },
+                    ));
+                }
+                // Time for what the last of them held up.
+                end += 120 * SECOND;
+            }
+            Kind::Treachery => {
+                self.troubles.push((begins, Trouble::Treachery(true)));
+                end += 900 * SECOND;
+                if dice.chance(50) {
+                    self.troubles.push((end - 400 * SECOND, Trouble::Treachery(false)));
+                }
+                self.more(dice, 3, begins, end);
+            }
+            Kind::Chaos => {
+                end += 300 * SECOND;
+                let many = dice.between(2, 12);
+                self.more(dice, many, begins, end);
+            }
+        }
+        // A quiet end, in which everything must come to rest.
+        self.end = end + 200 * SECOND;
+        self.troubles.sort_by_key(|(at, _)| *at);
+    }
+
+    fn outage(dice: &mut Dice, zone: usize) -> (Trouble, Trouble) {
+        match dice.below(4) {
+            0 | 1 => (Trouble::Cordon(zone), Trouble::Uncordon(zone)),
+            2 => (Trouble::Fail(zone), Trouble::Heal(zone)),
+            _ => (Trouble::DeleteNodes(zone), Trouble::CreateNodes(zone)),
+        }
+    }
+
+    fn more(&mut self, dice: &mut Dice, many: usize, from: Millis, to: Millis) {
+        for _ in 0..many {
+            let at = from + dice.below(usize::try_from(to - from).unwrap()) as u64;
+            let lasts = dice.pick(&[1, 5, 20, 60]) * SECOND;
+            let operator = dice.below(self.operators.len());
+            let zone = dice.below(self.zones.len());
+            let tier = dice.below(self.tiers.len());
+            let policy = dice.below(self.policies.len());
+            let watch = dice.pick(&[Watch::Pods, Watch::Nodes, Watch::Workloads, Watch::Policies]);
+            let both = |first: Trouble, then: Trouble| vec![(at, first), (at + lasts, then)];
+            let troubles = match dice.below(19) {
+                0 => {
+                    let (out, back) = Self::outage(dice, zone);
+                    both(out, back)
+                }
+                1 => both(Trouble::Break(zone), Trouble::Mend(zone)),
+                2 => both(Trouble::CordonNode(zone, true), Trouble::CordonNode(zone, false)),
+                3 | 4 => vec![(at, Trouble::Crash(operator, lasts / 4))],
+                5 => vec![(at, Trouble::Freeze(operator, lasts))],
+                6 | 7 => vec![(at, Trouble::Silent(operator, watch, lasts))],
+                8 => vec![(at, Trouble::Fails(operator, watch, lasts))],
+                9 => vec![(at, Trouble::Twice(operator, lasts))],
+                10 | 11 => {
+                    let fault = dice.pick(&[
+                        Fault::Error,
+                        Fault::TimeOut,
+                        Fault::Throttle,
+                        Fault::Forbid,
+                        Fault::Slow,
+                    ]);
+                    vec![(at, Trouble::Api(fault, lasts))]
+                }
+                12 => vec![(at, Trouble::Scale(tier, dice.between(1, 12)))],
+                13 => vec![(at, Trouble::Rollout(tier))],
+                14 => vec![(at, Trouble::DeletePod(tier))],
+                15 => both(Trouble::Mark(tier, true), Trouble::Mark(tier, false)),
+                16 => vec![(at, Trouble::EditPolicy(policy))],
+                17 => vec![(at, Trouble::RecreatePolicy(policy))],
+                _ => vec![(at, Trouble::Budget(tier, dice.chance(70).then(|| dice.below(3))))],
+            };
+            self.troubles.extend(troubles);
+        }
+    }
+}

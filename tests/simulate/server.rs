@@ -1,0 +1,251 @@
+//! The API server: it answers requests, and keeps policies and the lease.
+
+use crate::objects::{self, NAMESPACE};
+use crate::process::{Call, Reply};
+use crate::script::Fault;
+use crate::world::World;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::SignedDuration;
+use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
+use zonespread::observe::{Change, Kind, Name, PolicyKey};
+use zonespread::operator::{EvictionRequest, Refusal};
+
+impl Call {
+    /// What whoever asked makes of silence.
+    pub fn no_answer(&self) -> Reply {
+        let why = "no answer".to_owned();
+        match self {
+            Self::Act(request) => Reply::Act(match **request {
+                Request::Evict { .. } => Answer::Evicted(Err(Refusal::Unknown(why))),
+                _ => Answer::Failed(why),
+            }),
+            Self::Lease(_) => Reply::Lease(None),
+            Self::ReadPolicies => Reply::Policies(None),
+        }
+    }
+
+    /// The answer of a server in trouble; nothing was carried out.
+    pub fn refused(&self, fault: Fault) -> Reply {
+        match self {
+            Self::Act(request) if matches!(**request, Request::Evict { .. }) => {
+                let refusal = match fault {
+                    Fault::Throttle => {
+                        Refusal::Throttled { retry_after: SignedDuration::from_secs(3) }
+                    }
+                    Fault::Forbid => Refusal::Forbidden("a webhook says no".to_owned()),
+                    _ => Refusal::Unknown("internal error".to_owned()),
+                };
+                Reply::Act(Answer::Evicted(Err(refusal)))
+            }
+            _ => self.no_answer(),
+        }
+    }
+}
+
+impl World {
+    /// Carries a request out.
+    pub fn serve(&mut self, operator: usize, incarnation: u32, call: Call) -> Reply {
+        let reply = match &call {
+            Call::Lease(request) => Reply::Lease(Some(self.lease(request))),
+            Call::ReadPolicies => {
+                self.laws.policies_read();
+                Reply::Policies(Some(self.statuses()))
+            }
+            Call::Act(request) => Reply::Act(self.act(operator, incarnation, request)),
+        };
+        self.laws.answered(operator, incarnation, &call, &reply, self.now);
+        reply
+    }
+
+    fn statuses(&self) -> Vec<(PolicyKey, zonespread::api::ZoneSpreadPolicyStatus)> {
+        let objects = self.policies.iter().filter_map(|policy| policy.object.as_ref());
+        objects
+            .filter_map(|policy| {
+                let name = Name::from(policy.metadata.name.as_deref()?);
+                let key = PolicyKey { namespace: Name::from(NAMESPACE), name };
+                Some((key, policy.status.clone()?))
+            })
+            .collect()
+    }
+
+    fn lease(&mut self, request: &LeaseRequest) -> LeaseAnswer {
+        let version = |lease: &Lease| lease.metadata.resource_version.clone().unwrap_or_default();
+        let written = match (request, &self.lease) {
+            (LeaseRequest::Read, Some(lease)) => {
+                return LeaseAnswer::Lease(Box::new(lease.clone()));
+            }
+            (LeaseRequest::Read | LeaseRequest::Renew(_) | LeaseRequest::Take(_), None) => {
+                return LeaseAnswer::Missing;
+            }
+            (LeaseRequest::Create(lease), None) => lease,
+            (LeaseRequest::Renew(lease) | LeaseRequest::Take(lease), Some(known))
+                if version(lease) == version(known) =>
+            {
+                lease
+            }
+            _ => return LeaseAnswer::Conflict,
+        };
+        let mut written = (**written).clone();
+        self.versions += 1;
+        written.metadata.resource_version = Some(self.versions.to_string());
+        self.lease = Some(written.clone());
+        LeaseAnswer::Lease(Box::new(written))
+    }
+
+    fn act(&mut self, operator: usize, incarnation: u32, request: &Request) -> Answer {
+        match request {
+            Request::WriteStatus { policy, uid, status, .. } => {
+                self.check_hand(operator, incarnation, "a status");
+                let number = policy_number(&policy.name);
+                let object = &mut self.policies[number].object;
+                let Some(object) =
+                    object.as_mut().filter(|known| known.metadata.uid.as_deref() == Some(&**uid))
+                else {
+                    return Answer::Failed("not found".to_owned());
+                };
+                object.status = Some((**status).clone());
+                let change = Change::Policy(Box::new(object.clone()));
+                self.publish(Kind::Policy, &change);
+                self.laws.written(number, status, self.now);
+                self.tell(|| format!("  {}: {}", policy.name, told(status)));
+                Answer::Written
+            }
+            Request::Pods { selector, .. } => {
+                let Some(tier) = (0..self.tiers.len())
+                    .find(|tier| selector.ends_with(&format!(",app={}", objects::app(*tier))))
+                else {
+                    return Answer::Failed(format!("what is {selector}?"));
+                };
+                self.see_tier(operator, tier);
+                let own = self.pods.values().filter(|pod| pod.tier == tier);
+                let template = |revision: u32| &self.tiers[tier].templates[revision as usize];
+                Answer::Pods(own.map(|pod| pod.watched(template(pod.revision))).collect())
+            }
+            Request::Nodes => {
+                self.laws.nodes_read(operator, &self.nodes);
+                Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
+            }
+            Request::Pod { .. } | Request::Node { .. } => {
+                Answer::Failed("too small a world for that".to_owned())
+            }
+            Request::Evict { request, dry_run } => {
+                self.check_hand(operator, incarnation, "an eviction");
+                Answer::Evicted(self.evict(operator, incarnation, request, *dry_run))
+            }
+        }
+    }
+
+    /// Law 8: whoever changes something holds the lease, or nobody else does.
+    fn check_hand(&mut self, operator: usize, incarnation: u32, what: &str) {
+        let holder =
+            self.lease.as_ref().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone());
+        let identity = format!("operator{operator}-{incarnation}");
+        self.laws.hand(&identity, holder.as_deref(), what, self.now);
+    }
+
+    fn see_tier(&mut self, operator: usize, tier: usize) {
+        let available = self.available(tier);
+        let marked = self.pods.values().filter(|pod| pod.tier == tier && pod.marked);
+        let marked = marked.map(|pod| pod.uid.clone()).collect();
+        let desired = self.desired_of_late(tier);
+        self.laws.pods_read(operator, tier, available, desired, marked);
+    }
+
+    /// The fewest and the most pods that were wanted while a watch could be behind.
+    fn desired_of_late(&self, tier: usize) -> (usize, usize) {
+        let since = self.now.saturating_sub(90_000);
+        let history = &self.tiers[tier].history;
+        let first = history.iter().rposition(|(at, _)| *at <= since).unwrap_or(0);
+        let of_late = || history[first..].iter().map(|(_, replicas)| *replicas);
+        (of_late().min().unwrap_or(0), of_late().max().unwrap_or(0))
+    }
+
+    fn evict(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        request: &EvictionRequest,
+        dry_run: bool,
+    ) -> Result<(), Refusal> {
+        let Some(pod) = self.pods.get(&*request.pod).cloned() else { return Err(Refusal::Gone) };
+        if *pod.uid != *request.uid {
+            return Err(Refusal::Gone);
+        }
+        if pod.terminating {
+            return Ok(());
+        }
+        let refused =
+            pod.is_available() && self.budget_allows(pod.tier).is_some_and(|left| left < 1);
+        if refused {
+            return Err(Refusal::Budget("no disruption allowed".to_owned()));
+        }
+        if dry_run {
+            return Ok(());
+        }
+        let from = self.zone_of(&pod);
+        let spread = self.spread(pod.tier);
+        let floor = (self.available(pod.tier), self.desired_of_late(pod.tier));
+        self.tell(|| {
+            format!(
+                "operator {operator} evicts {} from {from:?} for {} {spread:?}",
+                pod.name, request.zone
+            )
+        });
+        self.laws.evicted(operator, incarnation, request, &pod, from, &spread, floor, self.now);
+        self.delete_pods(|_, other| other.uid == pod.uid);
+        Ok(())
+    }
+
+    /// A user changes what does not matter: misses are forgotten.
+    pub fn edit_policy(&mut self, number: usize) {
+        let policy = &mut self.policies[number];
+        policy.generation += 1;
+        let generation = policy.generation;
+        let Some(object) = &mut policy.object else { return };
+        object.metadata.generation = Some(generation);
+        let change = Change::Policy(Box::new(object.clone()));
+        self.publish(Kind::Policy, &change);
+        self.laws.policy_changed(number, &self.script);
+    }
+
+    pub fn recreate_policy(&mut self, number: usize) {
+        self.publish_gone(Kind::Policy, &objects::policy_name(number));
+        let policy = &mut self.policies[number];
+        policy.made += 1;
+        policy.generation = 1;
+        let object = objects::policy(number, &self.script.policies[number], policy.made, 1);
+        policy.object = Some(object.clone());
+        self.publish(Kind::Policy, &Change::Policy(Box::new(object)));
+        self.laws.policy_changed(number, &self.script);
+        self.laws.policy_gone(number);
+    }
+}
+
+fn policy_number(name: &str) -> usize {
+    name.strip_prefix("policy").and_then(|number| number.parse().ok()).expect("one of ours")
+}
+
+fn told(status: &zonespread::api::ZoneSpreadPolicyStatus) -> String {
+    let zones: Vec<String> =
+        status.zones.iter().map(|zone| format!("{}:{}", zone.name, zone.state.as_str())).collect();
+    let tiers: Vec<String> = status
+        .tiers
+        .iter()
+        .map(|tier| {
+            let counts: Vec<String> = tier.zones.iter().map(|zone| zone.pods.to_string()).collect();
+            let why = tier.blocked.as_ref().map_or_else(String::new, |blocked| {
+                format!(" {} ({})", blocked.reason, blocked.message)
+            });
+            format!("{} {}{why} misses={}", tier.name, counts.join("/"), tier.misses)
+        })
+        .collect();
+    let moves: Vec<String> =
+        status.moves.iter().map(|moved| format!("{}:{:?}", moved.pod, moved.state)).collect();
+    format!(
+        "{:?} [{}] [{}] moves [{}]",
+        status.phase,
+        zones.join(" "),
+        tiers.join("; "),
+        moves.join(" ")
+    )
+}

@@ -1,0 +1,79 @@
+//! What must hold when a world has come to rest.
+
+use crate::laws::Laws;
+use crate::script::{Millis, SECOND};
+use crate::world::World;
+use zonespread::api::{MoveState, Reason};
+
+impl World {
+    /// What must hold when everything has come to rest.
+    pub fn judge_end(&mut self) {
+        let now = self.now;
+        for tier in 0..self.tiers.len() {
+            self.laws.count_futile(tier, now);
+            let spread = self.spread(tier);
+            let policy = &self.policies[self.script.tiers[tier].policy];
+            let Some(status) = policy.object.as_ref().and_then(|policy| policy.status.clone())
+            else {
+                self.laws.breaks(10, now, format!("policy of tier {tier} has no status"));
+                return;
+            };
+            let name = crate::objects::app(tier);
+            let Some(told) = status.tiers.iter().find(|told| told.name == name) else {
+                self.laws.breaks(10, now, format!("tier {tier} is not in the status"));
+                return;
+            };
+            let skew = spread.iter().max().unwrap() - spread.iter().min().unwrap();
+            let moving = status.moves.iter().any(|moved| {
+                moved.tier == name
+                    && matches!(moved.state, MoveState::Evicting | MoveState::Evicted)
+            });
+            // A move that happened to begin just now is not at rest.
+            let at_rest = !moving && !self.laws.evicted_since(tier, now - 5 * SECOND);
+            let counts: Vec<i32> = told.zones.iter().map(|zone| zone.pods).collect();
+            let nodes_everywhere =
+                (0..spread.len()).all(|zone| self.nodes.iter().any(|node| node.zone == zone));
+            if at_rest && nodes_everywhere && counts != spread {
+                let how = format!("tier {tier} is {spread:?}, the status says {counts:?}");
+                self.laws.breaks(10, now, how);
+            }
+            if skew > 1 && told.blocked.is_none() && !moving {
+                let how = format!("tier {tier} is {spread:?}, and nobody says why");
+                self.laws.breaks(10, now, how);
+            }
+            if skew <= 1 && told.blocked.is_some() {
+                let how = format!("tier {tier} is balanced, and blocked: {:?}", told.blocked);
+                self.laws.breaks(10, now, how);
+            }
+            self.laws.danger[10] += 1;
+            self.laws.judge_minimum(tier, skew, told.blocked.as_ref().map(|why| why.reason), now);
+        }
+    }
+}
+
+impl Laws {
+    fn evicted_since(&self, tier: usize, since: Millis) -> bool {
+        self.evictions.iter().any(|eviction| eviction.tier == tier && eviction.at >= since)
+    }
+
+    /// Law 4: an undisturbed recovery takes the minimum, and gets there.
+    fn judge_minimum(&mut self, tier: usize, skew: i32, why: Option<Reason>, now: Millis) {
+        if !self.is_calm() {
+            return;
+        }
+        let made = self.evictions.iter().filter(|eviction| eviction.tier == tier).count();
+        let made = i32::try_from(made).unwrap();
+        let fewest = self.tiers[tier].fewest.unwrap_or(0);
+        self.danger[4] += u64::from(fewest > 0);
+        if made > fewest {
+            self.breaks(4, now, format!("tier {tier} took {made} evictions, {fewest} do"));
+        }
+        let gets_no_further = matches!(
+            why,
+            Some(Reason::WouldNotLand | Reason::NoRoom | Reason::SingleReplica | Reason::Pinned)
+        );
+        if skew > 1 && !gets_no_further {
+            self.breaks(4, now, format!("tier {tier} does not get home: {why:?}"));
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A cluster in which time is a number: events are taken from an agenda, in order.
+//!
+//! The API server, the controllers and the kubelets are below; the operators are real.
+
+use crate::cloud::Tier;
+use crate::dice::Dice;
+use crate::laws::Laws;
+use crate::mutants::Mutant;
+use crate::objects::{self, NAMESPACE, Node, Pod};
+use crate::process::{Call, Calls, Process, Reply, Ticket};
+use crate::script::{Fault, Millis, SECOND, Script, Trouble, Watch};
+use k8s_openapi::api::coordination::v1::Lease;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use zonespread::api::ZoneSpreadPolicy;
+use zonespread::observe::{Change, Feed, Index, Kind, Name};
+
+pub struct World {
+    pub script: Script,
+    pub now: Millis,
+    pub dice: Dice,
+    agenda: BinaryHeap<Entry>,
+    entries: u64,
+    pub events: u64,
+    pub nodes: Vec<Node>,
+    pub pods: BTreeMap<String, Pod>,
+    pub tiers: Vec<Tier>,
+    pub broken: BTreeSet<usize>,
+    pub treachery: bool,
+    pub policies: Vec<Policy>,
+    pub lease: Option<Lease>,
+    pub versions: u64,
+    pub fault: Option<(Fault, Millis)>,
+    pub made: u32,
+    pub processes: Vec<Option<Process>>,
+    incarnations: Vec<u32>,
+    streams: Vec<Streams>,
+    pub mutant: Option<Mutant>,
+    /// The cluster as it is, for the scheduler.
+    pub truth: Index,
+    pub laws: Laws,
+    /// What happened, if somebody wants to know.
+    pub story: Option<Vec<String>>,
+}
+
+/// A policy, or the place of one that was deleted.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub object: Option<ZoneSpreadPolicy>,
+    pub made: u32,
+    pub generation: i64,
+}
+
+/// The watches of one operator.
+#[derive(Clone, Debug, Default)]
+struct Streams {
+    last: BTreeMap<Kind, Millis>,
+    silent: BTreeMap<Kind, Millis>,
+    failing: BTreeMap<Kind, Millis>,
+    twice: Millis,
+    tick: Millis,
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Trouble(Trouble),
+    Reconcile(usize),
+    Place(String, String),
+    Start(String, String),
+    Gone(String, String),
+    /// Pods of a zone that has been down since then are replaced.
+    Displace(usize, Millis),
+    Look(usize),
+    Roll(usize),
+    Revive(usize),
+    Relist(usize, u32, Kind),
+    Deliver(usize, u32, Feed),
+    Tick(usize, u32),
+    Arrive(usize, u32, Ticket, Call),
+    Reply(usize, u32, Ticket, Reply),
+}
+
+struct Entry {
+    at: Millis,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The heap gives the greatest first.
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl World {
+    pub fn new(script: Script, mutant: Option<Mutant>, told: bool) -> Self {
+        let laws = Laws::new(&script);
+        let mut world = Self {
+            now: 0,
+            dice: Dice::new(script.seed ^ 0x5eed),
+            agenda: BinaryHeap::new(),
+            entries: 0,
+            events: 0,
+            nodes: Vec::new(),
+            pods: BTreeMap::new(),
+            tiers: script.tiers.iter().enumerate().map(|(at, tier)| Tier::new(at, tier)).collect(),
+            broken: BTreeSet::new(),
+            treachery: false,
+            policies: Vec::new(),
+            lease: None,
+            versions: 0,
+            fault: None,
+            made: 0,
+            processes: script.operators.iter().map(|_| None).collect(),
+            incarnations: vec![0; script.operators.len()],
+            streams: vec![Streams::default(); script.operators.len()],
+            mutant,
+            truth: Index::default(),
+            laws,
+            story: told.then(Vec::new),
+            script,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for zone in 0..self.script.zones.len() {
+            self.create_nodes(zone);
+        }
+        for number in 0..self.script.policies.len() {
+            let object = objects::policy(number, &self.script.policies[number], 0, 1);
+            self.policies.push(Policy { object: Some(object), made: 0, generation: 1 });
+        }
+        for tier in 0..self.tiers.len() {
+            self.show_workload(tier);
+            self.at(0, Event::Reconcile(tier));
+        }
+        for (at, trouble) in self.script.troubles.clone() {
+            self.at(at, Event::Trouble(trouble));
+        }
+        for operator in 0..self.processes.len() {
+            // After the first pods: an operator is not installed into an empty cluster.
+            self.at(10 * SECOND + 500 * operator as u64, Event::Revive(operator));
+        }
+    }
+
+    /// Runs to the end of the script, or to the first broken law.
+    pub fn run(&mut self) {
+        while let Some(entry) = self.agenda.pop() {
+            if entry.at > self.script.end {
+                break;
+            }
+            self.now = entry.at;
+            self.events += 1;
+            self.happen(entry.event);
+            if self.laws.broken.is_some() {
+                return;
+            }
+        }
+        self.now = self.script.end;
+        self.judge_end();
+    }
+
+    pub fn at(&mut self, at: Millis, event: Event) {
+        self.entries += 1;
+        self.agenda.push(Entry { at, number: self.entries, event });
+    }
+
+    /// After a delay between these, in milliseconds.
+    pub fn soon(&mut self, least: usize, most: usize, event: Event) {
+        let delay = self.dice.between(least, most) as u64;
+        self.at(self.now + delay, event);
+    }
+
+    pub fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(format!("{:>9.3}s {}", seconds(self.now), what()));
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Trouble(trouble) => self.trouble(trouble),
+            Event::Reconcile(tier) => self.reconcile(tier),
+            Event::Place(name, uid) => self.place(&name, &uid),
+            Event::Start(name, uid) => self.start(&name, &uid),
+            Event::Gone(name, uid) => self.gone(&name, &uid),
+            Event::Displace(zone, since) => self.displace(zone, since),
+            Event::Look(tier) => self.look_at_budget(tier),
+            Event::Roll(tier) => self.roll(tier),
+            Event::Revive(operator) => self.revive(operator),
+            Event::Relist(operator, incarnation, kind) => {
+                if self.lives(operator, incarnation) {
+                    self.streams[operator].failing.remove(&kind);
+                    self.relist(operator, kind);
+                }
+            }
+            Event::Deliver(operator, incarnation, feed) => {
+                let event = Event::Deliver(operator, incarnation, feed.clone());
+                self.with(operator, incarnation, event, |process, now, _| {
+                    process.feed(feed, now);
+                });
+            }
+            Event::Tick(operator, incarnation) => {
+                if self.lives(operator, incarnation) {
+                    self.streams[operator].tick = Millis::MAX;
+                }
+                let event = Event::Tick(operator, incarnation);
+                self.with(operator, incarnation, event, Process::tick);
+            }
+            Event::Arrive(operator, incarnation, ticket, call) => {
+                let reply = self.serve(operator, incarnation, call);
+                self.soon(1, 30, Event::Reply(operator, incarnation, ticket, reply));
+            }
+            Event::Reply(operator, incarnation, ticket, reply) => {
+                let event = Event::Reply(operator, incarnation, ticket, reply.clone());
+                self.with(operator, incarnation, event, |process, now, calls| {
+                    process.answered(ticket, reply, now, calls);
+                });
+            }
+        }
+    }
+
+    fn lives(&self, operator: usize, incarnation: u32) -> bool {
+        self.processes[operator].as_ref().is_some_and(|process| process.incarnation == incarnation)
+    }
+
+    /// Lets an operator do something, now or, if it is frozen, when it goes on.
+    fn with(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        event: Event,
+        what: impl FnOnce(&mut Process, Millis, &mut Calls),
+    ) {
+        if !self.lives(operator, incarnation) {
+            return;
+        }
+        let now = self.now;
+        let Some(process) = &mut self.processes[operator] else { return };
+        if let Some(until) = process.frozen_until.filter(|until| *until > now) {
+            self.at(until, event);
+            return;
+        }
+        let mut calls = Vec::new();
+        what(process, now, &mut calls);
+        let next = process.next();
+        for (ticket, call) in calls {
+            self.send(operator, incarnation, ticket, call);
+        }
+        let next = next.max(now);
+        if next < self.streams[operator].tick {
+            self.streams[operator].tick = next;
+            self.at(next, Event::Tick(operator, incarnation));
+        }
+    }
+
+    /// A request goes out; what becomes of it depends on the troubles of the moment.
+    fn send(&mut self, operator: usize, incarnation: u32, ticket: Ticket, call: Call) {
+        let fault = self.fault.filter(|(_, until)| *until > self.now).map(|(fault, _)| fault);
+        let fault = fault.filter(|_| self.dice.chance(70));
+        let arrives = |call| Event::Arrive(operator, incarnation, ticket, call);
+        let replies = |reply| Event::Reply(operator, incarnation, ticket, reply);
+        match fault {
+            None => self.soon(1, 30, arrives(call)),
+            Some(Fault::Slow) => self.soon(1_000, 4_500, arrives(call)),
+            Some(Fault::TimeOut) => {
+                if self.dice.chance(50) {
+                    // Carried out; the answer comes too late for whoever asked.
+                    self.soon(1, 4_900, Event::Arrive(operator, incarnation, 0, call.clone()));
+                }
+                self.at(self.now + 5 * SECOND, replies(call.no_answer()));
+            }
+            Some(fault) => {
+                let reply = call.refused(fault);
+                self.laws.answered(operator, incarnation, &call, &reply, self.now);
+                self.soon(1, 30, replies(reply));
+            }
+        }
+    }
+
+    // ── Operators ───────────────────────────────────────────────────────────
+
+    fn revive(&mut self, operator: usize) {
+        if self.processes[operator].is_some() {
+            return;
+        }
+        self.incarnations[operator] += 1;
+        let incarnation = self.incarnations[operator];
+        let elects = self.processes.len() > 1;
+        let speed = self.script.operators[operator];
+        let process = Process::new(operator, incarnation, speed, elects, self.mutant, self.now);
+        self.tell(|| format!("operator {operator} starts"));
+        self.processes[operator] = Some(process);
+        let twice = self.streams[operator].twice;
+        self.streams[operator] = Streams { twice, tick: Millis::MAX, ..Streams::default() };
+        for kind in Kind::ALL {
+            let delay = self.dice.between(10, 300) as u64;
+            self.streams[operator].last.insert(kind, self.now + delay);
+            self.relist(operator, kind);
+        }
+        self.at(self.now, Event::Tick(operator, incarnation));
+    }
+
+    pub fn crash(&mut self, operator: usize, down: Millis) {
+        if self.processes[operator].take().is_some() {
+            self.tell(|| format!("operator {operator} is killed"));
+            self.laws.crashed(self.now);
+            self.at(self.now + down.max(1), Event::Revive(operator));
+        }
+    }
+
+    pub fn freeze(&mut self, operator: usize, lasts: Millis) {
+        let until = self.now + lasts;
+        let two = self.processes.len() > 1;
+        if let Some(process) = &mut self.processes[operator] {
+            process.frozen_until = Some(until);
+            // It will find its lease with another, and may have something left to do.
+            let replaced = two && process.may_act(self.now) && lasts > 20 * SECOND;
+            self.laws.danger[8] += u64::from(replaced);
+            self.tell(|| format!("operator {operator} is frozen for {}s", seconds(lasts)));
+        }
+    }
+
+    pub fn silence(&mut self, operator: usize, watch: Watch, lasts: Millis) {
+        for kind in kinds(watch) {
+            self.streams[operator].silent.insert(*kind, self.now + lasts);
+        }
+    }
+
+    pub fn cut(&mut self, operator: usize, watch: Watch, lasts: Millis) {
+        let Some(incarnation) =
+            self.processes[operator].as_ref().map(|process| process.incarnation)
+        else {
+            return;
+        };
+        for kind in kinds(watch) {
+            if self.streams[operator].failing.contains_key(kind) {
+                continue;
+            }
+            self.deliver(operator, *kind, Feed::Failed(*kind));
+            self.streams[operator].failing.insert(*kind, self.now + lasts);
+            self.at(self.now + lasts, Event::Relist(operator, incarnation, *kind));
+        }
+    }
+
+    pub fn double(&mut self, operator: usize, lasts: Millis) {
+        self.streams[operator].twice = self.now + lasts;
+    }
+
+    /// All objects of a kind, as a new list.
+    fn relist(&mut self, operator: usize, kind: Kind) {
+        self.deliver(operator, kind, Feed::ListBegins(kind));
+        for change in self.objects(kind) {
+            self.deliver(operator, kind, Feed::Change(kind, Box::new(change)));
+        }
+        self.deliver(operator, kind, Feed::ListEnds(kind));
+    }
+
+    fn deliver(&mut self, operator: usize, kind: Kind, feed: Feed) {
+        let Some(incarnation) =
+            self.processes[operator].as_ref().map(|process| process.incarnation)
+        else {
+            return;
+        };
+        let most = usize::try_from(self.script.watch_delay).unwrap();
+        let arrives = self.now + self.dice.between(1, most) as u64;
+        let streams = &mut self.streams[operator];
+        let silent = streams.silent.get(&kind).copied().unwrap_or(0);
+        let last = streams.last.entry(kind).or_default();
+        *last = (*last).max(arrives).max(silent);
+        let at = *last;
+        if self.streams[operator].twice > self.now && matches!(feed, Feed::Change(..)) {
+            self.at(at, Event::Deliver(operator, incarnation, feed.clone()));
+        }
+        self.at(at, Event::Deliver(operator, incarnation, feed));
+    }
+
+    /// Something changed: every watch will show it.
+    pub fn publish(&mut self, kind: Kind, change: &Change) {
+        self.truth.apply(change.clone());
+        for operator in 0..self.processes.len() {
+            if !self.streams[operator].failing.contains_key(&kind) {
+                self.deliver(operator, kind, Feed::Change(kind, Box::new(change.clone())));
+            }
+        }
+    }
+
+    pub fn publish_gone(&mut self, kind: Kind, name: &str) {
+        let namespace = if kind == Kind::Node { "" } else { NAMESPACE };
+        self.publish(kind, &Change::Gone(kind, Name::from(namespace), Name::from(name)));
+    }
+}
+
+fn kinds(watch: Watch) -> &'static [Kind] {
+    match watch {
+        Watch::Pods => &[Kind::Pod],
+        Watch::Nodes => &[Kind::Node],
+        Watch::Workloads => &[Kind::ReplicaSet, Kind::StatefulSet, Kind::Deployment, Kind::Budget],
+        Watch::Policies => &[Kind::Policy],
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people to read")]
+pub fn seconds(millis: Millis) -> f64 {
+    millis as f64 / 1_000.0
+}
