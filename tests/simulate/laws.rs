@@ -225,9 +225,18 @@ impl Laws {
             let zone = &mut self.zones[number];
             zone.known_by.insert(policy);
             let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
-            if is_out {
+            // An outage may be told of for the first time when it is over.
+            let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
+            let is_told = shown.state == ZoneState::Recovering
+                && !zone.out
+                && back.is_some_and(|back| back + 2 * SECOND >= zone.since);
+            if is_out || is_told {
                 zone.told = Some(zone.outage);
-            } else if let Some(told) = zone.told
+            }
+            if is_out {
+                continue;
+            }
+            if let Some(told) = zone.told
                 && told > zone.ended
             {
                 zone.ended = told;

@@ -19,6 +19,11 @@ pub fn time(at: Millis) -> Timestamp {
     start + SignedDuration::from_millis(i64::try_from(at).unwrap())
 }
 
+/// The reverse of [`time`].
+pub fn millis(time: Timestamp) -> Millis {
+    u64::try_from(time.as_millisecond() - 1_800_000_000_000).unwrap_or(0)
+}
+
 fn whole_second(at: Millis) -> Time {
     Time(Timestamp::from_second(time(at).as_second()).unwrap())
 }

@@ -174,7 +174,10 @@ impl Script {
         self.troubles.push((begins, out));
         self.troubles.push((begins + lasts, back));
         let longest = self.policies.iter().map(|policy| policy.hold_down).max().unwrap_or(0);
-        let mut end = begins + lasts + longest + 300 * SECOND;
+        // Long enough for the slowest tier to be brought home pod by pod.
+        let calm = matches!(self.kind, Kind::Outage | Kind::Crashes);
+        let moving = if calm { 320 } else { 200 } * SECOND;
+        let mut end = begins + lasts + longest + moving;
         match self.kind {
             Kind::Outage => {}
             Kind::Crashes => {
@@ -197,20 +200,20 @@ impl Script {
             }
             Kind::Treachery => {
                 self.troubles.push((begins, Trouble::Treachery(true)));
-                end += 900 * SECOND;
+                end += 700 * SECOND;
                 if dice.chance(50) {
-                    self.troubles.push((end - 400 * SECOND, Trouble::Treachery(false)));
+                    self.troubles.push((end - 300 * SECOND, Trouble::Treachery(false)));
                 }
                 self.more(dice, 3, begins, end);
             }
             Kind::Chaos => {
-                end += 300 * SECOND;
+                end += 200 * SECOND;
                 let many = dice.between(2, 12);
                 self.more(dice, many, begins, end);
             }
         }
         // A quiet end, in which everything must come to rest.
-        self.end = end + 200 * SECOND;
+        self.end = end + 90 * SECOND;
         self.troubles.sort_by_key(|(at, _)| *at);
     }
 

@@ -28,16 +28,19 @@ impl World {
                 moved.tier == name
                     && matches!(moved.state, MoveState::Evicting | MoveState::Evicted)
             });
-            // A move that happened to begin just now is not at rest.
-            let at_rest = !moving && !self.laws.evicted_since(tier, now - 5 * SECOND);
+            // A move or a rollout that happens to be under way is not at rest.
+            let rolling = self.tiers[tier].rolling;
+            if moving || rolling || self.laws.evicted_since(tier, now - 5 * SECOND) {
+                continue;
+            }
             let counts: Vec<i32> = told.zones.iter().map(|zone| zone.pods).collect();
             let nodes_everywhere =
                 (0..spread.len()).all(|zone| self.nodes.iter().any(|node| node.zone == zone));
-            if at_rest && nodes_everywhere && counts != spread {
+            if nodes_everywhere && counts != spread {
                 let how = format!("tier {tier} is {spread:?}, the status says {counts:?}");
                 self.laws.breaks(10, now, how);
             }
-            if skew > 1 && told.blocked.is_none() && !moving {
+            if skew > 1 && told.blocked.is_none() {
                 let how = format!("tier {tier} is {spread:?}, and nobody says why");
                 self.laws.breaks(10, now, how);
             }
