@@ -47,7 +47,8 @@ fn programs_get_the_prediction_in_the_documented_form() {
     let ran = zonespread(&["predict", "petclinic/was-6d4-4", "-f", &file, "-o", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["certain", "filtered", "nodes", "pod", "scores", "zones"]);
+    assert_eq!(keys, ["certain", "filtered", "nodes", "pod", "probability", "scores", "zones"]);
+    assert_eq!(answer["probability"], serde_json::json!({"eu-west-2c": 1.0}));
     assert_eq!(answer["pod"], "was-6d4-4");
     assert_eq!(answer["zones"], serde_json::json!(["eu-west-2c"]));
     let best = &answer["scores"][0];
