@@ -26,6 +26,9 @@ use super::survey::Look;
 /// How soon a tier that waits for other moves is asked again, at the latest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
+/// By then an eviction shows in its pod's disruption budget.
+const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
 /// How soon a tier that the rest of the cluster is in the way of is asked again.
 const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
 
@@ -269,6 +272,11 @@ impl Operator {
             ),
             canary: self.canary_under_way(plan.moves.first(), memory),
             leaving: self.leaving(&policy.key, memory),
+            just_left: mine
+                .iter()
+                .filter(|moved| moved.status.state == crate::api::MoveState::Evicted)
+                .filter(|moved| facts.now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
+                .count(),
         };
         gate(&self.index, view, plan, facts, standing, &in_flight)
     }

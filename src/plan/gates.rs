@@ -55,6 +55,9 @@ pub struct InFlight {
     /// Pods of any policy whose eviction was decided and does not show yet:
     /// their budgets are still to be spent.
     pub leaving: Vec<PodId>,
+    /// Pods of the tier that were evicted a moment ago: that shows on the pods
+    /// before it shows in their budget.
+    pub just_left: usize,
 }
 
 /// Futile moves after which a tier is left alone (law 5).
@@ -232,7 +235,8 @@ fn budgets(index: &Index, plan: &TierPlan, in_flight: &InFlight) -> Option<Block
     let leaving = in_flight.leaving.iter().filter_map(|id| index.cluster().pod(*id));
     let spent = leaving
         .filter(|leaving| leaving.namespace == pod.namespace && budget.protects(&leaving.labels))
-        .count();
+        .count()
+        + in_flight.just_left;
     let left = i64::from(budget.allowed) - i64::try_from(spent).unwrap_or(i64::MAX);
     if left > 0 {
         return None;
@@ -240,12 +244,11 @@ fn budgets(index: &Index, plan: &TierPlan, in_flight: &InFlight) -> Option<Block
     if budget.allowed > 0 {
         return Some(under_way(i32::try_from(spent).unwrap_or(i32::MAX)));
     }
-    let exhausted = budget;
     blocked(
         Reason::BudgetExhausted,
         format!(
             "PodDisruptionBudget {} allows no eviction of pod {} now: raise maxUnavailable or add a replica",
-            exhausted.name, pod.name
+            budget.name, pod.name
         ),
     )
 }
