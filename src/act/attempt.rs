@@ -177,16 +177,16 @@ impl Attempt {
             return Ok(());
         }
         let conditions: BTreeMap<_, _> = zone_conditions(&nodes, &rules.allowed_taints);
-        let seen = conditions.values().map(|condition| (condition.nodes, condition.usable));
-        if let Some(unstable) = unstable_nodes(seen) {
-            return stale(unstable);
-        }
         for zone in &request.ground.zones {
             let condition = conditions.get(zone).copied().unwrap_or_default();
             if is_impaired(condition) {
                 let (usable, nodes) = (condition.usable, condition.nodes);
                 return stale(format!("zone {zone} has {usable} of {nodes} nodes usable"));
             }
+        }
+        let seen = conditions.values().map(|condition| (condition.nodes, condition.usable));
+        if let Some(unstable) = unstable_nodes(seen) {
+            return stale(unstable);
         }
         Ok(())
     }

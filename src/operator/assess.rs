@@ -217,7 +217,7 @@ impl Operator {
         // A tier that looks balanced passes no gate: what is under way may unbalance it
         // for a moment, and that is waited for.
         let wants = !view.is_balanced() && !plan.moves.is_empty();
-        let may_move = self.leading && wants && blocked.is_none();
+        let may_move = self.leading && wants && blocked.is_none() && memory.is_written();
         if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
             plan = self.plan(policy, &view, memory);

@@ -84,6 +84,11 @@ impl PolicyMemory {
         }
     }
 
+    /// Whether its status could be written when that was last tried (law 7).
+    pub const fn is_written(&self) -> bool {
+        self.failed_writes == 0
+    }
+
     /// Moves under way.
     pub fn under_way(&self) -> impl Iterator<Item = &Move> {
         self.moves.iter().filter(|moved| moved.is_under_way())
@@ -227,7 +232,10 @@ impl PolicyMemory {
         let (uid, refusal) = match outcome {
             Outcome::Written { .. } => {
                 self.before = None;
-                self.failed_writes = 0;
+                if std::mem::take(&mut self.failed_writes) > 0 {
+                    // What waited for it may begin.
+                    self.next = Some(now);
+                }
                 return Vec::new();
             }
             Outcome::NotWritten { .. } => {
@@ -243,7 +251,9 @@ impl PolicyMemory {
         };
         // Nothing was asked for: at once, it would go round in circles.
         self.next = match refusal {
-            Some(Refusal::Outdated(_)) => now.checked_add(RETRY).ok(),
+            Some(Refusal::Outdated(_)) if self.is_written() => now.checked_add(RETRY).ok(),
+            // The next try to write is what counts.
+            Some(Refusal::Outdated(_)) => self.next,
             _ => Some(now),
         };
         let is_asked = |moved: &&mut Move| {

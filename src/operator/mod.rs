@@ -143,7 +143,7 @@ impl Operator {
             }
             Outcome::NotWritten { .. }
             | Outcome::Refused { refusal: Refusal::Failed(_) | Refusal::Unknown(_), .. } => {
-                self.failures.note(now);
+                self.failures.note(outcome.policy(), now);
             }
             _ => {}
         }

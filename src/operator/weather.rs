@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::ZoneHealth;
+use crate::observe::{PolicyKey, ZoneHealth};
 
 use super::Operator;
 
@@ -19,6 +19,8 @@ const WAITING_PERCENT: usize = 10;
 const WAITING: usize = 10;
 /// With this many failed requests within [`FAILURES_WITHIN`] the cluster is unstable.
 const FAILURES: usize = 5;
+/// So many of them count for one policy.
+const FAILURES_OF_ONE: usize = 2;
 const FAILURES_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What holds for the whole cluster.
@@ -30,14 +32,20 @@ pub(super) struct Weather {
     pub stale: Option<String>,
 }
 
-/// When requests failed, of late.
+/// Which requests failed of late: for which policy, and when.
 #[derive(Debug, Default)]
-pub(super) struct Failures(VecDeque<Timestamp>);
+pub(super) struct Failures(VecDeque<(Timestamp, PolicyKey)>);
 
 impl Failures {
-    /// A request failed.
-    pub fn note(&mut self, now: Timestamp) {
-        self.0.push_back(now);
+    /// A request failed. What ails one policy alone must not stop the others.
+    pub fn note(&mut self, policy: &PolicyKey, now: Timestamp) {
+        let own = |(_, known): &(Timestamp, PolicyKey)| known == policy;
+        if self.0.iter().filter(|failure| own(failure)).count() >= FAILURES_OF_ONE
+            && let Some(oldest) = self.0.iter().position(own)
+        {
+            self.0.remove(oldest);
+        }
+        self.0.push_back((now, policy.clone()));
         // More than matter are not kept.
         if self.0.len() > FAILURES {
             self.0.pop_front();
@@ -50,7 +58,7 @@ impl Failures {
 
     /// When they are few again; none if they are.
     pub fn calm_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let first = self.0.front().filter(|_| self.0.len() == FAILURES)?;
+        let (first, _) = self.0.front().filter(|_| self.0.len() == FAILURES)?;
         first.checked_add(FAILURES_WITHIN).ok().filter(|calm| *calm > now)
     }
 }
@@ -96,18 +104,33 @@ impl Operator {
 mod tests {
     use super::*;
 
+    fn policy(name: &str) -> PolicyKey {
+        PolicyKey { namespace: "shop".into(), name: name.into() }
+    }
+
     #[test]
     fn failures_matter_while_they_are_many() {
         let mut failures = Failures::default();
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        for second in [0, 20, 30, 40] {
-            failures.note(at(second));
+        for (second, name) in [(0, "a"), (20, "b"), (30, "a"), (40, "b")] {
+            failures.note(&policy(name), at(second));
             assert!(!failures.are_many(at(second)));
         }
-        failures.note(at(50));
+        failures.note(&policy("c"), at(50));
         assert_eq!(failures.calm_at(at(50)), Some(at(60)));
-        failures.note(at(55));
+        failures.note(&policy("d"), at(55));
         assert!(failures.are_many(at(79)), "the second of them was at 20");
         assert!(!failures.are_many(at(80)));
+    }
+
+    #[test]
+    fn a_policy_that_fails_all_the_time_stops_no_other() {
+        let mut failures = Failures::default();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        for second in 0..100 {
+            failures.note(&policy("broken"), at(second));
+            failures.note(&policy("unlucky"), at(second));
+            assert!(!failures.are_many(at(second)));
+        }
     }
 }
