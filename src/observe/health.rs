@@ -38,6 +38,8 @@ pub struct ZoneMemory {
     pub last_outage: Option<Timestamp>,
     /// When it came back from the last outage; none if there was none.
     pub recovered_at: Option<Timestamp>,
+    /// From when on its outages were counted here.
+    pub counted_from: Timestamp,
     /// Whether a moved pod has become Available there since it came back.
     pub proven: bool,
     /// Whether the first pod moved there did not come up.
@@ -86,6 +88,7 @@ impl ZoneMemory {
             outages: u32::from(impaired),
             last_outage: impaired.then_some(now),
             recovered_at: None,
+            counted_from: now,
             proven: false,
             suspect: false,
         }
@@ -182,7 +185,20 @@ impl ZoneTracker {
             self.zones.insert(zone, memory);
             return;
         };
-        let outages = known.outages.max(memory.outages);
+        // An outage of before our time, and one that we saw and nobody wrote down,
+        // are two.
+        let apart = known.outages > 0
+            && memory.last_outage.is_some_and(|last| {
+                last < known.counted_from
+                    && known.counted_from.duration_since(last) <= OUTAGE_MEMORY
+            });
+        let outages = if apart {
+            known.counted_from = memory.last_outage.unwrap_or(known.counted_from);
+            known.outages + memory.outages
+        } else {
+            known.outages.max(memory.outages)
+        };
+        let counted_from = known.counted_from;
         let last_outage = known.last_outage.max(memory.last_outage);
         if memory.recovered_at > known.recovered_at {
             let seen = (known.condition, known.nodes_gone);
@@ -197,6 +213,7 @@ impl ZoneTracker {
             }
         }
         known.outages = outages;
+        known.counted_from = counted_from;
         known.last_outage = last_outage;
     }
 

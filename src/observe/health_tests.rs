@@ -142,3 +142,28 @@ fn the_more_cautious_of_two_memories_is_restored() {
     restored.observe(&nodes(1, 1), at(40));
     assert_eq!(restored.get(&zone_c()).unwrap().hold_until(HOLD), Some(at(620)));
 }
+
+#[test]
+fn an_outage_between_two_leaders_is_counted_after_those_before() {
+    let mut first = ZoneTracker::default();
+    for (second, usable) in [(0, 1), (100, 0), (200, 1)] {
+        first.observe(&nodes(usable, 1), at(second));
+    }
+    let written = first.get(&zone_c()).unwrap().clone();
+    // Another replica starts, and sees an outage while nobody leads.
+    let mut second = ZoneTracker::default();
+    for (second_at, usable) in [(300, 1), (400, 0), (405, 1)] {
+        second.observe(&nodes(usable, 1), at(second_at));
+    }
+    for _policy in ["shop", "market"] {
+        second.restore(zone_c(), written.clone());
+    }
+    let memory = second.get(&zone_c()).unwrap();
+    assert_eq!(memory.outages, 2, "told by two policies, and counted once");
+    assert_eq!(memory.hold_until(HOLD), Some(at(405 + 1200)));
+    // Who saw both of them counts neither twice.
+    first.observe(&nodes(0, 1), at(400));
+    first.observe(&nodes(1, 1), at(405));
+    first.restore(zone_c(), written);
+    assert_eq!(first.get(&zone_c()).unwrap().outages, 2);
+}

@@ -357,6 +357,7 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         outages: u32::try_from(status.outages).unwrap_or(0),
         last_outage: status.last_outage.as_ref().map(|at| at.0),
         recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
+        counted_from: status.last_outage.as_ref().map_or(since, |at| at.0),
         proven: status.proven,
         suspect: status.state == ZoneState::Suspect,
     };
