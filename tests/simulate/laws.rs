@@ -2,7 +2,7 @@
 //! operator works.
 
 use crate::eviction::Eviction;
-use crate::objects::{Node, Pod};
+use crate::objects::{Node, Pod, zone_number};
 use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
@@ -221,7 +221,7 @@ impl Laws {
 
     pub fn written(&mut self, policy: usize, status: &ZoneSpreadPolicyStatus, now: Millis) {
         for shown in &status.zones {
-            let number = ["a", "b", "c", "d"].iter().position(|name| *name == shown.name).unwrap();
+            let number = zone_number(&shown.name);
             let zone = &mut self.zones[number];
             zone.known_by.insert(policy);
             let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
@@ -345,7 +345,7 @@ impl Laws {
         now: Millis,
     ) {
         let tier = pod.tier;
-        let to = ["a", "b", "c", "d"].iter().position(|name| **name == *request.zone).unwrap();
+        let to = zone_number(&request.zone);
         self.judge_sight(operator, pod, now);
         self.judge_holds(tier, now);
         if !self.dry_runs.contains(&(operator, incarnation, pod.uid.clone())) {

@@ -66,8 +66,15 @@ impl Node {
     }
 }
 
+const ZONES: [&str; 4] = ["a", "b", "c", "d"];
+
 pub fn zone_name(zone: usize) -> &'static str {
-    ["a", "b", "c", "d"][zone]
+    ZONES[zone]
+}
+
+/// The reverse of [`zone_name`].
+pub fn zone_number(name: &str) -> usize {
+    ZONES.iter().position(|known| *known == name).expect("a zone of the world")
 }
 
 /// A pod of the world.
