@@ -23,7 +23,7 @@ pub enum Request {
         /// Its uid: a policy of the same name made since then is another one.
         uid: Name,
         /// What to write.
-        status: Box<ZoneSpreadPolicyStatus>,
+        status: Arc<ZoneSpreadPolicyStatus>,
         /// The events.
         notes: Vec<Note>,
     },

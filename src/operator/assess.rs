@@ -78,7 +78,8 @@ impl Operator {
             // The recovery is counted from the status, and shown in it.
             let draft = status_of(assessment(&memory));
             memory.update_recovery(&draft, now);
-            status_of(assessment(&memory))
+            let is_counted = draft.recovery == memory.recovery;
+            if is_counted { draft } else { status_of(assessment(&memory)) }
         };
         wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
         if self.leading && memory.approved.is_none() && is_named(policy, &status) {
@@ -94,19 +95,21 @@ impl Operator {
         else {
             return;
         };
+        let known = memory.written.as_ref().filter(|written| ***written == status);
+        let is_news = known.is_none();
+        let status = known.map_or_else(|| Arc::new(status), Arc::clone);
         if self.leading {
-            if memory.rewrite || memory.written.as_ref() != Some(&status) {
+            if memory.rewrite || is_news {
                 memory.rewrite = false;
-                memory.before = memory.written.take();
+                memory.before = memory.written.replace(Arc::clone(&status));
                 let nothing = ZoneSpreadPolicyStatus::default();
-                let before = memory.before.as_ref().unwrap_or(&nothing);
+                let before = memory.before.as_deref().unwrap_or(&nothing);
                 decision.effects.push(Effect::WriteStatus {
                     policy: key.clone(),
                     uid,
                     notes: story(before, &status),
-                    status: Box::new(status.clone()),
+                    status: Arc::clone(&status),
                 });
-                memory.written = Some(status.clone());
             }
             decision.effects.extend(requests.into_iter().map(Effect::Evict));
         }

@@ -1,5 +1,6 @@
 //! What the operator wants done, and what became of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +19,7 @@ pub enum Effect {
         /// Its uid.
         uid: Name,
         /// What to write.
-        status: Box<ZoneSpreadPolicyStatus>,
+        status: Arc<ZoneSpreadPolicyStatus>,
         /// The events.
         notes: Vec<Note>,
     },
@@ -185,7 +186,7 @@ pub struct Decision {
     /// What to do; nothing while another process leads.
     pub effects: Vec<Effect>,
     /// The statuses of the policies that were asked, for the metrics.
-    pub statuses: Vec<(PolicyKey, ZoneSpreadPolicyStatus)>,
+    pub statuses: Vec<(PolicyKey, Arc<ZoneSpreadPolicyStatus>)>,
     /// Policies that are gone.
     pub gone: Vec<PolicyKey>,
     /// What counters want to know.

@@ -1,6 +1,7 @@
 //! What the operator remembers of a policy, and how it is restored from its status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -43,9 +44,9 @@ pub struct PolicyMemory {
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
     /// The status as the API server has it, or is about to have it.
-    pub written: Option<ZoneSpreadPolicyStatus>,
+    pub written: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// The one before; what the API server still has if the write fails.
-    pub before: Option<ZoneSpreadPolicyStatus>,
+    pub before: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// Whether a write failed and must be made again.
     pub rewrite: bool,
     /// How many writes in a row failed.
@@ -76,7 +77,7 @@ impl PolicyMemory {
                 .collect(),
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
-            written: Some(status.clone()),
+            written: Some(Arc::new(status.clone())),
             before: None,
             rewrite: false,
             failed_writes: 0,

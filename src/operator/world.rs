@@ -5,6 +5,7 @@
 //! so stories are about what the operator does, not about the model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -293,7 +294,7 @@ impl World {
                 Outcome::NotWritten { policy }
             }
             Effect::WriteStatus { policy, status, .. } => {
-                self.statuses.insert(policy.name.to_string(), *status);
+                self.statuses.insert(policy.name.to_string(), Arc::unwrap_or_clone(status));
                 Outcome::Written { policy }
             }
             Effect::Evict(request) if self.trouble.writes_fail => Outcome::Refused {

@@ -28,9 +28,8 @@ fn percent(part: i32, whole: i32) -> i32 {
 /// The tier that loses most with its fullest zone, and what is left of it in
 /// percent. Tiers whose single zone is accepted, and empty ones, are left out.
 #[must_use]
-pub fn worst_loss(tiers: &[TierView]) -> Option<(&TierView, i32)> {
+pub fn worst_loss<'a>(tiers: impl Iterator<Item = &'a TierView>) -> Option<(&'a TierView, i32)> {
     tiers
-        .iter()
         .filter(|tier| tier.settings.single_zone.is_none() && tier.pods() > 0)
         .filter_map(|tier| Some((tier, lose(tier).iter().map(|loss| loss.percent).min()?)))
         .min_by_key(|(_, percent)| *percent)

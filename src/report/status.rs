@@ -110,7 +110,6 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         .map(|(zone, _)| zone_status(policy, zones, zone, now))
         .collect();
     let phase = phase_of(&zone_statuses, tiers, &assessment.moves);
-    let views: Vec<TierView> = tiers.iter().map(|tier| tier.view.clone()).collect();
     let untiered = i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX);
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
@@ -124,13 +123,13 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         )),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
-            zones: zones_column(&views),
-            skew: views.iter().map(TierView::skew).max().unwrap_or(0),
+            zones: zones_column(tiers),
+            skew: tiers.iter().map(|tier| tier.view.skew()).max().unwrap_or(0),
             moves: assessment.recovery.as_ref().map_or_else(
                 || "-".to_owned(),
                 |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
             ),
-            survives: worst_loss(&views).map_or_else(
+            survives: worst_loss(tiers.iter().map(|tier| &tier.view)).map_or_else(
                 || "-".to_owned(),
                 |(tier, percent)| format!("{}: {percent}%", tier.name),
             ),
@@ -315,10 +314,10 @@ fn message(
 }
 
 /// Pods per zone over all tiers, the common prefix of the names cut.
-fn zones_column(tiers: &[TierView]) -> String {
+fn zones_column(tiers: &[TierReport]) -> String {
     let mut counts: BTreeMap<&Zone, i32> = BTreeMap::new();
-    for tier in tiers {
-        for (zone, pods) in tier.zones.keys().zip(tier.counts()) {
+    for TierReport { view, .. } in tiers {
+        for (zone, pods) in view.zones.keys().zip(view.counts()) {
             *counts.entry(zone).or_default() += pods;
         }
     }

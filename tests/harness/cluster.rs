@@ -14,8 +14,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A cluster is half a GiB and a core's worth of start-up.
-static PLACES: Semaphore = Semaphore::const_new(2);
+/// A cluster is half a GiB and ten seconds of a core to start up; then it mostly waits.
+static PLACES: Semaphore = Semaphore::const_new(6);
 
 /// A running cluster; dropping it ends its processes and removes its files.
 // Fields drop in this order: processes first, their guard and files after them.
@@ -28,7 +28,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster without nodes; waits while two others run in this process.
+    /// Starts a cluster without nodes; waits for a place among those that run in this process.
     pub async fn start() -> Self {
         Self::start_in(PLACES.acquire().await.expect("never closed"), &[]).await
     }

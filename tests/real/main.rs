@@ -9,12 +9,15 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "../dice/mod.rs"]
+mod dice;
 #[path = "../harness/mod.rs"]
 mod harness;
 
 mod access;
 mod chaos;
 mod consent;
+mod landings;
 mod leader;
 mod nodes;
 mod outages;

@@ -16,7 +16,7 @@
     reason = "tests fail by panicking"
 )]
 
-#[path = "../landings/dice.rs"]
+#[path = "../dice/mod.rs"]
 mod dice;
 
 mod campaign;
@@ -34,6 +34,10 @@ mod world;
 
 use campaign::{campaign, caught};
 use mutants::Mutant;
+
+/// Worlds are small objects, made and dropped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))

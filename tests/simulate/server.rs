@@ -7,6 +7,7 @@ use crate::world::World;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
+use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
 use zonespread::operator::{EvictionRequest, Refusal};
 
@@ -57,7 +58,7 @@ impl World {
         reply
     }
 
-    fn statuses(&self) -> Vec<(PolicyKey, zonespread::api::ZoneSpreadPolicyStatus)> {
+    fn statuses(&self) -> Vec<(PolicyKey, ZoneSpreadPolicyStatus)> {
         let objects = self.policies.iter().filter_map(|policy| policy.object.as_ref());
         objects
             .filter_map(|policy| {
@@ -103,7 +104,7 @@ impl World {
                 else {
                     return Answer::Failed("not found".to_owned());
                 };
-                object.status = Some((**status).clone());
+                object.status = Some(ZoneSpreadPolicyStatus::clone(status));
                 let change = Change::Policy(Box::new(object.clone()));
                 self.publish(Kind::Policy, &change);
                 self.laws.written(number, status, self.now);
@@ -225,7 +226,7 @@ fn policy_number(name: &str) -> usize {
     name.strip_prefix("policy").and_then(|number| number.parse().ok()).expect("one of ours")
 }
 
-fn told(status: &zonespread::api::ZoneSpreadPolicyStatus) -> String {
+fn told(status: &ZoneSpreadPolicyStatus) -> String {
     let zones: Vec<String> =
         status.zones.iter().map(|zone| format!("{}:{}", zone.name, zone.state.as_str())).collect();
     let tiers: Vec<String> = status

@@ -211,29 +211,13 @@ impl World {
                     self.relist(operator, kind);
                 }
             }
-            Event::Deliver(operator, incarnation, feed) => {
-                let event = Event::Deliver(operator, incarnation, feed.clone());
-                self.with(operator, incarnation, event, |process, now, _| {
-                    process.feed(feed, now);
-                });
-            }
-            Event::Tick(operator, incarnation) => {
-                if self.lives(operator, incarnation) {
-                    self.streams[operator].tick = Millis::MAX;
-                }
-                let event = Event::Tick(operator, incarnation);
-                self.with(operator, incarnation, event, Process::tick);
-            }
             Event::Arrive(operator, incarnation, ticket, call) => {
                 let reply = self.serve(operator, incarnation, call);
                 self.soon(1, 30, Event::Reply(operator, incarnation, ticket, reply));
             }
-            Event::Reply(operator, incarnation, ticket, reply) => {
-                let event = Event::Reply(operator, incarnation, ticket, reply.clone());
-                self.with(operator, incarnation, event, |process, now, calls| {
-                    process.answered(ticket, reply, now, calls);
-                });
-            }
+            Event::Deliver(operator, incarnation, _)
+            | Event::Tick(operator, incarnation)
+            | Event::Reply(operator, incarnation, ..) => self.reach(operator, incarnation, event),
         }
     }
 
@@ -242,24 +226,32 @@ impl World {
     }
 
     /// Lets an operator do something, now or, if it is frozen, when it goes on.
-    fn with(
-        &mut self,
-        operator: usize,
-        incarnation: u32,
-        event: Event,
-        what: impl FnOnce(&mut Process, Millis, &mut Calls),
-    ) {
+    fn reach(&mut self, operator: usize, incarnation: u32, event: Event) {
         if !self.lives(operator, incarnation) {
             return;
         }
-        let now = self.now;
+        let (now, is_tick) = (self.now, matches!(event, Event::Tick(..)));
+        if is_tick && self.streams[operator].tick != now {
+            // Of several that were asked for, the last counts.
+            return;
+        }
         let Some(process) = &mut self.processes[operator] else { return };
         if let Some(until) = process.frozen_until.filter(|until| *until > now) {
+            if is_tick {
+                self.streams[operator].tick = until;
+            }
             self.at(until, event);
             return;
         }
-        let mut calls = Vec::new();
-        what(process, now, &mut calls);
+        let mut calls = Calls::new();
+        match event {
+            Event::Deliver(_, _, feed) => process.feed(feed, now),
+            Event::Reply(_, _, ticket, reply) => process.answered(ticket, reply, now, &mut calls),
+            _ => {
+                self.streams[operator].tick = Millis::MAX;
+                process.tick(now, &mut calls);
+            }
+        }
         let next = process.next();
         for (ticket, call) in calls {
             self.send(operator, incarnation, ticket, call);
@@ -394,7 +386,10 @@ impl World {
 
     /// Something changed: every watch will show it.
     pub fn publish(&mut self, kind: Kind, change: &Change) {
-        self.truth.apply(change.clone());
+        if kind != Kind::Policy {
+            // Policies are nothing to the scheduler.
+            self.truth.apply(change.clone());
+        }
         for operator in 0..self.processes.len() {
             if !self.streams[operator].failing.contains_key(&kind) {
                 self.deliver(operator, kind, Feed::Change(kind, Box::new(change.clone())));

@@ -53,7 +53,7 @@ impl Field {
         cluster.evacuate_zone("c").await;
         for name in &names {
             ready(&cluster, name, "app=web", 3).await;
-            phase(&cluster, name, "shop", Phase::Frozen).await;
+            blocked(&cluster, name, "shop", "web", Reason::ZoneImpaired).await;
         }
         for Trouble(name, matches, times, fate) in troubles {
             proxy.turn(times, move |call| call.namespace == name && matches(call), fate);

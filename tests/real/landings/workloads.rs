@@ -1,9 +1,9 @@
 //! Random workloads: the whole of what users write that the scheduler minds.
 
-use crate::affinity;
-use crate::containers::{self, push};
+use super::affinity;
+use super::containers::{self, push};
+use super::terrain::{NAMESPACES, TIERS, ZONE};
 use crate::dice::Dice;
-use crate::terrain::{NAMESPACES, TIERS, ZONE};
 use serde_json::{Value, json};
 
 /// A workload of one kind, with what belongs to it.

@@ -1,7 +1,7 @@
 //! What the API server shows, kept up to date by watches: as JSON, and as the
 //! index that the operator would have.
 
-use crate::world::{KINDS, World};
+use super::world::{KINDS, World};
 use futures::TryStreamExt;
 use kube::Client;
 use kube::core::WatchEvent;

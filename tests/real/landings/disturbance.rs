@@ -6,8 +6,8 @@
 //! was predicted from were still the same when it was over: then the scheduler
 //! cannot have seen others.
 
-use crate::requests::Requests;
-use crate::world::{KINDS, Objects, pruned};
+use super::requests::Requests;
+use super::world::{KINDS, Objects, pruned};
 use serde_json::Value;
 
 /// Everything that there is now, afresh.

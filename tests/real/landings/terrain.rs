@@ -1,7 +1,7 @@
 //! Random nodes, and what runs on them already.
 
-use crate::affinity;
-use crate::containers;
+use super::affinity;
+use super::containers;
 use crate::dice::Dice;
 use serde_json::{Value, json};
 

@@ -8,19 +8,8 @@
 //! ```
 //! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
-
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod affinity;
 mod containers;
-mod dice;
 mod disturbance;
 mod field;
 mod fixtures;
@@ -34,6 +23,7 @@ mod trial;
 mod workloads;
 mod world;
 
+use crate::harness;
 use field::Field;
 use tally::Tally;
 

@@ -5,13 +5,13 @@
 //! early and was still counted when the next one was placed. With the pod that
 //! the mirror did not show (`w6-44`), the scheduler's choice is the predicted one.
 
-use crate::landing::{Outcome, explain, replay};
+use super::landing::{Outcome, explain, replay};
 use serde_json::Value;
 use std::path::PathBuf;
 
 #[test]
 fn landings_once_predicted_wrongly_are_predicted_now() {
-    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/landings/fixtures");
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/real/landings/fixtures");
     let directory = std::env::var_os("FIXTURES").map_or_else(|| PathBuf::from(ours), PathBuf::from);
     let mut seen = 0;
     let mut wrong = 0;

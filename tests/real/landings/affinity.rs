@@ -1,7 +1,7 @@
 //! Random affinity to nodes and to pods.
 
+use super::terrain::{NAMESPACES, TIERS, ZONE, ZONES};
 use crate::dice::Dice;
-use crate::terrain::{NAMESPACES, TIERS, ZONE, ZONES};
 use serde_json::{Value, json};
 
 const KEYS: [&str; 5] = ["kubernetes.io/hostname", ZONE, ZONE, "rack", "disk"];

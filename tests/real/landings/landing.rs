@@ -1,7 +1,7 @@
 //! One landing: what was predicted, and what the scheduler did.
 
-use crate::scheduler_log::Score;
-use crate::world::{Objects, World};
+use super::scheduler_log::Score;
+use super::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
 use zonespread::predict::{Landing, Ledger, Placement, Prediction, predict};

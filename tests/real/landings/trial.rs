@@ -1,12 +1,12 @@
 //! Evicts pods of one workload after the other, and looks where the replacements land.
 
+use super::disturbance;
+use super::field::{Field, is_leaving, name, pods_of, verdict};
+use super::landing::{self, Observed, Outcome};
+use super::tally::Tally;
+use super::workloads::{Workload, workload};
+use super::world::World;
 use crate::dice::Dice;
-use crate::disturbance;
-use crate::field::{Field, is_leaving, name, pods_of, verdict};
-use crate::landing::{self, Observed, Outcome};
-use crate::tally::Tally;
-use crate::workloads::{Workload, workload};
-use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,13 +1,13 @@
 //! The cluster on which pods land: nodes and tenants come and go in epochs.
 
+use super::mirror::Mirror;
+use super::requests::Requests;
+use super::scheduler_log::SchedulerLog;
+use super::terrain::{self, NAMESPACES};
+use super::workloads::{Workload, storage_classes, storage_driver};
+use super::world::World;
 use crate::dice::Dice;
 use crate::harness::Cluster;
-use crate::mirror::Mirror;
-use crate::requests::Requests;
-use crate::scheduler_log::SchedulerLog;
-use crate::terrain::{self, NAMESPACES};
-use crate::workloads::{Workload, storage_classes, storage_driver};
-use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What came of all landings.
 
-use crate::landing::{Observed, Outcome, explain, replay};
-use crate::scheduler_log;
+use super::landing::{Observed, Outcome, explain, replay};
+use super::scheduler_log;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
