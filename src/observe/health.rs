@@ -2,6 +2,7 @@
 //! must survive a restart.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,6 +41,8 @@ pub struct ZoneMemory {
     pub recovered_at: Option<Timestamp>,
     /// From when on its outages were counted here.
     pub counted_from: Timestamp,
+    /// Whether it was out already when that began.
+    pub began_out: bool,
     /// Whether a moved pod has become Available there since it came back.
     pub proven: bool,
     /// Whether the first pod moved there did not come up.
@@ -89,6 +92,7 @@ impl ZoneMemory {
             last_outage: impaired.then_some(now),
             recovered_at: None,
             counted_from: now,
+            began_out: impaired,
             proven: false,
             suspect: false,
         }
@@ -139,6 +143,49 @@ impl ZoneMemory {
         }
     }
 
+    /// Of two memories of a zone the later return wins; outages are never forgotten.
+    fn merge(&mut self, other: Self) {
+        let outages = self.outages.max(other.outages);
+        let counted_from = self.counted_from.min(other.counted_from);
+        let last_outage = self.last_outage.max(other.last_outage);
+        if other.recovered_at > self.recovered_at {
+            let seen = (self.condition, self.nodes_gone);
+            *self = other;
+            (self.condition, self.nodes_gone) = seen;
+        } else if other.recovered_at == self.recovered_at {
+            self.proven |= other.proven;
+            self.suspect |= other.suspect;
+            if other.health == ZoneHealth::Impaired && self.health == ZoneHealth::Usable {
+                self.health = ZoneHealth::Impaired;
+                self.since = other.since;
+            }
+        }
+        self.outages = outages;
+        self.counted_from = counted_from;
+        self.last_outage = last_outage;
+    }
+
+    /// Takes over what was written of the zone before we led.
+    fn restore(&mut self, written: Self) {
+        // What was written before our time and what we saw and nobody wrote down
+        // are outages apart, but for one that was going on when we came.
+        let is_before = written.last_outage.is_some_and(|last| {
+            last < self.counted_from && self.counted_from.duration_since(last) <= OUTAGE_MEMORY
+        });
+        let outages = if is_before {
+            let ended = written.health == ZoneHealth::Usable
+                && written.recovered_at.is_none_or(|at| at <= self.counted_from);
+            let shared = u32::from(self.began_out && !ended);
+            self.outages.saturating_sub(shared) + written.outages
+        } else {
+            self.outages.max(written.outages)
+        };
+        let began_out = self.began_out && !is_before;
+        self.merge(written);
+        self.outages = outages;
+        self.began_out = began_out;
+    }
+
     fn count_outage(&mut self, now: Timestamp) {
         self.outages = self.outages_at(now) + 1;
         self.last_outage = Some(now);
@@ -178,43 +225,21 @@ pub struct ZoneTracker {
 }
 
 impl ZoneTracker {
-    /// Takes over what was remembered before a restart. Of two memories of a
-    /// zone the later return wins; outages are never forgotten.
-    pub fn restore(&mut self, zone: Zone, memory: ZoneMemory) {
-        let Some(known) = self.zones.get_mut(&zone) else {
-            self.zones.insert(zone, memory);
-            return;
-        };
-        // An outage of before our time, and one that we saw and nobody wrote down,
-        // are two.
-        let apart = known.outages > 0
-            && memory.last_outage.is_some_and(|last| {
-                last < known.counted_from
-                    && known.counted_from.duration_since(last) <= OUTAGE_MEMORY
-            });
-        let outages = if apart {
-            known.counted_from = memory.last_outage.unwrap_or(known.counted_from);
-            known.outages + memory.outages
-        } else {
-            known.outages.max(memory.outages)
-        };
-        let counted_from = known.counted_from;
-        let last_outage = known.last_outage.max(memory.last_outage);
-        if memory.recovered_at > known.recovered_at {
-            let seen = (known.condition, known.nodes_gone);
-            *known = memory;
-            (known.condition, known.nodes_gone) = seen;
-        } else if memory.recovered_at == known.recovered_at {
-            known.proven |= memory.proven;
-            known.suspect |= memory.suspect;
-            if memory.health == ZoneHealth::Impaired && known.health == ZoneHealth::Usable {
-                known.health = ZoneHealth::Impaired;
-                known.since = memory.since;
+    /// Takes over what was written before a restart, by one or more policies.
+    pub fn restore(&mut self, written: impl IntoIterator<Item = (Zone, ZoneMemory)>) {
+        let mut merged = BTreeMap::<Zone, ZoneMemory>::new();
+        for (zone, memory) in written {
+            match merged.entry(zone) {
+                Entry::Vacant(entry) => drop(entry.insert(memory)),
+                Entry::Occupied(mut entry) => entry.get_mut().merge(memory),
             }
         }
-        known.outages = outages;
-        known.counted_from = counted_from;
-        known.last_outage = last_outage;
+        for (zone, memory) in merged {
+            match self.zones.entry(zone) {
+                Entry::Vacant(entry) => drop(entry.insert(memory)),
+                Entry::Occupied(mut entry) => entry.get_mut().restore(memory),
+            }
+        }
     }
 
     /// Compares what the nodes look like with what is remembered.

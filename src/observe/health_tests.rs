@@ -134,10 +134,7 @@ fn the_more_cautious_of_two_memories_is_restored() {
     second.observe(&nodes(0, 1), at(10));
     second.observe(&nodes(1, 1), at(20));
     let mut restored = ZoneTracker::default();
-    for tracker in [&first, &second] {
-        let memory = tracker.get(&zone_c()).unwrap().clone();
-        restored.restore(zone_c(), memory);
-    }
+    restored.restore([&first, &second].map(written));
     assert_eq!(state(&restored, 30), ZoneState::Recovering);
     restored.observe(&nodes(1, 1), at(40));
     assert_eq!(restored.get(&zone_c()).unwrap().hold_until(HOLD), Some(at(620)));
@@ -149,21 +146,50 @@ fn an_outage_between_two_leaders_is_counted_after_those_before() {
     for (second, usable) in [(0, 1), (100, 0), (200, 1)] {
         first.observe(&nodes(usable, 1), at(second));
     }
-    let written = first.get(&zone_c()).unwrap().clone();
+    let before = written(&first);
     // Another replica starts, and sees an outage while nobody leads.
     let mut second = ZoneTracker::default();
     for (second_at, usable) in [(300, 1), (400, 0), (405, 1)] {
         second.observe(&nodes(usable, 1), at(second_at));
     }
-    for _policy in ["shop", "market"] {
-        second.restore(zone_c(), written.clone());
-    }
+    second.restore([before.clone(), before.clone()]);
     let memory = second.get(&zone_c()).unwrap();
     assert_eq!(memory.outages, 2, "told by two policies, and counted once");
     assert_eq!(memory.hold_until(HOLD), Some(at(405 + 1200)));
     // Who saw both of them counts neither twice.
     first.observe(&nodes(0, 1), at(400));
     first.observe(&nodes(1, 1), at(405));
-    first.restore(zone_c(), written);
+    first.restore([before]);
     assert_eq!(first.get(&zone_c()).unwrap().outages, 2);
+}
+
+#[test]
+fn an_outage_that_several_tell_of_is_counted_once_however_often_one_leads() {
+    let mut first = ZoneTracker::default();
+    for (second, usable) in [(0, 1), (100, 0)] {
+        first.observe(&nodes(usable, 1), at(second));
+    }
+    // One replica comes when the outage is over, another while it lasts.
+    let mut after = ZoneTracker::default();
+    after.observe(&nodes(1, 1), at(200));
+    let mut during = ZoneTracker::default();
+    during.observe(&nodes(0, 1), at(150));
+    during.observe(&nodes(1, 1), at(200));
+    for mut tracker in [after, during] {
+        tracker.restore([written(&first), written(&first)]);
+        tracker.observe(&nodes(1, 1), at(210));
+        assert_eq!(tracker.get(&zone_c()).unwrap().outages, 1);
+        for _again in 0..2 {
+            tracker.restore([written(&tracker), written(&first)]);
+            assert_eq!(tracker.get(&zone_c()).unwrap().outages, 1);
+        }
+    }
+}
+
+/// What a policy's status tells of the zone.
+fn written(tracker: &ZoneTracker) -> (Zone, ZoneMemory) {
+    let mut memory = tracker.get(&zone_c()).unwrap().clone();
+    memory.counted_from = memory.last_outage.unwrap_or(memory.since);
+    memory.began_out = false;
+    (zone_c(), memory)
 }

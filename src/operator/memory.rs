@@ -359,6 +359,7 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         last_outage: status.last_outage.as_ref().map(|at| at.0),
         recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
         counted_from: status.last_outage.as_ref().map_or(since, |at| at.0),
+        began_out: false,
         proven: status.proven,
         suspect: status.state == ZoneState::Suspect,
     };

@@ -111,13 +111,12 @@ impl Operator {
     ) {
         self.leading = true;
         self.clear();
+        let mut zones = Vec::new();
         for (key, status) in statuses {
-            for zone in &status.zones {
-                let (name, memory) = memory::zone_from(zone);
-                self.zones.restore(name, memory);
-            }
+            zones.extend(status.zones.iter().map(memory::zone_from));
             self.remember(key, PolicyMemory::restore(status, now));
         }
+        self.zones.restore(zones);
     }
 
     /// This process no longer leads.

@@ -96,6 +96,8 @@ impl World {
             }
             Trouble::EditPolicy(policy) => self.edit_policy(policy),
             Trouble::RecreatePolicy(policy) => self.recreate_policy(policy),
+            Trouble::Pause(what, paused) => self.pause(what, paused),
+            Trouble::ReadPlan(policy) => self.read_plan(policy),
             Trouble::Budget(tier, most) => {
                 self.tiers[tier].budget = most;
                 if most.is_none() && self.tiers[tier].allowed.take().is_some() {

@@ -228,6 +228,9 @@ impl World {
                 .filter_map(|tier| Some((tier, self.tiers[tier].allowed?)))
                 .map(|(tier, allowed)| Change::Budget(objects::budget(tier, allowed)))
                 .collect(),
+            Kind::Namespace => {
+                vec![Change::Namespace(objects::namespace(self.namespace_paused))]
+            }
             Kind::Policy => self
                 .policies
                 .iter()

@@ -1,6 +1,7 @@
 //! The checker: it knows the laws, and what truly happened, and nothing of how the
 //! operator works.
 
+use crate::consent::Consents;
 use crate::eviction::Eviction;
 use crate::objects::{Node, Pod, zone_number};
 use crate::process::{Call, Reply};
@@ -32,6 +33,7 @@ pub struct Laws {
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
     hold_downs: Vec<Millis>,
+    pub consents: Consents,
 }
 
 /// A zone as it truly is, and what of it somebody wrote down.
@@ -91,11 +93,12 @@ impl Laws {
             refused: BTreeMap::new(),
             dry_runs: BTreeSet::new(),
             hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
+            consents: Consents::new(script),
         }
     }
 
     pub fn is_calm(&self) -> bool {
-        matches!(self.kind, Kind::Outage | Kind::Crashes)
+        self.kind.is_calm()
     }
 
     pub fn breaks(&mut self, law: usize, at: Millis, how: String) {
@@ -469,7 +472,12 @@ fn endangered(reason: Reason, message: &str) -> &'static [usize] {
         | Reason::SingleReplica
         | Reason::RolloutInProgress
         | Reason::MovesUnderWay => &[3],
-        Reason::BudgetExhausted | Reason::Forbidden | Reason::Throttled => &[6],
+        Reason::BudgetExhausted
+        | Reason::Forbidden
+        | Reason::Throttled
+        | Reason::Paused
+        | Reason::OutsideWindow
+        | Reason::AwaitingApproval => &[6],
         Reason::NoRoom | Reason::WouldNotLand | Reason::Pinned | Reason::Unpredictable => &[2],
         Reason::Backoff | Reason::MissedTooOften => &[5],
         _ => &[],

@@ -1,10 +1,11 @@
 //! A million clusters in which everything goes wrong, and the ten laws hold.
 //!
 //! ```text
-//! script ─▶ world ──┬─ cloud, controllers   users, nodes, kubelets, scheduler
+//! script ─▶ world ──┬─ cloud, controllers   nodes, kubelets, workloads, scheduler
+//!                   ├─ people               those who edit, pause and approve
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
-//!                   └─ laws, verdict        the checker
+//!                   └─ laws, consent, verdict: the checker
 //! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
 //! ```
 //! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
@@ -21,11 +22,13 @@ mod dice;
 
 mod campaign;
 mod cloud;
+mod consent;
 mod controllers;
 mod eviction;
 mod laws;
 mod mutants;
 mod objects;
+mod people;
 mod process;
 mod script;
 mod server;

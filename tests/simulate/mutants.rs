@@ -1,7 +1,7 @@
 //! Operators that are broken on purpose: the checker must catch each of them.
 
 use std::time::Duration;
-use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Feed};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,16 @@ pub enum Mutant {
     TrustsStaleViews,
     /// Moves as many pods at once as there are.
     IgnoresTheFloor,
+    /// Moves pods of what is paused.
+    IgnoresPauses,
+    /// Moves pods outside the windows.
+    IgnoresWindows,
+    /// Needs nobody's approval.
+    ApprovesItself,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::SkipsTheHold,
         Self::ForgetsMisses,
         Self::ForgetsMoves,
@@ -31,6 +37,9 @@ impl Mutant {
         Self::IgnoresTheLease,
         Self::TrustsStaleViews,
         Self::IgnoresTheFloor,
+        Self::IgnoresPauses,
+        Self::IgnoresWindows,
+        Self::ApprovesItself,
     ];
 
     /// What it sees instead of what is.
@@ -40,6 +49,12 @@ impl Mutant {
         {
             let rebalance = &mut policy.spec.rebalance;
             match self {
+                Self::IgnoresPauses => {
+                    let annotations = policy.metadata.annotations.as_mut();
+                    annotations.map(|annotations| annotations.remove(PAUSED));
+                }
+                Self::IgnoresWindows => rebalance.windows = None,
+                Self::ApprovesItself => policy.spec.mode = Mode::Auto,
                 Self::SkipsTheHold => rebalance.hold_down = Some(Duration::ZERO.into()),
                 Self::IgnoresTheFloor => {
                     use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

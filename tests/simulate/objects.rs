@@ -1,13 +1,13 @@
 //! Kubernetes objects as a watch shows them.
 
-use crate::script::{Millis, PolicyScript, TierScript};
+use crate::script::{Millis, PolicyScript, TierScript, Window};
 use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use zonespread::api::ZoneSpreadPolicy;
+use zonespread::api::{PAUSED, ZoneSpreadPolicy};
 use zonespread::observe::{
-    WatchedBudget, WatchedDeployment, WatchedNode, WatchedPod, WatchedReplicaSet,
+    WatchedBudget, WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPod, WatchedReplicaSet,
     WatchedStatefulSet,
 };
 
@@ -129,6 +129,12 @@ impl Pod {
     }
 }
 
+pub fn namespace(paused: bool) -> WatchedNamespace {
+    let annotations = if paused { json!({PAUSED: "true"}) } else { json!({}) };
+    serde_json::from_value(json!({"metadata": {"name": NAMESPACE, "annotations": annotations}}))
+        .unwrap()
+}
+
 pub fn app(tier: usize) -> String {
     format!("app{tier}")
 }
@@ -236,13 +242,18 @@ pub fn policy(
     if let Some(most) = script.max_unavailable {
         rebalance["maxUnavailable"] = json!(most);
     }
+    if let Some(Window { every, lasts }) = script.window {
+        // The world begins at a full hour.
+        rebalance["windows"] =
+            json!([{"schedule": format!("*/{every} * * * *"), "duration": format!("{lasts}m")}]);
+    }
     let name = policy_name(number);
     serde_json::from_value(json!({
         "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}-{made}"),
             "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"selector": {"matchLabels": {"policy": name}}, "tierLabel": "app",
-            "rebalance": rebalance},
+            "mode": if script.approve { "Approve" } else { "Auto" }, "rebalance": rebalance},
     }))
     .unwrap()
 }

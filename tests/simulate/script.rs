@@ -1,5 +1,6 @@
 //! What happens in a world: drawn from a seed, and a value that can be cut down to a story.
 
+use crate::consent::Pause;
 use crate::dice::Dice;
 
 /// Milliseconds since the world began.
@@ -31,6 +32,8 @@ pub enum Kind {
     Outage,
     /// One outage, and operators that are killed and paused.
     Crashes,
+    /// One outage, and people who say when pods may move.
+    Consent,
     /// A scheduler that does as it likes.
     Treachery,
     /// Everything at once.
@@ -55,6 +58,16 @@ pub struct PolicyScript {
     pub hold_down: Millis,
     pub landing_timeout: Millis,
     pub max_unavailable: Option<usize>,
+    /// Moves are made with approval only.
+    pub approve: bool,
+    pub window: Option<Window>,
+}
+
+/// A time in which evictions may start, in minutes since the world began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub every: Millis,
+    pub lasts: Millis,
 }
 
 /// Something that happens.
@@ -91,6 +104,9 @@ pub enum Trouble {
     Mark(usize, bool),
     EditPolicy(usize),
     RecreatePolicy(usize),
+    Pause(Pause, bool),
+    /// Somebody reads the policy's plan, and approves it a little later.
+    ReadPlan(usize),
     Budget(usize, Option<usize>),
     /// The scheduler does as it likes, or as it should.
     Treachery(bool),
@@ -116,6 +132,13 @@ pub enum Fault {
     Slow,
 }
 
+impl Kind {
+    /// Nothing but the outage disturbs the recovery, and it must be perfect.
+    pub const fn is_calm(self) -> bool {
+        matches!(self, Self::Outage | Self::Crashes | Self::Consent)
+    }
+}
+
 impl Script {
     /// The world of this seed.
     pub fn draw(seed: u64) -> Self {
@@ -123,10 +146,16 @@ impl Script {
         let kind = match dice.below(10) {
             0 => Kind::Outage,
             1 | 2 => Kind::Crashes,
-            3 | 4 => Kind::Treachery,
+            3 => Kind::Consent,
+            4 | 5 => Kind::Treachery,
             _ => Kind::Chaos,
         };
-        let calm = matches!(kind, Kind::Outage | Kind::Crashes);
+        let calm = kind.is_calm();
+        let consent = match kind {
+            Kind::Outage | Kind::Crashes => 0,
+            Kind::Consent => 60,
+            Kind::Treachery | Kind::Chaos => 15,
+        };
         let zones = (0..if dice.chance(85) { 3 } else { dice.between(2, 4) })
             .map(|_| dice.between(1, 3))
             .collect::<Vec<_>>();
@@ -135,6 +164,11 @@ impl Script {
                 hold_down: dice.pick(&[5, 20, 60, 120]) * SECOND,
                 landing_timeout: if calm { 120 } else { dice.pick(&[20, 60, 120]) } * SECOND,
                 max_unavailable: dice.chance(25).then(|| dice.between(1, 4)),
+                approve: dice.chance(consent),
+                window: dice.chance(consent).then(|| {
+                    let every = dice.pick(&[2, 3, 5, 10]);
+                    Window { every, lasts: (dice.between(1, 4) as u64).min(every - 1) }
+                }),
             })
             .collect();
         let tiers = (0..dice.between(1, 3))
@@ -175,7 +209,7 @@ impl Script {
         self.troubles.push((begins + lasts, back));
         let longest = self.policies.iter().map(|policy| policy.hold_down).max().unwrap_or(0);
         // Long enough for the slowest tier to be brought home pod by pod.
-        let calm = matches!(self.kind, Kind::Outage | Kind::Crashes);
+        let calm = self.kind.is_calm();
         let moving = if calm { 320 } else { 200 } * SECOND;
         let mut end = begins + lasts + longest + moving;
         match self.kind {
@@ -198,6 +232,19 @@ impl Script {
                 // Time for what the last of them held up.
                 end += 120 * SECOND;
             }
+            Kind::Consent => {
+                end += 240 * SECOND;
+                let mut at = begins + lasts + longest;
+                while at < end {
+                    let policy = dice.below(self.policies.len());
+                    self.troubles.push((at, Trouble::ReadPlan(policy)));
+                    at += dice.between(10, 90) as u64 * SECOND;
+                }
+                for _ in 0..dice.below(4) {
+                    let (at, lasts) = Self::while_moving(dice, begins + lasts, end);
+                    self.pause(dice, at, lasts);
+                }
+            }
             Kind::Treachery => {
                 self.troubles.push((begins, Trouble::Treachery(true)));
                 end += 700 * SECOND;
@@ -217,6 +264,19 @@ impl Script {
         self.troubles.sort_by_key(|(at, _)| *at);
     }
 
+    /// Some time between these, and for how long.
+    fn while_moving(dice: &mut Dice, from: Millis, to: Millis) -> (Millis, Millis) {
+        let at = from + dice.below(usize::try_from(to - from).unwrap()) as u64;
+        (at, dice.pick(&[1, 5, 20, 60]) * SECOND)
+    }
+
+    fn pause(&mut self, dice: &mut Dice, at: Millis, lasts: Millis) {
+        let policy = dice.below(self.policies.len());
+        let what = if dice.chance(70) { Pause::Policy(policy) } else { Pause::Namespace };
+        self.troubles.push((at, Trouble::Pause(what, true)));
+        self.troubles.push((at + lasts, Trouble::Pause(what, false)));
+    }
+
     fn outage(dice: &mut Dice, zone: usize) -> (Trouble, Trouble) {
         match dice.below(4) {
             0 | 1 => (Trouble::Cordon(zone), Trouble::Uncordon(zone)),
@@ -227,15 +287,14 @@ impl Script {
 
     fn more(&mut self, dice: &mut Dice, many: usize, from: Millis, to: Millis) {
         for _ in 0..many {
-            let at = from + dice.below(usize::try_from(to - from).unwrap()) as u64;
-            let lasts = dice.pick(&[1, 5, 20, 60]) * SECOND;
+            let (at, lasts) = Self::while_moving(dice, from, to);
             let operator = dice.below(self.operators.len());
             let zone = dice.below(self.zones.len());
             let tier = dice.below(self.tiers.len());
             let policy = dice.below(self.policies.len());
             let watch = dice.pick(&[Watch::Pods, Watch::Nodes, Watch::Workloads, Watch::Policies]);
             let both = |first: Trouble, then: Trouble| vec![(at, first), (at + lasts, then)];
-            let troubles = match dice.below(19) {
+            let troubles = match dice.below(23) {
                 0 => {
                     let (out, back) = Self::outage(dice, zone);
                     both(out, back)
@@ -263,6 +322,11 @@ impl Script {
                 15 => both(Trouble::Mark(tier, true), Trouble::Mark(tier, false)),
                 16 => vec![(at, Trouble::EditPolicy(policy))],
                 17 => vec![(at, Trouble::RecreatePolicy(policy))],
+                18 => {
+                    self.pause(dice, at, lasts);
+                    vec![]
+                }
+                19..=21 => vec![(at, Trouble::ReadPlan(policy))],
                 _ => vec![(at, Trouble::Budget(tier, dice.chance(70).then(|| dice.below(3))))],
             };
             self.troubles.extend(troubles);

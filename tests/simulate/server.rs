@@ -192,33 +192,12 @@ impl World {
                 pod.name, request.zone
             )
         });
+        let news = self.news_of(operator);
+        let policy = self.script.tiers[pod.tier].policy;
+        self.laws.judge_consent(request, policy, news, self.now);
         self.laws.evicted(operator, incarnation, request, &pod, from, &spread, floor, self.now);
         self.delete_pods(|_, other| other.uid == pod.uid);
         Ok(())
-    }
-
-    /// A user changes what does not matter: misses are forgotten.
-    pub fn edit_policy(&mut self, number: usize) {
-        let policy = &mut self.policies[number];
-        policy.generation += 1;
-        let generation = policy.generation;
-        let Some(object) = &mut policy.object else { return };
-        object.metadata.generation = Some(generation);
-        let change = Change::Policy(Box::new(object.clone()));
-        self.publish(Kind::Policy, &change);
-        self.laws.policy_changed(number, &self.script);
-    }
-
-    pub fn recreate_policy(&mut self, number: usize) {
-        self.publish_gone(Kind::Policy, &objects::policy_name(number));
-        let policy = &mut self.policies[number];
-        policy.made += 1;
-        policy.generation = 1;
-        let object = objects::policy(number, &self.script.policies[number], policy.made, 1);
-        policy.object = Some(object.clone());
-        self.publish(Kind::Policy, &Change::Policy(Box::new(object)));
-        self.laws.policy_changed(number, &self.script);
-        self.laws.policy_gone(number);
     }
 }
 

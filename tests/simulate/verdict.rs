@@ -73,7 +73,15 @@ impl Laws {
         }
         let gets_no_further = matches!(
             why,
-            Some(Reason::WouldNotLand | Reason::NoRoom | Reason::SingleReplica | Reason::Pinned)
+            Some(
+                Reason::WouldNotLand
+                    | Reason::NoRoom
+                    | Reason::SingleReplica
+                    | Reason::Pinned
+                    | Reason::Paused
+                    | Reason::OutsideWindow
+                    | Reason::AwaitingApproval
+            )
         );
         if skew > 1 && !gets_no_further {
             self.breaks(4, now, format!("tier {tier} does not get home: {why:?}"));

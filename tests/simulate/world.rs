@@ -12,7 +12,7 @@ use crate::script::{Fault, Millis, SECOND, Script, Trouble, Watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use zonespread::api::ZoneSpreadPolicy;
+use zonespread::api::{Plan, ZoneSpreadPolicy};
 use zonespread::observe::{Change, Feed, Index, Kind, Name};
 
 pub struct World {
@@ -28,6 +28,7 @@ pub struct World {
     pub broken: BTreeSet<usize>,
     pub treachery: bool,
     pub policies: Vec<Policy>,
+    pub namespace_paused: bool,
     pub lease: Option<Lease>,
     pub versions: u64,
     pub fault: Option<(Fault, Millis)>,
@@ -72,6 +73,8 @@ pub enum Event {
     Displace(usize, Millis),
     Look(usize),
     Roll(usize),
+    /// A plan that was read is approved.
+    Approve(usize, u32, Plan),
     Revive(usize),
     Relist(usize, u32, Kind),
     Deliver(usize, u32, Feed),
@@ -122,6 +125,7 @@ impl World {
             broken: BTreeSet::new(),
             treachery: false,
             policies: Vec::new(),
+            namespace_paused: false,
             lease: None,
             versions: 0,
             fault: None,
@@ -204,6 +208,7 @@ impl World {
             Event::Displace(zone, since) => self.displace(zone, since),
             Event::Look(tier) => self.look_at_budget(tier),
             Event::Roll(tier) => self.roll(tier),
+            Event::Approve(policy, made, plan) => self.approve(policy, made, &plan),
             Event::Revive(operator) => self.revive(operator),
             Event::Relist(operator, incarnation, kind) => {
                 if self.lives(operator, incarnation) {
@@ -397,6 +402,23 @@ impl World {
         }
     }
 
+    /// Up to when an operator must know what people said; none if it cannot be told. And
+    /// since when a request that arrives now may have been on its way.
+    pub fn news_of(&self, operator: usize) -> (Option<Millis>, Millis) {
+        let in_trouble = self.fault.is_some_and(|(_, until)| until + 6 * SECOND > self.now);
+        let takes = if in_trouble { 5 * SECOND } else { 100 };
+        let streams = &self.streams[operator];
+        let silent =
+            streams.silent.iter().filter(|(kind, _)| kinds(Watch::Policies).contains(kind));
+        let silent_until = silent.map(|(_, until)| *until).max().unwrap_or(0);
+        let frozen = self.processes[operator].as_ref().and_then(|process| process.frozen_until);
+        let deaf_until = frozen.unwrap_or(0).max(silent_until);
+        // Within a second.
+        let late = takes + self.script.watch_delay + SECOND;
+        let heard = (deaf_until + late < self.now).then(|| self.now.saturating_sub(late));
+        (heard, self.now.saturating_sub(takes))
+    }
+
     pub fn publish_gone(&mut self, kind: Kind, name: &str) {
         let namespace = if kind == Kind::Node { "" } else { NAMESPACE };
         self.publish(kind, &Change::Gone(kind, Name::from(namespace), Name::from(name)));
@@ -408,7 +430,7 @@ fn kinds(watch: Watch) -> &'static [Kind] {
         Watch::Pods => &[Kind::Pod],
         Watch::Nodes => &[Kind::Node],
         Watch::Workloads => &[Kind::ReplicaSet, Kind::StatefulSet, Kind::Deployment, Kind::Budget],
-        Watch::Policies => &[Kind::Policy],
+        Watch::Policies => &[Kind::Policy, Kind::Namespace],
     }
 }
 
