@@ -8,26 +8,22 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::{Ending, Move, follow};
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
-use crate::observe::{Index, Name, Opening, PodId, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
-    Expected, Facts, InFlight, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate,
-    plan_tier, tier_count, tiers_of,
+    Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, plan_tier, tier_count,
+    tiers_of,
 };
-use crate::predict::Ledger;
 use crate::report::{
     Assessment, MoveOutcome, TierReport, invalid_status, plan_of, status_of, story,
 };
 
 use super::Operator;
-use super::effect::{Decision, Effect, EvictionRequest, Ground, Signal};
+use super::effect::{Decision, Effect, EvictionRequest, Signal};
 use super::memory::PolicyMemory;
 use super::survey::Look;
 
 /// How soon a tier that waits for other moves is asked again, at the latest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// By then an eviction shows in its pod's disruption budget.
-const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 /// How soon a tier that the rest of the cluster is in the way of is asked again.
 const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
@@ -233,22 +229,9 @@ impl Operator {
 
     /// The tier's plan, given all moves under way.
     fn plan(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> TierPlan {
-        let own = memory.under_way().map(|moved| (&policy.key, moved));
-        let others = self
-            .moving_memories()
-            .flat_map(|(key, other)| other.under_way().map(move |moved| (key, moved)));
-        let ledger = ledger_of(&self.index, own.chain(others));
-        let expected: Vec<Expected> = memory
-            .under_way()
-            .filter(|moved| moved.status.tier == *view.name)
-            .map(|moved| expected_of(&self.index, &policy.key.namespace, moved))
-            .collect();
+        let ledger = self.ledger_with(&policy.key, memory);
+        let expected = self.expected(&policy.key, view, memory);
         plan_tier(&self.index, view, &self.zones, &ledger, &expected, &memory.just_moved())
-    }
-
-    /// The other policies with moves under way.
-    fn moving_memories(&self) -> impl Iterator<Item = (&PolicyKey, &PolicyMemory)> {
-        self.moving.iter().filter_map(|key| self.policies.get_key_value(key))
     }
 
     fn why_not(
@@ -263,71 +246,8 @@ impl Operator {
         if view.is_balanced() {
             return None;
         }
-        let mine: Vec<&Move> =
-            memory.under_way().filter(|moved| moved.status.tier == *view.name).collect();
-        let count = |moves: usize| i32::try_from(moves).unwrap_or(i32::MAX);
-        let in_flight = InFlight {
-            moves: count(mine.len()),
-            away: count(
-                mine.iter()
-                    .filter(|moved| moved.status.state == crate::api::MoveState::Evicted)
-                    .count(),
-            ),
-            canary: self.canary_under_way(plan.moves.first(), memory),
-            leaving: self.leaving(&policy.key, memory),
-            just_left: mine
-                .iter()
-                .filter(|moved| moved.status.state == crate::api::MoveState::Evicted)
-                .filter(|moved| facts.now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
-                .count(),
-        };
+        let in_flight = self.in_flight(policy, view, plan, memory, facts.now);
         gate(&self.index, view, plan, facts, standing, &in_flight)
-    }
-
-    /// Pods whose eviction was decided and does not show yet.
-    fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
-        let others = self.moving_memories().filter(|(other, _)| *other != key);
-        others
-            .chain([(key, memory)])
-            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
-            .filter_map(|(key, moved)| {
-                let cluster = self.index.cluster();
-                let id = cluster.pod_id(&key.namespace, &moved.status.pod)?;
-                let pod = cluster.pod(id)?;
-                (pod.uid == *moved.status.uid && !pod.terminating).then_some(id)
-            })
-            .collect()
-    }
-
-    /// A move under way into a zone that the next move would go to and that
-    /// is still to be proven (law 9).
-    fn canary_under_way(
-        &self,
-        next: Option<&PlannedMove>,
-        memory: &PolicyMemory,
-    ) -> Option<String> {
-        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
-        let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
-        let others = self.moving_memories().map(|(_, other)| other);
-        others.chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
-            let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
-            Some(format!("zone {zone} ({})", moved.status.pod))
-        })
-    }
-
-    /// What a move of this tier stands on.
-    fn ground_of(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> Ground {
-        let desired = usize::try_from(view.desired).unwrap_or(0);
-        let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
-        let nodes_in =
-            |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
-        Ground {
-            tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
-            available: desired.saturating_sub(moving),
-            min_ready_seconds: view.min_ready_seconds,
-            zones: view.zones.keys().filter(nodes_in).cloned().collect(),
-            all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
-        }
     }
 
     /// Records a move and says what to ask for.
@@ -365,8 +285,6 @@ impl Operator {
     }
 }
 
-/// Tiers and clusters up to this size are read anew as a whole before each eviction.
-const READ_WHOLE: usize = 500;
 /// Whether the annotation `approve` names the plan of this status.
 fn is_named(policy: &PolicyEntry, status: &ZoneSpreadPolicyStatus) -> bool {
     let id = status.plan.as_ref().map(|plan| &plan.id);
@@ -421,40 +339,6 @@ fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
     Some(format!(
         "spec.selector: {contested} of the selected pods{comma} {whose}: narrow one of the two selectors"
     ))
-}
-
-/// What the index does not show yet of moves under way.
-pub(super) fn ledger_of<'a>(
-    index: &Index,
-    moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
-) -> Ledger {
-    let mut ledger = Ledger::default();
-    for (policy, moved) in moves {
-        if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)
-            && index.cluster().pod(id).is_some_and(|pod| pod.uid == *moved.status.uid)
-        {
-            ledger.evict(id);
-        }
-        if moved.status.node.is_none()
-            && let Some((placement, node)) = &moved.expected
-        {
-            ledger.place(placement.clone(), Name::clone(node));
-        }
-    }
-    ledger
-}
-
-/// How a move under way will change the counts.
-fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
-    let still_counted = index
-        .cluster()
-        .pod_id(namespace, &moved.status.pod)
-        .and_then(|id| index.cluster().pod(id))
-        .is_some_and(|pod| pod.uid == *moved.status.uid && pod.is_counted());
-    Expected {
-        leaving: still_counted.then(|| Zone::new(&moved.status.from)),
-        coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),
-    }
 }
 
 /// When the answer may change by time alone.

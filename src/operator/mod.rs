@@ -7,6 +7,7 @@
 
 mod assess;
 mod effect;
+mod in_flight;
 mod memory;
 mod recovery;
 mod survey;

@@ -8,8 +8,8 @@ use crate::predict::Ledger;
 use crate::report::TierReport;
 
 use super::Operator;
-use super::assess::ledger_of;
 use super::effect::{Decision, EvictionRequest};
+use super::in_flight::ledger_of;
 use super::memory::PolicyMemory;
 use super::weather::Weather;
 

@@ -1,6 +1,7 @@
 //! Many worlds on all cores, and what came of them.
 
-use crate::laws::{Broken, Danger};
+use crate::danger::Danger;
+use crate::laws::Broken;
 use crate::mutants::Mutant;
 use crate::script::{Script, Trouble};
 use crate::world::{World, seconds};

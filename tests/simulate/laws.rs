@@ -2,13 +2,14 @@
 //! operator works.
 
 use crate::consent::Consents;
+use crate::danger::{Danger, endangered};
 use crate::eviction::Eviction;
 use crate::objects::{Node, Pod, zone_number};
 use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
-use zonespread::api::{Reason, ZoneSpreadPolicyStatus, ZoneState};
+use zonespread::api::{ZoneSpreadPolicyStatus, ZoneState};
 use zonespread::operator::{EvictionRequest, Refusal};
 
 /// A law that was broken.
@@ -18,9 +19,6 @@ pub struct Broken {
     pub at: Millis,
     pub how: String,
 }
-
-/// How often each law was in danger: somebody wanted what it forbids.
-pub type Danger = [u64; 11];
 
 pub struct Laws {
     pub broken: Option<Broken>,
@@ -458,29 +456,6 @@ impl Laws {
             let how = format!("a second pod goes to zone {to}, the first left at {}", first.at);
             self.breaks(9, now, how);
         }
-    }
-}
-
-/// Which laws are in danger when this is told.
-fn endangered(reason: Reason, message: &str) -> &'static [usize] {
-    match reason {
-        Reason::ZoneImpaired | Reason::ZoneRecovering | Reason::ClusterUnstable => &[1],
-        Reason::StaleView => &[1, 3],
-        Reason::ZoneSuspect => &[1, 9],
-        Reason::MovesUnderWay if message.contains("has to become Available") => &[9],
-        Reason::TierUnavailable
-        | Reason::SingleReplica
-        | Reason::RolloutInProgress
-        | Reason::MovesUnderWay => &[3],
-        Reason::BudgetExhausted
-        | Reason::Forbidden
-        | Reason::Throttled
-        | Reason::Paused
-        | Reason::OutsideWindow
-        | Reason::AwaitingApproval => &[6],
-        Reason::NoRoom | Reason::WouldNotLand | Reason::Pinned | Reason::Unpredictable => &[2],
-        Reason::Backoff | Reason::MissedTooOften => &[5],
-        _ => &[],
     }
 }
 

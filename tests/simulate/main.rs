@@ -24,6 +24,7 @@ mod campaign;
 mod cloud;
 mod consent;
 mod controllers;
+mod danger;
 mod eviction;
 mod laws;
 mod mutants;

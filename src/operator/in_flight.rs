@@ -1,0 +1,154 @@
+//! The moves under way, as the planner and the gates want to know them.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::act::Move;
+use crate::api::MoveState;
+use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
+use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
+use crate::predict::Ledger;
+
+use super::Operator;
+use super::effect::Ground;
+use super::memory::PolicyMemory;
+
+/// By then an eviction shows in its pod's disruption budget.
+const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
+
+/// Tiers and clusters up to this size are read anew as a whole before each eviction.
+const READ_WHOLE: usize = 500;
+
+impl Operator {
+    /// All moves under way; `memory` is taken out while its policy is looked at.
+    pub(super) fn ledger_with(&self, key: &PolicyKey, memory: &PolicyMemory) -> Ledger {
+        let own = memory.under_way().map(|moved| (key, moved));
+        let others = self
+            .moving_memories()
+            .flat_map(|(key, other)| other.under_way().map(move |moved| (key, moved)));
+        ledger_of(&self.index, own.chain(others))
+    }
+
+    /// What the counts of a tier do not show yet.
+    pub(super) fn expected(
+        &self,
+        key: &PolicyKey,
+        view: &TierView,
+        memory: &PolicyMemory,
+    ) -> Vec<Expected> {
+        let own = memory.under_way().filter(|moved| moved.status.tier == *view.name);
+        own.map(|moved| expected_of(&self.index, &key.namespace, moved)).collect()
+    }
+
+    /// The other policies with moves under way.
+    fn moving_memories(&self) -> impl Iterator<Item = (&PolicyKey, &PolicyMemory)> {
+        self.moving.iter().filter_map(|key| self.policies.get_key_value(key))
+    }
+
+    /// What is under way when the tier's next move is judged.
+    pub(super) fn in_flight(
+        &self,
+        policy: &PolicyEntry,
+        view: &TierView,
+        plan: &TierPlan,
+        memory: &PolicyMemory,
+        now: Timestamp,
+    ) -> InFlight {
+        let own = || memory.under_way().filter(|moved| moved.status.tier == *view.name);
+        let evicted = || own().filter(|moved| moved.status.state == MoveState::Evicted);
+        let count = |moves: usize| i32::try_from(moves).unwrap_or(i32::MAX);
+        InFlight {
+            moves: count(own().count()),
+            away: count(evicted().count()),
+            canary: self.canary_under_way(plan.moves.first(), memory),
+            leaving: self.leaving(&policy.key, memory),
+            just_left: evicted()
+                .filter(|moved| now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
+                .count(),
+        }
+    }
+
+    /// Pods whose eviction was decided and does not show yet.
+    fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
+        let others = self.moving_memories().filter(|(other, _)| *other != key);
+        others
+            .chain([(key, memory)])
+            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
+            .filter_map(|(key, moved)| {
+                let cluster = self.index.cluster();
+                let id = cluster.pod_id(&key.namespace, &moved.status.pod)?;
+                let pod = cluster.pod(id)?;
+                (pod.uid == *moved.status.uid && !pod.terminating).then_some(id)
+            })
+            .collect()
+    }
+
+    /// A move under way into a zone that the next move would go to and that
+    /// is still to be proven (law 9).
+    fn canary_under_way(
+        &self,
+        next: Option<&PlannedMove>,
+        memory: &PolicyMemory,
+    ) -> Option<String> {
+        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
+        let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
+        let others = self.moving_memories().map(|(_, other)| other);
+        others.chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
+            let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
+            Some(format!("zone {zone} ({})", moved.status.pod))
+        })
+    }
+
+    /// What a move of this tier stands on.
+    pub(super) fn ground_of(
+        &self,
+        policy: &PolicyEntry,
+        view: &TierView,
+        memory: &PolicyMemory,
+    ) -> Ground {
+        let desired = usize::try_from(view.desired).unwrap_or(0);
+        let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
+        let nodes_in =
+            |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
+        Ground {
+            tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
+            available: desired.saturating_sub(moving),
+            min_ready_seconds: view.min_ready_seconds,
+            zones: view.zones.keys().filter(nodes_in).cloned().collect(),
+            all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
+        }
+    }
+}
+
+/// What the index does not show yet of moves under way.
+pub(super) fn ledger_of<'a>(
+    index: &Index,
+    moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
+) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (policy, moved) in moves {
+        if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)
+            && index.cluster().pod(id).is_some_and(|pod| pod.uid == *moved.status.uid)
+        {
+            ledger.evict(id);
+        }
+        if moved.status.node.is_none()
+            && let Some((placement, node)) = &moved.expected
+        {
+            ledger.place(placement.clone(), Name::clone(node));
+        }
+    }
+    ledger
+}
+
+/// How a move under way will change the counts.
+fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
+    let still_counted = index
+        .cluster()
+        .pod_id(namespace, &moved.status.pod)
+        .and_then(|id| index.cluster().pod(id))
+        .is_some_and(|pod| pod.uid == *moved.status.uid && pod.is_counted());
+    Expected {
+        leaving: still_counted.then(|| Zone::new(&moved.status.from)),
+        coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),
+    }
+}
