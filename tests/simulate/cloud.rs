@@ -222,7 +222,8 @@ impl World {
 
     fn remove_pod(&mut self, name: &str) {
         if let Some(pod) = self.pods.remove(name) {
-            if let Some(eviction) = pod.replaces {
+            // One that was terminating was lost before.
+            if let Some(eviction) = pod.replaces.filter(|_| !pod.terminating) {
                 self.laws.lost(eviction);
             }
             self.publish_gone(Kind::Pod, name);
