@@ -17,6 +17,11 @@ const IMPAIRED_PERCENT: usize = 45;
 const OUTAGE_MEMORY: SignedDuration = SignedDuration::from_hours(6);
 /// The longest hold-down, however often a zone flaps.
 const MAX_HOLD: Duration = Duration::from_hours(6);
+/// How many outages a process remembers that it saw: far more than it takes to reach
+/// the longest hold-down.
+const OUTAGES_SEEN: usize = 64;
+/// Two processes that see one thing tell times that are at most this far apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(3);
 /// A zone without nodes is an outage for this long; then it is Empty.
 const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// A zone without nodes is forgotten after this long.
@@ -39,14 +44,54 @@ pub struct ZoneMemory {
     pub last_outage: Option<Timestamp>,
     /// When it came back from the last outage; none if there was none.
     pub recovered_at: Option<Timestamp>,
-    /// From when on its outages were counted here.
-    pub counted_from: Timestamp,
-    /// Whether it was out already when that began.
-    pub began_out: bool,
+    /// What of it this process saw itself.
+    pub seen: Seen,
     /// Whether a moved pod has become Available there since it came back.
     pub proven: bool,
     /// Whether the first pod moved there did not come up.
     pub suspect: bool,
+}
+
+/// What a process saw of a zone; two of them may see different parts of its story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when it looks.
+    pub from: Timestamp,
+    /// Whether the zone was out already.
+    pub began_out: bool,
+    /// When outages began, the last of them at most.
+    pub outages: Vec<Timestamp>,
+}
+
+impl Seen {
+    /// Nothing, from then on.
+    #[must_use]
+    pub const fn from(from: Timestamp) -> Self {
+        Self { from, began_out: false, outages: Vec::new() }
+    }
+
+    fn outage(&mut self, now: Timestamp) {
+        if self.outages.len() >= OUTAGES_SEEN {
+            self.outages.remove(0);
+        }
+        self.outages.push(now);
+    }
+
+    /// The outages that whoever wrote this did not know of.
+    fn unknown_to(&self, written: &ZoneMemory) -> &[Timestamp] {
+        let Some(last) = written.last_outage else { return &self.outages };
+        let earliest = last.checked_sub(CLOCKS_APART).unwrap_or(last);
+        let at = self.outages.partition_point(|began| *began < earliest);
+        let later = &self.outages[at..];
+        // The first of them may be the last that was written down, seen late or only in part.
+        let is_known = later.first().is_some_and(|began| {
+            let is_over = written.health == ZoneHealth::Usable
+                && written.recovered_at.is_none_or(|at| at <= *began);
+            let could_be = self.from <= last || (self.began_out && *began == self.from);
+            began.duration_since(last) <= CLOCKS_APART || (could_be && !is_over)
+        });
+        &later[usize::from(is_known)..]
+    }
 }
 
 /// The part of a zone's health that its nodes alone decide.
@@ -91,8 +136,11 @@ impl ZoneMemory {
             outages: u32::from(impaired),
             last_outage: impaired.then_some(now),
             recovered_at: None,
-            counted_from: now,
-            began_out: impaired,
+            seen: Seen {
+                from: now,
+                began_out: impaired,
+                outages: if impaired { vec![now] } else { Vec::new() },
+            },
             proven: false,
             suspect: false,
         }
@@ -146,12 +194,11 @@ impl ZoneMemory {
     /// Of two memories of a zone the later return wins; outages are never forgotten.
     fn merge(&mut self, other: Self) {
         let outages = self.outages.max(other.outages);
-        let counted_from = self.counted_from.min(other.counted_from);
         let last_outage = self.last_outage.max(other.last_outage);
         if other.recovered_at > self.recovered_at {
-            let seen = (self.condition, self.nodes_gone);
+            let own = (self.condition, self.nodes_gone, self.seen.clone());
             *self = other;
-            (self.condition, self.nodes_gone) = seen;
+            (self.condition, self.nodes_gone, self.seen) = own;
         } else if other.recovered_at == self.recovered_at {
             self.proven |= other.proven;
             self.suspect |= other.suspect;
@@ -161,34 +208,22 @@ impl ZoneMemory {
             }
         }
         self.outages = outages;
-        self.counted_from = counted_from;
         self.last_outage = last_outage;
     }
 
-    /// Takes over what was written of the zone before we led.
+    /// Takes over what was written of the zone, and counts what nobody wrote down.
     fn restore(&mut self, written: Self) {
-        // What was written before our time and what we saw and nobody wrote down
-        // are outages apart, but for one that was going on when we came.
-        let is_before = written.last_outage.is_some_and(|last| {
-            last < self.counted_from && self.counted_from.duration_since(last) <= OUTAGE_MEMORY
-        });
-        let outages = if is_before {
-            let ended = written.health == ZoneHealth::Usable
-                && written.recovered_at.is_none_or(|at| at <= self.counted_from);
-            let shared = u32::from(self.began_out && !ended);
-            self.outages.saturating_sub(shared) + written.outages
-        } else {
-            self.outages.max(written.outages)
-        };
-        let began_out = self.began_out && !is_before;
+        let unknown = self.seen.unknown_to(&written);
+        let before = unknown.first().map_or(written.outages, |began| written.outages_at(*began));
+        let outages = before + u32::try_from(unknown.len()).unwrap_or(u32::MAX);
         self.merge(written);
-        self.outages = outages;
-        self.began_out = began_out;
+        self.outages = self.outages.max(outages);
     }
 
     fn count_outage(&mut self, now: Timestamp) {
         self.outages = self.outages_at(now) + 1;
         self.last_outage = Some(now);
+        self.seen.outage(now);
         self.proven = false;
     }
 

@@ -186,10 +186,26 @@ fn an_outage_that_several_tell_of_is_counted_once_however_often_one_leads() {
     }
 }
 
+#[test]
+fn an_outage_that_the_leader_missed_is_counted_after_its_doubts() {
+    let (mut leader, mut other) = (ZoneTracker::default(), ZoneTracker::default());
+    for (second, usable) in [(0, 1), (100, 0), (200, 1)] {
+        leader.observe(&nodes(usable, 1), at(second));
+        other.observe(&nodes(usable, 1), at(second + 1));
+    }
+    leader.suspect(&zone_c(), at(900));
+    // Its watch fails, it is killed, and the other takes over.
+    other.observe(&nodes(0, 1), at(1000));
+    other.observe(&nodes(1, 1), at(1001));
+    other.restore([written(&leader)]);
+    let memory = other.get(&zone_c()).unwrap();
+    assert_eq!((memory.outages, memory.last_outage), (3, Some(at(1000))));
+    assert_eq!(memory.hold_until(HOLD), Some(at(1001 + 4 * 600)));
+}
+
 /// What a policy's status tells of the zone.
 fn written(tracker: &ZoneTracker) -> (Zone, ZoneMemory) {
     let mut memory = tracker.get(&zone_c()).unwrap().clone();
-    memory.counted_from = memory.last_outage.unwrap_or(memory.since);
-    memory.began_out = false;
+    memory.seen = Seen::from(memory.last_outage.unwrap_or(memory.since));
     (zone_c(), memory)
 }

@@ -41,7 +41,9 @@ pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey, PodOwner};
 pub use cohort::Cohort;
 pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use freshness::{Feed, Freshness, SILENT_AFTER, WATCH_LASTS};
-pub use health::{HealthRules, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired};
+pub use health::{
+    HealthRules, Seen, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
+};
 pub use index::{Changed, Index};
 pub use intern::{Interner, Labels, Name};
 pub use namespace::WatchedNamespace;

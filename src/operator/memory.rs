@@ -11,7 +11,8 @@ use crate::api::{
     ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };
 use crate::observe::{
-    Index, Name, PolicyEntry, PolicyKey, Zone, ZoneCondition, ZoneHealth, ZoneMemory, ZoneReason,
+    Index, Name, PolicyEntry, PolicyKey, Seen, Zone, ZoneCondition, ZoneHealth, ZoneMemory,
+    ZoneReason,
 };
 use crate::plan::{Consent, Standing, TierSettings, TierView};
 use crate::report::EvictionResult;
@@ -358,8 +359,7 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         outages: u32::try_from(status.outages).unwrap_or(0),
         last_outage: status.last_outage.as_ref().map(|at| at.0),
         recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
-        counted_from: status.last_outage.as_ref().map_or(since, |at| at.0),
-        began_out: false,
+        seen: Seen::from(status.last_outage.as_ref().map_or(since, |at| at.0)),
         proven: status.proven,
         suspect: status.state == ZoneState::Suspect,
     };
