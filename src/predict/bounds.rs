@@ -25,6 +25,10 @@ pub(super) struct Sample {
     pub stocks: Vec<Stock>,
     /// How many of them are in the sample, at least.
     pub found: Vec<usize>,
+    /// The contenders, zone by zone.
+    by_zone: Vec<usize>,
+    /// Where each zone ends there.
+    ends: Vec<usize>,
 }
 
 /// The lowest and the highest of the values in a sample, each at least and at most.
@@ -35,6 +39,26 @@ pub(super) struct Extremes {
 }
 
 impl Sample {
+    pub(super) fn new(
+        wanted: usize,
+        contenders: Vec<(usize, usize)>,
+        stocks: Vec<Stock>,
+        found: Vec<usize>,
+    ) -> Self {
+        let mut by_zone: Vec<usize> = (0..contenders.len()).collect();
+        by_zone.sort_by_key(|at| contenders[*at].0);
+        let ends = (0..stocks.len())
+            .map(|zone| by_zone.partition_point(|at| contenders[*at].0 <= zone))
+            .collect();
+        Self { wanted, contenders, stocks, found, by_zone, ends }
+    }
+
+    /// The contenders of a zone.
+    fn of_zone(&self, zone: usize) -> &[usize] {
+        let begin = if zone == 0 { 0 } else { self.ends[zone - 1] };
+        &self.by_zone[begin..self.ends[zone]]
+    }
+
     /// The extremes of the contenders' values. Those without a value are left
     /// out; none if there is none.
     pub(super) fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
@@ -45,8 +69,8 @@ impl Sample {
             return Some(extremes);
         }
         for (members, found) in self.sure(values) {
-            let lows = members.iter().map(|((low, _), nodes)| (*low, *nodes));
-            let highs = members.iter().map(|((_, high), nodes)| (-*high, *nodes));
+            let lows = members.clone().map(|((low, _), nodes)| (low, nodes));
+            let highs = members.map(|((_, high), nodes)| (-high, nodes));
             extremes.highest.0 = extremes.highest.0.max(nth_lowest(lows, found));
             extremes.lowest.1 = extremes.lowest.1.min(-nth_lowest(highs, found));
         }
@@ -54,59 +78,49 @@ impl Sample {
     }
 
     /// The values of each zone, and of all: so many of them are in any sample.
-    fn sure(&self, values: &[Option<Range>]) -> Vec<(Vec<(Range, usize)>, usize)> {
-        let mut members: Vec<Vec<(Range, usize)>> = vec![Vec::new(); self.stocks.len()];
-        let mut all = Vec::new();
-        for (value, (zone, nodes)) in values.iter().zip(&self.contenders) {
-            if let Some(value) = value {
-                members[*zone].push((*value, *nodes));
-                all.push((*value, *nodes));
-            }
-        }
-        let fit: usize = self.contenders.iter().map(|(_, nodes)| nodes).sum();
-        let zones = self.stocks.iter().zip(&self.found).map(|(stock, found)| (stock.fit, *found));
-        let mut sure = Vec::new();
-        for (members, (fit, found)) in
-            members.into_iter().chain([all]).zip(zones.chain([(fit, self.wanted)]))
-        {
-            let valued: usize = members.iter().map(|(_, nodes)| nodes).sum();
+    fn sure<'v>(
+        &'v self,
+        values: &'v [Option<Range>],
+    ) -> impl Iterator<Item = (impl Iterator<Item = (Range, usize)> + Clone + 'v, usize)> {
+        let zones = (0..self.stocks.len()).map(|zone| (self.of_zone(zone), self.found[zone]));
+        zones.chain([(&self.by_zone[..], self.wanted)]).filter_map(|(members, found)| {
+            let without = members.iter().filter(|at| values[**at].is_none());
+            let without: usize = without.map(|at| self.contenders[*at].1).sum();
             // Those without a value may be the ones that are found.
-            let found = found.saturating_sub(fit - valued);
-            if found > 0 {
-                sure.push((members, found));
-            }
-        }
-        sure
+            let found = found.checked_sub(without).filter(|found| *found > 0)?;
+            let valued =
+                members.iter().filter_map(|at| Some((values[*at]?, self.contenders[*at].1)));
+            Some((valued, found))
+        })
     }
 
     /// How many of the nodes with `member` are in the sample, at least and at most.
     pub(super) fn count(&self, member: impl Fn(usize) -> bool) -> (usize, usize) {
-        let nodes = |of: &dyn Fn(usize) -> bool| -> usize {
-            let at = (0..self.contenders.len()).filter(|at| of(*at));
-            at.map(|at| self.contenders[at].1).sum()
-        };
-        let (members, others) = (nodes(&member), nodes(&|at| !member(at)));
-        let by_zone: usize = (0..self.stocks.len())
-            .map(|zone| {
-                let others = nodes(&|at| self.contenders[at].0 == zone && !member(at));
-                self.found[zone].saturating_sub(others)
-            })
-            .sum();
+        let (mut members, mut others, mut by_zone) = (0, 0, 0);
+        for zone in 0..self.stocks.len() {
+            let mut others_here = 0;
+            for at in self.of_zone(zone) {
+                let nodes = self.contenders[*at].1;
+                if member(*at) {
+                    members += nodes;
+                } else {
+                    others_here += nodes;
+                }
+            }
+            others += others_here;
+            by_zone += self.found[zone].saturating_sub(others_here);
+        }
         (self.wanted.saturating_sub(others).max(by_zone), members.min(self.wanted))
     }
 
     /// The zones that the best node can be in, given the range of each score.
     pub(super) fn winners(&self, totals: &[Range]) -> Vec<usize> {
         let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
-        let sure = self.sure(&values).into_iter();
-        let lows = sure.map(|(members, found)| {
-            nth_lowest(members.iter().map(|((low, _), nodes)| (*low, *nodes)), found)
+        let lows = self.sure(&values).map(|(members, found)| {
+            nth_lowest(members.map(|((low, _), nodes)| (low, nodes)), found)
         });
         let Some(reached) = lows.max() else { return Vec::new() };
-        let best = |zone: usize| {
-            let of_zone = self.contenders.iter().zip(totals).filter(|((of, _), _)| *of == zone);
-            of_zone.map(|(_, (_, high))| *high).max()
-        };
+        let best = |zone: usize| self.of_zone(zone).iter().map(|at| totals[*at].1).max();
         (0..self.stocks.len())
             .filter(|zone| best(*zone).is_some_and(|best| best >= reached))
             .collect()
@@ -149,12 +163,8 @@ mod tests {
 
     /// Two zones of three nodes that all fit; any sample has two of each.
     fn sample() -> Sample {
-        Sample {
-            wanted: 4,
-            contenders: vec![(0, 1), (0, 2), (1, 3)],
-            stocks: vec![Stock { nodes: 3, fit: 3 }; 2],
-            found: vec![2, 2],
-        }
+        let stocks = vec![Stock { nodes: 3, fit: 3 }; 2];
+        Sample::new(4, vec![(0, 1), (0, 2), (1, 3)], stocks, vec![2, 2])
     }
 
     fn exact(values: &[i64]) -> Vec<Option<Range>> {

@@ -11,7 +11,7 @@ use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::Neighbours;
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
-use super::seats::Seats;
+use super::seats::{Seat, Seats};
 use super::sole_use::SoleUse;
 use super::spread::Spread;
 use super::standings::{Contenders, Standings};
@@ -48,7 +48,7 @@ pub struct Forecast<'s> {
     pub(super) seats: Seats,
     pub(super) spread: Spread,
     pub(super) neighbours: Neighbours,
-    /// By row; empty when no node holds an image of the pod.
+    /// By row; empty when no node is better for its images.
     images: Vec<i64>,
     /// The nodes by kind, once somebody has asked for the best.
     standings: OnceCell<Standings>,
@@ -246,14 +246,14 @@ impl<'s> Forecast<'s> {
     ) -> Option<Best> {
         let sample = self.sample(&feasible);
         let winners = sample.map(|sample| self.winners(&feasible, &sample));
-        let scores = self.scores(feasible);
+        let totals = self.totals(&feasible);
         let rounds = self.scheduler.terrain.rounds();
         let can_win = |row: usize| {
             let zone = rounds.zone_of[row];
             winners.as_ref().is_none_or(|winners| winners.contains(&zone))
         };
         let scored = || {
-            let scored = scores.feasible.iter().zip(&scores.totals);
+            let scored = feasible.iter().zip(&totals);
             scored.filter(|((row, _), _)| can_win(*row))
         };
         let highest = *scored().map(|(_, total)| total).max()?;
@@ -318,13 +318,36 @@ impl<'s> Forecast<'s> {
             && !self.volumes.get(row).is_some_and(Option::is_some)
     }
 
+    /// What of the nodes other pods see in the same way; none if there is anything that
+    /// is this pod's own: ports, volumes, or images that some nodes hold.
+    pub(super) fn common(&self) -> Option<(&Arc<Suitability>, &Arc<[Seat]>)> {
+        let has_own = !self.ports.is_empty()
+            || !self.volumes.is_empty()
+            || !self.overfull.is_empty()
+            || !self.images.is_empty();
+        (!has_own).then_some((&self.suitability, self.seats.shown()))
+    }
+
+    /// The nodes whose room is not what the cluster shows.
+    pub(super) fn changed_seats(&self) -> impl Iterator<Item = usize> {
+        self.seats.changed()
+    }
+
     /// Weighted scores of what the node holds.
     pub(super) fn base(&self, row: usize) -> i64 {
         let weights = &self.scheduler.config.weights;
-        let seat = self.seats.get(row);
-        weights.least_allocated * seat.least_allocated
-            + weights.balanced_allocation * seat.balanced
-            + weights.image_locality * self.image(row)
+        self.base_of(self.seats.get(row)) + weights.image_locality * self.image(row)
+    }
+
+    /// The same without images, as the cluster shows the node; none if there is no room.
+    pub(super) fn base_shown(&self, row: usize) -> Option<i64> {
+        let seat = self.seats.shown()[row];
+        seat.fits.then(|| self.base_of(seat))
+    }
+
+    fn base_of(&self, seat: Seat) -> i64 {
+        let weights = &self.scheduler.config.weights;
+        weights.least_allocated * seat.least_allocated + weights.balanced_allocation * seat.balanced
     }
 
     fn image(&self, row: usize) -> i64 {
@@ -362,17 +385,43 @@ impl<'s> Forecast<'s> {
             && self.neighbours.obstacle(self.scheduler, row).is_none()
     }
 
+    /// What these nodes score in all.
+    fn totals(&self, feasible: &Contenders) -> Vec<i64> {
+        let weights = &self.scheduler.config.weights;
+        let mut totals: Vec<i64> = feasible.rows().map(|row| self.base(row)).collect();
+        let mut add = |weight: i64, scores: &[i64]| {
+            for (total, score) in totals.iter_mut().zip(scores) {
+                *total += weight * score;
+            }
+        };
+        add(weights.taint_toleration, &self.taint_scores(feasible));
+        add(weights.node_affinity, &self.preference_scores(feasible));
+        add(weights.pod_topology_spread, &self.spread.scores(feasible));
+        add(weights.inter_pod_affinity, &self.neighbours.scores(feasible));
+        totals
+    }
+
+    fn taint_scores(&self, feasible: &Contenders) -> Vec<i64> {
+        let avoided = feasible.rows().map(|row| i64::from(self.fixed()[row].avoided_taints));
+        let mut scores: Vec<i64> = avoided.collect();
+        normalise_reversed(&mut scores);
+        scores
+    }
+
+    fn preference_scores(&self, feasible: &Contenders) -> Vec<i64> {
+        let preferred = feasible.rows().map(|row| i64::from(self.fixed()[row].preference));
+        let mut scores: Vec<i64> = preferred.collect();
+        normalise(&mut scores);
+        scores
+    }
+
     /// What each plugin gives these nodes.
     pub(super) fn scores(&self, feasible: Contenders) -> Scores {
         let weights = &self.scheduler.config.weights;
         let by_row = |score: &dyn Fn(usize) -> i64| feasible.rows().map(score).collect();
-        let mut taints: Vec<i64> = by_row(&|row| i64::from(self.fixed()[row].avoided_taints));
-        normalise_reversed(&mut taints);
-        let mut preferences: Vec<i64> = by_row(&|row| i64::from(self.fixed()[row].preference));
-        normalise(&mut preferences);
         let by_plugin: Vec<(&'static str, Vec<i64>)> = [
-            ("TaintToleration", weights.taint_toleration, taints),
-            ("NodeAffinity", weights.node_affinity, preferences),
+            ("TaintToleration", weights.taint_toleration, self.taint_scores(&feasible)),
+            ("NodeAffinity", weights.node_affinity, self.preference_scores(&feasible)),
             (
                 "NodeResourcesFit",
                 weights.least_allocated,
@@ -395,9 +444,10 @@ impl<'s> Forecast<'s> {
             (plugin, scores)
         })
         .collect();
-        let totals = (0..feasible.len())
-            .map(|at| by_plugin.iter().map(|(_, scores)| scores[at]).sum())
-            .collect();
+        let totals = self.totals(&feasible);
+        let sums = (0..feasible.len())
+            .map(|at| by_plugin.iter().map(|(_, scores)| scores[at]).sum::<i64>());
+        debug_assert!(sums.eq(totals.iter().copied()), "the parts are all there is");
         Scores { feasible, by_plugin, totals }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::observe::Cluster;
 
 use super::seats::{Asks, Seat};
+use super::standings::{Common, Standings};
 use super::terrain::{Terrain, held, keep};
 
 /// What forecasts for one cluster share; made when it is first asked for, and
@@ -13,6 +14,7 @@ use super::terrain::{Terrain, held, keep};
 pub struct Groundwork {
     terrain: OnceLock<Arc<Terrain>>,
     seats: Mutex<Vec<(Asks, Arc<[Seat]>)>>,
+    standings: Mutex<Vec<(Common, Arc<Standings>)>>,
 }
 
 impl Groundwork {
@@ -24,6 +26,7 @@ impl Groundwork {
     /// Other pods are on a node.
     pub fn pods_changed(&mut self) {
         self.seats.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.standings.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn terrain(&self, cluster: &Cluster) -> &Arc<Terrain> {
@@ -38,5 +41,19 @@ impl Groundwork {
         let seats = make();
         keep(&self.seats, (asks, Arc::clone(&seats)));
         seats
+    }
+
+    /// The nodes by kind for pods that see them like this, or what `make` makes.
+    pub(super) fn standings(
+        &self,
+        common: Common,
+        make: impl FnOnce() -> Standings,
+    ) -> Arc<Standings> {
+        if let Some((_, known)) = held(&self.standings).iter().find(|(known, _)| *known == common) {
+            return Arc::clone(known);
+        }
+        let standings = Arc::new(make());
+        keep(&self.standings, (common, Arc::clone(&standings)));
+        standings
     }
 }

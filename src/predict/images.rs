@@ -51,7 +51,7 @@ impl Images {
     }
 }
 
-/// The plugin's score by row; empty when no node holds any image of the pod.
+/// The plugin's score by row; empty when it is 0 for all.
 pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
     let rows = scheduler.rows().len();
     let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
@@ -72,6 +72,10 @@ pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64>
     for sum in &mut sums {
         let held = (*sum).clamp(MIN_THRESHOLD, max_threshold);
         *sum = MAX * (held - MIN_THRESHOLD) / (max_threshold - MIN_THRESHOLD);
+    }
+    // Small images, and those that few nodes hold, count for nothing.
+    if sums.iter().all(|sum| *sum == 0) {
+        sums.clear();
     }
     sums
 }

@@ -300,6 +300,9 @@ impl Neighbours {
 
     /// The plugin's scores of the nodes that fit, if they are in the sample.
     pub(super) fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+        if self.pull.is_untouched() {
+            return vec![(0, 0); feasible.len()];
+        }
         let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
         let values: Vec<Option<Range>> = raw.iter().map(|raw| Some((*raw, *raw))).collect();
         let Some(Extremes { lowest, highest }) = sample.extremes(&values) else {
@@ -324,6 +327,9 @@ impl Neighbours {
 
     /// The plugin's scores of the nodes that fit.
     pub(super) fn scores(&self, feasible: &Contenders) -> Vec<i64> {
+        if self.pull.is_untouched() {
+            return vec![0; feasible.len()];
+        }
         let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
         let (Some(lowest), Some(highest)) = (raw.iter().min(), raw.iter().max()) else {
             return raw;

@@ -1,6 +1,6 @@
 //! Where a pod can land when the scheduler scores only a sample of the nodes.
 
-use super::bounds::{Range, Sample};
+use super::bounds::{Extremes, Range, Sample};
 use super::forecast::Forecast;
 use super::node_affinity;
 use super::sample::{Stock, fewest_found, nodes_to_find};
@@ -29,7 +29,7 @@ impl Forecast<'_> {
         let in_rounds = rounds.known && named.is_none();
         let workers = in_rounds.then_some(self.scheduler.config.parallelism);
         let found = fewest_found(&stocks, wanted, workers);
-        Some(Sample { wanted, contenders, stocks, found })
+        Some(Sample::new(wanted, contenders, stocks, found))
     }
 
     /// The numbers of the zones in which the best of a sample can be.
@@ -45,14 +45,21 @@ impl Forecast<'_> {
     /// What each contender scores in all, if it is in the sample.
     fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
         let weights = &self.scheduler.config.weights;
-        let of_rows = |value: &dyn Fn(usize) -> i32| -> Vec<Option<Range>> {
-            let values = feasible.rows().map(|row| i64::from(value(row)));
-            values.map(|value| Some((value, value))).collect()
+        let extremes_of = |value: &dyn Fn(usize) -> i32| -> Option<Extremes> {
+            let values = || feasible.rows().map(|row| i64::from(value(row)));
+            // Most of the time all nodes are alike in this.
+            let first = values().next()?;
+            if values().all(|value| value == first) {
+                return Some(Extremes { lowest: (first, first), highest: (first, first) });
+            }
+            let values: Vec<Option<Range>> = values().map(|value| Some((value, value))).collect();
+            sample.extremes(&values)
         };
-        let taints = of_rows(&|row| self.fixed()[row].avoided_taints);
-        let preferences = of_rows(&|row| self.fixed()[row].preference);
-        let extremes = sample.extremes(&taints).zip(sample.extremes(&preferences));
-        let Some((of_taints, of_preferences)) = extremes else { return Vec::new() };
+        let of_taints = extremes_of(&|row| self.fixed()[row].avoided_taints);
+        let of_preferences = extremes_of(&|row| self.fixed()[row].preference);
+        let Some((of_taints, of_preferences)) = of_taints.zip(of_preferences) else {
+            return Vec::new();
+        };
         let spread = self.spread.ranges(feasible, sample);
         let neighbours = self.neighbours.ranges(feasible, sample);
         feasible

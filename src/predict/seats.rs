@@ -66,6 +66,16 @@ impl Seats {
         self.changed.get(&row).map_or(self.shown[row], |(_, seat)| *seat)
     }
 
+    /// The nodes' room as the cluster shows it.
+    pub(super) fn shown(&self) -> &Arc<[Seat]> {
+        &self.shown
+    }
+
+    /// The nodes whose room is not what the cluster shows.
+    pub(super) fn changed(&self) -> impl Iterator<Item = usize> {
+        self.changed.keys().copied()
+    }
+
     /// What is on the node.
     pub(super) fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
         let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());

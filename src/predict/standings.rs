@@ -6,6 +6,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::forecast::Forecast;
+use super::seats::Seat;
+use super::suitability::Suitability;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
 /// scheduler.
@@ -52,8 +54,25 @@ struct Kind {
     base: i64,
 }
 
+/// What decides the kinds of the nodes before pods are counted on them.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    places: Arc<[u32]>,
+    suitability: Arc<Suitability>,
+    seats: Arc<[Seat]>,
+}
+
+impl PartialEq for Common {
+    /// All three are kept, and shared by those for whom they are the same.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.places, &other.places)
+            && Arc::ptr_eq(&self.suitability, &other.suitability)
+            && Arc::ptr_eq(&self.seats, &other.seats)
+    }
+}
+
 /// Every node that is open to the pod, by kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Standings {
     places: Arc<[u32]>,
     /// How many labels `places` and the counts know of.
@@ -66,7 +85,7 @@ pub(super) struct Standings {
 }
 
 /// Nodes of one kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
     may_take: bool,
     nodes: usize,
@@ -84,10 +103,52 @@ impl Standings {
                 keys.push(key.clone());
             }
         }
+        let places = forecast.scheduler.terrain.places(keys);
+        let labels = forecast.columns().count();
+        let Some((suitability, seats)) = forecast.common() else {
+            return Self::group_all(forecast, places, labels);
+        };
+        // Most pods see most nodes in the same way.
+        let common = Common {
+            places: Arc::clone(&places),
+            suitability: Arc::clone(suitability),
+            seats: Arc::clone(seats),
+        };
+        let groundwork = forecast.scheduler.cluster.groundwork();
+        let shared = groundwork.standings(common, || Self::group_shown(forecast, places));
+        let mut standings = Self { labels, ..Self::clone(&shared) };
+        let rows = 0..forecast.fixed().len();
+        let counted = rows.filter(|row| forecast.own_counts(*row).any(|count| count != 0));
+        for row in counted.chain(forecast.changed_seats()) {
+            standings.update(forecast, row);
+        }
+        standings
+    }
+
+    /// The nodes as this pod sees them.
+    fn group_all(forecast: &Forecast<'_>, places: Arc<[u32]>, labels: usize) -> Self {
+        let kind = |standings: &mut Self, row: usize| standings.kind(forecast, row);
+        Self::group_by(forecast, places, labels, kind)
+    }
+
+    /// The nodes as the cluster shows them, before pods are counted on them.
+    fn group_shown(forecast: &Forecast<'_>, places: Arc<[u32]>) -> Self {
+        let kind = |standings: &mut Self, row: usize| {
+            standings.kind_with(forecast, row, 0, forecast.base_shown(row))
+        };
+        Self::group_by(forecast, places, 0, kind)
+    }
+
+    fn group_by(
+        forecast: &Forecast<'_>,
+        places: Arc<[u32]>,
+        labels: usize,
+        kind: impl Fn(&mut Self, usize) -> Kind,
+    ) -> Self {
         let rows = forecast.fixed().len();
         let mut standings = Self {
-            places: forecast.scheduler.terrain.places(keys),
-            labels: forecast.columns().count(),
+            places,
+            labels,
             numbers: FxHashMap::default(),
             by_kind: FxHashMap::default(),
             groups: Vec::new(),
@@ -95,7 +156,8 @@ impl Standings {
         };
         for row in 0..rows {
             if forecast.fixed()[row].is_open() {
-                let group = standings.group(forecast, row);
+                let kind = kind(&mut standings, row);
+                let group = standings.group(kind);
                 standings.join(row, group);
             }
         }
@@ -110,15 +172,15 @@ impl Standings {
     /// A node is not what it was.
     pub(super) fn update(&mut self, forecast: &Forecast<'_>, row: usize) {
         let Some(before) = self.group_of[row] else { return };
-        let group = self.group(forecast, row);
+        let kind = self.kind(forecast, row);
+        let group = self.group(kind);
         if group != before {
             self.leave(row, before);
             self.join(row, group);
         }
     }
 
-    fn group(&mut self, forecast: &Forecast<'_>, row: usize) -> u32 {
-        let kind = self.kind(forecast, row);
+    fn group(&mut self, kind: Kind) -> u32 {
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let group = *self.by_kind.entry(kind).or_insert(next);
         if group == next {
@@ -137,13 +199,24 @@ impl Standings {
             let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
             *self.numbers.entry(counts).or_insert(next)
         };
-        let may_take = forecast.has_room(row);
+        let base = forecast.has_room(row).then(|| forecast.base(row));
+        self.kind_with(forecast, row, own_counts, base)
+    }
+
+    /// `base` is none where there is no room.
+    fn kind_with(
+        &self,
+        forecast: &Forecast<'_>,
+        row: usize,
+        own_counts: u32,
+        base: Option<i64>,
+    ) -> Kind {
         Kind {
             place: self.places[row],
             suitability: forecast.suitability.kinds[row],
             own_counts,
-            may_take,
-            base: if may_take { forecast.base(row) } else { 0 },
+            may_take: base.is_some(),
+            base: base.unwrap_or(0),
         }
     }
 

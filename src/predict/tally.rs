@@ -57,6 +57,11 @@ impl Tallies {
         self.0.iter().any(|tally| tally.of(row).is_some_and(|count| count > 0))
     }
 
+    /// Whether nothing was ever added.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The sum over all labels that the node carries.
     pub(super) fn sum(&self, row: usize) -> i64 {
         self.0.iter().filter_map(|tally| tally.of(row)).sum()
