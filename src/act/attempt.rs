@@ -145,6 +145,11 @@ impl Attempt {
             return stale(format!("{} is marked {}", pod.name, mark.annotation()));
         }
         if request.ground.tier_selector.is_some() {
+            let of_owner = |other: &&Pod| other.owner.is_some() && other.owner == pod.owner;
+            let is_new = |other: &&Pod| !request.ground.siblings.has(&other.uid);
+            if let Some(new) = pods.iter().filter(of_owner).find(is_new) {
+                return stale(format!("{} is new", new.name));
+            }
             let min_ready = request.ground.min_ready_seconds;
             let available = pods.iter().filter(|pod| pod.is_available(min_ready, now)).count();
             if available < request.ground.available {
@@ -194,11 +199,13 @@ impl Attempt {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Siblings;
     use super::*;
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
-    use crate::observe::{Name, PolicyKey, Zone};
+    use crate::observe::{Change, Index, Name, PolicyKey, Zone};
     use crate::operator::Ground;
     use rstest::rstest;
+    use std::sync::Arc;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -217,6 +224,7 @@ mod tests {
             zone: name("c"),
             ground: Ground {
                 tier_selector: Some("app=web".to_owned()),
+                siblings: Arc::new(siblings()),
                 available: 3,
                 min_ready_seconds: 0,
                 zones: ["a", "b", "c"].map(Zone::new).to_vec(),
@@ -229,7 +237,19 @@ mod tests {
     }
 
     fn pods() -> Vec<PodFixture> {
-        vec![pod("web-1").on("a1"), pod("web-2").on("a1"), pod("web-3").on("b1")]
+        vec![web("web-1").on("a1"), web("web-2").on("a1"), web("web-3").on("b1")]
+    }
+
+    fn web(name: &str) -> PodFixture {
+        pod(name).owner("ReplicaSet", "web")
+    }
+
+    fn siblings() -> Siblings {
+        let mut index = Index::default();
+        for pod in pods() {
+            index.apply(Change::Pod(pod.watched()));
+        }
+        Siblings::of(&index, &web("web-1").build())
     }
 
     fn nodes() -> Vec<NodeFixture> {
@@ -272,10 +292,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case("another pod is not Ready", vec![pod("web-1").on("a1"), pod("web-2").on("a1").not_ready(), pod("web-3").on("b1")], nodes())]
-    #[case("another pod is gone", vec![pod("web-1").on("a1"), pod("web-2").on("a1")], nodes())]
-    #[case("the pod is elsewhere", vec![pod("web-1").on("b1"), pod("web-2").on("a1"), pod("web-3").on("b1")], nodes())]
-    #[case("the pod is marked", vec![pod("web-1").on("a1").annotation("zonespread.io/do-not-evict", "true"), pod("web-2").on("a1"), pod("web-3").on("b1")], nodes())]
+    #[case("another pod is not Ready", vec![web("web-1").on("a1"), web("web-2").on("a1").not_ready(), web("web-3").on("b1")], nodes())]
+    #[case("another pod is gone", vec![web("web-1").on("a1"), web("web-2").on("a1")], nodes())]
+    #[case("a pod is new", pods().into_iter().chain([web("web-4").on("c1")]).collect(), nodes())]
+    #[case("the pod is elsewhere", vec![web("web-1").on("b1"), web("web-2").on("a1"), web("web-3").on("b1")], nodes())]
+    #[case("the pod is marked", vec![web("web-1").on("a1").annotation("zonespread.io/do-not-evict", "true"), web("web-2").on("a1"), web("web-3").on("b1")], nodes())]
     #[case("the target is cordoned", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("c").cordoned()])]
     #[case("the target is gone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c2").zone("c")])]
     #[case("the target is in another zone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("a")])]
@@ -294,7 +315,7 @@ mod tests {
     #[test]
     fn another_pod_of_the_same_name_is_not_evicted() {
         let mut attempt = attempt();
-        let other = pod("web-1").on("a1");
+        let other = web("web-1").on("a1");
         let mut other = other.watched();
         other.metadata.uid = Some("another".to_owned());
         let answer = Answer::Pods(vec![other]);

@@ -17,6 +17,19 @@ const UNCONFIRMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// API server's clock may be behind ours.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
+/// For so long it is waited until every pod that left beside the evicted one has its
+/// replacement: until then nobody knows whose a new pod is.
+const SETTLES_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Other moves: what of their pods must not be taken for ours.
+#[derive(Clone, Debug, Default)]
+pub struct OtherMoves {
+    /// Pods that they take for their replacements.
+    pub claimed: BTreeSet<Uid>,
+    /// Pods that they evicted.
+    pub evicted: BTreeSet<Uid>,
+}
+
 /// How a move ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -33,13 +46,12 @@ pub enum Ending {
     Refused,
 }
 
-/// Brings a move up to what the index shows. `claimed` are uids of pods that
-/// other moves take for their replacement.
+/// Brings a move up to what the index shows.
 pub fn follow(
     index: &Index,
     namespace: &str,
     moved: &mut Move,
-    claimed: &BTreeSet<Uid>,
+    others: &OtherMoves,
     timeout: Duration,
     now: Timestamp,
 ) -> Option<Ending> {
@@ -63,7 +75,7 @@ pub fn follow(
     if moved.status.state != MoveState::Evicted {
         return None;
     }
-    let replacement = replacement(index, namespace, moved, claimed);
+    let replacement = replacement(index, namespace, moved, others, now);
     moved.replacement = replacement.map(|pod| pod.uid.clone());
     moved.status.replacement = replacement.map(|pod| pod.name.to_string());
     moved.status.node = replacement.and_then(|pod| pod.node.as_deref()).map(str::to_owned);
@@ -113,29 +125,130 @@ fn end(moved: &mut Move, ending: Ending, message: String, now: Timestamp) -> End
     ending
 }
 
-/// The pod that the owner made in place of the evicted one: the oldest that
-/// was not there before, and that no other move claims.
+/// The pod that the owner made in place of the evicted one: of those that were not there
+/// before, and that no other move claims, the first after those for other pods that left.
 fn replacement<'a>(
     index: &'a Index,
     namespace: &str,
     moved: &Move,
-    claimed: &BTreeSet<Uid>,
+    others: &OtherMoves,
+    now: Timestamp,
 ) -> Option<&'a Pod> {
     let status = &moved.status;
     let (kind, owner) = status.owner.split_once('/')?;
     let is_new = |pod: &Pod| match &moved.siblings {
-        Some(siblings) => !siblings.contains(&pod.uid),
+        Some(siblings) => !siblings.has(&pod.uid),
         None => pod.created.time() >= status.started_at.0 - CLOCK_TOLERANCE,
     };
-    index
+    let owned: Vec<&Pod> = index
         .cluster()
         .pods_in(namespace)
         .map(|(_, pod)| pod)
         .filter(|pod| {
             pod.owner.as_ref().is_some_and(|known| &*known.kind == kind && &*known.name == owner)
         })
-        .filter(|pod| kind != "StatefulSet" || *pod.name == *status.pod)
-        .filter(|pod| pod.uid != *status.uid && !pod.terminating && !claimed.contains(&pod.uid))
-        .filter(|pod| is_new(pod))
-        .min_by_key(|pod| (moved.replacement.as_ref() != Some(&pod.uid), pod.created, &pod.name))
+        .filter(|pod| pod.uid != *status.uid && !pod.terminating)
+        .collect();
+    let mut new: Vec<&Pod> = owned
+        .iter()
+        .filter(|pod| !others.claimed.contains(&pod.uid) && is_new(pod))
+        .copied()
+        .collect();
+    // A StatefulSet gives the new pod the name of the one before.
+    if kind == "StatefulSet" {
+        return new.into_iter().find(|pod| *pod.name == *status.pod);
+    }
+    if let Some(known) = new.iter().find(|pod| moved.replacement.as_ref() == Some(&pod.uid)) {
+        return Some(known);
+    }
+    new.sort_by_key(|pod| (pod.created, &pod.name));
+    let there: BTreeSet<&Uid> = owned.iter().map(|pod| &pod.uid).collect();
+    let mut but = others.evicted.clone();
+    but.insert(Uid::new(&status.uid));
+    let left = moved.siblings.as_ref().map_or(0, |siblings| siblings.left(&there, &but));
+    if new.len() <= left && now.duration_since(moved.started) < SETTLES_WITHIN {
+        return None;
+    }
+    new.get(left.min(new.len().saturating_sub(1))).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Siblings;
+    use super::*;
+    use crate::observe::fixtures::{node, pod};
+    use crate::observe::{Change, Kind, Name, Zone};
+    use crate::plan::PlannedMove;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn show(index: &mut Index, name: &str, node: &str, created: i64) {
+        let shown = pod(name).on(node).owner("ReplicaSet", "web").created(at(created));
+        index.apply(Change::Pod(shown.watched()));
+    }
+
+    /// Web has three pods; web-1 is evicted for zone c, and a user deletes web-2.
+    struct Scene {
+        index: Index,
+        moved: Move,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let mut index = Index::default();
+            for zone in ["a", "b", "c"] {
+                index.apply(Change::Node(node(&format!("{zone}1")).zone(zone).watched()));
+            }
+            for (name, node) in [("web-1", "a1"), ("web-2", "a1"), ("web-3", "b1")] {
+                show(&mut index, name, node, -100);
+            }
+            let cluster = index.cluster();
+            let id = cluster.pod_id("default", "web-1").unwrap();
+            let evicted = cluster.pod(id).unwrap();
+            let planned = PlannedMove {
+                pod: id,
+                from: Zone::new("a"),
+                to: vec![Zone::new("c")],
+                nodes: vec![Name::from("c1")],
+                tied: 1,
+            };
+            let siblings = Arc::new(Siblings::of(&index, evicted));
+            let mut moved = Move::begin("web", evicted, &planned, siblings, at(0));
+            moved.asked = Asked::Granted;
+            for name in ["web-1", "web-2"] {
+                index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
+            }
+            Self { index, moved }
+        }
+
+        /// How the move is at that time, and who replaces its pod.
+        fn after(&mut self, second: i64) -> (Option<Ending>, Option<String>) {
+            let timeout = Duration::from_mins(1);
+            let others = OtherMoves::default();
+            let ending =
+                follow(&self.index, "default", &mut self.moved, &others, timeout, at(second));
+            (ending, self.moved.status.replacement.clone())
+        }
+    }
+
+    #[test]
+    fn of_two_new_pods_the_first_is_for_the_one_that_left_besides() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-4", "c1", 0);
+        assert_eq!(scene.after(1), (None, None), "whose it is, nobody knows yet");
+        show(&mut scene.index, "web-5", "a1", 1);
+        assert_eq!(scene.after(2), (Some(Ending::Missed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn a_pod_that_left_for_good_is_waited_for_ten_seconds() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-4", "c1", 0);
+        assert_eq!(scene.after(9), (None, None));
+        assert_eq!(scene.after(10), (Some(Ending::Landed), Some("web-4".to_owned())));
+    }
 }

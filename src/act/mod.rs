@@ -18,10 +18,10 @@ pub use election::{
     ACTS_FOR, Election, LEASE_DURATION, LEASE_NAME, LeaseAnswer, LeaseRequest, Moment,
     RETRY_PERIOD, Turn,
 };
-pub use landing::{Ending, follow};
+pub use landing::{Ending, OtherMoves, follow};
 pub use lease::{Elector, Leadership};
 pub use performance::{Answer, Asking, Next, Performance, Request};
-pub use record::{Asked, Move, seconds};
+pub use record::{Asked, Move, Siblings, seconds};
 pub use refusal::{no_answer, refusal_of};
 
 /// How long one request that changes something may take.

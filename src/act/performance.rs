@@ -237,6 +237,7 @@ mod tests {
             zone: name("c"),
             ground: Ground {
                 tier_selector: None,
+                siblings: Arc::default(),
                 available: 1,
                 min_ready_seconds: 0,
                 zones: vec![Zone::new("c")],

@@ -1,7 +1,8 @@
 //! A move: one eviction, its replacement, and where that landed. What must
 //! survive a restart is in its status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -20,13 +21,42 @@ pub struct Move {
     pub started: Timestamp,
     /// What is known of the eviction request.
     pub asked: Asked,
-    /// Pods that the owner had when the move was decided: none of them is the
-    /// replacement. Unknown after a restart.
-    pub siblings: Option<BTreeSet<Uid>>,
+    /// Pods that the owner had when the move was decided. Unknown after a restart.
+    pub siblings: Option<Arc<Siblings>>,
     /// The pod that is expected, and the node where.
     pub expected: Option<(Placement, Name)>,
     /// The replacement's uid, once it is there.
     pub replacement: Option<Uid>,
+}
+
+/// The pods that an owner had when a move of one of them was decided: none of them is
+/// the replacement, and each that leaves gets one too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Siblings {
+    /// Whether they were to stay: those that terminated already are replaced already.
+    stay: BTreeMap<Uid, bool>,
+}
+
+impl Siblings {
+    /// Those of a pod, and the pod itself.
+    #[must_use]
+    pub fn of(index: &Index, pod: &Pod) -> Self {
+        let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
+        let siblings = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
+        Self { stay: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect() }
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn has(&self, uid: &Uid) -> bool {
+        self.stay.contains_key(uid)
+    }
+
+    /// How many have left that were to stay, but for these.
+    pub(super) fn left(&self, there: &BTreeSet<&Uid>, but: &BTreeSet<Uid>) -> usize {
+        let stayed = self.stay.iter().filter(|(_, stay)| **stay).map(|(uid, _)| uid);
+        stayed.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count()
+    }
 }
 
 /// What is known of an eviction request.
@@ -44,19 +74,13 @@ impl Move {
     /// A move that is about to be made.
     #[must_use]
     pub fn begin(
-        index: &Index,
         tier: &str,
         pod: &Pod,
         planned: &PlannedMove,
+        siblings: Arc<Siblings>,
         now: Timestamp,
     ) -> Self {
         let owner = pod.owner.as_ref();
-        let siblings = index
-            .cluster()
-            .pods_in(&pod.namespace)
-            .filter(|(_, other)| other.owner.is_some() && other.owner == pod.owner)
-            .map(|(_, other)| other.uid.clone())
-            .collect();
         let mut zones = planned.to.iter().map(ToString::to_string);
         Self {
             status: MoveStatus {

@@ -1,12 +1,12 @@
 //! One policy: follow its moves, ask the planner, decide, report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::{Ending, Move, follow};
+use crate::act::{Ending, Move, OtherMoves, Siblings, follow};
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
@@ -124,19 +124,19 @@ impl Operator {
         let spec = self.index.policy(key).map(|policy| Arc::clone(&policy.spec));
         let Some(memory) = self.policies.get_mut(key) else { return };
         // A pod replaces one other pod: what a finished move has made is taken too.
-        let mut claimed: BTreeSet<Uid> = memory
-            .moves
-            .iter()
-            .filter_map(|moved| moved.claims(&self.index, &key.namespace))
-            .collect();
+        let moves = memory.moves.iter();
+        let mut others = OtherMoves {
+            claimed: moves.filter_map(|moved| moved.claims(&self.index, &key.namespace)).collect(),
+            evicted: memory.moves.iter().map(|moved| Uid::new(&moved.status.uid)).collect(),
+        };
         let mut endings = Vec::new();
         for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
             let timeout = TierSettings::landing_timeout_of(spec.as_deref(), &moved.status.tier);
             if let Some(own) = moved.claims(&self.index, &key.namespace) {
-                claimed.remove(&own);
+                others.claimed.remove(&own);
             }
-            let ending = follow(&self.index, &key.namespace, moved, &claimed, timeout, now);
-            claimed.extend(moved.replacement.clone());
+            let ending = follow(&self.index, &key.namespace, moved, &others, timeout, now);
+            others.claimed.extend(moved.replacement.clone());
             if let Some(ending) = ending {
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
                 endings.push((
@@ -264,6 +264,7 @@ impl Operator {
             return None;
         }
         let pod = self.index.cluster().pod(planned.pod)?;
+        let siblings = Arc::new(Siblings::of(&self.index, pod));
         let request = EvictionRequest {
             policy: policy.key.clone(),
             tier: Name::clone(&view.name),
@@ -272,14 +273,14 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(planned.to.first()?.as_str()),
-            ground: self.ground_of(policy, view, memory),
+            ground: self.ground_of(policy, view, memory, &siblings),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),
                 Opening::Always | Opening::Closed { .. } => None,
             },
         };
-        memory.moves.push(Move::begin(&self.index, &view.name, pod, planned, now));
+        memory.moves.push(Move::begin(&view.name, pod, planned, siblings, now));
         memory.trim_moves();
         Some(request)
     }

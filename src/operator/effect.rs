@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::act::Siblings;
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey, Zone};
 use crate::report::{EvictionResult, MoveOutcome, Note};
@@ -58,7 +59,10 @@ pub struct Ground {
     /// What selects the tier's pods, as in a URL. None when they are too many
     /// to be listed for one move: then only the pod itself is read.
     pub tier_selector: Option<String>,
-    /// How many of them must be Available: all but those under way (law 3).
+    /// The pods that the owner of the pod to be evicted has: if there is another one, who
+    /// knows whose replacement it is.
+    pub siblings: Arc<Siblings>,
+    /// How many of the tier's pods must be Available: all but those under way (law 3).
     pub available: usize,
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,

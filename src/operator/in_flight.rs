@@ -1,8 +1,10 @@
 //! The moves under way, as the planner and the gates want to know them.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::Move;
+use crate::act::{Move, Siblings};
 use crate::api::MoveState;
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
@@ -104,6 +106,7 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         memory: &PolicyMemory,
+        siblings: &Arc<Siblings>,
     ) -> Ground {
         let desired = usize::try_from(view.desired).unwrap_or(0);
         let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
@@ -111,6 +114,7 @@ impl Operator {
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Ground {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
+            siblings: Arc::clone(siblings),
             available: desired.saturating_sub(moving),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),
