@@ -1,12 +1,13 @@
 //! Watching a landing: from the eviction to the replacement's Availability.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::MoveState;
-use crate::observe::{Index, Pod, Uid};
+use crate::observe::{Index, Name, Pod, Uid};
 
 use super::record::{Asked, Move, seconds};
 
@@ -18,7 +19,7 @@ const UNCONFIRMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 
 /// For so long it is waited until every pod that left beside the evicted one has its
-/// replacement: until then nobody knows whose a new pod is.
+/// replacement, where it is not known how many the owner wants.
 const SETTLES_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Other moves: what of their pods must not be taken for ours.
@@ -130,7 +131,7 @@ fn end(moved: &mut Move, ending: Ending, message: String, now: Timestamp) -> End
 fn replacement<'a>(
     index: &'a Index,
     namespace: &str,
-    moved: &Move,
+    moved: &mut Move,
     others: &OtherMoves,
     now: Timestamp,
 ) -> Option<&'a Pod> {
@@ -158,15 +159,25 @@ fn replacement<'a>(
     if kind == "StatefulSet" {
         return new.into_iter().find(|pod| *pod.name == *status.pod);
     }
-    if let Some(known) = new.iter().find(|pod| moved.replacement.as_ref() == Some(&pod.uid)) {
+    let mut there: BTreeSet<&Uid> = owned.iter().map(|pod| &pod.uid).collect();
+    let is_known = |pod: &&Pod| moved.replacement.as_ref() == Some(&pod.uid);
+    if let Some(known) = new.iter().copied().find(is_known) {
+        // Should it go, its own replacement is none of those that are there now.
+        if let Some(siblings) = &mut moved.siblings {
+            there.remove(&known.uid);
+            Arc::make_mut(siblings).meet(index, &Name::from(namespace), &there);
+        }
         return Some(known);
     }
     new.sort_by_key(|pod| (pod.created, &pod.name));
-    let there: BTreeSet<&Uid> = owned.iter().map(|pod| &pod.uid).collect();
     let mut but = others.evicted.clone();
     but.insert(Uid::new(&status.uid));
-    let left = moved.siblings.as_ref().map_or(0, |siblings| siblings.left(&there, &but));
-    if new.len() <= left && now.duration_since(moved.started) < SETTLES_WITHIN {
+    let (left, is_certain) = match &moved.siblings {
+        Some(siblings) => siblings.left(index, &Name::from(namespace), &there, &but),
+        None => (0, true),
+    };
+    let settled = !is_certain && now.duration_since(moved.started) >= SETTLES_WITHIN;
+    if new.len() <= left && !settled {
         return None;
     }
     new.get(left.min(new.len().saturating_sub(1))).copied()
@@ -174,12 +185,10 @@ fn replacement<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::Siblings;
     use super::*;
     use crate::observe::fixtures::{node, pod};
-    use crate::observe::{Change, Kind, Name, Zone};
+    use crate::observe::{Change, Kind, Zone};
     use crate::plan::PlannedMove;
 
     fn at(second: i64) -> Timestamp {
@@ -189,6 +198,15 @@ mod tests {
     fn show(index: &mut Index, name: &str, node: &str, created: i64) {
         let shown = pod(name).on(node).owner("ReplicaSet", "web").created(at(created));
         index.apply(Change::Pod(shown.watched()));
+    }
+
+    fn starting(index: &mut Index, name: &str, node: &str, created: i64) {
+        let shown = pod(name).on(node).owner("ReplicaSet", "web").created(at(created));
+        index.apply(Change::Pod(shown.not_ready().watched()));
+    }
+
+    fn gone(index: &mut Index, name: &str) {
+        index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
     }
 
     /// Web has three pods; web-1 is evicted for zone c, and a user deletes web-2.
@@ -219,9 +237,8 @@ mod tests {
             let siblings = Arc::new(Siblings::of(&index, evicted));
             let mut moved = Move::begin("web", evicted, &planned, siblings, at(0));
             moved.asked = Asked::Granted;
-            for name in ["web-1", "web-2"] {
-                index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
-            }
+            gone(&mut index, "web-1");
+            gone(&mut index, "web-2");
             Self { index, moved }
         }
 
@@ -242,6 +259,21 @@ mod tests {
         assert_eq!(scene.after(1), (None, None), "whose it is, nobody knows yet");
         show(&mut scene.index, "web-5", "a1", 1);
         assert_eq!(scene.after(2), (Some(Ending::Missed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn a_replacement_that_goes_is_not_made_up_for_by_a_pod_that_was_there() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-4", "a1", 0);
+        starting(&mut scene.index, "web-5", "c1", 1);
+        assert_eq!(scene.after(2), (None, Some("web-5".to_owned())));
+        gone(&mut scene.index, "web-3");
+        show(&mut scene.index, "web-6", "b1", 3);
+        assert_eq!(scene.after(4), (None, Some("web-5".to_owned())));
+        gone(&mut scene.index, "web-5");
+        assert_eq!(scene.after(20), (None, None));
+        show(&mut scene.index, "web-7", "c1", 21);
+        assert_eq!(scene.after(22), (Some(Ending::Landed), Some("web-7".to_owned())));
     }
 
     #[test]

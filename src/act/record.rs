@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{MoveState, MoveStatus};
-use crate::observe::{Index, Name, Pod, Uid};
+use crate::observe::{Index, Name, Owner, Pod, Uid};
 use crate::plan::PlannedMove;
 use crate::predict::Placement;
 
@@ -33,6 +33,9 @@ pub struct Move {
 /// the replacement, and each that leaves gets one too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Siblings {
+    owner: Option<Arc<Owner>>,
+    /// How many the owner wanted, where that is known.
+    wanted: Option<i32>,
     /// Whether they were to stay: those that terminated already are replaced already.
     stay: BTreeMap<Uid, bool>,
 }
@@ -43,7 +46,11 @@ impl Siblings {
     pub fn of(index: &Index, pod: &Pod) -> Self {
         let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
         let siblings = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
-        Self { stay: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect() }
+        Self {
+            owner: pod.owner.clone(),
+            wanted: index.workload_of(pod).map(|workload| workload.replicas),
+            stay: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect(),
+        }
     }
 
     /// Whether it is one of them.
@@ -52,10 +59,41 @@ impl Siblings {
         self.stay.contains_key(uid)
     }
 
-    /// How many have left that were to stay, but for these.
-    pub(super) fn left(&self, there: &BTreeSet<&Uid>, but: &BTreeSet<Uid>) -> usize {
+    /// The replacement is known: these others are there besides, and what left before
+    /// has been made up for.
+    pub(super) fn meet(&mut self, index: &Index, namespace: &Name, others: &BTreeSet<&Uid>) {
+        for (uid, stay) in &mut self.stay {
+            *stay &= others.contains(uid);
+        }
+        for uid in others.iter().copied() {
+            if !self.stay.contains_key(uid) {
+                self.stay.insert(uid.clone(), true);
+            }
+        }
+        self.wanted = self.wanted_now(index, namespace);
+    }
+
+    fn wanted_now(&self, index: &Index, namespace: &Name) -> Option<i32> {
+        let workload = index.workload(namespace, self.owner.as_ref()?)?;
+        Some(workload.replicas)
+    }
+
+    /// How many have left, but for these, and are to be replaced; and whether that is
+    /// certain.
+    pub(super) fn left(
+        &self,
+        index: &Index,
+        namespace: &Name,
+        there: &BTreeSet<&Uid>,
+        but: &BTreeSet<Uid>,
+    ) -> (usize, bool) {
         let stayed = self.stay.iter().filter(|(_, stay)| **stay).map(|(uid, _)| uid);
-        stayed.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count()
+        let left = stayed.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
+        // Who wants fewer pods than then replaces so many fewer.
+        let now = self.wanted_now(index, namespace);
+        let fewer = self.wanted.zip(now).map(|(then, now)| (then - now).max(0));
+        let fewer_pods = usize::try_from(fewer.unwrap_or(0)).unwrap_or(0);
+        (left.saturating_sub(fewer_pods), fewer.is_some())
     }
 }
 
