@@ -53,6 +53,11 @@ impl Sample {
         Self { wanted, contenders, stocks, found, by_zone, ends }
     }
 
+    /// The same sample of more contenders that stand for the same nodes.
+    pub(super) fn of(&self, contenders: Vec<(usize, usize)>) -> Self {
+        Self::new(self.wanted, contenders, self.stocks.clone(), self.found.clone())
+    }
+
     /// The contenders of a zone.
     fn of_zone(&self, zone: usize) -> &[usize] {
         let begin = if zone == 0 { 0 } else { self.ends[zone - 1] };

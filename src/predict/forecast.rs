@@ -14,7 +14,7 @@ use super::score::{normalise, normalise_reversed};
 use super::seats::{Seat, Seats};
 use super::sole_use::SoleUse;
 use super::spread::Spread;
-use super::standings::{Contenders, Standings};
+use super::standings::{Contenders, Field, Standings};
 use super::suitability::{Fixed, Suitability};
 use super::terrain::Column;
 use super::volume_limits::VolumeLimits;
@@ -215,13 +215,16 @@ impl<'s> Forecast<'s> {
     pub fn best(&self) -> Option<Best> {
         self.best_of_races(|race| {
             let standings = race.standings.get_or_init(|| Standings::new(race));
-            race.best_of(race.contenders(standings), |row| standings.like(row), NAMED)
+            race.best_of(&race.field(standings), |row| standings.like(row), NAMED)
         })
     }
 
     /// The same with every node that ties. Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
-        self.best_of_races(|race| race.best_of(race.feasible(), std::iter::once, usize::MAX))
+        self.best_of_races(|race| {
+            let field = Field::alone(race.feasible().rows());
+            race.best_of(&field, std::iter::once, usize::MAX)
+        })
     }
 
     fn best_of_races(&self, best_of: impl Fn(&Self) -> Option<Best>) -> Option<Best> {
@@ -240,20 +243,20 @@ impl<'s> Forecast<'s> {
     /// The best of these, of which at most so many are named.
     fn best_of<I: Iterator<Item = usize>>(
         &self,
-        feasible: Contenders,
+        field: &Field,
         like: impl Fn(usize) -> I,
         named: usize,
     ) -> Option<Best> {
-        let sample = self.sample(&feasible);
-        let winners = sample.map(|sample| self.winners(&feasible, &sample));
-        let totals = self.totals(&feasible);
+        let sample = self.sample(&field.classes);
+        let winners = sample.map(|sample| self.winners(field, &sample));
+        let totals = self.totals(field);
         let rounds = self.scheduler.terrain.rounds();
         let can_win = |row: usize| {
             let zone = rounds.zone_of[row];
             winners.as_ref().is_none_or(|winners| winners.contains(&zone))
         };
         let scored = || {
-            let scored = feasible.iter().zip(&totals);
+            let scored = field.contenders.iter().zip(&totals);
             scored.filter(|((row, _), _)| can_win(*row))
         };
         let highest = *scored().map(|(_, total)| total).max()?;
@@ -303,6 +306,11 @@ impl<'s> Forecast<'s> {
     /// Every label of nodes that pods are counted by.
     pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
         self.spread.columns().chain(self.neighbours.columns())
+    }
+
+    /// Whether anything is counted on nodes alone.
+    pub(super) fn counts_by_node(&self) -> bool {
+        self.spread.counts_by_node() || self.neighbours.counts_by_node()
     }
 
     /// What is counted on the node and shared with no other.
@@ -360,12 +368,12 @@ impl<'s> Forecast<'s> {
     }
 
     /// One node of each kind that can take the pod.
-    fn contenders(&self, standings: &Standings) -> Contenders {
+    fn field(&self, standings: &Standings) -> Field {
         if self.is_hopeless() {
-            return Contenders::default();
+            return Field::default();
         }
         let floors = self.spread.floors();
-        standings.contenders(|row| self.is_welcome(&floors, row))
+        standings.field(|row| self.is_welcome(&floors, row))
     }
 
     /// Every node that can take the pod.
@@ -386,19 +394,21 @@ impl<'s> Forecast<'s> {
     }
 
     /// What these nodes score in all.
-    fn totals(&self, feasible: &Contenders) -> Vec<i64> {
+    fn totals(&self, field: &Field) -> Vec<i64> {
         let weights = &self.scheduler.config.weights;
-        let mut totals: Vec<i64> = feasible.rows().map(|row| self.base(row)).collect();
+        let classes = &field.classes;
+        let mut of_class = vec![0; classes.len()];
         let mut add = |weight: i64, scores: &[i64]| {
-            for (total, score) in totals.iter_mut().zip(scores) {
+            for (total, score) in of_class.iter_mut().zip(scores) {
                 *total += weight * score;
             }
         };
-        add(weights.taint_toleration, &self.taint_scores(feasible));
-        add(weights.node_affinity, &self.preference_scores(feasible));
-        add(weights.pod_topology_spread, &self.spread.scores(feasible));
-        add(weights.inter_pod_affinity, &self.neighbours.scores(feasible));
-        totals
+        add(weights.taint_toleration, &self.taint_scores(classes));
+        add(weights.node_affinity, &self.preference_scores(classes));
+        add(weights.pod_topology_spread, &self.spread.scores(classes));
+        add(weights.inter_pod_affinity, &self.neighbours.scores(classes));
+        let rows = field.contenders.rows().zip(&field.class_of);
+        rows.map(|(row, class)| of_class[*class] + self.base(row)).collect()
     }
 
     fn taint_scores(&self, feasible: &Contenders) -> Vec<i64> {
@@ -444,10 +454,9 @@ impl<'s> Forecast<'s> {
             (plugin, scores)
         })
         .collect();
-        let totals = self.totals(&feasible);
-        let sums = (0..feasible.len())
-            .map(|at| by_plugin.iter().map(|(_, scores)| scores[at]).sum::<i64>());
-        debug_assert!(sums.eq(totals.iter().copied()), "the parts are all there is");
+        let totals = (0..feasible.len())
+            .map(|at| by_plugin.iter().map(|(_, scores)| scores[at]).sum())
+            .collect();
         Scores { feasible, by_plugin, totals }
     }
 }

@@ -56,15 +56,24 @@ pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64>
     let rows = scheduler.rows().len();
     let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
     let images = &scheduler.terrain.images().0;
-    let mut sums: Vec<i64> = Vec::new();
-    for image in template.images.iter().filter_map(|name| images.get(name)) {
+    let score_of = |image: &Image| {
         let nodes = float(i64::try_from(image.rows.len()).unwrap_or(i64::MAX));
-        let score = whole(float(image.size) * (nodes / total));
-        if score != 0 {
-            sums.resize(rows, 0);
-            for row in &image.rows {
-                sums[*row as usize] += score;
-            }
+        whole(float(image.size) * (nodes / total))
+    };
+    let held: Vec<(&Image, i64)> = template
+        .images
+        .iter()
+        .filter_map(|name| images.get(name))
+        .map(|image| (image, score_of(image)))
+        .collect();
+    // Small images, and those that few nodes hold, count for nothing.
+    if held.iter().map(|(_, score)| score).sum::<i64>() <= MIN_THRESHOLD {
+        return Vec::new();
+    }
+    let mut sums = vec![0; rows];
+    for (image, score) in held {
+        for row in &image.rows {
+            sums[*row as usize] += score;
         }
     }
     let count = i64::try_from(template.images.len()).unwrap_or(i64::MAX);
@@ -72,10 +81,6 @@ pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64>
     for sum in &mut sums {
         let held = (*sum).clamp(MIN_THRESHOLD, max_threshold);
         *sum = MAX * (held - MIN_THRESHOLD) / (max_threshold - MIN_THRESHOLD);
-    }
-    // Small images, and those that few nodes hold, count for nothing.
-    if sums.iter().all(|sum| *sum == 0) {
-        sums.clear();
     }
     sums
 }

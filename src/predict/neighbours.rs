@@ -177,6 +177,11 @@ impl Neighbours {
         self.tallies().into_iter().flat_map(Tallies::columns)
     }
 
+    /// Whether anything is counted on nodes alone.
+    pub(super) fn counts_by_node(&self) -> bool {
+        self.columns().any(|(_, column)| column.tells_apart)
+    }
+
     /// What is counted on the node and shared with no other.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         self.tallies().into_iter().flat_map(move |tallies| tallies.own_counts(row))

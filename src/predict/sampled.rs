@@ -4,7 +4,7 @@ use super::bounds::{Extremes, Range, Sample};
 use super::forecast::Forecast;
 use super::node_affinity;
 use super::sample::{Stock, fewest_found, nodes_to_find};
-use super::standings::Contenders;
+use super::standings::{Contenders, Field};
 
 impl Forecast<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
@@ -33,16 +33,26 @@ impl Forecast<'_> {
     }
 
     /// The numbers of the zones in which the best of a sample can be.
-    pub(super) fn winners(&self, feasible: &Contenders, sample: &Sample) -> Vec<usize> {
+    pub(super) fn winners(&self, field: &Field, sample: &Sample) -> Vec<usize> {
         let open = (0..sample.stocks.len()).filter(|zone| sample.stocks[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
             return open;
         }
-        sample.winners(&self.ranges(feasible, sample))
+        let of_class = self.ranges(&field.classes, sample);
+        let totals: Vec<Range> = field
+            .contenders
+            .rows()
+            .zip(&field.class_of)
+            .map(|(row, class)| (of_class[*class], self.base(row)))
+            .map(|((low, high), base)| (low + base, high + base))
+            .collect();
+        let zone_of = &self.scheduler.terrain.rounds().zone_of;
+        let contenders = field.contenders.iter().map(|(row, nodes)| (zone_of[row], nodes));
+        sample.of(contenders.collect()).winners(&totals)
     }
 
-    /// What each contender scores in all, if it is in the sample.
+    /// What each class scores without what its nodes hold, if it is in the sample.
     fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
         let weights = &self.scheduler.config.weights;
         let extremes_of = |value: &dyn Fn(usize) -> i32| -> Option<Extremes> {
@@ -79,8 +89,7 @@ impl Forecast<'_> {
                     (weights.pod_topology_spread, spread[at]),
                     (weights.inter_pod_affinity, neighbours[at]),
                 ];
-                let base = self.base(row);
-                parts.iter().fold((base, base), |(low, high), (weight, part)| {
+                parts.iter().fold((0, 0), |(low, high), (weight, part)| {
                     (low + weight * part.0, high + weight * part.1)
                 })
             })

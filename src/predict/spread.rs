@@ -116,6 +116,12 @@ impl Spread {
         constraints.map(|constraint| (&constraint.key, &*constraint.column))
     }
 
+    /// Whether anything is counted on nodes alone.
+    pub(super) fn counts_by_node(&self) -> bool {
+        let mut constraints = self.hard.iter().chain(&self.soft);
+        constraints.any(|constraint| constraint.column.tells_apart || constraint.is_hostname)
+    }
+
     /// What is counted on the node and shared with no other.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         let constraints = self.hard.iter().chain(&self.soft);

@@ -41,17 +41,44 @@ impl Contenders {
     }
 }
 
+/// Nodes that compete, and those classes of them that differ in what they hold only: all
+/// other scores are the same for a class.
+#[derive(Debug, Default)]
+pub(super) struct Field {
+    pub contenders: Contenders,
+    /// One node for all of a class.
+    pub classes: Contenders,
+    /// The class of each contender.
+    pub class_of: Vec<usize>,
+}
+
+impl Field {
+    /// Nodes, each of which stands for itself.
+    pub(super) fn alone(rows: impl Iterator<Item = usize>) -> Self {
+        let contenders = Contenders::alone(rows);
+        let classes = Contenders::alone(contenders.rows());
+        let class_of = (0..contenders.len()).collect();
+        Self { contenders, classes, class_of }
+    }
+}
+
 /// All that the scheduler looks at in a node, for one pod to be placed. What
 /// it looks at in the domains of node labels is the same for one `place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Kind {
+    class: Class,
+    may_take: bool,
+    /// Weighted scores of what the node holds: room and images.
+    base: i64,
+}
+
+/// All of it but what the node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Class {
     place: u32,
     suitability: u32,
     /// What is counted on the node alone.
     own_counts: u32,
-    may_take: bool,
-    /// Weighted scores of what the node holds: room and images.
-    base: i64,
 }
 
 /// What decides the kinds of the nodes before pods are counted on them.
@@ -78,6 +105,7 @@ pub(super) struct Standings {
     /// How many labels `places` and the counts know of.
     labels: usize,
     numbers: FxHashMap<Vec<i64>, u32>,
+    classes: FxHashMap<Class, u32>,
     by_kind: FxHashMap<Kind, u32>,
     groups: Vec<Group>,
     /// By row; none for nodes that are not open to the pod.
@@ -87,6 +115,7 @@ pub(super) struct Standings {
 /// Nodes of one kind.
 #[derive(Clone, Debug)]
 struct Group {
+    class: u32,
     may_take: bool,
     nodes: usize,
     /// Rows that are of this kind or were so once, in order.
@@ -117,7 +146,7 @@ impl Standings {
         let groundwork = forecast.scheduler.cluster.groundwork();
         let shared = groundwork.standings(common, || Self::group_shown(forecast, places));
         let mut standings = Self { labels, ..Self::clone(&shared) };
-        let rows = 0..forecast.fixed().len();
+        let rows = if forecast.counts_by_node() { 0..forecast.fixed().len() } else { 0..0 };
         let counted = rows.filter(|row| forecast.own_counts(*row).any(|count| count != 0));
         for row in counted.chain(forecast.changed_seats()) {
             standings.update(forecast, row);
@@ -150,6 +179,7 @@ impl Standings {
             places,
             labels,
             numbers: FxHashMap::default(),
+            classes: FxHashMap::default(),
             by_kind: FxHashMap::default(),
             groups: Vec::new(),
             group_of: vec![None; rows],
@@ -184,8 +214,10 @@ impl Standings {
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let group = *self.by_kind.entry(kind).or_insert(next);
         if group == next {
+            let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
+            let class = *self.classes.entry(kind.class).or_insert(next);
             let may_take = kind.may_take;
-            self.groups.push(Group { may_take, nodes: 0, rows: Vec::new(), first: 0 });
+            self.groups.push(Group { class, may_take, nodes: 0, rows: Vec::new(), first: 0 });
         }
         group
     }
@@ -211,13 +243,12 @@ impl Standings {
         own_counts: u32,
         base: Option<i64>,
     ) -> Kind {
-        Kind {
+        let class = Class {
             place: self.places[row],
             suitability: forecast.suitability.kinds[row],
             own_counts,
-            may_take: base.is_some(),
-            base: base.unwrap_or(0),
-        }
+        };
+        Kind { class, may_take: base.is_some(), base: base.unwrap_or(0) }
     }
 
     fn join(&mut self, row: usize, group: u32) {
@@ -254,12 +285,6 @@ impl Standings {
         }
     }
 
-    /// One node of each kind that may take the pod.
-    pub(super) fn leaders(&self) -> impl Iterator<Item = (usize, usize)> {
-        let groups = self.groups.iter().filter(|group| group.may_take && group.nodes > 0);
-        groups.filter_map(|group| Some((*group.rows.get(group.first)? as usize, group.nodes)))
-    }
-
     /// The nodes that are the same as this one, in order.
     pub(super) fn like(&self, row: usize) -> impl Iterator<Item = usize> {
         let number = self.group_of[row];
@@ -268,8 +293,25 @@ impl Standings {
         rows.iter().map(|row| *row as usize).filter(move |row| self.group_of[*row] == number)
     }
 
-    /// These contenders, of those that lead.
-    pub(super) fn contenders(&self, may: impl Fn(usize) -> bool) -> Contenders {
-        Contenders(self.leaders().filter(|(row, _)| may(*row)).collect())
+    /// One node of each kind that has room and is of a class that `may` take the pod.
+    pub(super) fn field(&self, may: impl Fn(usize) -> bool) -> Field {
+        let mut field = Field::default();
+        // By class: not looked at, not one that may, or its place in the field.
+        let mut places: Vec<Option<Option<usize>>> = vec![None; self.classes.len()];
+        for group in self.groups.iter().filter(|group| group.may_take && group.nodes > 0) {
+            let Some(row) = group.rows.get(group.first).map(|row| *row as usize) else { continue };
+            let place = places[group.class as usize].get_or_insert_with(|| {
+                may(row).then(|| {
+                    field.classes.0.push((row, 0));
+                    field.classes.len() - 1
+                })
+            });
+            if let Some(class) = *place {
+                field.classes.0[class].1 += group.nodes;
+                field.contenders.0.push((row, group.nodes));
+                field.class_of.push(class);
+            }
+        }
+        field
     }
 }
