@@ -10,14 +10,14 @@ use crate::act::{Ending, Move, OtherMoves, Siblings, follow};
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
-    Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, plan_tier, tier_count,
-    tiers_of,
+    Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, tier_count,
 };
 use crate::report::{
     Assessment, MoveOutcome, TierReport, invalid_status, plan_of, status_of, story,
 };
 
 use super::Operator;
+use super::ahead::{Basis, Planned};
 use super::effect::{Decision, Effect, EvictionRequest, Signal};
 use super::memory::PolicyMemory;
 use super::survey::Look;
@@ -41,6 +41,8 @@ impl Operator {
         self.index.policy(key)?;
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
+        let invalid = invalidity(&self.index, self.index.policy(key)?);
+        let planned = if invalid.is_none() { self.planned(key, now) } else { Vec::new() };
         let policy = self.index.policy(key)?;
         memory.heed_uid(&policy.uid);
         memory.heed_generation(policy.generation);
@@ -50,10 +52,9 @@ impl Operator {
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
         let mut requests = Vec::new();
         let mut reports = Vec::new();
-        let invalid = invalidity(&self.index, policy);
         if invalid.is_none() {
-            for view in tiers_of(&self.index, policy, &self.zones, now) {
-                reports.push(self.ask(policy, view, &mut memory, now, &mut requests));
+            for planned in planned {
+                reports.push(self.ask(policy, planned, &mut memory, now, &mut requests));
             }
             tell_how_to_approve(&self.index, key, &mut reports);
         }
@@ -183,11 +184,12 @@ impl Operator {
     fn ask(
         &self,
         policy: &PolicyEntry,
-        mut view: TierView,
+        planned: Planned,
         memory: &mut PolicyMemory,
         now: Timestamp,
         requests: &mut Vec<EvictionRequest>,
     ) -> TierReport {
+        let Planned { mut view, ahead } = planned;
         let facts = Facts {
             now,
             zones: &self.zones,
@@ -197,7 +199,7 @@ impl Operator {
         };
         let mut standing = memory.standings.get(&view.name).cloned().unwrap_or_default();
         view.consent = memory.consent(&view);
-        let mut plan = self.plan(policy, &view, memory);
+        let mut plan = self.plan(policy, &view, memory, ahead);
         let mut blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
         if blocked.as_ref().is_some_and(awaits)
@@ -219,7 +221,7 @@ impl Operator {
         let may_move = self.leading && wants && blocked.is_none() && memory.is_written();
         if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
-            plan = self.plan(policy, &view, memory);
+            plan = self.plan(policy, &view, memory, None);
             blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
             // The tier may afford another move at once.
             memory.next = Some(now);
@@ -227,11 +229,19 @@ impl Operator {
         TierReport { view, plan, blocked, standing }
     }
 
-    /// The tier's plan, given all moves under way.
-    fn plan(&self, policy: &PolicyEntry, view: &TierView, memory: &PolicyMemory) -> TierPlan {
-        let ledger = self.ledger_with(&policy.key, memory);
-        let expected = self.expected(&policy.key, view, memory);
-        plan_tier(&self.index, view, &self.zones, &ledger, &expected, &memory.just_moved())
+    /// The tier's plan, given all moves under way; the one made ahead if that still holds.
+    fn plan(
+        &self,
+        policy: &PolicyEntry,
+        view: &TierView,
+        memory: &PolicyMemory,
+        ahead: Option<(Basis, TierPlan)>,
+    ) -> TierPlan {
+        let basis = self.basis(policy, view, memory);
+        match ahead {
+            Some((known, plan)) if known == basis => plan,
+            _ => self.plan_on(view, &basis),
+        }
     }
 
     fn why_not(
@@ -312,7 +322,7 @@ fn tell_how_to_approve(index: &Index, key: &PolicyKey, reports: &mut [TierReport
 }
 
 /// Why a policy cannot be followed, if so.
-fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
+pub(super) fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
     if let Err(error) = &policy.selector {
         return Some(error.clone());
     }

@@ -5,6 +5,7 @@
 //! every policy whose answer may have changed. The controller carries the
 //! effects out; a simulation can do so as well.
 
+mod ahead;
 mod assess;
 mod effect;
 mod in_flight;
@@ -30,6 +31,7 @@ use crate::observe::{
 use crate::plan::TierSettings;
 use crate::predict::SchedulerConfig;
 
+use ahead::Ahead;
 use memory::PolicyMemory;
 use weather::{Failures, Weather};
 
@@ -60,6 +62,8 @@ pub struct Operator {
     move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
     weather: Weather,
+    /// Plans of the policies that are being asked.
+    ahead: Ahead,
 }
 
 impl Operator {
@@ -193,9 +197,11 @@ impl Operator {
             asked.extend(self.index.policies().map(|policy| policy.key.clone()));
         }
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
+        self.ahead = self.plan_ahead(&asked, now);
         for key in &asked {
             self.assess(key, now, &mut decision);
         }
+        self.ahead = Ahead::default();
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_all().then_some(now);

@@ -8,6 +8,7 @@ use crate::predict::Ledger;
 use crate::report::TierReport;
 
 use super::Operator;
+use super::ahead::Ahead;
 use super::effect::{Decision, EvictionRequest};
 use super::in_flight::ledger_of;
 use super::memory::PolicyMemory;
@@ -65,6 +66,7 @@ impl Operator {
             .map(|policy| policy.key.clone())
             .filter(|key| wanted(key))
             .collect();
+        self.ahead = self.plan_ahead(&keys, now);
         let mut surveys = Vec::with_capacity(keys.len());
         for policy in keys {
             // Moves that have ended meanwhile are signals for counters, which nobody keeps here.
@@ -73,6 +75,7 @@ impl Operator {
             self.remember(policy.clone(), look.memory);
             surveys.push(Survey { policy, status: look.status, tiers: look.tiers });
         }
+        self.ahead = Ahead::default();
         surveys
     }
 

@@ -87,7 +87,7 @@ pub(super) enum Race {
 }
 
 /// Pods that are about to leave, and pods that are about to come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     leaving: FxHashSet<PodId>,
     coming: Vec<(Placement, Name)>,

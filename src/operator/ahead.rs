@@ -1,0 +1,167 @@
+//! Plans that are made before they are asked for, on all cores. With many tiers most of
+//! the time goes into plans, and none of them depends on another: only on what they are
+//! made from, which is compared before a plan is used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use jiff::Timestamp;
+
+use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
+use crate::plan::{Consent, Expected, TierPlan, TierView, plan_tier, tiers_of};
+use crate::predict::Ledger;
+
+use super::Operator;
+use super::assess::invalidity;
+use super::memory::PolicyMemory;
+
+/// With fewer tiers it takes longer to share the work than to do it.
+const WORTH_SHARING: usize = 64;
+
+/// What a tier's plan is made from, besides the cluster and its zones.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Basis {
+    consent: Consent,
+    ledger: Ledger,
+    expected: Vec<Expected>,
+    just_moved: BTreeSet<String>,
+}
+
+/// A tier, and its plan if that was made ahead.
+pub(super) struct Planned {
+    pub view: TierView,
+    pub ahead: Option<(Basis, TierPlan)>,
+}
+
+/// Plans that were made ahead.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    zones: ZoneTracker,
+    policies: BTreeMap<PolicyKey, Vec<(TierView, Basis, TierPlan)>>,
+}
+
+impl Operator {
+    /// Makes the plans of these policies, if that is worth it.
+    pub(super) fn plan_ahead<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k PolicyKey>,
+        now: Timestamp,
+    ) -> Ahead {
+        let policies = keys.into_iter().filter_map(|key| self.index.policy(key));
+        let policies: Vec<&PolicyEntry> =
+            policies.filter(|policy| invalidity(&self.index, policy).is_none()).collect();
+        let tiers: usize = policies.iter().map(|policy| policy.tiers.len()).sum();
+        let cores = thread::available_parallelism().map_or(1, usize::from).min(policies.len());
+        if tiers < WORTH_SHARING || cores < 2 {
+            return Ahead::default();
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(policy) = policies.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((policy.key.clone(), self.plan_policy(policy, now)));
+            }
+            done
+        };
+        let policies = thread::scope(|scope| {
+            let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+            let done = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            done.flatten().collect()
+        });
+        Ahead { zones: self.zones.clone(), policies }
+    }
+
+    fn plan_policy(
+        &self,
+        policy: &PolicyEntry,
+        now: Timestamp,
+    ) -> Vec<(TierView, Basis, TierPlan)> {
+        let unknown = PolicyMemory::default();
+        let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
+        let views = tiers_of(&self.index, policy, &self.zones, now);
+        let plan = |mut view: TierView| {
+            view.consent = memory.consent(&view);
+            let basis = self.basis(policy, &view, memory);
+            let plan = self.plan_on(&view, &basis);
+            (view, basis, plan)
+        };
+        views.into_iter().map(plan).collect()
+    }
+
+    /// The tiers of a policy, with the plans that were made ahead.
+    pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> Vec<Planned> {
+        let ahead = self.ahead.policies.remove(key).filter(|_| self.ahead.zones == self.zones);
+        if let Some(ahead) = ahead {
+            let planned = ahead.into_iter();
+            return planned
+                .map(|(view, basis, plan)| Planned { view, ahead: Some((basis, plan)) })
+                .collect();
+        }
+        let Some(policy) = self.index.policy(key) else { return Vec::new() };
+        let views = tiers_of(&self.index, policy, &self.zones, now);
+        views.into_iter().map(|view| Planned { view, ahead: None }).collect()
+    }
+
+    /// What the plan of a tier is made from now.
+    pub(super) fn basis(
+        &self,
+        policy: &PolicyEntry,
+        view: &TierView,
+        memory: &PolicyMemory,
+    ) -> Basis {
+        Basis {
+            consent: view.consent.clone(),
+            ledger: self.ledger_with(&policy.key, memory),
+            expected: self.expected(&policy.key, view, memory),
+            just_moved: memory.just_moved().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    pub(super) fn plan_on(&self, view: &TierView, basis: &Basis) -> TierPlan {
+        let Basis { ledger, expected, just_moved, .. } = basis;
+        let just_moved = just_moved.iter().map(String::as_str).collect();
+        plan_tier(&self.index, view, &self.zones, ledger, expected, &just_moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::an_outage;
+
+    #[test]
+    fn plans_are_the_same_whether_made_ahead_or_not() {
+        let mut world = an_outage();
+        let apps: Vec<String> = (0..80).map(|at| format!("app-{at}")).collect();
+        for app in &apps {
+            world.replica_set(app, &["a1", "b1", "a2", "b2"]);
+            world.policy(app, json!({}));
+        }
+        world.open("c");
+        world.pass(1);
+        let now = world.now;
+        let plans = |surveys: Vec<crate::operator::Survey>| -> Vec<(String, String)> {
+            let tiers = surveys.into_iter().flat_map(|survey| survey.tiers);
+            tiers.map(|tier| (tier.view.name.to_string(), format!("{:?}", tier.plan))).collect()
+        };
+        let ahead = world.operator.plan_ahead(
+            &world.operator.index().policies().map(|policy| policy.key.clone()).collect::<Vec<_>>(),
+            now,
+        );
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert_eq!(ahead.policies.len(), if cores > 1 { 81 } else { 0 });
+        let together = plans(world.operator.survey(|_| true, now));
+        let mut alone = Vec::new();
+        for (name, _) in &together {
+            alone.extend(plans(world.operator.survey(|key| *key.name == **name, now)));
+        }
+        assert_eq!(together.len(), 81);
+        assert!(together.iter().all(|(_, plan)| plan.contains("PlannedMove")));
+        assert_eq!(together, alone);
+    }
+}
