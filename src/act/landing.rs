@@ -62,7 +62,12 @@ pub fn follow(
             .pod_id(namespace, &moved.status.pod)
             .and_then(|id| index.cluster().pod(id))
             .filter(|pod| pod.uid == *moved.status.uid && !pod.terminating);
-        let confirmed = moved.asked == Asked::Granted || pod.is_none();
+        let confirmed = match moved.asked {
+            Asked::Granted => true,
+            Asked::Unknown => pod.is_none(),
+            // Somebody else may have deleted it: the answer will tell.
+            Asked::Waiting => false,
+        };
         if confirmed {
             moved.status.state = MoveState::Evicted;
         } else if moved.asked == Asked::Unknown
@@ -259,6 +264,18 @@ mod tests {
         assert_eq!(scene.after(1), (None, None), "whose it is, nobody knows yet");
         show(&mut scene.index, "web-5", "a1", 1);
         assert_eq!(scene.after(2), (Some(Ending::Missed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn a_pod_that_goes_before_the_api_server_answers_may_not_be_ours() {
+        let mut scene = Scene::new();
+        scene.moved.asked = Asked::Waiting;
+        show(&mut scene.index, "web-4", "c1", 0);
+        show(&mut scene.index, "web-5", "c1", 0);
+        assert_eq!(scene.after(20), (None, None));
+        assert_eq!(scene.moved.status.state, MoveState::Evicting);
+        scene.moved.asked = Asked::Unknown;
+        assert_eq!(scene.after(21), (Some(Ending::Landed), Some("web-5".to_owned())));
     }
 
     #[test]
