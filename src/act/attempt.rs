@@ -147,7 +147,8 @@ impl Attempt {
         if request.ground.tier_selector.is_some() {
             let of_owner = |other: &&Pod| other.owner.is_some() && other.owner == pod.owner;
             let is_new = |other: &&Pod| !request.ground.siblings.has(&other.uid);
-            if let Some(new) = pods.iter().filter(of_owner).find(is_new) {
+            let mut new = pods.iter().filter(of_owner).filter(is_new);
+            if let Some(new) = new.nth(request.ground.awaited) {
                 return stale(format!("{} is new", new.name));
             }
             let min_ready = request.ground.min_ready_seconds;
@@ -225,6 +226,7 @@ mod tests {
             ground: Ground {
                 tier_selector: Some("app=web".to_owned()),
                 siblings: Arc::new(siblings()),
+                awaited: 0,
                 available: 3,
                 min_ready_seconds: 0,
                 zones: ["a", "b", "c"].map(Zone::new).to_vec(),
@@ -310,6 +312,20 @@ mod tests {
     ) {
         let refusal = carry_out(pods, nodes).unwrap_err();
         assert!(matches!(refusal, Refusal::Stale(_)), "{what}: {refusal:?}");
+    }
+
+    #[test]
+    fn the_replacement_for_another_move_may_be_new() {
+        let pods = || {
+            let pods = pods().into_iter().chain([web("web-4").on("c1")]);
+            Answer::Pods(pods.map(PodFixture::watched).collect())
+        };
+        for (awaited, is_stale) in [(0, true), (1, false)] {
+            let mut attempt = attempt();
+            attempt.request.ground.awaited = awaited;
+            let answered = attempt.answered(pods(), &HealthRules::default(), now());
+            assert_eq!(answered.is_err(), is_stale, "{answered:?}");
+        }
     }
 
     #[test]

@@ -238,6 +238,7 @@ mod tests {
             ground: Ground {
                 tier_selector: None,
                 siblings: Arc::default(),
+                awaited: 0,
                 available: 1,
                 min_ready_seconds: 0,
                 zones: vec![Zone::new("c")],

@@ -53,6 +53,13 @@ impl Siblings {
         }
     }
 
+    /// Whether the pod that was moved had the same owner.
+    #[must_use]
+    pub fn are_of(&self, moved: &Move) -> bool {
+        let owner = self.owner.as_ref().zip(moved.status.owner.split_once('/'));
+        owner.is_some_and(|(own, (kind, name))| *own.kind == *kind && *own.name == *name)
+    }
+
     /// Whether it is one of them.
     #[must_use]
     pub fn has(&self, uid: &Uid) -> bool {

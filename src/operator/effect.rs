@@ -62,6 +62,8 @@ pub struct Ground {
     /// The pods that the owner of the pod to be evicted has: if there is another one, who
     /// knows whose replacement it is.
     pub siblings: Arc<Siblings>,
+    /// How many more it may have: replacements for other moves that are under way.
+    pub awaited: usize,
     /// How many of the tier's pods must be Available: all but those under way (law 3).
     pub available: usize,
     /// How long a pod must be Ready to be Available, in seconds.

@@ -109,12 +109,15 @@ impl Operator {
         siblings: &Arc<Siblings>,
     ) -> Ground {
         let desired = usize::try_from(view.desired).unwrap_or(0);
+        let unreplaced = memory.under_way().filter(|moved| moved.replacement.is_none());
+        let awaited = unreplaced.filter(|moved| siblings.are_of(moved)).count();
         let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
         let nodes_in =
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Ground {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
             siblings: Arc::clone(siblings),
+            awaited,
             available: desired.saturating_sub(moving),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),

@@ -50,6 +50,8 @@ struct ZoneTruth {
     known_by: BTreeSet<usize>,
     suspect: bool,
     proven: bool,
+    /// When a moved pod came up there last.
+    came_up: Millis,
 }
 
 pub struct TierTruth {
@@ -156,6 +158,7 @@ impl Laws {
     pub fn came_up(&mut self, eviction: usize, zone: usize, now: Millis) {
         self.evictions[eviction].up = Some((zone, now));
         // A moved pod that comes up there shows that pods can, whenever it left.
+        self.zones[zone].came_up = now;
         self.zones[zone].proven |= self.zones[zone].hold_from.is_some_and(|from| now >= from);
     }
 
@@ -242,8 +245,9 @@ impl Laws {
             {
                 zone.ended = told;
                 zone.outages += 1;
-                zone.hold_from = Some(if zone.out { now } else { zone.since });
-                zone.proven = false;
+                let from = if zone.out { now } else { zone.since };
+                zone.hold_from = Some(from);
+                zone.proven = zone.came_up >= from;
                 zone.suspect = false;
                 for tier in 0..self.tiers.len() {
                     self.new_chance(tier);
