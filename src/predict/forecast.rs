@@ -222,7 +222,7 @@ impl<'s> Forecast<'s> {
     /// The same with every node that ties. Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
         self.best_of_races(|race| {
-            let field = Field::alone(race.feasible().rows());
+            let field = Field::alone(race.feasible(), |row| race.base(row));
             race.best_of(&field, std::iter::once, usize::MAX)
         })
     }
@@ -407,8 +407,7 @@ impl<'s> Forecast<'s> {
         add(weights.node_affinity, &self.preference_scores(classes));
         add(weights.pod_topology_spread, &self.spread.scores(classes));
         add(weights.inter_pod_affinity, &self.neighbours.scores(classes));
-        let rows = field.contenders.rows().zip(&field.class_of);
-        rows.map(|(row, class)| of_class[*class] + self.base(row)).collect()
+        field.scored().map(|(class, base)| of_class[class] + base).collect()
     }
 
     fn taint_scores(&self, feasible: &Contenders) -> Vec<i64> {

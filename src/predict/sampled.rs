@@ -40,14 +40,28 @@ impl Forecast<'_> {
             return open;
         }
         let of_class = self.ranges(&field.classes, sample);
-        let totals: Vec<Range> = field
-            .contenders
-            .rows()
-            .zip(&field.class_of)
-            .map(|(row, class)| (of_class[*class], self.base(row)))
-            .map(|((low, high), base)| (low + base, high + base))
-            .collect();
+        let totals = || {
+            let scored = field.scored().map(|(class, base)| (of_class[class], base));
+            scored.map(|((low, high), base)| (low + base, high + base))
+        };
         let zone_of = &self.scheduler.terrain.rounds().zone_of;
+        // Most of the time the worst node of one zone beats the best of all others.
+        let mut spans = vec![None; sample.stocks.len()];
+        for (row, (low, high)) in field.contenders.rows().zip(totals()) {
+            let span: &mut Option<Range> = &mut spans[zone_of[row]];
+            *span = Some(span.map_or((low, high), |known| (known.0.min(low), known.1.max(high))));
+        }
+        let beats_all = |zone: usize| {
+            let (lowest, _) = spans[zone]?;
+            let others = (0..spans.len()).filter(|other| *other != zone);
+            let highest = others.filter_map(|other| spans[other]).map(|(_, high)| high).max();
+            (sample.found[zone] > 0 && highest.is_none_or(|highest| highest < lowest))
+                .then_some(zone)
+        };
+        if let Some(zone) = open.into_iter().find_map(beats_all) {
+            return vec![zone];
+        }
+        let totals: Vec<Range> = totals().collect();
         let contenders = field.contenders.iter().map(|(row, nodes)| (zone_of[row], nodes));
         sample.of(contenders.collect()).winners(&totals)
     }

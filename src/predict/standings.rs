@@ -46,6 +46,8 @@ impl Contenders {
 #[derive(Debug, Default)]
 pub(super) struct Field {
     pub contenders: Contenders,
+    /// Weighted scores of what each of them holds.
+    pub bases: Vec<i64>,
     /// One node for all of a class.
     pub classes: Contenders,
     /// The class of each contender.
@@ -54,11 +56,25 @@ pub(super) struct Field {
 
 impl Field {
     /// Nodes, each of which stands for itself.
-    pub(super) fn alone(rows: impl Iterator<Item = usize>) -> Self {
-        let contenders = Contenders::alone(rows);
+    pub(super) fn alone(contenders: Contenders, base: impl Fn(usize) -> i64) -> Self {
+        let bases = contenders.rows().map(base).collect();
         let classes = Contenders::alone(contenders.rows());
         let class_of = (0..contenders.len()).collect();
-        Self { contenders, classes, class_of }
+        Self { contenders, bases, classes, class_of }
+    }
+
+    fn with_capacity(contenders: usize, classes: usize) -> Self {
+        Self {
+            contenders: Contenders(Vec::with_capacity(contenders)),
+            bases: Vec::with_capacity(contenders),
+            classes: Contenders(Vec::with_capacity(classes)),
+            class_of: Vec::with_capacity(contenders),
+        }
+    }
+
+    /// The class of each contender, and what it holds.
+    pub(super) fn scored(&self) -> impl Iterator<Item = (usize, i64)> {
+        self.class_of.iter().copied().zip(self.bases.iter().copied())
     }
 }
 
@@ -117,6 +133,7 @@ pub(super) struct Standings {
 struct Group {
     class: u32,
     may_take: bool,
+    base: i64,
     nodes: usize,
     /// Rows that are of this kind or were so once, in order.
     rows: Vec<u32>,
@@ -216,8 +233,9 @@ impl Standings {
         if group == next {
             let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
             let class = *self.classes.entry(kind.class).or_insert(next);
-            let may_take = kind.may_take;
-            self.groups.push(Group { class, may_take, nodes: 0, rows: Vec::new(), first: 0 });
+            let Kind { may_take, base, .. } = kind;
+            let group = Group { class, may_take, base, nodes: 0, rows: Vec::new(), first: 0 };
+            self.groups.push(group);
         }
         group
     }
@@ -295,7 +313,7 @@ impl Standings {
 
     /// One node of each kind that has room and is of a class that `may` take the pod.
     pub(super) fn field(&self, may: impl Fn(usize) -> bool) -> Field {
-        let mut field = Field::default();
+        let mut field = Field::with_capacity(self.groups.len(), self.classes.len());
         // By class: not looked at, not one that may, or its place in the field.
         let mut places: Vec<Option<Option<usize>>> = vec![None; self.classes.len()];
         for group in self.groups.iter().filter(|group| group.may_take && group.nodes > 0) {
@@ -309,6 +327,7 @@ impl Standings {
             if let Some(class) = *place {
                 field.classes.0[class].1 += group.nodes;
                 field.contenders.0.push((row, group.nodes));
+                field.bases.push(group.base);
                 field.class_of.push(class);
             }
         }
