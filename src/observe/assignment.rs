@@ -120,7 +120,7 @@ impl Index {
 
     pub(super) fn put_policy(&mut self, policy: ZoneSpreadPolicy) {
         let paused = is_paused(&policy.metadata);
-        let entry = PolicyEntry::new(policy, &mut self.interner);
+        let entry = PolicyEntry::new(policy, &self.policies, &mut self.interner);
         self.pause_policy(&entry.key, paused);
         let known = self.policies.get_mut(&entry.key);
         if let Some(known) = known

@@ -100,21 +100,33 @@ impl Contested {
 }
 
 impl PolicyEntry {
-    /// The policy as the API server has it.
-    pub(super) fn new(policy: ZoneSpreadPolicy, interner: &mut Interner) -> Self {
+    /// The policy as the API server has it; what was read from the spec of the one that
+    /// was `known` is not read again if it is the same.
+    pub(super) fn new(
+        policy: ZoneSpreadPolicy,
+        known: &BTreeMap<PolicyKey, Self>,
+        interner: &mut Interner,
+    ) -> Self {
         let metadata = policy.metadata;
-        let selector = Selector::try_from(policy.spec.selector.clone())
-            .map_err(|error| format!("spec.selector: {error}"));
+        let key = PolicyKey {
+            namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+            name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+        };
+        let known = known.get(&key).filter(|known| *known.spec == policy.spec);
+        let (selector, calendar) = if let Some(known) = known {
+            (known.selector.clone(), known.calendar.clone())
+        } else {
+            let selector = Selector::try_from(policy.spec.selector.clone());
+            let selector = selector.map_err(|error| format!("spec.selector: {error}"));
+            (selector, Calendar::of(&policy.spec))
+        };
         Self {
-            key: PolicyKey {
-                namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
-                name: interner.name(metadata.name.as_deref().unwrap_or_default()),
-            },
+            key,
             uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             generation: metadata.generation,
             selector,
-            calendar: Calendar::of(&policy.spec),
+            calendar,
             approve: metadata
                 .annotations
                 .and_then(|mut all| all.remove(APPROVE))

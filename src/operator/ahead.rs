@@ -50,11 +50,13 @@ impl Operator {
         now: Timestamp,
     ) -> Ahead {
         let policies = keys.into_iter().filter_map(|key| self.index.policy(key));
-        let policies: Vec<&PolicyEntry> =
-            policies.filter(|policy| invalidity(&self.index, policy).is_none()).collect();
-        let tiers: usize = policies.iter().map(|policy| policy.tiers.len()).sum();
+        let mut policies: Vec<&PolicyEntry> = policies.collect();
+        if policies.iter().map(|policy| policy.tiers.len()).sum::<usize>() < WORTH_SHARING {
+            return Ahead::default();
+        }
+        policies.retain(|policy| invalidity(&self.index, policy).is_none());
         let cores = thread::available_parallelism().map_or(1, usize::from).min(policies.len());
-        if tiers < WORTH_SHARING || cores < 2 {
+        if cores < 2 {
             return Ahead::default();
         }
         let next = AtomicUsize::new(0);
