@@ -193,23 +193,32 @@ impl World {
 
     /// With a grace period, as eviction and drain do.
     pub fn delete_pods(&mut self, which: impl Fn(&Self, &Pod) -> bool) {
+        for eviction in self.terminate(which).into_iter().filter_map(|pod| pod.replaces) {
+            self.laws.lost(eviction);
+        }
+    }
+
+    /// The same; nobody makes up for these, or for what they made up for.
+    pub fn discard_pods(&mut self, which: impl Fn(&Pod) -> bool) {
+        self.terminate(|_, pod| which(pod));
+    }
+
+    fn terminate(&mut self, which: impl Fn(&Self, &Pod) -> bool) -> Vec<Pod> {
         let chosen: Vec<Pod> = self
             .pods
             .values()
             .filter(|pod| !pod.terminating && which(self, pod))
             .cloned()
             .collect();
-        for pod in chosen {
+        for pod in &chosen {
             self.change_pod(&pod.name, |pod| pod.terminating = true);
-            if let Some(eviction) = pod.replaces {
-                self.laws.lost(eviction);
-            }
             let down = pod.node.as_deref().and_then(|node| self.node(node));
             if down.is_none_or(|node| node.ready) {
-                self.soon(100, GRACE, Event::Gone(pod.name, pod.uid));
+                self.soon(100, GRACE, Event::Gone(pod.name.clone(), pod.uid.clone()));
             }
             self.soon(10, 200, Event::Reconcile(pod.tier));
         }
+        chosen
     }
 
     pub fn gone(&mut self, name: &str, uid: &str) {

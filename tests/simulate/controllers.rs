@@ -30,7 +30,7 @@ impl World {
                     let ordinal = name.rsplit_once('-').and_then(|(_, at)| at.parse().ok());
                     ordinal.is_some_and(|at: usize| at < wanted)
                 };
-                self.delete_pods(|_, pod| pod.tier == tier && !keep(&pod.name));
+                self.discard_pods(|pod| pod.tier == tier && !keep(&pod.name));
                 continue;
             }
             for _ in live.len()..wanted {
@@ -46,7 +46,7 @@ impl World {
                 .map(|pod| pod.name.clone())
                 .collect();
             if !names.is_empty() {
-                self.delete_pods(|_, pod| names.contains(&pod.name));
+                self.discard_pods(|pod| names.contains(&pod.name));
             }
         }
     }
