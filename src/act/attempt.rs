@@ -41,15 +41,16 @@ impl Attempt {
     /// # Errors
     /// When the decision is too old.
     pub fn begin(request: EvictionRequest, now: Timestamp) -> Result<Self, Refusal> {
-        if now.duration_since(request.decided).abs() > DECISION_HOLDS {
-            return Err(Refusal::Outdated("the decision is too old".to_owned()));
-        }
         let attempt = Self { request, step: Step::Pods };
-        attempt.window_holds(now)?;
+        attempt.decision_holds(now)?;
         Ok(attempt)
     }
 
-    fn window_holds(&self, now: Timestamp) -> Result<(), Refusal> {
+    /// Whoever was suspended in between begins anew.
+    fn decision_holds(&self, now: Timestamp) -> Result<(), Refusal> {
+        if now.duration_since(self.request.decided).abs() > DECISION_HOLDS {
+            return Err(Refusal::Outdated("the decision is too old".to_owned()));
+        }
         if self.request.closes.is_some_and(|closes| closes <= now) {
             return Err(Refusal::Outdated("the window has closed".to_owned()));
         }
@@ -122,7 +123,7 @@ impl Attempt {
                 return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
             }
         };
-        self.window_holds(now)?;
+        self.decision_holds(now)?;
         self.step = next;
         Ok(false)
     }
@@ -370,5 +371,10 @@ mod tests {
         let request = attempt().request().clone();
         let later = now() + SignedDuration::from_secs(16);
         assert!(matches!(Attempt::begin(request, later), Err(Refusal::Outdated(_))));
+        // Nor is what was begun in time by somebody who was suspended then.
+        let mut attempt = attempt();
+        attempt.step = Step::DryRun;
+        let refusal = attempt.answered(Answer::Evicted(Ok(())), &HealthRules::default(), later);
+        assert!(matches!(refusal, Err(Refusal::Outdated(_))), "{refusal:?}");
     }
 }

@@ -17,7 +17,7 @@ use crate::predict::Placement;
 pub struct Move {
     /// What users see, and what is restored.
     pub status: MoveStatus,
-    /// When it was decided, or taken over; more exact than the status.
+    /// When the API server granted it; before that, when it was decided or taken over.
     pub started: Timestamp,
     /// What is known of the eviction request.
     pub asked: Asked,

@@ -267,6 +267,8 @@ impl PolicyMemory {
         let tier = moved.status.tier.clone();
         let Some(refusal) = refusal else {
             moved.asked = Asked::Granted;
+            // From now on it has time to land.
+            moved.started = now;
             return vec![Signal::EvictionAnswered {
                 policy: policy.clone(),
                 tier,
