@@ -21,6 +21,8 @@ pub struct Tier {
     pub budget: Option<usize>,
     pub allowed: Option<i32>,
     pub rolling: bool,
+    /// When the rollout went on last.
+    pub rolled: Millis,
 }
 
 impl Tier {
@@ -33,6 +35,7 @@ impl Tier {
             budget: script.budget,
             allowed: None,
             rolling: false,
+            rolled: 0,
         }
     }
 }

@@ -170,6 +170,7 @@ impl World {
     /// One more pod of the new revision, one less of the old for each that is up.
     pub fn roll(&mut self, tier: usize) {
         let desired = self.tiers[tier].desired;
+        self.tiers[tier].rolled = self.now;
         let newest = self.tiers[tier].wanted.len() - 1;
         let revision = self.tiers[tier].wanted[newest].0;
         let up = self

@@ -29,7 +29,8 @@ impl World {
                     && matches!(moved.state, MoveState::Evicting | MoveState::Evicted)
             });
             // A move or a rollout that happens to be under way is not at rest.
-            let rolling = self.tiers[tier].rolling;
+            let rolled = self.tiers[tier].rolled;
+            let rolling = self.tiers[tier].rolling || rolled > 0 && now < rolled + 5 * SECOND;
             if moving || rolling || self.laws.evicted_since(tier, now - 5 * SECOND) {
                 continue;
             }
