@@ -327,7 +327,8 @@ impl World {
         let until = self.now + lasts;
         let two = self.processes.len() > 1;
         if let Some(process) = &mut self.processes[operator] {
-            process.frozen_until = Some(until);
+            // What waits for the end of one that lasts longer keeps its order.
+            process.frozen_until = process.frozen_until.max(Some(until));
             // It will find its lease with another, and may have something left to do.
             let replaced = two && process.may_act(self.now) && lasts > 20 * SECOND;
             self.laws.danger[8] += u64::from(replaced);
