@@ -36,6 +36,7 @@ pub struct Laws {
 
 /// A zone as it truly is, and what of it somebody wrote down.
 #[derive(Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct ZoneTruth {
     out: bool,
     since: Millis,
@@ -52,6 +53,8 @@ struct ZoneTruth {
     proven: bool,
     /// When a moved pod came up there last.
     came_up: Millis,
+    /// Nobody had written of it when somebody began to lead.
+    forgotten: bool,
 }
 
 pub struct TierTruth {
@@ -207,7 +210,9 @@ impl Laws {
         for zone in &mut self.zones {
             if zone.known_by.is_empty() {
                 let (out, since, outage) = (zone.out, zone.since, zone.outage);
-                *zone = ZoneTruth { out, since, outage, ended: outage, ..ZoneTruth::default() };
+                let forgotten = true;
+                let nothing = ZoneTruth::default();
+                *zone = ZoneTruth { out, since, outage, ended: outage, forgotten, ..nothing };
             }
         }
         for eviction in &mut self.evictions {
@@ -257,7 +262,10 @@ impl Laws {
             if shown.state == ZoneState::Suspect && !zone.suspect {
                 zone.suspect = true;
                 zone.outages += 1;
-                zone.hold_from = Some(now.saturating_sub(20 * SECOND));
+                let of_late = now.saturating_sub(20 * SECOND);
+                // Whoever led before may lead again, and remember an older doubt.
+                let told = back.filter(|_| zone.forgotten).unwrap_or(of_late);
+                zone.hold_from = Some(told.min(of_late));
             }
         }
         for tier in &status.tiers {
