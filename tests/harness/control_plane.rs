@@ -94,7 +94,9 @@ impl ControlPlane {
         // The certificate that clients trust is made by the API server itself.
         eventually(START_TIMEOUT, "the API server's certificate", async || {
             components.assert_running();
-            files.authority.exists().then_some(())
+            // It is there a moment before it is written.
+            let written = std::fs::read_to_string(&files.authority).unwrap_or_default();
+            written.trim_end().ends_with("-----END CERTIFICATE-----").then_some(())
         })
         .await;
         for user in USERS {
