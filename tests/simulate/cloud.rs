@@ -203,7 +203,11 @@ impl World {
 
     /// The same; nobody makes up for these, or for what they made up for.
     pub fn discard_pods(&mut self, which: impl Fn(&Pod) -> bool) {
-        self.terminate(|_, pod| which(pod));
+        for eviction in
+            self.terminate(|_, pod| which(pod)).into_iter().filter_map(|pod| pod.replaces)
+        {
+            self.laws.discarded(eviction);
+        }
     }
 
     fn terminate(&mut self, which: impl Fn(&Self, &Pod) -> bool) -> Vec<Pod> {

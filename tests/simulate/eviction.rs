@@ -20,6 +20,8 @@ pub struct Eviction {
     /// Whether it counts against law 5 of the recovery under way.
     pub counts: bool,
     pub timeout: Millis,
+    /// Users wanted fewer pods, and its replacement was one of those that went.
+    pub discarded: bool,
     /// Its policy is gone, and with it what was written of it.
     pub unwritten: bool,
     /// Nobody knows of it any more.
@@ -29,13 +31,14 @@ pub struct Eviction {
 impl Eviction {
     /// Whoever made it counts from when it was decided: up to some seconds earlier.
     pub fn is_under_way(&self, now: Millis) -> bool {
-        let awaited = self.up.is_none() && self.helps != Some(false);
+        let awaited = self.up.is_none() && self.helps != Some(false) && !self.discarded;
         awaited && now + 6 * SECOND < self.at + self.timeout
     }
 
     /// It went where it does not help, or never came up. A slow starter that came up
     /// too late for its policy is no loop.
     pub fn is_futile(&self, now: Millis) -> bool {
-        self.helps == Some(false) || self.up.is_none() && now >= self.at + self.timeout
+        let is_late = self.up.is_none() && now >= self.at + self.timeout;
+        self.helps == Some(false) || is_late && !self.discarded
     }
 }

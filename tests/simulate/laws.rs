@@ -144,6 +144,11 @@ impl Laws {
         self.evictions[eviction].replaced &= self.evictions[eviction].up.is_some();
     }
 
+    /// A replacement is gone before it came up, and nobody makes up for it.
+    pub fn discarded(&mut self, eviction: usize) {
+        self.evictions[eviction].discarded = self.evictions[eviction].up.is_none();
+    }
+
     /// A replacement was placed; `spread` counts it already.
     pub fn placed(&mut self, eviction: usize, zone: usize, spread: &[i32], now: Millis) {
         let eviction = &mut self.evictions[eviction];
@@ -403,6 +408,7 @@ impl Laws {
             up: None,
             counts: true,
             timeout,
+            discarded: false,
             unwritten: false,
             forgotten: false,
         });
