@@ -30,6 +30,7 @@ pub(super) struct Basis {
 }
 
 /// A tier, and its plan if that was made ahead.
+#[derive(Debug)]
 pub(super) struct Planned {
     pub view: TierView,
     pub ahead: Option<(Basis, TierPlan)>,
@@ -39,7 +40,7 @@ pub(super) struct Planned {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     zones: ZoneTracker,
-    policies: BTreeMap<PolicyKey, Vec<(TierView, Basis, TierPlan)>>,
+    policies: BTreeMap<PolicyKey, Vec<Planned>>,
 }
 
 impl Operator {
@@ -77,11 +78,7 @@ impl Operator {
         Ahead { zones: self.zones.clone(), policies }
     }
 
-    fn plan_policy(
-        &self,
-        policy: &PolicyEntry,
-        now: Timestamp,
-    ) -> Vec<(TierView, Basis, TierPlan)> {
+    fn plan_policy(&self, policy: &PolicyEntry, now: Timestamp) -> Vec<Planned> {
         let unknown = PolicyMemory::default();
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
         let views = tiers_of(&self.index, policy, &self.zones, now);
@@ -89,7 +86,7 @@ impl Operator {
             view.consent = memory.consent(&view);
             let basis = self.basis(policy, &view, memory);
             let plan = self.plan_on(&view, &basis);
-            (view, basis, plan)
+            Planned { view, ahead: Some((basis, plan)) }
         };
         views.into_iter().map(plan).collect()
     }
@@ -97,11 +94,8 @@ impl Operator {
     /// The tiers of a policy, with the plans that were made ahead.
     pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> Vec<Planned> {
         let ahead = self.ahead.policies.remove(key).filter(|_| self.ahead.zones == self.zones);
-        if let Some(ahead) = ahead {
-            let planned = ahead.into_iter();
-            return planned
-                .map(|(view, basis, plan)| Planned { view, ahead: Some((basis, plan)) })
-                .collect();
+        if let Some(planned) = ahead {
+            return planned;
         }
         let Some(policy) = self.index.policy(key) else { return Vec::new() };
         let views = tiers_of(&self.index, policy, &self.zones, now);

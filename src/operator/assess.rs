@@ -38,10 +38,9 @@ impl Operator {
         decision: &mut Decision,
     ) -> Option<Look> {
         // What is left of a policy that is gone stays where it is.
-        self.index.policy(key)?;
+        let invalid = invalidity(&self.index, self.index.policy(key)?);
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
-        let invalid = invalidity(&self.index, self.index.policy(key)?);
         let planned = if invalid.is_none() { self.planned(key, now) } else { Vec::new() };
         let policy = self.index.policy(key)?;
         memory.heed_uid(&policy.uid);
@@ -202,13 +201,12 @@ impl Operator {
         let mut plan = self.plan(policy, &view, memory, ahead);
         let mut blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
-        if blocked.as_ref().is_some_and(awaits)
-            && memory.under_way().all(|moved| moved.status.tier != *view.name)
-        {
+        let is_at_rest = memory.under_way_of(&view.name).next().is_none();
+        if blocked.as_ref().is_some_and(awaits) && is_at_rest {
             memory.end_approval(&view.name);
             view.consent = memory.consent(&view);
         }
-        if view.is_balanced() && memory.under_way().all(|moved| moved.status.tier != *view.name) {
+        if view.is_balanced() && is_at_rest {
             // Balanced: what went wrong on the way is over.
             if let Some(known) = memory.standings.get_mut(&view.name) {
                 known.forgive();

@@ -21,13 +21,9 @@ const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
 const READ_WHOLE: usize = 500;
 
 impl Operator {
-    /// All moves under way; `memory` is taken out while its policy is looked at.
+    /// What the index does not show yet of all moves under way.
     pub(super) fn ledger_with(&self, key: &PolicyKey, memory: &PolicyMemory) -> Ledger {
-        let own = memory.under_way().map(|moved| (key, moved));
-        let others = self
-            .moving_memories()
-            .flat_map(|(key, other)| other.under_way().map(move |moved| (key, moved)));
-        ledger_of(&self.index, own.chain(others))
+        ledger_of(&self.index, self.all_under_way(key, memory))
     }
 
     /// What the counts of a tier do not show yet.
@@ -37,13 +33,22 @@ impl Operator {
         view: &TierView,
         memory: &PolicyMemory,
     ) -> Vec<Expected> {
-        let own = memory.under_way().filter(|moved| moved.status.tier == *view.name);
+        let own = memory.under_way_of(&view.name);
         own.map(|moved| expected_of(&self.index, &key.namespace, moved)).collect()
     }
 
-    /// The other policies with moves under way.
-    fn moving_memories(&self) -> impl Iterator<Item = (&PolicyKey, &PolicyMemory)> {
-        self.moving.iter().filter_map(|key| self.policies.get_key_value(key))
+    /// The moves under way of all policies; `memory` is that of one of them, which may be
+    /// taken out while its policy is looked at.
+    fn all_under_way<'a>(
+        &'a self,
+        key: &'a PolicyKey,
+        memory: &'a PolicyMemory,
+    ) -> impl Iterator<Item = (&'a PolicyKey, &'a Move)> {
+        let others = self.moving.iter().filter(move |other| *other != key);
+        let others = others.filter_map(|other| self.policies.get_key_value(other));
+        others
+            .chain([(key, memory)])
+            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
     }
 
     /// What is under way when the tier's next move is judged.
@@ -55,13 +60,13 @@ impl Operator {
         memory: &PolicyMemory,
         now: Timestamp,
     ) -> InFlight {
-        let own = || memory.under_way().filter(|moved| moved.status.tier == *view.name);
+        let own = || memory.under_way_of(&view.name);
         let evicted = || own().filter(|moved| moved.status.state == MoveState::Evicted);
         let count = |moves: usize| i32::try_from(moves).unwrap_or(i32::MAX);
         InFlight {
             moves: count(own().count()),
             away: count(evicted().count()),
-            canary: self.canary_under_way(plan.moves.first(), memory),
+            canary: self.canary_under_way(plan.moves.first(), &policy.key, memory),
             leaving: self.leaving(&policy.key, memory),
             just_left: evicted()
                 .filter(|moved| now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
@@ -71,10 +76,7 @@ impl Operator {
 
     /// Pods whose eviction was decided and does not show yet.
     fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
-        let others = self.moving_memories().filter(|(other, _)| *other != key);
-        others
-            .chain([(key, memory)])
-            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
+        self.all_under_way(key, memory)
             .filter_map(|(key, moved)| {
                 let cluster = self.index.cluster();
                 let id = cluster.pod_id(&key.namespace, &moved.status.pod)?;
@@ -89,12 +91,12 @@ impl Operator {
     fn canary_under_way(
         &self,
         next: Option<&PlannedMove>,
+        key: &PolicyKey,
         memory: &PolicyMemory,
     ) -> Option<String> {
         let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
         let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
-        let others = self.moving_memories().map(|(_, other)| other);
-        others.chain([memory]).flat_map(PolicyMemory::under_way).find_map(|moved| {
+        self.all_under_way(key, memory).find_map(|(_, moved)| {
             let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
             Some(format!("zone {zone} ({})", moved.status.pod))
         })
@@ -111,7 +113,7 @@ impl Operator {
         let desired = usize::try_from(view.desired).unwrap_or(0);
         let unreplaced = memory.under_way().filter(|moved| moved.replacement.is_none());
         let awaited = unreplaced.filter(|moved| siblings.are_of(moved)).count();
-        let moving = memory.under_way().filter(|moved| moved.status.tier == *view.name).count();
+        let moving = memory.under_way_of(&view.name).count();
         let nodes_in =
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Ground {

@@ -96,6 +96,11 @@ impl PolicyMemory {
         self.moves.iter().filter(|moved| moved.is_under_way())
     }
 
+    /// Those of a tier.
+    pub fn under_way_of(&self, tier: &str) -> impl Iterator<Item = &Move> {
+        self.under_way().filter(move |moved| moved.status.tier == *tier)
+    }
+
     /// Keeps all moves under way and the last of the others.
     pub fn trim_moves(&mut self) {
         let mut excess = self.moves.len().saturating_sub(limit::MOVES);
