@@ -6,7 +6,7 @@ use crate::observe::Cluster;
 
 use super::seats::{Asks, Seat};
 use super::standings::{Common, Standings};
-use super::terrain::{Terrain, held, keep};
+use super::terrain::{Terrain, kept_or};
 
 /// What forecasts for one cluster share; made when it is first asked for, and
 /// dropped when nodes or pods change.
@@ -35,12 +35,7 @@ impl Groundwork {
 
     /// The seats for pods that ask for this, or what `make` makes.
     pub(super) fn seats(&self, asks: Asks, make: impl FnOnce() -> Arc<[Seat]>) -> Arc<[Seat]> {
-        if let Some((_, known)) = held(&self.seats).iter().find(|(known, _)| *known == asks) {
-            return Arc::clone(known);
-        }
-        let seats = make();
-        keep(&self.seats, (asks, Arc::clone(&seats)));
-        seats
+        kept_or(&self.seats, asks, |_| make())
     }
 
     /// The nodes by kind for pods that see them like this, or what `make` makes.
@@ -49,11 +44,6 @@ impl Groundwork {
         common: Common,
         make: impl FnOnce() -> Standings,
     ) -> Arc<Standings> {
-        if let Some((_, known)) = held(&self.standings).iter().find(|(known, _)| *known == common) {
-            return Arc::clone(known);
-        }
-        let standings = Arc::new(make());
-        keep(&self.standings, (common, Arc::clone(&standings)));
-        standings
+        kept_or(&self.standings, common, |_| Arc::new(make()))
     }
 }

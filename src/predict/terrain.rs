@@ -142,12 +142,13 @@ impl Terrain {
     /// Where nodes are, by row: those of one zone that share the values of all
     /// these labels have one number.
     pub(super) fn places(&self, keys: Vec<Name>) -> Arc<[u32]> {
-        if let Some((_, known)) = held(&self.places).iter().find(|(known, _)| *known == keys) {
-            return Arc::clone(known);
-        }
+        kept_or(&self.places, keys, |keys| self.number_places(keys))
+    }
+
+    fn number_places(&self, keys: &[Name]) -> Arc<[u32]> {
         let mut zones: FxHashMap<Option<&Zone>, u32> = FxHashMap::default();
         let mut places = numbered(&mut zones, self.rows.iter().map(|row| row.node.zone.as_ref()));
-        for key in &keys {
+        for key in keys {
             let column = self.column(key);
             let mut pairs: FxHashMap<(u32, usize, bool), u32> = FxHashMap::default();
             places = numbered(
@@ -158,9 +159,7 @@ impl Terrain {
                     .map(|(row, place)| (*place, column.domain(row), column.carries(row))),
             );
         }
-        let places: Arc<[u32]> = places.into();
-        keep(&self.places, (keys, Arc::clone(&places)));
-        places
+        places.into()
     }
 
     /// What the nodes and pods with such a template are to each other.
@@ -198,12 +197,26 @@ fn numbered<T: Eq + std::hash::Hash>(
 }
 
 /// Nothing that is kept here can be half made.
-pub(super) fn held<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+fn held<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is kept for a key, or what `make` makes, kept from now on.
+pub(super) fn kept_or<K: PartialEq, T: ?Sized>(
+    kept: &Mutex<Vec<(K, Arc<T>)>>,
+    key: K,
+    make: impl FnOnce(&K) -> Arc<T>,
+) -> Arc<T> {
+    if let Some((_, known)) = held(kept).iter().find(|(known, _)| *known == key) {
+        return Arc::clone(known);
+    }
+    let made = make(&key);
+    keep(kept, (key, Arc::clone(&made)));
+    made
+}
+
 /// Keeps one more, and drops the oldest of too many.
-pub(super) fn keep<T>(kept: &Mutex<Vec<T>>, item: T) {
+fn keep<T>(kept: &Mutex<Vec<T>>, item: T) {
     let mut kept = held(kept);
     if kept.len() >= KEPT {
         kept.remove(0);
