@@ -35,3 +35,8 @@ impl Dice {
         from[self.below(from.len())]
     }
 }
+
+/// A seed or a number from the environment.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}

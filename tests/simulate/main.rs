@@ -37,15 +37,12 @@ mod verdict;
 mod world;
 
 use campaign::{campaign, caught};
+use dice::setting;
 use mutants::Mutant;
 
 /// Worlds are small objects, made and dropped.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
 
 #[test]
 fn the_laws_hold_in_every_world() {

@@ -23,13 +23,10 @@ mod trial;
 mod workloads;
 mod world;
 
+use crate::dice::setting;
 use crate::harness;
 use field::Field;
 use tally::Tally;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacements_land_where_it_was_predicted() {
