@@ -185,7 +185,15 @@ fn replacement<'a>(
     if new.len() <= left && !settled {
         return None;
     }
-    new.get(left.min(new.len().saturating_sub(1))).copied()
+    let ours = new.get(left.min(new.len().saturating_sub(1))).copied()?;
+    // Times are whole seconds: of those of the same one, any may be ours, and one that is
+    // where it was expected is the likelier.
+    let of_its_second = new.into_iter().filter(|pod| pod.created == ours.created);
+    let is_expected = |pod: &&Pod| {
+        let zone = index.cluster().zone_of(pod);
+        zone.is_some_and(|zone| moved.is_expected_in(zone.as_str()))
+    };
+    std::iter::once(ours).chain(of_its_second).find(is_expected).or(Some(ours))
 }
 
 #[cfg(test)]
@@ -264,6 +272,17 @@ mod tests {
         assert_eq!(scene.after(1), (None, None), "whose it is, nobody knows yet");
         show(&mut scene.index, "web-5", "a1", 1);
         assert_eq!(scene.after(2), (Some(Ending::Missed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn of_two_pods_of_one_second_the_one_that_is_where_it_was_expected_is_ours() {
+        let mut scene = Scene::new();
+        scene.moved = Move::restore(scene.moved.status.clone(), at(1));
+        scene.moved.status.state = MoveState::Evicted;
+        for (name, node) in [("web-4", "a1"), ("web-5", "c1"), ("web-6", "b1")] {
+            show(&mut scene.index, name, node, 0);
+        }
+        assert_eq!(scene.after(2), (Some(Ending::Landed), Some("web-5".to_owned())));
     }
 
     #[test]
