@@ -7,9 +7,12 @@ mod pulse;
 mod server;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, Fuse};
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
 use kube::{Client, Config};
@@ -38,6 +41,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const FEEDS_AT_ONCE: usize = 4096;
 /// How many effects may wait.
 const EFFECTS_WAITING: usize = 1024;
+/// Reading all policies takes no longer; if it does, it is tried again after a while.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// All must be over this long after SIGTERM.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(8);
 
@@ -159,6 +165,9 @@ pub async fn run(
     Ok(())
 }
 
+/// A list of all policies that is under way.
+type Read = BoxFuture<'static, Vec<ZoneSpreadPolicy>>;
+
 /// The main loop: events in, decisions out.
 struct Brain {
     operator: Operator,
@@ -181,6 +190,8 @@ impl Brain {
         let mut buffer = Vec::with_capacity(FEEDS_AT_ONCE);
         let mut decide_at = Instant::now();
         let mut lead_changed = true;
+        // What the leader before us wrote, while it is read.
+        let mut reading = pin!(Fuse::<Read>::terminated());
         // Without an election, and once it is over on SIGTERM, nothing changes.
         let mut election_over = false;
         loop {
@@ -203,6 +214,10 @@ impl Brain {
                     lead_changed = !election_over;
                     decide_at = Instant::now();
                 }
+                policies = reading.as_mut() => {
+                    self.take_over(&policies);
+                    decide_at = Instant::now();
+                }
                 () = tokio::time::sleep_until(decide_at.into()) => {
                     self.health.beat();
                     decide_at = Instant::now() + LOOK_EVERY;
@@ -212,14 +227,15 @@ impl Brain {
                         continue;
                     }
                     self.health.set_not_ready(None);
-                    if lead_changed {
-                        lead_changed = !self.change_lead(*leading.borrow_and_update()).await;
+                    if std::mem::take(&mut lead_changed) {
+                        let leads = *leading.borrow_and_update();
+                        self.metrics.leader(leads);
+                        // A leader-to-be goes on as a follower until it knows what the one
+                        // before it wrote: zones fail and come back meanwhile, too.
+                        self.operator.follow();
+                        reading.set(if leads { self.read_policies().fuse() } else { Fuse::terminated() });
                     }
-                    let next = self.decide();
-                    if lead_changed {
-                        decide_at = Instant::now() + Duration::from_secs(1);
-                    }
-                    decide_at = decide_at.min(next);
+                    decide_at = decide_at.min(self.decide());
                 }
             }
         }
@@ -240,32 +256,27 @@ impl Brain {
         }
     }
 
-    /// Becomes leader or follower; a leader first reads what the one before
-    /// wrote. False if that could not be read yet.
-    async fn change_lead(&mut self, leads: bool) -> bool {
-        self.metrics.leader(leads);
-        if !leads {
-            self.operator.follow();
-            return true;
-        }
+    /// Reads all policies, with what the leader before us wrote; tries until it can.
+    fn read_policies(&self) -> Read {
         let api: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
-        let list = tokio::time::timeout(Duration::from_secs(10), async {
-            api.list(&ListParams::default()).await
-        });
-        let policies = match list.await {
-            Ok(Ok(policies)) => policies,
-            Ok(Err(error)) => {
-                warn!(%error, "the policies could not be read, trying again");
-                self.metrics.reconcile_error("read_policies");
-                return false;
+        let metrics = Arc::clone(&self.metrics);
+        Box::pin(async move {
+            loop {
+                let params = ListParams::default();
+                match tokio::time::timeout(READ_WITHIN, api.list(&params)).await {
+                    Ok(Ok(policies)) => return policies.items,
+                    Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
+                    Err(_) => warn!("the policies could not be read in time, trying again"),
+                }
+                metrics.reconcile_error("read_policies");
+                tokio::time::sleep(READ_AGAIN_AFTER).await;
             }
-            Err(_) => {
-                warn!("the policies could not be read in time, trying again");
-                self.metrics.reconcile_error("read_policies");
-                return false;
-            }
-        };
-        let statuses = policies.items.iter().filter_map(|policy| {
+        })
+    }
+
+    /// Leads from now on.
+    fn take_over(&mut self, policies: &[ZoneSpreadPolicy]) {
+        let statuses = policies.iter().filter_map(|policy| {
             let key = PolicyKey {
                 namespace: Name::from(policy.metadata.namespace.as_deref()?),
                 name: Name::from(policy.metadata.name.as_deref()?),
@@ -273,7 +284,6 @@ impl Brain {
             Some((key, policy.status.as_ref()?))
         });
         self.operator.lead(statuses, Timestamp::now());
-        true
     }
 
     fn decide(&mut self) -> Instant {

@@ -46,10 +46,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[test]
 fn the_laws_hold_in_every_world() {
-    let report = campaign(setting("SEED", 1), setting("SEEDS", 3_000));
+    let worlds = setting("SEEDS", 3_000);
+    let report = campaign(setting("SEED", 1), worlds);
     println!("{report}");
     assert!(report.broken.is_none(), "{}", report.story());
-    assert_eq!(report.untested(), [0_usize; 0], "laws that were never in danger");
+    if worlds >= 1_000 {
+        assert_eq!(report.untested(), [0_usize; 0], "laws that were never in danger");
+    }
 }
 
 #[test]

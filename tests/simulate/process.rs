@@ -56,7 +56,9 @@ pub struct Process {
     /// What the election last told the main loop.
     told: bool,
     lead_changed: bool,
-    reading: bool,
+    /// Reading what the leader before us wrote.
+    reading: Option<Ticket>,
+    read_at: Millis,
     performance: Performance,
     effects: VecDeque<Effect>,
     asking: Option<(Ticket, Box<Asking>)>,
@@ -125,7 +127,8 @@ impl Process {
             acts_until: None,
             told: !elects,
             lead_changed: true,
-            reading: false,
+            reading: None,
+            read_at: Millis::MAX,
             performance: Performance::new(HealthRules::default()),
             effects: VecDeque::new(),
             asking: None,
@@ -185,8 +188,7 @@ impl Process {
 
     /// When something is to be done by time alone.
     pub fn next(&self) -> Millis {
-        let looks = if self.reading { Millis::MAX } else { self.decide_at };
-        looks.min(self.next_round)
+        self.decide_at.min(self.read_at).min(self.next_round)
     }
 
     /// Does what is due.
@@ -194,8 +196,14 @@ impl Process {
         if self.next_round <= now {
             self.begin_round(now, calls);
         }
-        if self.decide_at <= now && !self.reading {
+        if self.decide_at <= now {
             self.look(now, calls);
+        }
+        if self.read_at <= now {
+            self.read_at = Millis::MAX;
+            let ticket = self.ticket();
+            self.reading = Some(ticket);
+            calls.push((ticket, Call::ReadPolicies));
         }
     }
 
@@ -204,14 +212,10 @@ impl Process {
         if !self.freshness.is_synced() {
             return;
         }
-        if self.lead_changed {
-            self.lead_changed = false;
-            if self.leads() {
-                self.reading = true;
-                calls.push((self.ticket(), Call::ReadPolicies));
-                return;
-            }
+        if std::mem::take(&mut self.lead_changed) {
             self.operator.follow();
+            self.reading = None;
+            self.read_at = if self.leads() { now } else { Millis::MAX };
         }
         self.decide(now, calls);
     }
@@ -293,13 +297,13 @@ impl Process {
                 }
             }
             Reply::Lease(answer) => self.lease_answered(ticket, answer, now, calls),
+            Reply::Policies(_) if self.reading != Some(ticket) => {}
             Reply::Policies(None) => {
-                self.reading = false;
-                self.lead_changed = true;
-                self.decide_at = now + SECOND;
+                self.reading = None;
+                self.read_at = now + SECOND;
             }
             Reply::Policies(Some(mut statuses)) => {
-                self.reading = false;
+                self.reading = None;
                 if let Some(mutant) = self.mutant {
                     for (_, status) in &mut statuses {
                         mutant.restored(status);
