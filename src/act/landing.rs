@@ -198,6 +198,8 @@ fn replacement<'a>(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::Siblings;
     use super::*;
     use crate::observe::fixtures::{node, pod};
@@ -230,7 +232,21 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
+            Self::of(Index::default())
+        }
+
+        /// At the decision the owner wants fewer pods than there are.
+        fn in_a_scale_down(wanted: i32) -> Self {
             let mut index = Index::default();
+            let owner = json!({
+                "metadata": {"name": "web", "namespace": "default", "uid": "uid-web"},
+                "spec": {"replicas": wanted, "selector": {"matchLabels": {}}, "template": {}},
+            });
+            index.apply(Change::ReplicaSet(serde_json::from_value(owner).unwrap()));
+            Self::of(index)
+        }
+
+        fn of(mut index: Index) -> Self {
             for zone in ["a", "b", "c"] {
                 index.apply(Change::Node(node(&format!("{zone}1")).zone(zone).watched()));
             }
@@ -283,6 +299,16 @@ mod tests {
             show(&mut scene.index, name, node, 0);
         }
         assert_eq!(scene.after(2), (Some(Ending::Landed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn what_a_scale_down_takes_that_had_begun_before_is_not_waited_for() {
+        let mut scene = Scene::in_a_scale_down(2);
+        show(&mut scene.index, "web-4", "c1", 0);
+        assert_eq!(scene.after(1), (Some(Ending::Landed), Some("web-4".to_owned())));
+        let mut scene = Scene::in_a_scale_down(3);
+        show(&mut scene.index, "web-4", "c1", 0);
+        assert_eq!(scene.after(20), (None, None), "it may be that of web-2");
     }
 
     #[test]

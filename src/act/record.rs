@@ -94,13 +94,14 @@ impl Siblings {
         there: &BTreeSet<&Uid>,
         but: &BTreeSet<Uid>,
     ) -> (usize, bool) {
-        let stayed = self.stay.iter().filter(|(_, stay)| **stay).map(|(uid, _)| uid);
-        let left = stayed.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
-        // Who wants fewer pods than then replaces so many fewer.
+        let stayed = || self.stay.iter().filter(|(_, stay)| **stay).map(|(uid, _)| uid);
+        let left = stayed().filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
+        // Who wants fewer pods than there were then replaces so many fewer.
         let now = self.wanted_now(index, namespace);
-        let fewer = self.wanted.zip(now).map(|(then, now)| (then - now).max(0));
-        let fewer_pods = usize::try_from(fewer.unwrap_or(0)).unwrap_or(0);
-        (left.saturating_sub(fewer_pods), fewer.is_some())
+        let Some((wanted, now)) = self.wanted.zip(now) else { return (left, false) };
+        let then = wanted.max(i32::try_from(stayed().count()).unwrap_or(i32::MAX));
+        let fewer = usize::try_from(then - now).unwrap_or(0);
+        (left.saturating_sub(fewer), true)
     }
 }
 
