@@ -22,12 +22,12 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 /// replacement, where it is not known how many the owner wants.
 const SETTLES_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// Other moves: what of their pods must not be taken for ours.
+/// A policy's other moves: what of their pods must not be taken for ours.
 #[derive(Clone, Debug, Default)]
 pub struct OtherMoves {
     /// Pods that they take for their replacements.
     pub claimed: BTreeSet<Uid>,
-    /// Pods that they evicted.
+    /// Pods that left because they, or we, evicted them.
     pub evicted: BTreeSet<Uid>,
 }
 
@@ -50,21 +50,17 @@ pub enum Ending {
 /// Brings a move up to what the index shows.
 pub fn follow(
     index: &Index,
-    namespace: &str,
+    namespace: &Name,
     moved: &mut Move,
     others: &OtherMoves,
     timeout: Duration,
     now: Timestamp,
 ) -> Option<Ending> {
     if moved.status.state == MoveState::Evicting {
-        let pod = index
-            .cluster()
-            .pod_id(namespace, &moved.status.pod)
-            .and_then(|id| index.cluster().pod(id))
-            .filter(|pod| pod.uid == *moved.status.uid && !pod.terminating);
+        let stays = moved.pod(index, namespace).is_some_and(|(_, pod)| !pod.terminating);
         let confirmed = match moved.asked {
             Asked::Granted => true,
-            Asked::Unknown => pod.is_none(),
+            Asked::Unknown => !stays,
             // Somebody else may have deleted it: the answer will tell.
             Asked::Waiting => false,
         };
@@ -135,7 +131,7 @@ fn end(moved: &mut Move, ending: Ending, message: String, now: Timestamp) -> End
 /// before, and that no other move claims, the first after those for other pods that left.
 fn replacement<'a>(
     index: &'a Index,
-    namespace: &str,
+    namespace: &Name,
     moved: &mut Move,
     others: &OtherMoves,
     now: Timestamp,
@@ -170,15 +166,13 @@ fn replacement<'a>(
         // Should it go, its own replacement is none of those that are there now.
         if let Some(siblings) = &mut moved.siblings {
             there.remove(&known.uid);
-            Arc::make_mut(siblings).meet(index, &Name::from(namespace), &there);
+            Arc::make_mut(siblings).meet(index, namespace, &there);
         }
         return Some(known);
     }
     new.sort_by_key(|pod| (pod.created, &pod.name));
-    let mut but = others.evicted.clone();
-    but.insert(Uid::new(&status.uid));
     let (left, is_certain) = match &moved.siblings {
-        Some(siblings) => siblings.left(index, &Name::from(namespace), &there, &but),
+        Some(siblings) => siblings.left(index, namespace, &there, &others.evicted),
         None => (0, true),
     };
     let settled = !is_certain && now.duration_since(moved.started) >= SETTLES_WITHIN;
@@ -274,9 +268,11 @@ mod tests {
         /// How the move is at that time, and who replaces its pod.
         fn after(&mut self, second: i64) -> (Option<Ending>, Option<String>) {
             let timeout = Duration::from_mins(1);
-            let others = OtherMoves::default();
+            let evicted = [Uid::new(&self.moved.status.uid)].into();
+            let others = OtherMoves { evicted, ..OtherMoves::default() };
+            let default = Name::from("default");
             let ending =
-                follow(&self.index, "default", &mut self.moved, &others, timeout, at(second));
+                follow(&self.index, &default, &mut self.moved, &others, timeout, at(second));
             (ending, self.moved.status.replacement.clone())
         }
     }

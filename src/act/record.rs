@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{MoveState, MoveStatus};
-use crate::observe::{Index, Name, Owner, Pod, Uid};
+use crate::observe::{Index, Name, Owner, Pod, PodId, Uid};
 use crate::plan::PlannedMove;
 use crate::predict::Placement;
 
@@ -168,6 +168,14 @@ impl Move {
             replacement: None,
             status,
         }
+    }
+
+    /// The pod that is moved, while it is there.
+    #[must_use]
+    pub fn pod<'a>(&self, index: &'a Index, namespace: &str) -> Option<(PodId, &'a Pod)> {
+        let id = index.cluster().pod_id(namespace, &self.status.pod)?;
+        let pod = index.cluster().pod(id)?;
+        (pod.uid == *self.status.uid).then_some((id, pod))
     }
 
     /// Whether its replacement is still awaited.

@@ -78,10 +78,8 @@ impl Operator {
     fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
         self.all_under_way(key, memory)
             .filter_map(|(key, moved)| {
-                let cluster = self.index.cluster();
-                let id = cluster.pod_id(&key.namespace, &moved.status.pod)?;
-                let pod = cluster.pod(id)?;
-                (pod.uid == *moved.status.uid && !pod.terminating).then_some(id)
+                let (id, pod) = moved.pod(&self.index, &key.namespace)?;
+                (!pod.terminating).then_some(id)
             })
             .collect()
     }
@@ -135,9 +133,7 @@ pub(super) fn ledger_of<'a>(
 ) -> Ledger {
     let mut ledger = Ledger::default();
     for (policy, moved) in moves {
-        if let Some(id) = index.cluster().pod_id(&policy.namespace, &moved.status.pod)
-            && index.cluster().pod(id).is_some_and(|pod| pod.uid == *moved.status.uid)
-        {
+        if let Some((id, _)) = moved.pod(index, &policy.namespace) {
             ledger.evict(id);
         }
         if moved.status.node.is_none()
@@ -151,11 +147,7 @@ pub(super) fn ledger_of<'a>(
 
 /// How a move under way will change the counts.
 fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
-    let still_counted = index
-        .cluster()
-        .pod_id(namespace, &moved.status.pod)
-        .and_then(|id| index.cluster().pod(id))
-        .is_some_and(|pod| pod.uid == *moved.status.uid && pod.is_counted());
+    let still_counted = moved.pod(index, namespace).is_some_and(|(_, pod)| pod.is_counted());
     Expected {
         leaving: still_counted.then(|| Zone::new(&moved.status.from)),
         coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),
