@@ -180,14 +180,17 @@ fn replacement<'a>(
         return None;
     }
     let ours = new.get(left.min(new.len().saturating_sub(1))).copied()?;
-    // Times are whole seconds: of those of the same one, any may be ours, and one that is
-    // where it was expected is the likelier.
-    let of_its_second = new.into_iter().filter(|pod| pod.created == ours.created);
+    if moved.siblings.is_some() {
+        return Some(ours);
+    }
+    // After a restart all that is known is the time, in whole seconds: of those of the same
+    // one, any may be ours, and one that is where it was expected is the likelier.
+    let mut of_its_second = new.into_iter().filter(|pod| pod.created == ours.created);
     let is_expected = |pod: &&Pod| {
         let zone = index.cluster().zone_of(pod);
         zone.is_some_and(|zone| moved.is_expected_in(zone.as_str()))
     };
-    std::iter::once(ours).chain(of_its_second).find(is_expected).or(Some(ours))
+    of_its_second.find(is_expected).or(Some(ours))
 }
 
 #[cfg(test)]

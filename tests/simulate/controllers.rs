@@ -87,10 +87,36 @@ impl World {
         self.change_pod(name, |pod| pod.node = Some(node));
         if let (Some(eviction), Some(zone)) = (replaces, zone) {
             let spread = self.spread(tier);
-            self.laws.placed(eviction, zone, &spread, self.now);
+            if self.laws.helps(eviction, zone, &spread) || !self.pass_on(eviction, name, &spread) {
+                self.laws.placed(eviction, zone, &spread, self.now);
+            }
         }
         let start = usize::try_from(self.script.tiers[tier].start).unwrap();
         self.soon(start, start + 100, Event::Start(name.to_owned(), uid.to_owned()));
+    }
+
+    /// Pods that an owner makes at once are alike: which of them is for which that left,
+    /// nobody can tell. An eviction is made up for by one that helps, if there is one.
+    fn pass_on(&mut self, eviction: usize, from: &str, spread: &[i32]) -> bool {
+        let Some(before) = self.pods.get(from) else { return false };
+        let twin = self.pods.values().find(|pod| {
+            let is_twin = pod.tier == before.tier
+                && pod.created == before.created
+                && pod.replaces.is_none()
+                && pod.ready_since.is_none()
+                && !pod.terminating;
+            let may_help = |zone| self.laws.helps(eviction, zone, spread);
+            is_twin && (pod.node.is_none() || self.zone_of(pod).is_some_and(may_help))
+        });
+        let Some(twin) = twin else { return false };
+        let (name, zone) = (twin.name.clone(), self.zone_of(twin));
+        for (name, replaces) in [(from, None), (name.as_str(), Some(eviction))] {
+            self.pods.entry(name.to_owned()).and_modify(|pod| pod.replaces = replaces);
+        }
+        if let Some(zone) = zone {
+            self.laws.placed(eviction, zone, spread, self.now);
+        }
+        true
     }
 
     fn choose_node(&mut self, name: &str) -> Option<String> {

@@ -149,12 +149,16 @@ impl Laws {
         self.evictions[eviction].discarded = self.evictions[eviction].up.is_none();
     }
 
+    /// Worth it if the zone that got the pod has now no more than the one that gave it.
+    pub fn helps(&self, eviction: usize, zone: usize, spread: &[i32]) -> bool {
+        let from = self.evictions[eviction].from;
+        from != Some(zone) && spread[zone] <= from.map_or(0, |from| spread[from]) + 1
+    }
+
     /// A replacement was placed; `spread` counts it already.
     pub fn placed(&mut self, eviction: usize, zone: usize, spread: &[i32], now: Millis) {
+        let helps = self.helps(eviction, zone, spread);
         let eviction = &mut self.evictions[eviction];
-        let from = eviction.from.map_or(0, |from| spread[from]);
-        // Worth it if the zone that got the pod has now no more than the one that gave it.
-        let helps = eviction.from != Some(zone) && spread[zone] <= from + 1;
         if eviction.helps.is_none() {
             eviction.helps = Some(helps);
             eviction.placed = Some(zone);
