@@ -56,8 +56,8 @@ pub fn follow(
     timeout: Duration,
     now: Timestamp,
 ) -> Option<Ending> {
+    let stays = moved.pod(index, namespace).is_some_and(|(_, pod)| !pod.terminating);
     if moved.status.state == MoveState::Evicting {
-        let stays = moved.pod(index, namespace).is_some_and(|(_, pod)| !pod.terminating);
         let confirmed = match moved.asked {
             Asked::Granted => true,
             Asked::Unknown => !stays,
@@ -77,7 +77,7 @@ pub fn follow(
     if moved.status.state != MoveState::Evicted {
         return None;
     }
-    let replacement = replacement(index, namespace, moved, others, now);
+    let replacement = replacement(index, namespace, moved, !stays, others, now);
     moved.replacement = replacement.map(|pod| pod.uid.clone());
     moved.status.replacement = replacement.map(|pod| pod.name.to_string());
     moved.status.node = replacement.and_then(|pod| pod.node.as_deref()).map(str::to_owned);
@@ -128,11 +128,12 @@ fn end(moved: &mut Move, ending: Ending, message: String, now: Timestamp) -> End
 }
 
 /// The pod that the owner made in place of the evicted one: of those that were not there
-/// before, and that no other move claims, the first after those for other pods that left.
+/// before, and that no other move claims, the first after those for pods that left before.
 fn replacement<'a>(
     index: &'a Index,
     namespace: &Name,
     moved: &mut Move,
+    has_left: bool,
     others: &OtherMoves,
     now: Timestamp,
 ) -> Option<&'a Pod> {
@@ -169,6 +170,9 @@ fn replacement<'a>(
             Arc::make_mut(siblings).meet(index, namespace, &there);
         }
         return Some(known);
+    }
+    if let Some(siblings) = moved.siblings.as_mut().filter(|_| has_left) {
+        Arc::make_mut(siblings).part(&there);
     }
     new.sort_by_key(|pod| (pod.created, &pod.name));
     let (left, is_certain) = match &moved.siblings {
@@ -298,6 +302,16 @@ mod tests {
             show(&mut scene.index, name, node, 0);
         }
         assert_eq!(scene.after(2), (Some(Ending::Landed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn a_pod_that_leaves_later_is_replaced_later() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-2", "a1", -100);
+        assert_eq!(scene.after(1), (None, None));
+        gone(&mut scene.index, "web-2");
+        show(&mut scene.index, "web-4", "c1", 1);
+        assert_eq!(scene.after(2), (Some(Ending::Landed), Some("web-4".to_owned())));
     }
 
     #[test]

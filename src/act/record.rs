@@ -34,10 +34,13 @@ pub struct Move {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Siblings {
     owner: Option<Arc<Owner>>,
-    /// How many the owner wanted, where that is known.
-    wanted: Option<i32>,
-    /// Whether they were to stay: those that terminated already are replaced already.
-    stay: BTreeMap<Uid, bool>,
+    /// How many pods there were, or were to be, where the owner is known.
+    pods: Option<i32>,
+    /// Whether one that leaves is replaced before the pod that was moved: not if it
+    /// terminated already, or was still there when that left.
+    precedes: BTreeMap<Uid, bool>,
+    /// Whether the pod that was moved is seen to have left.
+    parted: bool,
 }
 
 impl Siblings {
@@ -46,11 +49,14 @@ impl Siblings {
     pub fn of(index: &Index, pod: &Pod) -> Self {
         let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
         let siblings = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
-        Self {
+        let mut siblings = Self {
             owner: pod.owner.clone(),
-            wanted: index.workload_of(pod).map(|workload| workload.replicas),
-            stay: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect(),
-        }
+            precedes: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect(),
+            ..Self::default()
+        };
+        let there = siblings.precedes.values().filter(|stays| **stays).count();
+        siblings.pods = siblings.pods_with(index, &pod.namespace, there);
+        siblings
     }
 
     /// Whether the pod that was moved had the same owner.
@@ -63,30 +69,41 @@ impl Siblings {
     /// Whether it is one of them.
     #[must_use]
     pub fn has(&self, uid: &Uid) -> bool {
-        self.stay.contains_key(uid)
+        self.precedes.contains_key(uid)
     }
 
     /// The replacement is known: these others are there besides, and what left before
     /// has been made up for.
     pub(super) fn meet(&mut self, index: &Index, namespace: &Name, others: &BTreeSet<&Uid>) {
-        for (uid, stay) in &mut self.stay {
-            *stay &= others.contains(uid);
+        for precedes in self.precedes.values_mut() {
+            *precedes = false;
         }
-        for uid in others.iter().copied() {
-            if !self.stay.contains_key(uid) {
-                self.stay.insert(uid.clone(), true);
-            }
-        }
-        self.wanted = self.wanted_now(index, namespace);
+        self.precedes.extend(others.iter().map(|uid| (Uid::clone(uid), true)));
+        self.parted = false;
+        self.pods = self.pods_with(index, namespace, others.len() + 1);
     }
 
-    fn wanted_now(&self, index: &Index, namespace: &Name) -> Option<i32> {
+    /// The pod that was moved has left, and these others are there: should they leave
+    /// later, they are replaced later.
+    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>) {
+        if !std::mem::replace(&mut self.parted, true) {
+            for uid in others {
+                self.precedes.entry(Uid::clone(uid)).and_modify(|precedes| *precedes = false);
+            }
+        }
+    }
+
+    fn pods_with(&self, index: &Index, namespace: &Name, there: usize) -> Option<i32> {
+        Some(self.wanted(index, namespace)?.max(i32::try_from(there).unwrap_or(i32::MAX)))
+    }
+
+    fn wanted(&self, index: &Index, namespace: &Name) -> Option<i32> {
         let workload = index.workload(namespace, self.owner.as_ref()?)?;
         Some(workload.replicas)
     }
 
-    /// How many have left, but for these, and are to be replaced; and whether that is
-    /// certain.
+    /// How many have left before, but for these, and are to be replaced; and whether that
+    /// is certain.
     pub(super) fn left(
         &self,
         index: &Index,
@@ -94,14 +111,13 @@ impl Siblings {
         there: &BTreeSet<&Uid>,
         but: &BTreeSet<Uid>,
     ) -> (usize, bool) {
-        let stayed = || self.stay.iter().filter(|(_, stay)| **stay).map(|(uid, _)| uid);
-        let left = stayed().filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
+        let before = self.precedes.iter().filter(|(_, precedes)| **precedes).map(|(uid, _)| uid);
+        let left = before.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
         // Who wants fewer pods than there were then replaces so many fewer.
-        let now = self.wanted_now(index, namespace);
-        let Some((wanted, now)) = self.wanted.zip(now) else { return (left, false) };
-        let then = wanted.max(i32::try_from(stayed().count()).unwrap_or(i32::MAX));
-        let fewer = usize::try_from(then - now).unwrap_or(0);
-        (left.saturating_sub(fewer), true)
+        let wanted = self.wanted(index, namespace);
+        let fewer = self.pods.zip(wanted).map(|(pods, wanted)| (pods - wanted).max(0));
+        let fewer_pods = usize::try_from(fewer.unwrap_or(0)).unwrap_or(0);
+        (left.saturating_sub(fewer_pods), fewer.is_some())
     }
 }
 

@@ -95,18 +95,13 @@ impl World {
         self.soon(start, start + 100, Event::Start(name.to_owned(), uid.to_owned()));
     }
 
-    /// Pods that an owner makes at once are alike: which of them is for which that left,
-    /// nobody can tell. An eviction is made up for by one that helps, if there is one.
+    /// An eviction is made up for by that of the twins which helps, if there is one.
     fn pass_on(&mut self, eviction: usize, from: &str, spread: &[i32]) -> bool {
         let Some(before) = self.pods.get(from) else { return false };
         let twin = self.pods.values().find(|pod| {
-            let is_twin = pod.tier == before.tier
-                && pod.created == before.created
-                && pod.replaces.is_none()
-                && pod.ready_since.is_none()
-                && !pod.terminating;
+            let is_free = pod.is_twin_of(before) && pod.replaces.is_none() && pod.is_coming();
             let may_help = |zone| self.laws.helps(eviction, zone, spread);
-            is_twin && (pod.node.is_none() || self.zone_of(pod).is_some_and(may_help))
+            is_free && (pod.node.is_none() || self.zone_of(pod).is_some_and(may_help))
         });
         let Some(twin) = twin else { return false };
         let (name, zone) = (twin.name.clone(), self.zone_of(twin));

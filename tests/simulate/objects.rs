@@ -103,6 +103,17 @@ impl Pod {
         self.ready_since.is_some() && !self.terminating
     }
 
+    /// Not up yet.
+    pub fn is_coming(&self) -> bool {
+        self.ready_since.is_none() && !self.terminating
+    }
+
+    /// Pods that an owner makes at once are alike: which of them is for which that left,
+    /// nobody can tell.
+    pub fn is_twin_of(&self, other: &Self) -> bool {
+        (self.tier, self.created) == (other.tier, other.created) && self.uid != other.uid
+    }
+
     /// As a watch shows it, from what its workload's pods have in common.
     pub fn watched(&self, template: &WatchedPod) -> WatchedPod {
         let mut shown = template.clone();
