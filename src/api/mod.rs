@@ -3,6 +3,7 @@
 //! The CRD under `crds/` is printed from these types by `zonespread crd`;
 //! `make verify` fails when the two differ.
 
+mod duration;
 mod reason;
 mod schema;
 mod spec;

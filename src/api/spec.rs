@@ -7,8 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema;
 use super::status::ZoneSpreadPolicyStatus;
+use super::{duration, schema};
 
 /// Keeps the tiers of an application spread over the zones, and brings pods
 /// back after a zone has recovered.
@@ -120,7 +120,11 @@ pub enum Mode {
 pub struct Rebalance {
     /// How long a zone must be usable again before pods go back, 0s to 6h.
     /// Default 10m. Doubles for each repeated outage within 6 hours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "duration::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new(schema::duration_rule("0s", "6h")).message("rebalance.holdDown must be a duration from 0s to 6h, such as 90s or 1h30m"))]
     pub hold_down: Option<Duration>,
@@ -135,7 +139,11 @@ pub struct Rebalance {
 
     /// How long a replacement may take to become Available, 1s to 6h.
     /// Default 5m. After that the move is stuck.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "duration::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new(schema::duration_rule("1s", "6h")).message("rebalance.landingTimeout must be a duration from 1s to 6h, such as 90s or 1h30m"))]
     pub landing_timeout: Option<Duration>,
@@ -165,6 +173,7 @@ pub struct RebalanceWindow {
     #[x_kube(validation = Rule::new(schema::cron_rule()).message("rebalance.windows[].schedule must be a cron schedule of five fields (minute, hour, day of month, month, day of week), such as 0 22 * * MON-FRI"))]
     pub schedule: String,
     /// How long it stays open, 1m to 7d, such as 90m or 168h.
+    #[serde(deserialize_with = "duration::required")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new(schema::duration_rule("1m", "168h")).message("rebalance.windows[].duration must be a duration from 1m to 168h, such as 90m or 8h"))]
     pub duration: Duration,

@@ -49,6 +49,11 @@ proptest! {
     ) {
         entries::policy(&format!("{}\n{zone}\n1h", fields.join(" ")));
     }
+
+    #[test]
+    fn any_duration_is_read_or_refused(text in "[-+]?([-+.]?[0-9]{1,30}(ms|s|m|h|)){1,4}") {
+        entries::policy(&format!("0 22 * * *\nUTC\n{text}"));
+    }
 }
 
 proptest! {
