@@ -233,7 +233,8 @@ impl Brain {
                         // A leader-to-be goes on as a follower until it knows what the one
                         // before it wrote: zones fail and come back meanwhile, too.
                         self.operator.follow();
-                        reading.set(if leads { self.read_policies().fuse() } else { Fuse::terminated() });
+                        let read = leads.then(|| self.read_policies().fuse());
+                        reading.set(read.unwrap_or_else(Fuse::terminated));
                     }
                     decide_at = decide_at.min(self.decide());
                 }
