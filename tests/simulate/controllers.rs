@@ -54,7 +54,7 @@ impl World {
     fn create_pod(&mut self, tier: usize, revision: u32, name: String) {
         self.made += 1;
         let stateful = self.script.tiers[tier].stateful;
-        let replaces = self.laws.replaced(tier, stateful.then_some(&*name));
+        let replaces = self.laws.replaced(tier, stateful.then_some(&*name), self.now);
         let pod = Pod {
             uid: format!("uid-{}", self.made),
             tier,

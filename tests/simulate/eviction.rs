@@ -38,7 +38,10 @@ impl Eviction {
     /// It went where it does not help, or never came up. A slow starter that came up
     /// too late for its policy is no loop.
     pub fn is_futile(&self, now: Millis) -> bool {
-        let is_late = self.up.is_none() && now >= self.at + self.timeout;
-        self.helps == Some(false) || is_late && !self.discarded
+        self.helps == Some(false) || self.is_late(now) && !self.discarded
+    }
+
+    pub fn is_late(&self, now: Millis) -> bool {
+        self.up.is_none() && now >= self.at + self.timeout
     }
 }

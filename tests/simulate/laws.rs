@@ -129,13 +129,21 @@ impl Laws {
 
     /// The eviction that a new pod makes up for: a StatefulSet's pod is known by its
     /// name, others come in the order in which those before them left.
-    pub fn replaced(&mut self, tier: usize, name: Option<&str>) -> Option<usize> {
-        let at = self.evictions.iter().position(|eviction| {
-            eviction.tier == tier
-                && !eviction.replaced
-                && name.is_none_or(|name| eviction.pod == name)
-        })?;
-        self.evictions[at].replaced = true;
+    pub fn replaced(&mut self, tier: usize, name: Option<&str>, now: Millis) -> Option<usize> {
+        let find = |fits: &dyn Fn(&Eviction) -> bool| {
+            self.evictions.iter().position(|eviction| {
+                let is_of = name.is_none_or(|name| eviction.pod == name);
+                eviction.tier == tier && is_of && fits(eviction)
+            })
+        };
+        // Who wanted fewer pods and wants more again makes the one that is still awaited.
+        let at = find(&|eviction| !eviction.replaced)
+            .or_else(|| find(&|eviction| eviction.discarded && !eviction.is_late(now)))?;
+        let eviction = &mut self.evictions[at];
+        eviction.replaced = true;
+        if std::mem::take(&mut eviction.discarded) {
+            (eviction.placed, eviction.helps) = (None, None);
+        }
         Some(at)
     }
 
