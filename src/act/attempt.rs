@@ -153,7 +153,8 @@ impl Attempt {
                 return stale(format!("{} is new", new.name));
             }
             let min_ready = request.ground.min_ready_seconds;
-            let available = pods.iter().filter(|pod| pod.is_available(min_ready, now)).count();
+            let others = pods.iter().filter(|pod| !request.ground.coming.contains(&pod.uid));
+            let available = others.filter(|pod| pod.is_available(min_ready, now)).count();
             if available < request.ground.available {
                 return stale(format!(
                     "{available} pods of tier {} are Available, {} are needed to evict one",
@@ -204,7 +205,7 @@ mod tests {
     use super::super::Siblings;
     use super::*;
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
-    use crate::observe::{Change, Index, Name, PolicyKey, Zone};
+    use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use crate::operator::Ground;
     use rstest::rstest;
     use std::sync::Arc;
@@ -229,6 +230,7 @@ mod tests {
                 siblings: Arc::new(siblings()),
                 awaited: 0,
                 available: 3,
+                coming: Box::default(),
                 min_ready_seconds: 0,
                 zones: ["a", "b", "c"].map(Zone::new).to_vec(),
                 all_nodes: true,
@@ -313,6 +315,21 @@ mod tests {
     ) {
         let refusal = carry_out(pods, nodes).unwrap_err();
         assert!(matches!(refusal, Refusal::Stale(_)), "{what}: {refusal:?}");
+    }
+
+    #[test]
+    fn a_replacement_that_is_up_makes_up_for_no_other_pod() {
+        let pods = || {
+            let pods = vec![web("web-1").on("a1"), web("web-3").on("b1"), web("web-4").on("c1")];
+            Answer::Pods(pods.into_iter().map(PodFixture::watched).collect())
+        };
+        let mut attempt = attempt();
+        let ground = &mut attempt.request.ground;
+        (ground.awaited, ground.available) = (1, 3);
+        assert!(attempt.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
+        // web-2 is gone, and web-4, which was awaited, is not for it.
+        attempt.request.ground.coming = Box::new([Uid::new("uid-web-4")]);
+        assert!(attempt.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 
     #[test]

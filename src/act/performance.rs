@@ -240,6 +240,7 @@ mod tests {
                 siblings: Arc::default(),
                 awaited: 0,
                 available: 1,
+                coming: Box::default(),
                 min_ready_seconds: 0,
                 zones: vec![Zone::new("c")],
                 all_nodes: false,

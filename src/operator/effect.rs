@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::act::Siblings;
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Name, PolicyKey, Zone};
+use crate::observe::{Name, PolicyKey, Uid, Zone};
 use crate::report::{EvictionResult, MoveOutcome, Note};
 
 /// Something to be done, in the order given.
@@ -64,8 +64,11 @@ pub struct Ground {
     pub siblings: Arc<Siblings>,
     /// How many more it may have: replacements for other moves that are under way.
     pub awaited: usize,
-    /// How many of the tier's pods must be Available: all but those under way (law 3).
+    /// How many of the tier's other pods must be Available: all but those under way (law 3).
     pub available: usize,
+    /// Replacements that are known of those under way: whether they are Available by now
+    /// says nothing about the others.
+    pub coming: Box<[Uid]>,
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,
     /// The tier's zones with nodes: none of them may be out (law 1).

@@ -111,14 +111,15 @@ impl Operator {
         let desired = usize::try_from(view.desired).unwrap_or(0);
         let unreplaced = memory.under_way().filter(|moved| moved.replacement.is_none());
         let awaited = unreplaced.filter(|moved| siblings.are_of(moved)).count();
-        let moving = memory.under_way_of(&view.name).count();
+        let moving = || memory.under_way_of(&view.name);
         let nodes_in =
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Ground {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
             siblings: Arc::clone(siblings),
             awaited,
-            available: desired.saturating_sub(moving),
+            available: desired.saturating_sub(moving().count()),
+            coming: moving().filter_map(|moved| moved.replacement.clone()).collect(),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),
             all_nodes: self.index.cluster().node_count() <= READ_WHOLE,

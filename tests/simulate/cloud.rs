@@ -278,8 +278,9 @@ impl World {
         }
         let (zone, now, replaces) = (node.zone, self.now, pod.replaces);
         self.change_pod(name, |pod| pod.ready_since = Some(now));
-        if let Some(eviction) = replaces {
-            self.laws.came_up(eviction, zone, now);
+        match replaces {
+            Some(eviction) => self.laws.came_up(eviction, zone, now),
+            None => self.laws.came_up_besides(name, zone, now),
         }
     }
 }

@@ -33,10 +33,14 @@ impl World {
                 self.discard_pods(|pod| pod.tier == tier && !keep(&pod.name));
                 continue;
             }
+            let mut replaced = Vec::new();
             for _ in live.len()..wanted {
                 self.made += 1;
                 let name = format!("{}-{revision}-{}", objects::app(tier), self.made);
-                self.create_pod(tier, revision, name);
+                replaced.extend(self.create_pod(tier, revision, name));
+            }
+            if live.len() + replaced.len() < wanted {
+                self.laws.have_twins(&replaced);
             }
             let mut excess: Vec<&Pod> = live.iter().collect();
             excess.sort_by_key(|pod| (pod.node.is_some(), pod.ready_since.is_some(), pod.created));
@@ -51,7 +55,8 @@ impl World {
         }
     }
 
-    fn create_pod(&mut self, tier: usize, revision: u32, name: String) {
+    /// Says which eviction it makes up for.
+    fn create_pod(&mut self, tier: usize, revision: u32, name: String) -> Option<usize> {
         self.made += 1;
         let stateful = self.script.tiers[tier].stateful;
         let replaces = self.laws.replaced(tier, stateful.then_some(&*name), self.now);
@@ -70,6 +75,7 @@ impl World {
         self.show_pod(&pod);
         self.soon(5, 300, Event::Place(pod.name.clone(), pod.uid.clone()));
         self.pods.insert(pod.name.clone(), pod);
+        replaces
     }
 
     /// The scheduler: the model of `predict/`, or one that does as it likes.

@@ -26,6 +26,8 @@ pub struct Eviction {
     pub unwritten: bool,
     /// Nobody knows of it any more.
     pub forgotten: bool,
+    /// Its replacement was made with others, and nobody can tell which it is.
+    pub has_twins: bool,
 }
 
 impl Eviction {
@@ -41,7 +43,12 @@ impl Eviction {
         self.helps == Some(false) || self.is_late(now) && !self.discarded
     }
 
+    /// Whoever made it awaits nothing any more.
+    pub fn is_over(&self, now: Millis) -> bool {
+        now >= self.at + self.timeout
+    }
+
     pub fn is_late(&self, now: Millis) -> bool {
-        self.up.is_none() && now >= self.at + self.timeout
+        self.up.is_none() && self.is_over(now)
     }
 }

@@ -31,6 +31,8 @@ pub struct Laws {
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
     hold_downs: Vec<Millis>,
+    read_at: Millis,
+    crashed_at: Millis,
     pub consents: Consents,
 }
 
@@ -96,6 +98,8 @@ impl Laws {
             refused: BTreeMap::new(),
             dry_runs: BTreeSet::new(),
             hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
+            read_at: 0,
+            crashed_at: 0,
             consents: Consents::new(script),
         }
     }
@@ -147,6 +151,13 @@ impl Laws {
         Some(at)
     }
 
+    /// Their replacements were made with other pods.
+    pub fn have_twins(&mut self, evictions: &[usize]) {
+        for eviction in evictions {
+            self.evictions[*eviction].has_twins = true;
+        }
+    }
+
     /// A replacement is gone before it came up: the next pod makes up for the eviction.
     pub fn lost(&mut self, eviction: usize) {
         self.evictions[eviction].replaced &= self.evictions[eviction].up.is_some();
@@ -180,6 +191,15 @@ impl Laws {
         // A moved pod that comes up there shows that pods can, whenever it left.
         self.zones[zone].came_up = now;
         self.zones[zone].proven |= self.zones[zone].hold_from.is_some_and(|from| now >= from);
+    }
+
+    /// A pod came up that makes up for none. A StatefulSet's may have the name of one that
+    /// was moved, and be taken for the replacement, if that was lost before it was seen.
+    pub fn came_up_besides(&mut self, name: &str, zone: usize, now: Millis) {
+        let is_awaited = |eviction: &&Eviction| eviction.pod == name && !eviction.is_over(now);
+        if let Some(at) = self.evictions.iter().rposition(|eviction| is_awaited(&eviction)) {
+            self.came_up(at, zone, now);
+        }
     }
 
     /// Law 5.
@@ -223,7 +243,8 @@ impl Laws {
     // ── What operators see and say ──────────────────────────────────────────
 
     /// A new leader knows what these policies know.
-    pub fn policies_read(&mut self) {
+    pub fn policies_read(&mut self, now: Millis) {
+        self.read_at = now;
         for zone in &mut self.zones {
             if zone.known_by.is_empty() {
                 let (out, since, outage) = (zone.out, zone.since, zone.outage);
@@ -239,7 +260,13 @@ impl Laws {
         self.refused.clear();
     }
 
+    /// Whether somebody has read all policies since the last crash.
+    pub const fn is_succeeded(&self) -> bool {
+        self.read_at > self.crashed_at
+    }
+
     pub fn crashed(&mut self, now: Millis) {
+        self.crashed_at = now;
         let moving = self.evictions.iter().any(|eviction| eviction.is_under_way(now));
         let held = self.zones.iter().any(|zone| zone.hold_from.is_some() && !zone.proven);
         self.danger[7] += u64::from(moving || held);
@@ -269,7 +296,8 @@ impl Laws {
                 zone.outages += 1;
                 let from = if zone.out { now } else { zone.since };
                 zone.hold_from = Some(from);
-                zone.proven = zone.came_up >= from;
+                // The watch may show what came up just before after the return.
+                zone.proven = zone.came_up + 2_500 >= from;
                 zone.suspect = false;
                 for tier in 0..self.tiers.len() {
                     self.new_chance(tier);
@@ -313,7 +341,11 @@ impl Laws {
     }
 
     pub fn nodes_read(&mut self, operator: usize, nodes: &[Node]) {
-        let zones = (0..self.zones.len()).map(|zone| is_out(nodes, zone)).collect();
+        // Of a zone without nodes that nobody has written of, nobody can know.
+        let is_known =
+            |zone: usize| !self.zones[zone].forgotten || nodes.iter().any(|node| node.zone == zone);
+        let zones = (0..self.zones.len()).map(|zone| is_known(zone) && is_out(nodes, zone));
+        let zones = zones.collect();
         let bad = nodes.iter().filter(|node| !node.is_usable()).count();
         if let Some(sight) = self.sights.get_mut(&operator) {
             sight.zones_out = Some(zones);
@@ -423,6 +455,7 @@ impl Laws {
             discarded: false,
             unwritten: false,
             forgotten: false,
+            has_twins: false,
         });
     }
 
@@ -478,6 +511,7 @@ impl Laws {
         let first = self.evictions.iter().find(|eviction| {
             eviction.to == to
                 && !eviction.forgotten
+                && !eviction.has_twins
                 && eviction.at >= from
                 && eviction.placed.is_none_or(|zone| zone == to)
                 && eviction.is_under_way(now)

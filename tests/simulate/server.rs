@@ -49,7 +49,7 @@ impl World {
         let reply = match &call {
             Call::Lease(request) => Reply::Lease(Some(self.lease(request))),
             Call::ReadPolicies => {
-                self.laws.policies_read();
+                self.laws.policies_read(self.now);
                 Reply::Policies(Some(self.statuses()))
             }
             Call::Act(request) => Reply::Act(self.act(operator, incarnation, request)),
@@ -107,7 +107,10 @@ impl World {
                 object.status = Some(ZoneSpreadPolicyStatus::clone(status));
                 let change = Change::Policy(Box::new(object.clone()));
                 self.publish(Kind::Policy, &change);
-                self.laws.written(number, status, self.now);
+                // What one that is dead had on its way comes too late for its successor.
+                if self.lives(operator, incarnation) || !self.laws.is_succeeded() {
+                    self.laws.written(number, status, self.now);
+                }
                 self.tell(|| format!("  {}: {}", policy.name, told(status)));
                 Answer::Written
             }

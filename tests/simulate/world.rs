@@ -226,7 +226,7 @@ impl World {
         }
     }
 
-    fn lives(&self, operator: usize, incarnation: u32) -> bool {
+    pub fn lives(&self, operator: usize, incarnation: u32) -> bool {
         self.processes[operator].as_ref().is_some_and(|process| process.incarnation == incarnation)
     }
 
@@ -326,9 +326,11 @@ impl World {
     pub fn freeze(&mut self, operator: usize, lasts: Millis) {
         let until = self.now + lasts;
         let two = self.processes.len() > 1;
-        if let Some(process) = &mut self.processes[operator] {
-            // What waits for the end of one that lasts longer keeps its order.
-            process.frozen_until = process.frozen_until.max(Some(until));
+        let now = self.now;
+        let thawed = |process: &&mut Process| process.frozen_until.is_none_or(|until| until <= now);
+        // Of one that is frozen already, what waits for the end keeps its order.
+        if let Some(process) = self.processes[operator].as_mut().filter(thawed) {
+            process.frozen_until = Some(until);
             // It will find its lease with another, and may have something left to do.
             let replaced = two && process.may_act(self.now) && lasts > 20 * SECOND;
             self.laws.danger[8] += u64::from(replaced);
