@@ -32,9 +32,13 @@ fn invalid<E: de::Error>(text: &str) -> E {
 /// kube's own reader panics at numbers that are too large or have a sign of their own.
 fn parse(text: &str) -> Option<Duration> {
     let numbers = text.trim_start_matches(['+', '-']);
+    let is_small = |number: &str| {
+        let whole = number.split('.').next().unwrap_or_default();
+        whole.trim_start_matches('0').len() <= MAX_DIGITS
+    };
     let is_sane = text.len() <= MAX_LENGTH
         && !numbers.contains(['+', '-'])
-        && numbers.split(|c: char| !c.is_ascii_digit()).all(|digits| digits.len() <= MAX_DIGITS);
+        && numbers.split(|c: char| !c.is_ascii_digit() && c != '.').all(is_small);
     if is_sane { text.parse().ok() } else { None }
 }
 
@@ -49,6 +53,8 @@ mod tests {
     #[case("0.5m", Some(30))]
     #[case("9999999999h", Some(9_999_999_999 * 3_600))]
     #[case("99999999999h", None)]
+    #[case("0.0000000000000000000000000001s", Some(0))]
+    #[case("0000000000000000000000000000090s", Some(90))]
     #[case("1s-5s", None)]
     #[case("57777777777777777777777777777s", None)]
     #[case("90", None)]

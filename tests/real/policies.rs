@@ -119,7 +119,7 @@ fn document(name: &str, spec: &str) -> String {
 const ACCEPTED: [&str; 7] = [
     "{SELECT, rebalance: {windows: [{schedule: '*/5  0-23 1,31 JAN-DEC 0#2,5L', duration: 60.0s, timeZone: etc/GMT+12}]}}",
     "{SELECT, rebalance: {holdDown: 0s, landingTimeout: 1h1h0.5h30.25m1ms, maxUnavailable: 100%}}",
-    "{SELECT, rebalance: {holdDown: 0.0000000000000000000000000001s, maxUnavailable: 10000}}",
+    "{SELECT, rebalance: {holdDown: 0.0000000000000000000000000001s, landingTimeout: 00000000000000000000000000090s, maxUnavailable: 10000}}",
     "{SELECT, rebalance: null, tiers: null, mode: null, maxSkew: null, tierLabel: null}",
     "{selector: {matchLabels: {app: '', 'not a label!': 'neither is this'}}}",
     "{selector: {matchLabels: null, matchExpressions: [{key: a, operator: NotIn, values: ['', x]}]}}",
