@@ -23,13 +23,21 @@
 //! `operator/` puts these together without any IO: events go in, effects come
 //! out. `controller/` wires it to a cluster. `cli/` holds the commands.
 //!
-//! The ten laws of the operator and where they live:
-//! 1 no eviction in an outage: `plan/gates`; 2 no blind eviction:
-//! `plan/moves`; 3 the floor holds: `plan/gates`, `plan/pinned`; 4 as few as
-//! possible: `plan/skew`; 5 no loops: `act/landing`, `operator/memory`;
-//! 6 polite: `act/attempt`; 7 kill it anywhere: `operator/memory`; 8 one
-//! hand: `act/election`; 9 canary first: `operator/assess`; 10 it says what is:
-//! `report/`.
+//! The ten laws of the operator, and where they are kept:
+//!
+//! 1. no eviction in an outage: `plan/gates`, on what `observe/health`, `observe/freshness`
+//!    and `operator/weather` say; looked at anew in `act/attempt`
+//! 2. no blind eviction: `plan/moves` asks `predict/`
+//! 3. the floor holds: `plan/gates` and `plan/pinned`; looked at anew in `act/attempt`
+//! 4. as few as possible: `plan/skew`
+//! 5. no loops: `act/landing` verifies, `operator/memory` counts, `plan/gates` stops
+//! 6. polite: `act/attempt`, `act/refusal`
+//! 7. kill it anywhere: `operator/memory` restores what `report/status` wrote
+//! 8. one hand: `act/election`
+//! 9. canary first: `operator/in_flight`, `plan/gates`
+//! 10. it says what is: `report/`
+//!
+//! `tests/simulate` attacks them all.
 
 pub mod act;
 pub mod api;

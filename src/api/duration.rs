@@ -10,23 +10,23 @@ const MAX_DIGITS: usize = 10;
 
 /// Reads a duration of a field that must be there.
 pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text).ok_or_else(|| invalid(&text))
+    read(&String::deserialize(deserializer)?)
 }
 
 /// Reads a duration of a field that may be left out.
 pub(super) fn optional<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| parse(&text).ok_or_else(|| invalid(&text))).transpose()
+    Option::<String>::deserialize(deserializer)?.map(|text| read(&text)).transpose()
 }
 
-fn invalid<E: de::Error>(text: &str) -> E {
-    let start: String = text.chars().take(MAX_LENGTH).collect();
-    E::custom(format_args!(
-        "{start:?} is no duration: write numbers with units, such as 90s or 1h30m"
-    ))
+fn read<E: de::Error>(text: &str) -> Result<Duration, E> {
+    parse(text).ok_or_else(|| {
+        let start: String = text.chars().take(MAX_LENGTH).collect();
+        E::custom(format_args!(
+            "{start:?} is no duration: write numbers with units, such as 90s or 1h30m"
+        ))
+    })
 }
 
 /// kube's own reader panics at numbers that are too large or have a sign of their own.

@@ -112,7 +112,7 @@ impl World {
         let Some(twin) = twin else { return false };
         let (name, zone) = (twin.name.clone(), self.zone_of(twin));
         for (name, replaces) in [(from, None), (name.as_str(), Some(eviction))] {
-            self.pods.entry(name.to_owned()).and_modify(|pod| pod.replaces = replaces);
+            self.pods.get_mut(name).expect("just seen").replaces = replaces;
         }
         if let Some(zone) = zone {
             self.laws.placed(eviction, zone, spread, self.now);

@@ -50,6 +50,7 @@ fn the_laws_hold_in_every_world() {
     let report = campaign(setting("SEED", 1), worlds);
     println!("{report}");
     assert!(report.broken.is_none(), "{}", report.story());
+    // A few worlds, such as one that is replayed, cannot endanger them all.
     if worlds >= 1_000 {
         assert_eq!(report.untested(), [0_usize; 0], "laws that were never in danger");
     }

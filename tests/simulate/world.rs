@@ -324,15 +324,13 @@ impl World {
     }
 
     pub fn freeze(&mut self, operator: usize, lasts: Millis) {
-        let until = self.now + lasts;
-        let two = self.processes.len() > 1;
-        let now = self.now;
+        let (now, two) = (self.now, self.processes.len() > 1);
         let thawed = |process: &&mut Process| process.frozen_until.is_none_or(|until| until <= now);
         // Of one that is frozen already, what waits for the end keeps its order.
         if let Some(process) = self.processes[operator].as_mut().filter(thawed) {
-            process.frozen_until = Some(until);
+            process.frozen_until = Some(now + lasts);
             // It will find its lease with another, and may have something left to do.
-            let replaced = two && process.may_act(self.now) && lasts > 20 * SECOND;
+            let replaced = two && process.may_act(now) && lasts > 20 * SECOND;
             self.laws.danger[8] += u64::from(replaced);
             self.tell(|| format!("operator {operator} is frozen for {}s", seconds(lasts)));
         }
