@@ -2,13 +2,17 @@
 //! without its IO. Time comes in as a value.
 //!
 //! Expiry is measured on the local monotonic clock, from when a change of the
-//! lease was observed, so that clocks need not agree.
+//! lease was observed, so that clocks need not agree. That clock stands still while the
+//! machine is suspended: then another's lease is waited for longer, and for our own the
+//! wall clock counts, too.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+
+use crate::observe::Moment;
 
 /// The lease's name.
 pub const LEASE_NAME: &str = "zonespread";
@@ -20,20 +24,15 @@ pub const ACTS_FOR: Duration = Duration::from_secs(8);
 /// How often the lease is renewed or looked at.
 pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
-/// The time on both clocks: expiry is measured on the first, the second is written down.
+/// The right to change the cluster, from a round that began then.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// The monotonic clock.
-    pub monotonic: Instant,
-    /// The wall clock.
-    pub wall: Timestamp,
-}
+pub struct Grant(Moment);
 
-impl Moment {
-    /// Now.
+impl Grant {
+    /// Whether it lasts still. Ask before every request.
     #[must_use]
-    pub fn now() -> Self {
-        Self { monotonic: Instant::now(), wall: Timestamp::now() }
+    pub fn holds(self, now: Moment) -> bool {
+        now.since(self.0) < ACTS_FOR
     }
 }
 
@@ -66,8 +65,8 @@ pub enum LeaseAnswer {
 pub enum Turn {
     /// Ask this, and tell [`Election::answered`] of the answer.
     Ask(LeaseRequest),
-    /// The round is over: whether we hold the lease.
-    Over(bool),
+    /// The round is over: [`Election::granted`] says what came of it.
+    Over,
 }
 
 /// Takes part in the election of a leader, one round every [`RETRY_PERIOD`].
@@ -77,13 +76,16 @@ pub struct Election {
     identity: String,
     /// The lease as last seen, and when it last changed, on our clock.
     seen: Option<(Lease, Instant)>,
+    /// When the round began.
+    began: Option<Moment>,
+    granted: Option<Grant>,
 }
 
 impl Election {
     /// One that has seen nothing yet.
     #[must_use]
     pub const fn new(identity: String) -> Self {
-        Self { identity, seen: None }
+        Self { identity, seen: None, began: None, granted: None }
     }
 
     /// This replica's name in the lease.
@@ -92,9 +94,16 @@ impl Election {
         &self.identity
     }
 
-    /// What to ask first.
+    /// What we hold, if we hold the lease.
     #[must_use]
-    pub fn begin(&self, now: Moment) -> LeaseRequest {
+    pub const fn granted(&self) -> Option<Grant> {
+        self.granted
+    }
+
+    /// What to ask first in a round that begins now.
+    #[must_use]
+    pub fn begin(&mut self, now: Moment) -> LeaseRequest {
+        self.began = Some(now);
         match &self.seen {
             Some((lease, _)) if self.holds(lease) => {
                 LeaseRequest::Renew(Box::new(self.held(lease, false, now.wall)))
@@ -115,14 +124,16 @@ impl Election {
             }
             (_, LeaseAnswer::Lease(written)) => {
                 self.seen = Some((*written, now.monotonic));
-                Turn::Over(true)
+                // The others count from when they see it, which is later.
+                self.granted = self.began.map(Grant);
+                Turn::Over
             }
             // Somebody wrote in between: look again.
             (LeaseRequest::Renew(_), _) => {
                 self.seen = None;
                 Turn::Ask(LeaseRequest::Read)
             }
-            (LeaseRequest::Create(_) | LeaseRequest::Take(_), _) => Turn::Over(false),
+            (LeaseRequest::Create(_) | LeaseRequest::Take(_), _) => self.not_ours(),
         }
     }
 
@@ -137,15 +148,21 @@ impl Election {
         let turn = if holds || is_free(&lease, unchanged_for) {
             Turn::Ask(LeaseRequest::Take(Box::new(self.held(&lease, !holds, now.wall))))
         } else {
-            Turn::Over(false)
+            self.not_ours()
         };
         self.seen = Some((lease, changed_at));
         turn
     }
 
+    const fn not_ours(&mut self) -> Turn {
+        self.granted = None;
+        Turn::Over
+    }
+
     /// What to replace the lease by, to give it up; none if we do not hold it.
     #[must_use]
     pub fn release(&mut self, now: Moment) -> Option<LeaseRequest> {
+        self.granted = None;
         let (mut lease, _) = self.seen.take()?;
         if !self.holds(&lease) {
             return None;
@@ -222,33 +239,42 @@ mod tests {
         let start = Moment::now();
         let at = |seconds| Moment {
             monotonic: start.monotonic + Duration::from_secs(seconds),
-            wall: start.wall,
+            wall: start.wall + Duration::from_secs(seconds),
         };
         let other = Box::new(lease(Some("other"), Some(15)));
         for seconds in [0, 14] {
             assert_eq!(election.begin(at(seconds)), LeaseRequest::Read);
             let found = LeaseAnswer::Lease(other.clone());
             let turn = election.answered(&LeaseRequest::Read, found, at(seconds));
-            assert_eq!(turn, Turn::Over(false));
+            assert_eq!(turn, Turn::Over);
+            assert!(election.granted().is_none());
         }
         let found = LeaseAnswer::Lease(other);
+        assert_eq!(election.begin(at(15)), LeaseRequest::Read);
         let Turn::Ask(take) = election.answered(&LeaseRequest::Read, found, at(15)) else {
             panic!("it is free")
         };
         let LeaseRequest::Take(taken) = &take else { panic!("{take:?}") };
         let written = LeaseAnswer::Lease(taken.clone());
-        assert_eq!(election.answered(&take, written, at(15)), Turn::Over(true));
-        assert!(matches!(election.begin(at(17)), LeaseRequest::Renew(_)));
+        assert_eq!(election.answered(&take, written, at(18)), Turn::Over);
+        assert!(matches!(election.begin(at(20)), LeaseRequest::Renew(_)));
+        let granted = election.granted().unwrap();
+        assert!(granted.holds(at(22)));
+        assert!(!granted.holds(at(23)), "it counts from the beginning of the round");
+        let suspended = Moment { wall: at(0).wall + Duration::from_mins(1), ..at(16) };
+        assert!(!granted.holds(suspended), "the monotonic clock stood still");
     }
 
     #[test]
     fn who_loses_the_swap_does_not_lead() {
         let mut election = Election::new("me".to_owned());
-        let take = LeaseRequest::Take(Box::new(lease(None, None)));
-        let turn = election.answered(&take, LeaseAnswer::Conflict, Moment::now());
-        assert_eq!(turn, Turn::Over(false));
+        let now = Moment::now();
+        election.granted = Some(Grant(now));
         let renew = LeaseRequest::Renew(Box::new(lease(Some("me"), None)));
-        let turn = election.answered(&renew, LeaseAnswer::Conflict, Moment::now());
+        let turn = election.answered(&renew, LeaseAnswer::Conflict, now);
         assert_eq!(turn, Turn::Ask(LeaseRequest::Read));
+        let take = LeaseRequest::Take(Box::new(lease(None, None)));
+        assert_eq!(election.answered(&take, LeaseAnswer::Conflict, now), Turn::Over);
+        assert!(election.granted().is_none());
     }
 }

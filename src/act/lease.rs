@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
@@ -10,14 +11,21 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::REQUEST_TIMEOUT;
-use super::election::{
-    ACTS_FOR, Election, LEASE_NAME, LeaseAnswer, LeaseRequest, Moment, RETRY_PERIOD, Turn,
-};
+use super::election::{Election, Grant, LEASE_NAME, LeaseAnswer, LeaseRequest, RETRY_PERIOD, Turn};
+use crate::observe::Moment;
+
+impl Moment {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), wall: Timestamp::now() }
+    }
+}
 
 /// Whether this process may change the cluster, right now.
 #[derive(Clone, Debug)]
 pub struct Leadership {
-    acts_until: Arc<Mutex<Option<Instant>>>,
+    granted: Arc<Mutex<Option<Grant>>>,
     always: bool,
 }
 
@@ -25,22 +33,22 @@ impl Leadership {
     /// For a single replica without leader election.
     #[must_use]
     pub fn always() -> Self {
-        Self { acts_until: Arc::default(), always: true }
+        Self { granted: Arc::default(), always: true }
     }
 
     fn none() -> Self {
-        Self { acts_until: Arc::default(), always: false }
+        Self { granted: Arc::default(), always: false }
     }
 
     /// Whether this process may change the cluster. Ask before every request.
     #[must_use]
     pub fn may_act(&self) -> bool {
-        let until = *self.acts_until.lock().unwrap_or_else(PoisonError::into_inner);
-        self.always || until.is_some_and(|until| Instant::now() < until)
+        let granted = *self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.always || granted.is_some_and(|granted| granted.holds(Moment::now()))
     }
 
-    fn set(&self, until: Option<Instant>) {
-        *self.acts_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn set(&self, granted: Option<Grant>) {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = granted;
     }
 }
 
@@ -69,14 +77,13 @@ impl Elector {
     /// Tells `leading` of every change.
     pub async fn run(mut self, leading: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
         loop {
-            let began = Instant::now();
             match tokio::time::timeout(REQUEST_TIMEOUT, self.round()).await {
-                Ok(Ok(true)) => self.leadership.set(Some(began + ACTS_FOR)),
-                Ok(Ok(false)) => self.leadership.set(None),
+                Ok(Ok(())) => {}
                 // No answer proves nothing: what was granted runs out by itself.
                 Ok(Err(error)) => warn!(%error, "the lease could not be renewed"),
                 Err(_) => warn!("the lease could not be renewed in time"),
             }
+            self.leadership.set(self.election.granted());
             let now_leading = self.leadership.may_act();
             let changed = leading.send_if_modified(|known| {
                 let changed = *known != now_leading;
@@ -103,14 +110,14 @@ impl Elector {
         }
     }
 
-    /// One round: whether we hold the lease now.
-    async fn round(&mut self) -> Result<bool, Error> {
+    /// One round of the election.
+    async fn round(&mut self) -> Result<(), Error> {
         let mut request = self.election.begin(Moment::now());
         loop {
             let answer = self.ask(&request).await?;
             match self.election.answered(&request, answer, Moment::now()) {
                 Turn::Ask(next) => request = next,
-                Turn::Over(holds) => return Ok(holds),
+                Turn::Over => return Ok(()),
             }
         }
     }
@@ -136,18 +143,7 @@ impl Elector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::act::election::LEASE_DURATION;
-    use std::time::Duration;
-
-    #[test]
-    fn leadership_runs_out_by_itself() {
-        let leadership = Leadership::none();
-        assert!(!leadership.may_act());
-        leadership.set(Some(Instant::now() + Duration::from_mins(1)));
-        assert!(leadership.may_act());
-        leadership.set(Some(Instant::now()));
-        assert!(!leadership.may_act());
-    }
+    use crate::act::election::{ACTS_FOR, LEASE_DURATION};
 
     #[test]
     fn what_a_leader_sent_is_over_before_another_may_start() {

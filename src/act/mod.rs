@@ -14,10 +14,7 @@ mod refusal;
 
 use std::time::Duration;
 
-pub use election::{
-    ACTS_FOR, Election, LEASE_DURATION, LEASE_NAME, LeaseAnswer, LeaseRequest, Moment,
-    RETRY_PERIOD, Turn,
-};
+pub use election::{Election, Grant, LEASE_NAME, LeaseAnswer, LeaseRequest, RETRY_PERIOD, Turn};
 pub use landing::{Ending, OtherMoves, follow};
 pub use lease::{Elector, Leadership};
 pub use performance::{Answer, Asking, Next, Performance, Request};

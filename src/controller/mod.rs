@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Fuse};
-use jiff::Timestamp;
 use kube::api::{Api, ListParams};
 use kube::{Client, Config};
 use thiserror::Error;
@@ -22,9 +21,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::act::{Elector, Leadership};
-use crate::api::ZoneSpreadPolicy;
-use crate::observe::{Feed, Freshness, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER};
-use crate::operator::{Decision, Effect, Operator, Outcome, Refusal, Signal};
+use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::observe::{Feed, HealthRules, Moment, Name, Pauses, PolicyKey, SILENT_AFTER};
+use crate::operator::{Decision, Effect, Look, MainLoop, Operator, Outcome, Signal};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
@@ -33,17 +32,12 @@ use perform::Performer;
 use pulse::watching_client;
 use server::{Health, serve};
 
-/// Events that arrive together are answered together, this often at most.
-const DECIDE_EVERY: Duration = Duration::from_millis(100);
-/// Zones, holds and the heartbeat are looked at this often at least.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Watch events taken in one go.
 const FEEDS_AT_ONCE: usize = 4096;
 /// How many effects may wait.
 const EFFECTS_WAITING: usize = 1024;
-/// Reading all policies takes no longer; if it does, it is tried again after a while.
+/// Reading all policies takes no longer.
 const READ_WITHIN: Duration = Duration::from_secs(10);
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// All must be over this long after SIGTERM.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(8);
 
@@ -135,9 +129,9 @@ pub async fn run(
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
 
-    let brain = Brain {
-        operator: Operator::new(settings.rules).with_scheduler(settings.scheduler),
-        freshness: Freshness::default(),
+    let operator = Operator::new(settings.rules).with_scheduler(settings.scheduler);
+    let driver = Driver {
+        main_loop: MainLoop::new(operator, !settings.leader_elect, Instant::now()),
         client: acting,
         effects,
         pauses,
@@ -146,7 +140,7 @@ pub async fn run(
     };
     let mut stopping = stop.clone();
     tokio::select! {
-        () = brain.run(fed, performed, leading) => return Err(RunError::Ended("the main loop")),
+        () = driver.run(fed, performed, leading) => return Err(RunError::Ended("the main loop")),
         _ = performing => return Err(RunError::Ended("the performer")),
         served = serving => {
             if !*stop.borrow() {
@@ -165,13 +159,12 @@ pub async fn run(
     Ok(())
 }
 
-/// A list of all policies that is under way.
-type Read = BoxFuture<'static, Vec<ZoneSpreadPolicy>>;
+/// A list of all policies that is under way; none if it failed.
+type Read = BoxFuture<'static, Option<Vec<ZoneSpreadPolicy>>>;
 
-/// The main loop: events in, decisions out.
-struct Brain {
-    operator: Operator,
-    freshness: Freshness,
+/// Drives the main loop.
+struct Driver {
+    main_loop: MainLoop,
     client: Client,
     effects: mpsc::Sender<Effect>,
     /// Told at once, and heeded by evictions that are on their way.
@@ -180,7 +173,7 @@ struct Brain {
     health: Health,
 }
 
-impl Brain {
+impl Driver {
     async fn run(
         mut self,
         mut fed: mpsc::Receiver<Feed>,
@@ -188,9 +181,6 @@ impl Brain {
         mut leading: watch::Receiver<bool>,
     ) {
         let mut buffer = Vec::with_capacity(FEEDS_AT_ONCE);
-        let mut decide_at = Instant::now();
-        let mut lead_changed = true;
-        // What the leader before us wrote, while it is read.
         let mut reading = pin!(Fuse::<Read>::terminated());
         // Without an election, and once it is over on SIGTERM, nothing changes.
         let mut election_over = false;
@@ -201,98 +191,85 @@ impl Brain {
                         return;
                     }
                     self.take_in(&mut buffer);
-                    decide_at = decide_at.min(Instant::now() + DECIDE_EVERY);
                 }
                 outcome = performed.recv() => {
                     let Some(outcome) = outcome else { return };
-                    let signals = self.operator.outcome(outcome, Timestamp::now());
+                    let signals = self.main_loop.outcome(outcome, Moment::now());
                     self.count(signals);
-                    decide_at = decide_at.min(Instant::now());
                 }
-                changed = leading.changed(), if !lead_changed && !election_over => {
-                    election_over = changed.is_err();
-                    lead_changed = !election_over;
-                    decide_at = Instant::now();
-                }
-                policies = reading.as_mut() => {
-                    self.take_over(&policies);
-                    decide_at = Instant::now();
-                }
-                () = tokio::time::sleep_until(decide_at.into()) => {
-                    self.health.beat();
-                    decide_at = Instant::now() + LOOK_EVERY;
-                    if !self.freshness.is_synced() {
-                        let missing = self.freshness.missing().join(", ");
-                        self.health.set_not_ready(Some(format!("waiting for the first list of {missing}")));
-                        continue;
-                    }
-                    self.health.set_not_ready(None);
-                    if std::mem::take(&mut lead_changed) {
+                changed = leading.changed(), if !election_over => match changed {
+                    Ok(()) => {
                         let leads = *leading.borrow_and_update();
-                        self.metrics.leader(leads);
-                        // A leader-to-be goes on as a follower until it knows what the one
-                        // before it wrote: zones fail and come back meanwhile, too.
-                        self.operator.follow();
-                        let read = leads.then(|| self.read_policies().fuse());
-                        reading.set(read.unwrap_or_else(Fuse::terminated));
+                        self.main_loop.elected(leads, Instant::now());
                     }
-                    decide_at = decide_at.min(self.decide());
+                    Err(_) => election_over = true,
+                },
+                policies = reading.as_mut() => {
+                    let statuses = policies.as_ref().map(|policies| statuses(policies));
+                    self.main_loop.policies_read(statuses, Moment::now());
+                }
+                () = tokio::time::sleep_until(self.main_loop.next().into()) => {
+                    let look = self.tick();
+                    if look.leads.is_some() {
+                        reading.set(Fuse::terminated());
+                    }
+                    if look.read_policies {
+                        reading.set(self.read_policies().fuse());
+                    }
                 }
             }
         }
     }
 
     fn take_in(&mut self, buffer: &mut Vec<Feed>) {
-        let now = Timestamp::now();
+        let now = Moment::now();
         for feed in buffer.drain(..) {
             let began = Instant::now();
-            for change in self.freshness.note(feed, self.operator.index(), now) {
-                self.operator.apply(change);
-            }
+            self.main_loop.feed(feed, now);
             self.metrics.event_took(began.elapsed());
         }
-        let pauses = self.operator.index().pauses();
+        let pauses = self.main_loop.operator().index().pauses();
         if !Arc::ptr_eq(pauses, &self.pauses.borrow()) {
             self.pauses.send_replace(Arc::clone(pauses));
         }
     }
 
-    /// Reads all policies, with what the leader before us wrote; tries until it can.
+    /// Reads all policies, with what the leader before us wrote.
     fn read_policies(&self) -> Read {
         let api: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
-            loop {
-                let params = ListParams::default();
-                match tokio::time::timeout(READ_WITHIN, api.list(&params)).await {
-                    Ok(Ok(policies)) => return policies.items,
-                    Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
-                    Err(_) => warn!("the policies could not be read in time, trying again"),
-                }
-                metrics.reconcile_error("read_policies");
-                tokio::time::sleep(READ_AGAIN_AFTER).await;
+            let params = ListParams::default();
+            match tokio::time::timeout(READ_WITHIN, api.list(&params)).await {
+                Ok(Ok(policies)) => return Some(policies.items),
+                Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
+                Err(_) => warn!("the policies could not be read in time, trying again"),
             }
+            metrics.reconcile_error("read_policies");
+            None
         })
     }
 
-    /// Leads from now on.
-    fn take_over(&mut self, policies: &[ZoneSpreadPolicy]) {
-        let statuses = policies.iter().filter_map(|policy| {
-            let key = PolicyKey {
-                namespace: Name::from(policy.metadata.namespace.as_deref()?),
-                name: Name::from(policy.metadata.name.as_deref()?),
-            };
-            Some((key, policy.status.as_ref()?))
-        });
-        self.operator.lead(statuses, Timestamp::now());
+    fn tick(&mut self) -> Look {
+        let now = Moment::now();
+        let mut look = self.main_loop.tick(now);
+        self.health.beat();
+        self.health.set_not_ready(
+            (!look.missing.is_empty())
+                .then(|| format!("waiting for the first list of {}", look.missing.join(", "))),
+        );
+        if let Some(leads) = look.leads {
+            self.metrics.leader(leads);
+        }
+        if let Some(decision) = look.decision.take() {
+            self.metrics.plan_took(now.monotonic.elapsed());
+            self.carry_out(decision, now);
+        }
+        look
     }
 
-    fn decide(&mut self) -> Instant {
-        let now = Timestamp::now();
-        let began = Instant::now();
-        let Decision { effects, statuses, gone, signals, next } =
-            self.operator.decide(now, self.freshness.stale(now));
-        self.metrics.plan_took(began.elapsed());
+    fn carry_out(&mut self, decision: Decision, now: Moment) {
+        let Decision { effects, statuses, gone, signals, next: _ } = decision;
         self.count(signals);
         for key in gone {
             self.metrics.forget_policy(&key.namespace, &key.name);
@@ -300,35 +277,17 @@ impl Brain {
         for (key, status) in &statuses {
             self.metrics.policy(&key.namespace, &key.name, status);
         }
-        self.metrics.zones(self.operator.zone_states(now));
-        for (kind, age) in self.freshness.ages(now) {
+        self.metrics.zones(self.main_loop.operator().zone_states(now.wall));
+        for (kind, age) in self.main_loop.freshness().ages(now) {
             self.metrics.staleness(kind.resource(), age);
         }
         for effect in effects {
             if let Err(error) = self.effects.try_send(effect) {
-                self.drop_effect(error.into_inner(), now);
+                self.metrics.reconcile_error("queue_full");
+                let signals = self.main_loop.not_begun(error.into_inner(), now);
+                self.count(signals);
             }
         }
-        let next = next.into_iter().chain(self.freshness.next_change(now)).min();
-        let wait = next.map_or(LOOK_EVERY, |next| {
-            Duration::try_from(next.duration_since(now)).unwrap_or_default().max(DECIDE_EVERY)
-        });
-        Instant::now() + wait.min(LOOK_EVERY)
-    }
-
-    /// The queue is full: the API server is slow. Nothing is lost, it is tried again.
-    fn drop_effect(&mut self, effect: Effect, now: Timestamp) {
-        self.metrics.reconcile_error("queue_full");
-        let outcome = match effect {
-            Effect::WriteStatus { policy, .. } => Outcome::NotWritten { policy },
-            Effect::Evict(request) => Outcome::Refused {
-                policy: request.policy,
-                uid: request.uid,
-                refusal: Refusal::Outdated("too many effects are waiting".to_owned()),
-            },
-        };
-        let signals = self.operator.outcome(outcome, now);
-        self.count(signals);
     }
 
     fn count(&self, signals: Vec<Signal>) {
@@ -346,4 +305,17 @@ impl Brain {
             }
         }
     }
+}
+
+/// What the leader before us wrote into them.
+fn statuses(
+    policies: &[ZoneSpreadPolicy],
+) -> impl Iterator<Item = (PolicyKey, &ZoneSpreadPolicyStatus)> {
+    policies.iter().filter_map(|policy| {
+        let key = PolicyKey {
+            namespace: Name::from(policy.metadata.namespace.as_deref()?),
+            name: Name::from(policy.metadata.name.as_deref()?),
+        };
+        Some((key, policy.status.as_ref()?))
+    })
 }

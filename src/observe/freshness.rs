@@ -1,15 +1,15 @@
 //! How fresh the index is: which lists are complete, which watches fail or
 //! are silent, and what is gone because a new list lacks it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::{Change, Kind};
 use super::index::Index;
 use super::intern::Name;
+use super::moment::Moment;
 
 /// Something that a watch says.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub enum Feed {
 #[derive(Debug, Default)]
 pub struct Freshness {
     synced: FxHashSet<Kind>,
-    failing: FxHashMap<Kind, Timestamp>,
-    alive: FxHashMap<Kind, Timestamp>,
+    failing: FxHashMap<Kind, Moment>,
+    alive: FxHashMap<Kind, Moment>,
     listing: FxHashMap<Kind, FxHashSet<(Name, Name)>>,
 }
 
@@ -47,7 +47,7 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {
     /// Takes note of a feed, and gives the changes that follow from it.
-    pub fn note(&mut self, feed: Feed, index: &Index, now: Timestamp) -> Vec<Change> {
+    pub fn note(&mut self, feed: Feed, index: &Index, now: Moment) -> Vec<Change> {
         match feed {
             Feed::Change(kind, change) => {
                 self.alive.entry(kind).and_modify(|last| *last = now);
@@ -62,8 +62,8 @@ impl Freshness {
                 self.listing.insert(kind, FxHashSet::default());
                 // Half a list is neither what was nor what is.
                 if self.synced.contains(&kind) {
-                    let since = now.checked_sub(STALE_AFTER).unwrap_or(now);
-                    self.failing.entry(kind).or_insert(since);
+                    let matters = now.monotonic.checked_sub(STALE_AFTER).unwrap_or(now.monotonic);
+                    self.failing.entry(kind).or_insert(Moment { monotonic: matters, ..now });
                 }
                 Vec::new()
             }
@@ -91,12 +91,6 @@ impl Freshness {
         }
     }
 
-    /// Whether every list has been complete once.
-    #[must_use]
-    pub fn is_synced(&self) -> bool {
-        self.synced.len() == Kind::ALL.len()
-    }
-
     /// Kinds whose first list is not complete.
     pub fn missing(&self) -> Vec<&'static str> {
         let missing = Kind::ALL.into_iter().filter(|kind| !self.synced.contains(kind));
@@ -104,47 +98,40 @@ impl Freshness {
     }
 
     /// Since when a watch fails or is silent; none if it works.
-    fn stale_since(&self, kind: Kind, now: Timestamp) -> Option<Timestamp> {
-        let silent = |last: &&Timestamp| elapsed(**last, now) >= SILENT_AFTER;
+    fn stale_since(&self, kind: Kind, now: Moment) -> Option<Moment> {
+        let silent = |last: &&Moment| now.since(**last) >= SILENT_AFTER;
         let silent = self.alive.get(&kind).filter(silent);
-        silent.into_iter().chain(self.failing.get(&kind)).min().copied()
+        let stale = silent.into_iter().chain(self.failing.get(&kind));
+        stale.min_by_key(|since| since.monotonic).copied()
     }
 
     /// How long each watch has failed or been silent; zero for those that work.
-    pub fn ages(&self, now: Timestamp) -> impl Iterator<Item = (Kind, Duration)> {
+    pub fn ages(&self, now: Moment) -> impl Iterator<Item = (Kind, Duration)> {
         Kind::ALL.into_iter().map(move |kind| {
             let since = self.stale_since(kind, now);
-            (kind, since.map_or(Duration::ZERO, |since| elapsed(since, now)))
+            (kind, since.map_or(Duration::ZERO, |since| now.since(since)))
         })
     }
 
     /// What we may not know (law 1).
     #[must_use]
-    pub fn stale(&self, now: Timestamp) -> Option<String> {
+    pub fn stale(&self, now: Moment) -> Option<String> {
         let (kind, age) = self.ages(now).max_by_key(|(_, age)| *age)?;
         let since = self.stale_since(kind, now)?;
         (age >= STALE_AFTER).then(|| {
             let ails = if self.failing.contains_key(&kind) { "failed" } else { "been silent" };
-            let since = since.strftime("%H:%M:%SZ");
+            let since = since.wall.strftime("%H:%M:%SZ");
             format!("the watch of {} has {ails} since {since}", kind.resource())
         })
     }
 
     /// When a failing or silent watch becomes stale.
     #[must_use]
-    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        let later = |since: &Timestamp, after: Duration| {
-            let after = SignedDuration::try_from(after).ok()?;
-            since.checked_add(after).ok().filter(|at| *at > now)
-        };
-        let failing = self.failing.values().filter_map(|since| later(since, STALE_AFTER));
-        let silent = self.alive.values().filter_map(|last| later(last, SILENT_AFTER));
-        failing.chain(silent).min()
+    pub fn next_change(&self, now: Instant) -> Option<Instant> {
+        let failing = self.failing.values().map(|since| since.monotonic + STALE_AFTER);
+        let silent = self.alive.values().map(|last| last.monotonic + SILENT_AFTER);
+        failing.chain(silent).filter(|at| *at > now).min()
     }
-}
-
-fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn key_of(change: &Change) -> Option<(Name, Name)> {
@@ -173,12 +160,19 @@ fn key_of(change: &Change) -> Option<(Name, Name)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
+    use std::sync::LazyLock;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    fn at(second: u64) -> Moment {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let wall = 1_800_000_000 + i64::try_from(second).unwrap();
+        Moment {
+            monotonic: *START + Duration::from_secs(second),
+            wall: Timestamp::from_second(wall).unwrap(),
+        }
     }
 
-    fn note(freshness: &mut Freshness, feed: Feed, second: i64) {
+    fn note(freshness: &mut Freshness, feed: Feed, second: u64) {
         freshness.note(feed, &Index::default(), at(second));
     }
 
@@ -187,7 +181,7 @@ mod tests {
         let mut freshness = Freshness::default();
         note(&mut freshness, Feed::Failed(Kind::StorageClass), 0);
         assert_eq!(freshness.stale(at(0)), None);
-        assert_eq!(freshness.next_change(at(0)), Some(at(1)));
+        assert_eq!(freshness.next_change(at(0).monotonic), Some(at(1).monotonic));
         let why = freshness.stale(at(1)).unwrap();
         assert_eq!(why, "the watch of storageclasses has failed since 08:00:00Z");
         // There are none, so no event will ever come.
@@ -220,7 +214,7 @@ mod tests {
         note(&mut freshness, Feed::Alive(Kind::Node), 0);
         note(&mut freshness, Feed::Alive(Kind::Pod), 0);
         note(&mut freshness, Feed::Alive(Kind::Node), 20);
-        assert_eq!(freshness.next_change(at(20)), Some(at(25)));
+        assert_eq!(freshness.next_change(at(20).monotonic), Some(at(25).monotonic));
         assert_eq!(freshness.stale(at(24)), None);
         let why = freshness.stale(at(25)).unwrap();
         assert_eq!(why, "the watch of pods has been silent since 08:00:00Z");

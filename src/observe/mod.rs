@@ -15,6 +15,7 @@ mod health;
 mod index;
 mod intern;
 mod kinship;
+mod moment;
 mod namespace;
 mod node;
 mod pause;
@@ -46,6 +47,7 @@ pub use health::{
 };
 pub use index::{Changed, Index};
 pub use intern::{Interner, Labels, Name};
+pub use moment::Moment;
 pub use namespace::WatchedNamespace;
 pub use node::{HeldImage, Node, Taint, TaintEffect, WatchedNode};
 pub use pause::{Pause, Pauses};

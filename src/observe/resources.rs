@@ -24,7 +24,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Reads a resource list. `pods` is not part of it: see [`pods_of`].
+    /// Reads a resource list. `pods` is not part of it: see `pods_of`.
     ///
     /// # Errors
     /// When a quantity cannot be read.

@@ -2,19 +2,21 @@
 //!
 //! [`Operator::apply`] folds a watch event into the index, [`Operator::outcome`]
 //! what became of an effect, and [`Operator::decide`] asks the planner about
-//! every policy whose answer may have changed. The controller carries the
-//! effects out; a simulation can do so as well.
+//! every policy whose answer may have changed. [`MainLoop`] says when. The
+//! controller carries the effects out; `tests/simulate` does so as well.
 
 mod ahead;
 mod assess;
 mod effect;
 mod in_flight;
+mod main_loop;
 mod memory;
 mod recovery;
 mod survey;
 mod weather;
 
 pub use effect::{Decision, Effect, EvictionRequest, Ground, Outcome, Refusal, Signal};
+pub use main_loop::{Look, MainLoop};
 pub use survey::Survey;
 pub use weather::unstable_nodes;
 

@@ -78,7 +78,8 @@ impl World {
                 }
             }
             Trouble::Crash(operator, down) => self.crash(operator, down),
-            Trouble::Freeze(operator, lasts) => self.freeze(operator, lasts),
+            Trouble::Freeze(operator, lasts) => self.freeze(operator, lasts, false),
+            Trouble::Suspend(operator, lasts) => self.freeze(operator, lasts, true),
             Trouble::Silent(operator, watch, lasts) => self.silence(operator, watch, lasts),
             Trouble::Fails(operator, watch, lasts) => self.cut(operator, watch, lasts),
             Trouble::Twice(operator, lasts) => self.double(operator, lasts),

@@ -1,4 +1,4 @@
-//! One operator: what `controller/` wires together, in the same order, without IO.
+//! One operator: what `controller/` wires together, without IO.
 
 use crate::mutants::Mutant;
 use crate::objects::time;
@@ -6,21 +6,20 @@ use crate::script::{Millis, SECOND};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use zonespread::act::{
-    ACTS_FOR, Answer, Asking, Election, LeaseAnswer, LeaseRequest, Moment, Next, Performance,
-    REQUEST_TIMEOUT, RETRY_PERIOD, Request, Turn,
+    Answer, Asking, Election, LeaseAnswer, LeaseRequest, Next, Performance, REQUEST_TIMEOUT,
+    RETRY_PERIOD, Request, Turn,
 };
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::observe::{
-    Change, Feed, Freshness, HealthRules, Kind, PolicyKey, WatchedNode, WatchedPod,
+    Change, Feed, HealthRules, Kind, Moment, PolicyKey, WatchedNode, WatchedPod,
 };
-use zonespread::operator::{Effect, Operator, Outcome};
+use zonespread::operator::{Effect, MainLoop, Operator};
 
-/// As in `controller/`: events that arrive together are answered together.
-const DECIDE_EVERY: Millis = 100;
-const LOOK_EVERY: Millis = 10 * SECOND;
+/// When the monotonic clocks began.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What an operator asks its world for.
 #[derive(Clone, Debug)]
@@ -49,22 +48,19 @@ pub struct Process {
     pub incarnation: u32,
     pub frozen_until: Option<Millis>,
     speed: u64,
-    pub operator: Operator,
-    freshness: Freshness,
+    /// How long the machine was suspended: its monotonic clock stood still.
+    stood: Millis,
+    main_loop: MainLoop,
     election: Option<Election>,
-    acts_until: Option<Instant>,
     /// What the election last told the main loop.
     told: bool,
-    lead_changed: bool,
     /// Reading what the leader before us wrote.
     reading: Option<Ticket>,
-    read_at: Millis,
     performance: Performance,
     effects: VecDeque<Effect>,
     asking: Option<(Ticket, Box<Asking>)>,
     round: Option<(Ticket, LeaseRequest, Instant)>,
-    pub next_round: Millis,
-    pub decide_at: Millis,
+    next_round: Millis,
     tickets: Ticket,
     pub mutant: Option<Mutant>,
     /// What the watches showed, for a mutant that looks no further.
@@ -117,24 +113,22 @@ impl Process {
         now: Millis,
     ) -> Self {
         let identity = format!("operator{number}-{incarnation}");
+        let leads = !elects || mutant == Some(Mutant::IgnoresTheLease);
+        let operator = Operator::new(HealthRules::default());
         Self {
             incarnation,
             frozen_until: None,
             speed,
-            operator: Operator::new(HealthRules::default()),
-            freshness: Freshness::default(),
+            stood: 0,
+            main_loop: MainLoop::new(operator, leads, monotonic(now, speed)),
             election: elects.then(|| Election::new(identity)),
-            acts_until: None,
-            told: !elects,
-            lead_changed: true,
+            told: leads,
             reading: None,
-            read_at: Millis::MAX,
             performance: Performance::new(HealthRules::default()),
             effects: VecDeque::new(),
             asking: None,
             round: None,
             next_round: if elects { now } else { Millis::MAX },
-            decide_at: now,
             tickets: 0,
             mutant,
             seen: Seen::default(),
@@ -146,23 +140,29 @@ impl Process {
         time(now + self.speed * 20 - 19_400)
     }
 
-    /// Our monotonic clock, which goes its own pace.
     fn moment(&self, now: Millis) -> Moment {
-        static BASE: OnceLock<Instant> = OnceLock::new();
-        let base = *BASE.get_or_init(Instant::now);
-        let monotonic = base + Duration::from_millis(now * self.speed / 1_000);
-        Moment { monotonic, wall: self.wall(now) }
+        let ran = now.saturating_sub(self.stood);
+        Moment { monotonic: monotonic(ran, self.speed), wall: self.wall(now) }
     }
 
-    /// When our clock will have gone this far.
-    fn after(&self, now: Millis, local: Millis) -> Millis {
-        now + (local * 1_000).div_ceil(self.speed)
+    /// When our monotonic clock will have gone this far.
+    fn when(&self, instant: Instant) -> Millis {
+        let local = instant.duration_since(*BEGAN).as_micros().div_ceil(1_000);
+        u64::try_from(local * 1_000).unwrap().div_ceil(self.speed) + self.stood
     }
 
     pub fn may_act(&self, now: Millis) -> bool {
-        self.election.is_none()
-            || self.mutant == Some(Mutant::IgnoresTheLease)
-            || self.acts_until.is_some_and(|until| self.moment(now).monotonic < until)
+        let Some(election) = &self.election else { return true };
+        self.mutant == Some(Mutant::IgnoresTheLease)
+            || election.granted().is_some_and(|granted| granted.holds(self.moment(now)))
+    }
+
+    /// It does nothing for a while; if its machine is suspended, its clock stands still.
+    pub fn freeze(&mut self, now: Millis, lasts: Millis, suspended: bool) {
+        self.frozen_until = Some(now + lasts);
+        if suspended {
+            self.stood += lasts;
+        }
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -179,16 +179,12 @@ impl Process {
         if self.mutant == Some(Mutant::TrustsStaleViews) {
             self.seen.note(&feed);
         }
-        let wall = self.wall(now);
-        for change in self.freshness.note(feed, self.operator.index(), wall) {
-            self.operator.apply(change);
-        }
-        self.decide_at = self.decide_at.min(now + DECIDE_EVERY);
+        self.main_loop.feed(feed, self.moment(now));
     }
 
     /// When something is to be done by time alone.
     pub fn next(&self) -> Millis {
-        self.decide_at.min(self.read_at).min(self.next_round)
+        self.when(self.main_loop.next()).min(self.next_round)
     }
 
     /// Does what is due.
@@ -196,55 +192,32 @@ impl Process {
         if self.next_round <= now {
             self.begin_round(now, calls);
         }
-        if self.decide_at <= now {
-            self.look(now, calls);
+        if self.mutant == Some(Mutant::TrustsStaleViews) {
+            for kind in Kind::ALL {
+                self.main_loop.feed(Feed::Alive(kind), self.moment(now));
+            }
         }
-        if self.read_at <= now {
-            self.read_at = Millis::MAX;
+        let look = self.main_loop.tick(self.moment(now));
+        if look.leads.is_some() {
+            self.reading = None;
+        }
+        if look.read_policies {
             let ticket = self.ticket();
             self.reading = Some(ticket);
             calls.push((ticket, Call::ReadPolicies));
         }
-    }
-
-    fn look(&mut self, now: Millis, calls: &mut Calls) {
-        self.decide_at = now + LOOK_EVERY;
-        if !self.freshness.is_synced() {
-            return;
-        }
-        if std::mem::take(&mut self.lead_changed) {
-            self.operator.follow();
-            self.reading = None;
-            self.read_at = if self.leads() { now } else { Millis::MAX };
-        }
-        self.decide(now, calls);
-    }
-
-    fn leads(&self) -> bool {
-        self.told || self.mutant == Some(Mutant::IgnoresTheLease)
-    }
-
-    fn decide(&mut self, now: Millis, calls: &mut Calls) {
-        let wall = self.wall(now);
-        let stale = self.freshness.stale(wall);
-        let stale = stale.filter(|_| self.mutant != Some(Mutant::TrustsStaleViews));
-        let decision = self.operator.decide(wall, stale);
-        self.effects.extend(decision.effects);
-        let next = decision.next.into_iter().chain(self.freshness.next_change(wall)).min();
-        if let Some(next) = next {
-            let wait = u64::try_from(next.duration_since(wall).as_millis()).unwrap_or(0);
-            let wait = wait.max(DECIDE_EVERY);
-            self.decide_at = self.decide_at.min(self.after(now, wait));
-        }
-        if self.asking.is_none() {
-            self.perform(now, calls);
+        if let Some(decision) = look.decision {
+            self.effects.extend(decision.effects);
+            if self.asking.is_none() {
+                self.perform(now, calls);
+            }
         }
     }
 
     /// Begins with the next effect that needs a request.
     fn perform(&mut self, now: Millis, calls: &mut Calls) {
         while let Some(effect) = self.effects.pop_front() {
-            self.performance.heed(self.operator.index().pauses());
+            self.performance.heed(self.main_loop.operator().index().pauses());
             let next = self.performance.begin(effect, self.may_act(now), self.wall(now));
             if self.follow(next, now, calls) {
                 return;
@@ -271,15 +244,10 @@ impl Process {
                 true
             }
             Next::Done(outcome) => {
-                self.outcome(outcome, now);
+                self.main_loop.outcome(outcome, self.moment(now));
                 false
             }
         }
-    }
-
-    fn outcome(&mut self, outcome: Outcome, now: Millis) {
-        self.operator.outcome(outcome, self.wall(now));
-        self.decide_at = self.decide_at.min(now);
     }
 
     /// An answer, or that there will be none.
@@ -289,7 +257,7 @@ impl Process {
                 let Some((_, asking)) = self.asking.take_if(|(known, _)| *known == ticket) else {
                     return;
                 };
-                self.performance.heed(self.operator.index().pauses());
+                self.performance.heed(self.main_loop.operator().index().pauses());
                 let (may_act, wall) = (self.may_act(now), self.wall(now));
                 let next = self.performance.answered(*asking, answer, may_act, wall);
                 if !self.follow(next, now, calls) {
@@ -298,20 +266,17 @@ impl Process {
             }
             Reply::Lease(answer) => self.lease_answered(ticket, answer, now, calls),
             Reply::Policies(_) if self.reading != Some(ticket) => {}
-            Reply::Policies(None) => {
+            Reply::Policies(mut statuses) => {
                 self.reading = None;
-                self.read_at = now + SECOND;
-            }
-            Reply::Policies(Some(mut statuses)) => {
-                self.reading = None;
-                if let Some(mutant) = self.mutant {
-                    for (_, status) in &mut statuses {
+                for (_, status) in statuses.iter_mut().flatten() {
+                    if let Some(mutant) = self.mutant {
                         mutant.restored(status);
                     }
                 }
-                let statuses = statuses.iter().map(|(key, status)| (key.clone(), status));
-                self.operator.lead(statuses, self.wall(now));
-                self.decide(now, calls);
+                let statuses = statuses
+                    .as_ref()
+                    .map(|statuses| statuses.iter().map(|(key, status)| (key.clone(), status)));
+                self.main_loop.policies_read(statuses, self.moment(now));
             }
         }
     }
@@ -319,7 +284,7 @@ impl Process {
     fn begin_round(&mut self, now: Millis, calls: &mut Calls) {
         self.next_round = Millis::MAX;
         let moment = self.moment(now);
-        let Some(election) = &self.election else { return };
+        let Some(election) = &mut self.election else { return };
         let request = election.begin(moment);
         let ticket = self.ticket();
         calls.push((ticket, Call::Lease(request.clone())));
@@ -347,17 +312,18 @@ impl Process {
                 self.round = Some((ticket, request, began));
                 return;
             }
-            Some(Turn::Over(true)) => self.acts_until = Some(began + ACTS_FOR),
-            Some(Turn::Over(false)) => self.acts_until = None,
-            None => {}
+            Some(Turn::Over) | None => {}
         }
-        let leads = self.acts_until.is_some_and(|until| moment.monotonic < until);
+        let leads = self.may_act(now);
         if leads != self.told {
             self.told = leads;
-            self.lead_changed = true;
-            self.decide_at = self.decide_at.min(now);
+            self.main_loop.elected(leads, moment.monotonic);
         }
-        let period = u64::try_from(RETRY_PERIOD.as_millis()).unwrap();
-        self.next_round = self.after(now, period);
+        self.next_round = self.when(moment.monotonic + RETRY_PERIOD);
     }
+}
+
+/// A monotonic clock, which goes its own pace.
+fn monotonic(now: Millis, speed: u64) -> Instant {
+    *BEGAN + Duration::from_millis(now * speed / 1_000)
 }

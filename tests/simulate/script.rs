@@ -90,6 +90,8 @@ pub enum Trouble {
     Crash(usize, Millis),
     /// An operator does nothing for a while, and goes on.
     Freeze(usize, Millis),
+    /// Its machine does nothing for a while, its monotonic clock included.
+    Suspend(usize, Millis),
     /// A watch says nothing for a while, and does not fail.
     Silent(usize, Watch, Millis),
     /// A watch fails; what happens meanwhile is known from a list after it.
@@ -219,13 +221,12 @@ impl Script {
                     let at = begins + dice.below(usize::try_from(end - begins).unwrap()) as u64;
                     let operator = dice.below(self.operators.len());
                     let lasts = dice.between(100, 30_000) as u64;
-                    let crash = dice.chance(60);
                     self.troubles.push((
                         at,
-                        if crash {
-                            Trouble::Crash(operator, lasts)
-                        } else {
-                            Trouble::Freeze(operator, lasts)
+                        match dice.below(10) {
+                            0..6 => Trouble::Crash(operator, lasts),
+                            6..8 => Trouble::Freeze(operator, lasts),
+                            _ => Trouble::Suspend(operator, lasts),
                         },
                     ));
                 }
@@ -302,7 +303,8 @@ impl Script {
                 1 => both(Trouble::Break(zone), Trouble::Mend(zone)),
                 2 => both(Trouble::CordonNode(zone, true), Trouble::CordonNode(zone, false)),
                 3 | 4 => vec![(at, Trouble::Crash(operator, lasts / 4))],
-                5 => vec![(at, Trouble::Freeze(operator, lasts))],
+                5 if dice.chance(50) => vec![(at, Trouble::Freeze(operator, lasts))],
+                5 => vec![(at, Trouble::Suspend(operator, lasts))],
                 6 | 7 => vec![(at, Trouble::Silent(operator, watch, lasts))],
                 8 => vec![(at, Trouble::Fails(operator, watch, lasts))],
                 9 => vec![(at, Trouble::Twice(operator, lasts))],

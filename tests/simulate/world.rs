@@ -323,16 +323,17 @@ impl World {
         }
     }
 
-    pub fn freeze(&mut self, operator: usize, lasts: Millis) {
+    pub fn freeze(&mut self, operator: usize, lasts: Millis, suspended: bool) {
         let (now, two) = (self.now, self.processes.len() > 1);
         let thawed = |process: &&mut Process| process.frozen_until.is_none_or(|until| until <= now);
         // Of one that is frozen already, what waits for the end keeps its order.
         if let Some(process) = self.processes[operator].as_mut().filter(thawed) {
-            process.frozen_until = Some(now + lasts);
             // It will find its lease with another, and may have something left to do.
             let replaced = two && process.may_act(now) && lasts > 20 * SECOND;
             self.laws.danger[8] += u64::from(replaced);
-            self.tell(|| format!("operator {operator} is frozen for {}s", seconds(lasts)));
+            process.freeze(now, lasts, suspended);
+            let how = if suspended { "suspended" } else { "frozen" };
+            self.tell(|| format!("operator {operator} is {how} for {}s", seconds(lasts)));
         }
     }
 

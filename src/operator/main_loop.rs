@@ -1,0 +1,303 @@
+//! The main loop without its IO: what comes in is heeded together, a leader first reads
+//! what the one before it wrote, and time alone is an event, too.
+
+use std::time::{Duration, Instant};
+
+use crate::api::ZoneSpreadPolicyStatus;
+use crate::observe::{Feed, Freshness, Moment, PolicyKey};
+
+use super::{Decision, Effect, Operator, Outcome, Refusal, Signal};
+
+/// Events that arrive together are answered together, this often at most.
+const DECIDE_EVERY: Duration = Duration::from_millis(100);
+/// Zones and holds are looked at this often at least.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Policies that could not be read are read again after a while.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The main loop without its IO: events go in, decisions come out when they are due.
+#[derive(Debug)]
+pub struct MainLoop {
+    operator: Operator,
+    freshness: Freshness,
+    leads: bool,
+    /// Whether that is news to the operator.
+    lead_changed: bool,
+    reading: Reading,
+    decide_at: Instant,
+}
+
+/// How far a leader-to-be is with reading the policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Idle,
+    DueAt(Instant),
+    UnderWay,
+}
+
+/// What is to be done after a [`MainLoop::tick`].
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Lists that are not complete yet: nothing is decided before.
+    pub missing: Vec<&'static str>,
+    /// Whether this process leads, if that changed. What was being read is of no use then.
+    pub leads: Option<bool>,
+    /// Whether all policies are to be read now, for [`MainLoop::policies_read`].
+    pub read_policies: bool,
+    /// What the operator decided, if it was time.
+    pub decision: Option<Decision>,
+}
+
+impl MainLoop {
+    /// One that has seen nothing yet. Without an election it leads from the beginning.
+    #[must_use]
+    pub fn new(operator: Operator, leads: bool, now: Instant) -> Self {
+        Self {
+            operator,
+            freshness: Freshness::default(),
+            leads,
+            lead_changed: true,
+            reading: Reading::Idle,
+            decide_at: now,
+        }
+    }
+
+    /// The operator.
+    #[must_use]
+    pub const fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    /// How fresh its view is.
+    #[must_use]
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// A watch says something.
+    pub fn feed(&mut self, feed: Feed, now: Moment) {
+        for change in self.freshness.note(feed, self.operator.index(), now) {
+            self.operator.apply(change);
+        }
+        self.decide_at = self.decide_at.min(now.monotonic + DECIDE_EVERY);
+    }
+
+    /// What became of an effect.
+    pub fn outcome(&mut self, outcome: Outcome, now: Moment) -> Vec<Signal> {
+        self.decide_at = self.decide_at.min(now.monotonic);
+        self.operator.outcome(outcome, now.wall)
+    }
+
+    /// An effect that found no place in the queue: the API server is slow. Nothing is
+    /// lost, it is tried again at the next look.
+    pub fn not_begun(&mut self, effect: Effect, now: Moment) -> Vec<Signal> {
+        let outcome = match effect {
+            Effect::WriteStatus { policy, .. } => Outcome::NotWritten { policy },
+            Effect::Evict(request) => Outcome::Refused {
+                policy: request.policy,
+                uid: request.uid,
+                refusal: Refusal::Outdated("too many effects are waiting".to_owned()),
+            },
+        };
+        self.operator.outcome(outcome, now.wall)
+    }
+
+    /// The election says whether this process leads.
+    pub fn elected(&mut self, leads: bool, now: Instant) {
+        self.leads = leads;
+        self.lead_changed = true;
+        self.reading = Reading::Idle;
+        self.decide_at = now;
+    }
+
+    /// What the leader before us wrote; none if it could not be read.
+    pub fn policies_read<'a>(
+        &mut self,
+        statuses: Option<impl IntoIterator<Item = (PolicyKey, &'a ZoneSpreadPolicyStatus)>>,
+        now: Moment,
+    ) {
+        if self.reading != Reading::UnderWay {
+            return;
+        }
+        let Some(statuses) = statuses else {
+            self.reading = Reading::DueAt(now.monotonic + READ_AGAIN_AFTER);
+            return;
+        };
+        self.reading = Reading::Idle;
+        self.operator.lead(statuses, now.wall);
+        self.decide_at = now.monotonic;
+    }
+
+    /// When to [`tick`](Self::tick) next.
+    #[must_use]
+    pub fn next(&self) -> Instant {
+        match self.reading {
+            Reading::DueAt(at) => at.min(self.decide_at),
+            Reading::Idle | Reading::UnderWay => self.decide_at,
+        }
+    }
+
+    /// Does what is due by now.
+    pub fn tick(&mut self, now: Moment) -> Look {
+        let mut look = Look::default();
+        if self.decide_at <= now.monotonic {
+            self.look(now, &mut look);
+        }
+        if matches!(self.reading, Reading::DueAt(at) if at <= now.monotonic) {
+            self.reading = Reading::UnderWay;
+            look.read_policies = true;
+        }
+        look
+    }
+
+    fn look(&mut self, now: Moment, look: &mut Look) {
+        look.missing = self.freshness.missing();
+        if !look.missing.is_empty() {
+            self.decide_at = now.monotonic + LOOK_EVERY;
+            return;
+        }
+        if std::mem::take(&mut self.lead_changed) {
+            // A leader-to-be goes on as a follower until it knows what the one before it
+            // wrote: zones fail and come back meanwhile, too.
+            self.operator.follow();
+            self.reading = if self.leads { Reading::DueAt(now.monotonic) } else { Reading::Idle };
+            look.leads = Some(self.leads);
+        }
+        let decision = self.operator.decide(now.wall, self.freshness.stale(now));
+        let wait = decision.next.map_or(LOOK_EVERY, |next| {
+            Duration::try_from(next.duration_since(now.wall)).unwrap_or_default()
+        });
+        let by_time = now.monotonic + wait.clamp(DECIDE_EVERY, LOOK_EVERY);
+        let by_silence = self.freshness.next_change(now.monotonic).unwrap_or(by_time);
+        self.decide_at = by_silence.max(now.monotonic + DECIDE_EVERY).min(by_time);
+        look.decision = Some(decision);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{HealthRules, Kind};
+
+    const NOTHING: Option<[(PolicyKey, &ZoneSpreadPolicyStatus); 0]> = Some([]);
+
+    struct Story {
+        main_loop: MainLoop,
+        start: Moment,
+    }
+
+    impl Story {
+        /// One that has seen an empty cluster.
+        fn synced() -> Self {
+            let mut story = Self::begun();
+            let start = story.start;
+            for kind in Kind::ALL {
+                story.main_loop.feed(Feed::ListEnds(kind), start);
+            }
+            story
+        }
+
+        fn begun() -> Self {
+            let start = Moment::now();
+            let operator = Operator::new(HealthRules::default());
+            Self { main_loop: MainLoop::new(operator, false, start.monotonic), start }
+        }
+
+        fn at(&self, millis: u64) -> Moment {
+            let later = Duration::from_millis(millis);
+            Moment {
+                monotonic: self.start.monotonic + later,
+                wall: self.start.wall.checked_add(later).unwrap(),
+            }
+        }
+
+        fn tick(&mut self, millis: u64) -> Look {
+            self.main_loop.tick(self.at(millis))
+        }
+
+        fn elected(&mut self, leads: bool, millis: u64) {
+            let now = self.at(millis).monotonic;
+            self.main_loop.elected(leads, now);
+        }
+
+        /// In milliseconds since it began.
+        fn next(&self) -> u128 {
+            self.main_loop.next().duration_since(self.start.monotonic).as_millis()
+        }
+
+        fn leads(&self) -> bool {
+            self.main_loop.operator.leading
+        }
+    }
+
+    #[test]
+    fn nothing_is_decided_before_every_list_is_complete() {
+        let mut story = Story::begun();
+        let look = story.tick(0);
+        assert_eq!(look.missing.len(), Kind::ALL.len());
+        assert!(look.decision.is_none());
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Budget) {
+            story.main_loop.feed(Feed::ListEnds(kind), story.at(10));
+        }
+        assert_eq!(story.tick(110).missing, ["poddisruptionbudgets"]);
+        story.main_loop.feed(Feed::ListEnds(Kind::Budget), story.at(120));
+        assert!(story.tick(220).decision.is_some());
+    }
+
+    #[test]
+    fn events_that_arrive_together_are_answered_together() {
+        let mut story = Story::synced();
+        assert!(story.tick(0).decision.is_some());
+        assert_eq!(story.next(), 10_000, "zones and holds are looked at");
+        story.main_loop.feed(Feed::Alive(Kind::Pod), story.at(1_000));
+        story.main_loop.feed(Feed::Alive(Kind::Node), story.at(1_050));
+        assert_eq!(story.next(), 1_100);
+        assert!(story.tick(1_099).decision.is_none());
+        assert!(story.tick(1_100).decision.is_some());
+    }
+
+    #[test]
+    fn a_leader_to_be_goes_on_as_a_follower_until_it_has_read_the_policies() {
+        let mut story = Story::synced();
+        assert_eq!(story.tick(0).leads, Some(false));
+        story.elected(true, 50);
+        let look = story.tick(50);
+        assert_eq!(look.leads, Some(true));
+        assert!(look.read_policies && look.decision.is_some());
+        assert!(!story.leads());
+        // The first try fails.
+        story.main_loop.policies_read(NOTHING.filter(|_| false), story.at(60));
+        assert!(!story.tick(1_059).read_policies);
+        assert!(story.tick(1_060).read_policies);
+        assert!(!story.leads());
+        story.main_loop.policies_read(NOTHING, story.at(1_100));
+        assert!(story.leads());
+        assert_eq!(story.next(), 1_100, "at once");
+        assert_eq!(story.tick(1_100).leads, None);
+        assert!(story.leads());
+    }
+
+    #[test]
+    fn what_was_read_for_a_lead_that_is_lost_is_of_no_use() {
+        let mut story = Story::synced();
+        story.elected(true, 0);
+        assert!(story.tick(0).read_policies);
+        story.elected(false, 10);
+        story.main_loop.policies_read(NOTHING, story.at(20));
+        assert!(!story.leads());
+        let look = story.tick(20);
+        assert_eq!(look.leads, Some(false));
+        assert!(!look.read_policies);
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_hides_no_watch_that_is_silent() {
+        let mut story = Story::synced();
+        story.main_loop.feed(Feed::Alive(Kind::Pod), story.at(0));
+        let jumped = story.start.wall.checked_sub(Duration::from_hours(1)).unwrap();
+        let silent = Moment { wall: jumped, ..story.at(25_000) };
+        story.main_loop.tick(silent);
+        let weather = &story.main_loop.operator.weather;
+        assert!(weather.stale.as_ref().is_some_and(|why| why.contains("pods")), "{weather:?}");
+    }
+}
