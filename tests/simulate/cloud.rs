@@ -277,11 +277,11 @@ impl World {
         if !node.ready || self.broken.contains(&node.zone) || pod.ready_since.is_some() {
             return;
         }
-        let (zone, now, replaces) = (node.zone, self.now, pod.replaces);
+        let (zone, now, tier, replaces) = (node.zone, self.now, pod.tier, pod.replaces);
         self.change_pod(name, |pod| pod.ready_since = Some(now));
         match replaces {
             Some(eviction) => self.laws.came_up(eviction, zone, now),
-            None => self.laws.came_up_besides(name, zone, now),
+            None => self.laws.came_up_besides(tier, name, zone, now),
         }
     }
 }

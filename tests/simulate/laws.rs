@@ -63,6 +63,7 @@ pub struct TierTruth {
     policy: usize,
     max_unavailable: Option<usize>,
     timeout: Millis,
+    granted_in_vain: Option<Millis>,
     /// The fewest moves, when the first was made.
     pub fewest: Option<i32>,
 }
@@ -85,6 +86,7 @@ impl Laws {
             policy: tier.policy,
             max_unavailable: script.policies[tier.policy].max_unavailable,
             timeout: script.policies[tier.policy].landing_timeout,
+            granted_in_vain: None,
             fewest: None,
         };
         Self {
@@ -188,14 +190,28 @@ impl Laws {
 
     pub fn came_up(&mut self, eviction: usize, zone: usize, now: Millis) {
         self.evictions[eviction].up = Some((zone, now));
-        // A moved pod that comes up there shows that pods can, whenever it left.
+        self.proves(zone, now);
+    }
+
+    /// A moved pod that comes up in a zone shows that pods can, whenever it left.
+    fn proves(&mut self, zone: usize, now: Millis) {
         self.zones[zone].came_up = now;
         self.zones[zone].proven |= self.zones[zone].hold_from.is_some_and(|from| now >= from);
     }
 
+    /// An eviction was granted of a pod that somebody had deleted already: to whoever
+    /// asked for it, that pod's replacement is the move's.
+    pub fn granted_in_vain(&mut self, tier: usize, now: Millis) {
+        self.tiers[tier].granted_in_vain = Some(now);
+    }
+
     /// A pod came up that makes up for none. A StatefulSet's may have the name of one that
     /// was moved, and be taken for the replacement, if that was lost before it was seen.
-    pub fn came_up_besides(&mut self, name: &str, zone: usize, now: Millis) {
+    pub fn came_up_besides(&mut self, tier: usize, name: &str, zone: usize, now: Millis) {
+        let TierTruth { granted_in_vain, timeout, .. } = &self.tiers[tier];
+        if granted_in_vain.is_some_and(|at| now < at + timeout) {
+            self.proves(zone, now);
+        }
         let is_awaited = |eviction: &&Eviction| eviction.pod == name && !eviction.is_over(now);
         if let Some(at) = self.evictions.iter().rposition(|eviction| is_awaited(&eviction)) {
             self.came_up(at, zone, now);

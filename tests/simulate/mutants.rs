@@ -16,6 +16,8 @@ pub enum Mutant {
     SkipsTheCanary,
     /// Acts whoever leads.
     IgnoresTheLease,
+    /// Believes a clock that stands still while the machine is suspended.
+    MissesSuspensions,
     /// Trusts watches that fail or are silent, and asks for no fresh look.
     TrustsStaleViews,
     /// Moves as many pods at once as there are.
@@ -29,12 +31,13 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SkipsTheHold,
         Self::ForgetsMisses,
         Self::ForgetsMoves,
         Self::SkipsTheCanary,
         Self::IgnoresTheLease,
+        Self::MissesSuspensions,
         Self::TrustsStaleViews,
         Self::IgnoresTheFloor,
         Self::IgnoresPauses,

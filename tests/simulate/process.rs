@@ -153,8 +153,13 @@ impl Process {
 
     pub fn may_act(&self, now: Millis) -> bool {
         let Some(election) = &self.election else { return true };
-        self.mutant == Some(Mutant::IgnoresTheLease)
-            || election.granted().is_some_and(|granted| granted.holds(self.moment(now)))
+        let mut moment = self.moment(now);
+        match self.mutant {
+            Some(Mutant::IgnoresTheLease) => return true,
+            Some(Mutant::MissesSuspensions) => moment.wall = Timestamp::MIN,
+            _ => {}
+        }
+        election.granted().is_some_and(|granted| granted.holds(moment))
     }
 
     /// It does nothing for a while; if its machine is suspended, its clock stands still.

@@ -176,6 +176,9 @@ impl World {
             return Err(Refusal::Gone);
         }
         if pod.terminating {
+            if !dry_run {
+                self.laws.granted_in_vain(pod.tier, self.now);
+            }
             return Ok(());
         }
         let refused =
