@@ -77,7 +77,8 @@ pub fn follow(
     if moved.status.state != MoveState::Evicted {
         return None;
     }
-    let replacement = replacement(index, namespace, moved, !stays, others, now);
+    // What there is before it is seen to leave was made for something else.
+    let replacement = if stays { None } else { replacement(index, namespace, moved, others, now) };
     moved.replacement = replacement.map(|pod| pod.uid.clone());
     moved.status.replacement = replacement.map(|pod| pod.name.to_string());
     moved.status.node = replacement.and_then(|pod| pod.node.as_deref()).map(str::to_owned);
@@ -133,7 +134,6 @@ fn replacement<'a>(
     index: &'a Index,
     namespace: &Name,
     moved: &mut Move,
-    has_left: bool,
     others: &OtherMoves,
     now: Timestamp,
 ) -> Option<&'a Pod> {
@@ -171,19 +171,29 @@ fn replacement<'a>(
         }
         return Some(known);
     }
-    if let Some(siblings) = moved.siblings.as_mut().filter(|_| has_left) {
-        Arc::make_mut(siblings).part(&there);
+    if let Some(siblings) = &mut moved.siblings {
+        // The pod that was moved, or the replacement that was taken for its own.
+        let has_parted = |pod: &&Pod| match &moved.replacement {
+            Some(replacement) => pod.uid == *replacement,
+            None => pod.uid == *status.uid,
+        };
+        let mut pods = index.cluster().pods_in(namespace).map(|(_, pod)| pod);
+        let left = pods.find(has_parted).and_then(|pod| pod.seen_leaving);
+        Arc::make_mut(siblings).part(&there, left);
     }
-    new.sort_by_key(|pod| (pod.created, &pod.name));
-    let (left, is_certain) = match &moved.siblings {
-        Some(siblings) => siblings.left(index, namespace, &there, &others.evicted),
-        None => (0, true),
+    new.sort_by_key(|pod| (pod.seen, pod.created, &pod.name));
+    let (left, is_certain, older) = match &moved.siblings {
+        Some(siblings) => {
+            let (left, is_certain) = siblings.left(index, namespace, &there, &others.evicted);
+            let older = new.iter().filter(|pod| siblings.is_older(pod)).count();
+            (left, is_certain, older)
+        }
+        None => (0, true, 0),
     };
     let settled = !is_certain && now.duration_since(moved.started) >= SETTLES_WITHIN;
-    if new.len() <= left && !settled {
-        return None;
-    }
-    let ours = new.get(left.min(new.len().saturating_sub(1))).copied()?;
+    let left = if settled { left.min(new.len().saturating_sub(1)) } else { left };
+    // Who makes more pods than have left is scaled up.
+    let ours = new.get(left.max(older)).copied()?;
     if moved.siblings.is_some() {
         return Some(ours);
     }
@@ -219,6 +229,11 @@ mod tests {
     fn starting(index: &mut Index, name: &str, node: &str, created: i64) {
         let shown = pod(name).on(node).owner("ReplicaSet", "web").created(at(created));
         index.apply(Change::Pod(shown.not_ready().watched()));
+    }
+
+    fn leaving(index: &mut Index, name: &str, node: &str) {
+        let shown = pod(name).on(node).owner("ReplicaSet", "web").created(at(-100));
+        index.apply(Change::Pod(shown.terminating().watched()));
     }
 
     fn gone(index: &mut Index, name: &str) {
@@ -270,6 +285,12 @@ mod tests {
             gone(&mut index, "web-1");
             gone(&mut index, "web-2");
             Self { index, moved }
+        }
+
+        /// In an event of its own.
+        fn seen(&mut self, show: impl Fn(&mut Index)) {
+            self.index.advance();
+            show(&mut self.index);
         }
 
         /// How the move is at that time, and who replaces its pod.
@@ -349,6 +370,35 @@ mod tests {
         assert_eq!(scene.after(20), (None, None));
         show(&mut scene.index, "web-7", "c1", 21);
         assert_eq!(scene.after(22), (Some(Ending::Landed), Some("web-7".to_owned())));
+    }
+
+    #[test]
+    fn what_a_scale_up_made_before_the_pod_left_is_not_its_replacement() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-2", "a1", -100);
+        show(&mut scene.index, "web-1", "a1", -100);
+        // In this order, all within one second.
+        scene.seen(|index| show(index, "web-9", "c1", 0));
+        scene.seen(|index| show(index, "web-8", "b1", 0));
+        assert_eq!(scene.after(0), (None, None), "it was granted, and is still there");
+        scene.seen(|index| leaving(index, "web-1", "a1"));
+        assert_eq!(scene.after(1), (None, None));
+        scene.seen(|index| starting(index, "web-7", "c1", 0));
+        scene.seen(|index| show(index, "web-6", "b1", 0));
+        assert_eq!(scene.after(1), (None, Some("web-7".to_owned())));
+        scene.seen(|index| show(index, "web-7", "c1", 0));
+        assert_eq!(scene.after(5), (Some(Ending::Landed), Some("web-7".to_owned())));
+    }
+
+    #[test]
+    fn a_list_is_in_no_order() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-2", "a1", -100);
+        scene.seen(|index| {
+            show(index, "web-0", "c1", 0);
+            leaving(index, "web-1", "a1");
+        });
+        assert_eq!(scene.after(1), (Some(Ending::Landed), Some("web-0".to_owned())));
     }
 
     #[test]

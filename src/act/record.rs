@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{MoveState, MoveStatus};
-use crate::observe::{Index, Name, Owner, Pod, PodId, Uid};
+use crate::observe::{Index, Name, Owner, Pod, PodId, Sighting, Uid};
 use crate::plan::PlannedMove;
 use crate::predict::Placement;
 
@@ -41,6 +41,8 @@ pub struct Siblings {
     precedes: BTreeMap<Uid, bool>,
     /// Whether the pod that was moved is seen to have left.
     parted: bool,
+    /// When it was, if that is known: what was seen before was made for something else.
+    parted_at: Option<Sighting>,
 }
 
 impl Siblings {
@@ -80,17 +82,24 @@ impl Siblings {
         }
         self.precedes.extend(others.iter().map(|uid| (Uid::clone(uid), true)));
         self.parted = false;
+        self.parted_at = None;
         self.pods = self.pods_with(index, namespace, others.len() + 1);
     }
 
     /// The pod that was moved has left, and these others are there: should they leave
     /// later, they are replaced later.
-    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>) {
+    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>, at: Option<Sighting>) {
         if !std::mem::replace(&mut self.parted, true) {
+            self.parted_at = at;
             for uid in others {
                 self.precedes.entry(Uid::clone(uid)).and_modify(|precedes| *precedes = false);
             }
         }
+    }
+
+    /// Whether it was made before the pod that was moved left.
+    pub(super) fn is_older(&self, pod: &Pod) -> bool {
+        self.parted_at.is_some_and(|parted| pod.seen < parted)
     }
 
     fn pods_with(&self, index: &Index, namespace: &Name, there: usize) -> Option<i32> {

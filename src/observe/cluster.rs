@@ -18,6 +18,7 @@ use super::pod::{Pod, PodPhase};
 use super::resources::Resources;
 use super::roll::Roll;
 use super::service::Service;
+use super::sighting::Sighting;
 use super::template::Template;
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Revisions, WorkloadKey, WorkloadKind};
@@ -114,6 +115,8 @@ pub struct Cluster {
     /// those of them without a node.
     wanted: usize,
     waiting: usize,
+    /// That of the event that is being folded in.
+    sighting: Sighting,
 }
 
 impl Cluster {
@@ -291,8 +294,9 @@ impl Cluster {
     }
 
     /// Adds or replaces a pod; gives its id and what was there before.
-    pub fn put_pod(&mut self, pod: Pod) -> (PodId, Option<Pod>) {
+    pub fn put_pod(&mut self, mut pod: Pod) -> (PodId, Option<Pod>) {
         let known = self.pods.find(&pod.namespace, &pod.name);
+        self.sight(known, &mut pod);
         if let Some(id) = known {
             self.unseat(id);
         }
@@ -307,6 +311,19 @@ impl Cluster {
         }
         self.seat(id);
         (id, before)
+    }
+
+    /// Notes when a pod was first seen, and first seen terminating.
+    fn sight(&self, known: Option<PodId>, pod: &mut Pod) {
+        let before = known.and_then(|id| self.pod(id)).filter(|before| before.uid == pod.uid);
+        pod.seen = before.map_or(self.sighting, |before| before.seen);
+        let seen_leaving = before.and_then(|before| before.seen_leaving);
+        pod.seen_leaving = pod.terminating.then(|| seen_leaving.unwrap_or(self.sighting));
+    }
+
+    /// What comes now is seen later than all before.
+    pub(super) fn advance(&mut self) {
+        self.sighting = self.sighting.next();
     }
 
     /// A pod no longer counts as wanted, or waiting.

@@ -82,13 +82,19 @@ impl Freshness {
                 Vec::new()
             }
             Feed::Alive(kind) => {
-                if !self.listing.contains_key(&kind) {
+                if !self.is_listing(kind) {
                     self.failing.remove(&kind);
                 }
                 self.alive.insert(kind, now);
                 Vec::new()
             }
         }
+    }
+
+    /// Whether a list of the kind has begun, and is not complete.
+    #[must_use]
+    pub fn is_listing(&self, kind: Kind) -> bool {
+        self.listing.contains_key(&kind)
     }
 
     /// Kinds whose first list is not complete.

@@ -127,6 +127,11 @@ impl Index {
         std::mem::take(&mut self.changed)
     }
 
+    /// What comes now is seen later than all before; see [`super::Sighting`].
+    pub fn advance(&mut self) {
+        self.cluster.advance();
+    }
+
     /// Folds one event into the index.
     pub fn apply(&mut self, change: Change) {
         match change {

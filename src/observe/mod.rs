@@ -29,6 +29,7 @@ mod roll;
 mod second;
 mod seniority;
 mod service;
+mod sighting;
 mod template;
 mod uid;
 mod volume;
@@ -58,6 +59,7 @@ pub use quantity::{QuantityError, parse_milli, parse_whole};
 pub use resources::{ResourceList, Resources};
 pub use second::Second;
 pub use service::{Service, WatchedService};
+pub use sighting::Sighting;
 pub use template::{
     HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,
     WeightedPodAffinityTerm,

@@ -13,6 +13,7 @@ use crate::api::DO_NOT_EVICT;
 use super::intern::{Interner, Labels, Name};
 use super::pod_spec::WatchedPodSpec;
 use super::second::Second;
+use super::sighting::Sighting;
 use super::template::Template;
 use super::uid::Uid;
 
@@ -63,6 +64,10 @@ pub struct Pod {
     pub ready_since: Option<Second>,
     /// Whether it is being deleted.
     pub terminating: bool,
+    /// When it was first seen.
+    pub seen: Sighting,
+    /// When it was first seen terminating.
+    pub seen_leaving: Option<Sighting>,
     /// When it was made.
     pub created: Second,
     /// `controller.kubernetes.io/pod-deletion-cost`.
@@ -179,6 +184,8 @@ impl Pod {
             },
             ready_since: ready_since(&status.conditions.unwrap_or_default()).map(Second::of),
             terminating: metadata.deletion_timestamp.is_some(),
+            seen: Sighting::default(),
+            seen_leaving: None,
             created: Second::of(
                 metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             ),

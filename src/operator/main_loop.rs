@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Feed, Freshness, Moment, PolicyKey};
+use crate::observe::{Feed, Freshness, Kind, Moment, PolicyKey};
 
 use super::{Decision, Effect, Operator, Outcome, Refusal, Signal};
 
@@ -76,6 +76,10 @@ impl MainLoop {
 
     /// A watch says something.
     pub fn feed(&mut self, feed: Feed, now: Moment) {
+        // A list is in no order.
+        if !self.freshness.is_listing(Kind::Pod) {
+            self.operator.advance();
+        }
         for change in self.freshness.note(feed, self.operator.index(), now) {
             self.operator.apply(change);
         }
@@ -177,7 +181,8 @@ impl MainLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{HealthRules, Kind};
+    use crate::observe::fixtures::pod;
+    use crate::observe::{Change, HealthRules};
 
     const NOTHING: Option<[(PolicyKey, &ZoneSpreadPolicyStatus); 0]> = Some([]);
 
@@ -288,6 +293,27 @@ mod tests {
         let look = story.tick(20);
         assert_eq!(look.leads, Some(false));
         assert!(!look.read_policies);
+    }
+
+    #[test]
+    fn what_a_list_shows_is_seen_at_once_and_what_a_watch_shows_in_its_order() {
+        let mut story = Story::synced();
+        let mut feed = |feed| story.main_loop.feed(feed, story.start);
+        let shown = |name| {
+            let shown = Change::Pod(pod(name).on("a1").watched());
+            Feed::Change(Kind::Pod, Box::new(shown))
+        };
+        feed(Feed::ListBegins(Kind::Pod));
+        ["web-1", "web-2"].map(shown).into_iter().for_each(&mut feed);
+        feed(Feed::ListEnds(Kind::Pod));
+        ["web-4", "web-3", "web-1"].map(shown).into_iter().for_each(&mut feed);
+        let cluster = story.main_loop.operator.index().cluster();
+        let seen = ["web-1", "web-2", "web-4", "web-3"].map(|name| {
+            let id = cluster.pod_id("default", name).unwrap();
+            cluster.pod(id).unwrap().seen
+        });
+        assert_eq!(seen[0], seen[1]);
+        assert!(seen[1] < seen[2] && seen[2] < seen[3], "{seen:?}");
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl Operator {
         })
     }
 
+    /// What comes now is seen later than all before.
+    pub fn advance(&mut self) {
+        self.index.advance();
+    }
+
     /// Folds one watch event into the index.
     pub fn apply(&mut self, change: Change) {
         self.index.apply(change);
