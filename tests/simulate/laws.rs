@@ -4,12 +4,13 @@
 use crate::consent::Consents;
 use crate::danger::{Danger, endangered};
 use crate::eviction::Eviction;
+use crate::holds::ZoneTruth;
 use crate::objects::{Node, Pod, zone_number};
 use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
-use zonespread::api::{ZoneSpreadPolicyStatus, ZoneState};
+use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::operator::{EvictionRequest, Refusal};
 
 /// A law that was broken.
@@ -34,29 +35,6 @@ pub struct Laws {
     read_at: Millis,
     crashed_at: Millis,
     pub consents: Consents,
-}
-
-/// A zone as it truly is, and what of it somebody wrote down.
-#[derive(Clone, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-struct ZoneTruth {
-    out: bool,
-    since: Millis,
-    /// Counts outages.
-    outage: u32,
-    /// The last outage that a status told of.
-    told: Option<u32>,
-    /// The last outage whose end a status told of.
-    ended: u32,
-    outages: u32,
-    hold_from: Option<Millis>,
-    known_by: BTreeSet<usize>,
-    suspect: bool,
-    proven: bool,
-    /// When a moved pod came up there last.
-    came_up: Millis,
-    /// Nobody had written of it when somebody began to lead.
-    forgotten: bool,
 }
 
 pub struct TierTruth {
@@ -120,17 +98,12 @@ impl Laws {
 
     pub fn zones_are(&mut self, nodes: &[Node], now: Millis) {
         for (number, zone) in self.zones.iter_mut().enumerate() {
-            let out = is_out(nodes, number);
-            if out != zone.out {
-                zone.out = out;
-                zone.since = now;
-                zone.outage += u32::from(out);
-            }
+            zone.is_out(is_out(nodes, number), now);
         }
     }
 
     pub fn down_since(&self, zone: usize) -> Option<Millis> {
-        self.zones[zone].out.then_some(self.zones[zone].since)
+        self.zones[zone].out_since()
     }
 
     /// The eviction that a new pod makes up for: a StatefulSet's pod is known by its
@@ -190,13 +163,7 @@ impl Laws {
 
     pub fn came_up(&mut self, eviction: usize, zone: usize, now: Millis) {
         self.evictions[eviction].up = Some((zone, now));
-        self.proves(zone, now);
-    }
-
-    /// A moved pod that comes up in a zone shows that pods can, whenever it left.
-    fn proves(&mut self, zone: usize, now: Millis) {
-        self.zones[zone].came_up = now;
-        self.zones[zone].proven |= self.zones[zone].hold_from.is_some_and(|from| now >= from);
+        self.zones[zone].is_proven(now);
     }
 
     /// An eviction was granted of a pod that somebody had deleted already: to whoever
@@ -210,7 +177,7 @@ impl Laws {
     pub fn came_up_besides(&mut self, tier: usize, name: &str, zone: usize, now: Millis) {
         let TierTruth { granted_in_vain, timeout, .. } = &self.tiers[tier];
         if granted_in_vain.is_some_and(|at| now < at + timeout) {
-            self.proves(zone, now);
+            self.zones[zone].is_proven(now);
         }
         let is_awaited = |eviction: &&Eviction| eviction.pod == name && !eviction.is_over(now);
         if let Some(at) = self.evictions.iter().rposition(|eviction| is_awaited(&eviction)) {
@@ -252,7 +219,7 @@ impl Laws {
             eviction.unwritten |= self.tiers[eviction.tier].policy == policy;
         }
         for zone in &mut self.zones {
-            zone.known_by.remove(&policy);
+            zone.policy_gone(policy);
         }
     }
 
@@ -262,12 +229,7 @@ impl Laws {
     pub fn policies_read(&mut self, now: Millis) {
         self.read_at = now;
         for zone in &mut self.zones {
-            if zone.known_by.is_empty() {
-                let (out, since, outage) = (zone.out, zone.since, zone.outage);
-                let forgotten = true;
-                let nothing = ZoneTruth::default();
-                *zone = ZoneTruth { out, since, outage, ended: outage, forgotten, ..nothing };
-            }
+            zone.read();
         }
         for eviction in &mut self.evictions {
             eviction.forgotten |= eviction.unwritten;
@@ -284,49 +246,16 @@ impl Laws {
     pub fn crashed(&mut self, now: Millis) {
         self.crashed_at = now;
         let moving = self.evictions.iter().any(|eviction| eviction.is_under_way(now));
-        let held = self.zones.iter().any(|zone| zone.hold_from.is_some() && !zone.proven);
+        let held = self.zones.iter().any(|zone| zone.needs_canary().is_some());
         self.danger[7] += u64::from(moving || held);
     }
 
     pub fn written(&mut self, policy: usize, status: &ZoneSpreadPolicyStatus, now: Millis) {
         for shown in &status.zones {
-            let number = zone_number(&shown.name);
-            let zone = &mut self.zones[number];
-            zone.known_by.insert(policy);
-            let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
-            // An outage may be told of for the first time when it is over.
-            let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
-            let is_told = shown.state == ZoneState::Recovering
-                && !zone.out
-                && back.is_some_and(|back| back + 2 * SECOND >= zone.since);
-            if is_out || is_told {
-                zone.told = Some(zone.outage);
-            }
-            if is_out {
-                continue;
-            }
-            if let Some(told) = zone.told
-                && told > zone.ended
-            {
-                zone.ended = told;
-                zone.outages += 1;
-                let from = if zone.out { now } else { zone.since };
-                zone.hold_from = Some(from);
-                // The watch may show what came up just before after the return.
-                zone.proven = zone.came_up + 2_500 >= from;
-                zone.suspect = false;
+            if self.zones[zone_number(&shown.name)].written(policy, shown, now) {
                 for tier in 0..self.tiers.len() {
                     self.new_chance(tier);
                 }
-            }
-            let zone = &mut self.zones[number];
-            if shown.state == ZoneState::Suspect && !zone.suspect {
-                zone.suspect = true;
-                zone.outages += 1;
-                let of_late = now.saturating_sub(20 * SECOND);
-                // Whoever led before may lead again, and remember an older doubt.
-                let told = back.filter(|_| zone.forgotten).unwrap_or(of_late);
-                zone.hold_from = Some(told.min(of_late));
             }
         }
         for tier in &status.tiers {
@@ -505,25 +434,16 @@ impl Laws {
 
     fn judge_holds(&mut self, tier: usize, now: Millis) {
         let hold_down = self.hold_downs[self.tiers[tier].policy];
-        for (number, zone) in self.zones.clone().into_iter().enumerate() {
-            let Some(from) = zone.hold_from else { continue };
-            let hold = hold_down << zone.outages.saturating_sub(1).min(10);
-            // Clocks are up to 1.2 s apart, and a status has whole seconds.
-            let until = from + hold;
-            if now + 2_500 < until {
-                let how = format!(
-                    "zone {number} is held until {until}, since {from}, after {} outages",
-                    zone.outages
-                );
-                self.breaks(1, now, how);
+        for number in 0..self.zones.len() {
+            if let Some(how) = self.zones[number].is_held(hold_down, now) {
+                self.breaks(1, now, format!("zone {number} {how}"));
             }
         }
     }
 
     /// Law 9.
     fn judge_canary(&mut self, to: usize, now: Millis) {
-        let zone = &self.zones[to];
-        let Some(from) = zone.hold_from.filter(|_| !zone.proven) else { return };
+        let Some(from) = self.zones[to].needs_canary() else { return };
         let first = self.evictions.iter().find(|eviction| {
             eviction.to == to
                 && !eviction.forgotten

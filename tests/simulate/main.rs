@@ -5,7 +5,7 @@
 //!                   ├─ people               those who edit, pause and approve
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
-//!                   └─ laws, consent, verdict: the checker
+//!                   └─ laws, holds, consent, verdict: the checker
 //! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
 //! ```
 //! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
@@ -26,6 +26,7 @@ mod consent;
 mod controllers;
 mod danger;
 mod eviction;
+mod holds;
 mod laws;
 mod mutants;
 mod objects;

@@ -2,7 +2,7 @@
 
 use crate::mutants::Mutant;
 use crate::objects::time;
-use crate::script::{Millis, SECOND};
+use crate::script::Millis;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, VecDeque};

@@ -1,0 +1,110 @@
+//! The zones as they truly are, and what of them somebody wrote down.
+
+use crate::script::{Millis, SECOND};
+use std::collections::BTreeSet;
+use zonespread::api::{ZoneState, ZoneStatus};
+
+#[derive(Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct ZoneTruth {
+    out: bool,
+    since: Millis,
+    /// Counts outages.
+    outage: u32,
+    /// The last outage that a status told of.
+    told: Option<u32>,
+    /// The last outage whose end a status told of.
+    ended: u32,
+    outages: u32,
+    hold_from: Option<Millis>,
+    known_by: BTreeSet<usize>,
+    suspect: bool,
+    proven: bool,
+    /// When a moved pod came up there last.
+    came_up: Millis,
+    /// Nobody had written of it when somebody began to lead.
+    pub forgotten: bool,
+}
+
+impl ZoneTruth {
+    pub fn is_out(&mut self, out: bool, now: Millis) {
+        if out != self.out {
+            self.out = out;
+            self.since = now;
+            self.outage += u32::from(out);
+        }
+    }
+
+    pub fn out_since(&self) -> Option<Millis> {
+        self.out.then_some(self.since)
+    }
+
+    /// A moved pod that comes up there shows that pods can, whenever it left.
+    pub fn is_proven(&mut self, now: Millis) {
+        self.came_up = now;
+        self.proven |= self.hold_from.is_some_and(|from| now >= from);
+    }
+
+    pub fn policy_gone(&mut self, policy: usize) {
+        self.known_by.remove(&policy);
+    }
+
+    /// A new leader knows what the policies know.
+    pub fn read(&mut self) {
+        if self.known_by.is_empty() {
+            let (out, since, outage) = (self.out, self.since, self.outage);
+            let nothing = Self::default();
+            *self = Self { out, since, outage, ended: outage, forgotten: true, ..nothing };
+        }
+    }
+
+    /// What a policy's status tells; true if that ends an outage.
+    pub fn written(&mut self, policy: usize, shown: &ZoneStatus, now: Millis) -> bool {
+        self.known_by.insert(policy);
+        let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
+        // An outage may be told of for the first time when it is over.
+        let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
+        let is_told = shown.state == ZoneState::Recovering
+            && !self.out
+            && back.is_some_and(|back| back + 2 * SECOND >= self.since);
+        if is_out || is_told {
+            self.told = Some(self.outage);
+        }
+        if is_out {
+            return false;
+        }
+        let ended = self.told.filter(|told| *told > self.ended);
+        if let Some(told) = ended {
+            self.ended = told;
+            self.outages += 1;
+            let from = if self.out { now } else { self.since };
+            self.hold_from = Some(from);
+            // The watch may show what came up just before after the return.
+            self.proven = self.came_up + 2_500 >= from;
+            self.suspect = false;
+        }
+        if shown.state == ZoneState::Suspect && !self.suspect {
+            self.suspect = true;
+            self.outages += 1;
+            let of_late = now.saturating_sub(20 * SECOND);
+            // Whoever led before may lead again, and remember an older doubt.
+            let told = back.filter(|_| self.forgotten).unwrap_or(of_late);
+            self.hold_from = Some(told.min(of_late));
+        }
+        ended.is_some()
+    }
+
+    /// Why nothing may be evicted yet.
+    pub fn is_held(&self, hold_down: Millis, now: Millis) -> Option<String> {
+        let from = self.hold_from?;
+        let until = from + (hold_down << self.outages.saturating_sub(1).min(10));
+        // Clocks are up to 1.2 s apart, and a status has whole seconds.
+        let held = now + 2_500 < until;
+        held.then(|| format!("is held until {until}, since {from}, after {} outages", self.outages))
+    }
+
+    /// Since when a pod is needed that proves it.
+    pub fn needs_canary(&self) -> Option<Millis> {
+        self.hold_from.filter(|_| !self.proven)
+    }
+}
