@@ -21,7 +21,15 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 test: control-plane ## All tests: simulated worlds, plain ones, those on a real control plane
 	$(CARGO) test --release --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
-	RUST_TEST_THREADS=10 $(CARGO) test
+	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
+
+.PHONY: properties
+properties: ## The property tests with SEEDS=n other seeds than those of the tests; SEED=s is the first
+	@$(CARGO) test --quiet --release --lib --no-run
+	@for seed in $$(seq $(or $(SEED),2) $$(($(or $(SEED),2) + $(or $(SEEDS),100) - 1))); do \
+		PROPTEST_RNG_SEED=$$seed $(CARGO) test --quiet --release --lib >target/properties.log 2>&1 \
+			|| { cat target/properties.log; echo "SEED=$$seed breaks a property" >&2; exit 1; }; \
+	done; echo "no property is broken by $(or $(SEEDS),100) seeds"
 
 .PHONY: simulate
 simulate: ## The laws in SEEDS=n simulated worlds, on all cores; SEED=s is the first
