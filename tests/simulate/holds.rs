@@ -62,9 +62,10 @@ impl ZoneTruth {
     pub fn written(&mut self, policy: usize, shown: &ZoneStatus, now: Millis) -> bool {
         self.known_by.insert(policy);
         let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
-        // An outage may be told of for the first time when it is over.
+        // An outage may be told of for the first time when it is over, and even its hold:
+        // no status could be written meanwhile.
         let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
-        let is_told = shown.state == ZoneState::Recovering
+        let is_told = matches!(shown.state, ZoneState::Recovering | ZoneState::Ready)
             && !self.out
             && back.is_some_and(|back| back + 2 * SECOND >= self.since);
         if is_out || is_told {
