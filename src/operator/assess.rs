@@ -216,7 +216,7 @@ impl Operator {
         // A tier that looks balanced passes no gate: what is under way may unbalance it
         // for a moment, and that is waited for.
         let wants = !view.is_balanced() && !plan.moves.is_empty();
-        let may_move = self.leading && wants && blocked.is_none() && memory.is_written();
+        let may_move = self.leading && wants && blocked.is_none();
         if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
             plan = self.plan(policy, &view, memory, None);
@@ -255,7 +255,7 @@ impl Operator {
             return None;
         }
         let in_flight = self.in_flight(policy, view, plan, memory, facts.now);
-        gate(&self.index, view, plan, facts, standing, &in_flight)
+        gate(&self.index, view, plan, facts, standing, &in_flight).or_else(|| memory.unwritten())
     }
 
     /// Records a move and says what to ask for.

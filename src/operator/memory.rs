@@ -91,6 +91,14 @@ impl PolicyMemory {
         self.failed_writes == 0
     }
 
+    /// Why nothing is begun until then, though nothing else is in the way.
+    pub fn unwritten(&self) -> Option<Blocked> {
+        let message = "the API server does not answer as it should: the status could not be \
+                       written, and nothing is evicted before it is; the operator's log says why";
+        (!self.is_written())
+            .then(|| Blocked { reason: Reason::ClusterUnstable, message: message.to_owned() })
+    }
+
     /// Moves under way.
     pub fn under_way(&self) -> impl Iterator<Item = &Move> {
         self.moves.iter().filter(|moved| moved.is_under_way())

@@ -282,6 +282,21 @@ fn no_pod_is_evicted_that_is_not_in_the_status_first() {
     assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
 }
 
+#[test]
+fn a_tier_that_waits_until_its_status_can_be_written_says_so() {
+    let mut world = an_outage();
+    world.open("c");
+    world.pass(55);
+    world.trouble.answers_are_lost = true;
+    world.pass(60);
+    assert!(world.asked.is_empty());
+    assert_eq!(reason(&world, "web"), Some(Reason::ClusterUnstable));
+    world.trouble.answers_are_lost = false;
+    world.pass(60);
+    assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));
+    assert_eq!(reason(&world, "web"), None);
+}
+
 #[rstest]
 #[case(Refusal::Budget("pdb".into()), Reason::BudgetExhausted)]
 #[case(Refusal::MultipleBudgets("two".into()), Reason::MultipleBudgets)]

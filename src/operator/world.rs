@@ -28,6 +28,8 @@ pub struct Trouble {
     pub refuses: Option<Refusal>,
     /// Whether status writes fail.
     pub writes_fail: bool,
+    /// Whether statuses are written, and nobody hears of it.
+    pub answers_are_lost: bool,
     /// The watch shows these evictions, by number, so many seconds late.
     pub late: BTreeMap<usize, i64>,
 }
@@ -295,13 +297,20 @@ impl World {
             }
             Effect::WriteStatus { policy, status, .. } => {
                 self.statuses.insert(policy.name.to_string(), Arc::unwrap_or_clone(status));
-                Outcome::Written { policy }
+                if self.trouble.answers_are_lost {
+                    Outcome::NotWritten { policy }
+                } else {
+                    Outcome::Written { policy }
+                }
             }
-            Effect::Evict(request) if self.trouble.writes_fail => Outcome::Refused {
-                policy: request.policy,
-                uid: request.uid,
-                refusal: Refusal::Outdated("the status could not be written before it".to_owned()),
-            },
+            Effect::Evict(request) if self.trouble.writes_fail || self.trouble.answers_are_lost => {
+                let why = "the status could not be written before it".to_owned();
+                Outcome::Refused {
+                    policy: request.policy,
+                    uid: request.uid,
+                    refusal: Refusal::Outdated(why),
+                }
+            }
             Effect::Evict(request) => {
                 self.asked.push(request.clone());
                 if let Some(refusal) = self.trouble.refuses.clone() {
