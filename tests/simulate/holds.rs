@@ -9,6 +9,8 @@ use zonespread::api::{ZoneState, ZoneStatus};
 pub struct ZoneTruth {
     out: bool,
     since: Millis,
+    /// When the last outage began.
+    began: Millis,
     /// Counts outages.
     outage: u32,
     /// The last outage that a status told of.
@@ -32,6 +34,7 @@ impl ZoneTruth {
             self.out = out;
             self.since = now;
             self.outage += u32::from(out);
+            self.began = if out { now } else { self.began };
         }
     }
 
@@ -52,9 +55,9 @@ impl ZoneTruth {
     /// A new leader knows what the policies know.
     pub fn read(&mut self) {
         if self.known_by.is_empty() {
-            let (out, since, outage) = (self.out, self.since, self.outage);
+            let Self { out, since, began, outage, .. } = *self;
             let nothing = Self::default();
-            *self = Self { out, since, outage, ended: outage, forgotten: true, ..nothing };
+            *self = Self { out, since, began, outage, ended: outage, forgotten: true, ..nothing };
         }
     }
 
@@ -65,10 +68,16 @@ impl ZoneTruth {
         // An outage may be told of for the first time when it is over, and even its hold:
         // no status could be written meanwhile.
         let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
-        let is_told = matches!(shown.state, ZoneState::Recovering | ZoneState::Ready)
-            && !self.out
-            && back.is_some_and(|back| back + 2 * SECOND >= self.since);
-        if is_out || is_told {
+        let began = shown.last_outage.as_ref().map(|at| crate::objects::millis(at.0));
+        let is_of_late =
+            |told: Option<Millis>, is: Millis| told.is_some_and(|at| at + 2 * SECOND >= is);
+        let is_told = match shown.state {
+            ZoneState::Recovering => is_of_late(back, self.since),
+            // Its return may be that from a doubt.
+            ZoneState::Ready => is_of_late(began, self.began),
+            _ => false,
+        };
+        if is_out || is_told && !self.out {
             self.told = Some(self.outage);
         }
         if is_out {
