@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::observe::{Index, Kind, Pod, PodId};
-use crate::predict::{Landing, NodeScore, Placement, Prediction, Rejection, predict};
+use crate::predict::{Landing, NodeScore, Prediction, Rejection};
 
 use super::Failure;
 use super::cluster::Access;
@@ -94,8 +94,8 @@ impl Predict {
         }
         let mut ledger = snapshot.operator.ledger();
         ledger.evict(id);
-        let prediction =
-            predict(index.cluster(), &ledger, &Placement::replacing(index.cluster(), pod));
+        let scheduler = snapshot.operator.scheduler();
+        let prediction = scheduler.predict(&ledger, &scheduler.replacing(pod));
         let answer = Answer::new(index, pod, prediction);
         self.output.print(&answer, |answer| Outlook::of(answer).to_string())
     }

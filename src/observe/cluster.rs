@@ -8,10 +8,9 @@ use std::sync::Arc;
 use kube::core::Selector;
 use rustc_hash::FxHashMap;
 
-use crate::predict::{Groundwork, SchedulerConfig};
-
 use super::cohort::{Cohort, Cohorts};
 use super::csi::{CsiDriver, CsiNode};
+use super::generation::Generation;
 use super::intern::{Labels, Name};
 use super::node::Node;
 use super::pod::{Pod, PodPhase};
@@ -109,8 +108,8 @@ pub struct Cluster {
     pub(super) classes: FxHashMap<Name, StorageClass>,
     pub(super) csi_nodes: FxHashMap<Name, CsiNode>,
     pub(super) csi_drivers: FxHashMap<Name, CsiDriver>,
-    scheduler: SchedulerConfig,
-    groundwork: Groundwork,
+    nodes_generation: Generation,
+    pods_generation: Generation,
     /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
     /// those of them without a node.
     wanted: usize,
@@ -226,21 +225,16 @@ impl Cluster {
         self.cohorts.choosy()
     }
 
-    /// How its scheduler is configured; the default unless told otherwise.
+    /// Changes whenever a node does.
     #[must_use]
-    pub const fn scheduler_config(&self) -> &SchedulerConfig {
-        &self.scheduler
+    pub const fn nodes_generation(&self) -> Generation {
+        self.nodes_generation
     }
 
-    /// What forecasts for it share.
+    /// Changes whenever a pod takes or leaves its place on a node.
     #[must_use]
-    pub const fn groundwork(&self) -> &Groundwork {
-        &self.groundwork
-    }
-
-    /// Tells how its scheduler is configured.
-    pub fn set_scheduler_config(&mut self, config: SchedulerConfig) {
-        self.scheduler = config;
+    pub const fn pods_generation(&self) -> Generation {
+        self.pods_generation
     }
 
     /// Adds or replaces a node; says whether anything changed.
@@ -252,7 +246,7 @@ impl Cluster {
         let changed = entry.node.as_deref() != Some(&node);
         if changed {
             entry.node = Some(Arc::new(node));
-            self.groundwork.nodes_changed();
+            self.nodes_generation = Generation::next();
         }
         changed
     }
@@ -264,7 +258,7 @@ impl Cluster {
         };
         let entry = self.entries.get_mut(slot.index());
         let known = entry.and_then(|entry| entry.node.take()).is_some();
-        self.groundwork.nodes_changed();
+        self.nodes_generation = Generation::next();
         self.forget_if_empty(name, slot);
         known
     }
@@ -346,7 +340,7 @@ impl Cluster {
         let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
         let slot = self.slot(&node);
         self.pods.set_seat(id, Some(slot));
-        self.groundwork.pods_changed();
+        self.pods_generation = Generation::next();
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
             entry.pods.push(id);
@@ -362,7 +356,7 @@ impl Cluster {
     fn unseat(&mut self, id: PodId) {
         let Some(slot) = self.pods.seat(id) else { return };
         self.pods.set_seat(id, None);
-        self.groundwork.pods_changed();
+        self.pods_generation = Generation::next();
         let rank = self.pods.rank(id);
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::predict::SchedulerConfig;
-
 use super::Service;
 use super::budget::Budget;
 use super::change::{Change, Kind};
@@ -58,11 +56,6 @@ impl Index {
     #[must_use]
     pub const fn cluster(&self) -> &Cluster {
         &self.cluster
-    }
-
-    /// Tells how the cluster's scheduler is configured.
-    pub fn set_scheduler_config(&mut self, config: SchedulerConfig) {
-        self.cluster.set_scheduler_config(config);
     }
 
     /// Every policy, by name.

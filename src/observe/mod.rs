@@ -11,6 +11,7 @@ mod csi;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod freshness;
+mod generation;
 mod health;
 mod index;
 mod intern;
@@ -43,6 +44,7 @@ pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey, PodOwner};
 pub use cohort::Cohort;
 pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use freshness::{Feed, Freshness, SILENT_AFTER, WATCH_LASTS};
+pub use generation::Generation;
 pub use health::{
     HealthRules, Seen, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
 };

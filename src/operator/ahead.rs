@@ -81,7 +81,7 @@ impl Operator {
     fn plan_policy(&self, policy: &PolicyEntry, now: Timestamp) -> Vec<Planned> {
         let unknown = PolicyMemory::default();
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
-        let views = tiers_of(&self.index, policy, &self.zones, now);
+        let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
         let plan = |mut view: TierView| {
             view.consent = memory.consent(&view);
             let basis = self.basis(policy, &view, memory);
@@ -98,7 +98,7 @@ impl Operator {
             return planned;
         }
         let Some(policy) = self.index.policy(key) else { return Vec::new() };
-        let views = tiers_of(&self.index, policy, &self.zones, now);
+        let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
         views.into_iter().map(|view| Planned { view, ahead: None }).collect()
     }
 
@@ -120,7 +120,8 @@ impl Operator {
     pub(super) fn plan_on(&self, view: &TierView, basis: &Basis) -> TierPlan {
         let Basis { ledger, expected, just_moved, .. } = basis;
         let just_moved = just_moved.iter().map(String::as_str).collect();
-        plan_tier(&self.index, view, &self.zones, ledger, expected, &just_moved)
+        let scheduler = self.scheduler();
+        plan_tier(&self.index, &scheduler, view, &self.zones, ledger, expected, &just_moved)
     }
 }
 

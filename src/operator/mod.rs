@@ -31,7 +31,7 @@ use crate::observe::{
     zone_conditions,
 };
 use crate::plan::TierSettings;
-use crate::predict::SchedulerConfig;
+use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
 
 use ahead::Ahead;
 use memory::PolicyMemory;
@@ -41,6 +41,7 @@ use weather::{Failures, Weather};
 #[derive(Debug, Default)]
 pub struct Operator {
     index: Index,
+    cache: SchedulerCache,
     zones: ZoneTracker,
     rules: HealthRules,
     policies: BTreeMap<PolicyKey, PolicyMemory>,
@@ -78,7 +79,7 @@ impl Operator {
     /// An operator for a cluster whose scheduler is configured like this.
     #[must_use]
     pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
-        self.index.set_scheduler_config(config);
+        self.cache = SchedulerCache::new(config);
         self
     }
 
@@ -86,6 +87,12 @@ impl Operator {
     #[must_use]
     pub const fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The cluster's scheduler, as far as its configuration is known.
+    #[must_use]
+    pub fn scheduler(&self) -> Scheduler<'_> {
+        Scheduler::new(self.index.cluster(), &self.cache)
     }
 
     /// The zones' health.

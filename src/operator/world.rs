@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::predict::{Ledger, Placement, Prediction};
 
 use super::{Effect, EvictionRequest, Operator, Outcome, Refusal};
 
@@ -240,7 +240,7 @@ impl World {
         ledger.evict(id);
         let mut placement = Placement::like(cluster.pod(id)?);
         placement.name = None;
-        match predict(cluster, &ledger, &placement) {
+        match self.operator.scheduler().predict(&ledger, &placement) {
             Prediction::Lands(landing) => landing.nodes.first().map(ToString::to_string),
             _ => None,
         }

@@ -58,6 +58,7 @@ pub struct Expected {
 #[must_use]
 pub fn plan_tier(
     index: &Index,
+    scheduler: &Scheduler<'_>,
     tier: &TierView,
     health: &ZoneTracker,
     ledger: &Ledger,
@@ -68,8 +69,7 @@ pub fn plan_tier(
     if skew <= tier.settings.max_skew {
         return TierPlan { reachable_skew: skew, ..TierPlan::default() };
     }
-    let scheduler = Scheduler::new(index.cluster());
-    let mut plan = stage(index, &scheduler, tier, health, ledger, expected, just_moved);
+    let mut plan = stage(index, scheduler, tier, health, ledger, expected, just_moved);
     let mut ledger = ledger.clone();
     let mut expected = expected.to_vec();
     let mut added = plan.moves.clone();
@@ -87,7 +87,7 @@ pub fn plan_tier(
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, &scheduler, tier, health, &ledger, &expected, just_moved);
+        let next = stage(index, scheduler, tier, health, &ledger, &expected, just_moved);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());

@@ -11,7 +11,7 @@ use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
     Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
 };
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
@@ -54,6 +54,7 @@ fn cases() -> impl Strategy<Value = Case> {
 struct Small {
     index: Index,
     zones: ZoneTracker,
+    cache: SchedulerCache,
     case: Case,
     made: u32,
     /// How many of these were there before any move.
@@ -65,6 +66,7 @@ impl Small {
         let mut small = Self {
             index: Index::default(),
             zones: ZoneTracker::default(),
+            cache: SchedulerCache::default(),
             case,
             made: 0,
             first: 0,
@@ -205,11 +207,16 @@ impl Small {
     fn view(&self) -> Option<TierView> {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
-        tiers_of(&self.index, policy, &self.zones, Timestamp::UNIX_EPOCH).pop()
+        tiers_of(&self.index, &self.scheduler(), policy, &self.zones, Timestamp::UNIX_EPOCH).pop()
+    }
+
+    fn scheduler(&self) -> Scheduler<'_> {
+        Scheduler::new(self.index.cluster(), &self.cache)
     }
 
     fn plan(&self, view: &TierView) -> TierPlan {
-        plan_tier(&self.index, view, &self.zones, &Ledger::default(), &[], &BTreeSet::new())
+        let (ledger, none) = (Ledger::default(), BTreeSet::new());
+        plan_tier(&self.index, &self.scheduler(), view, &self.zones, &ledger, &[], &none)
     }
 
     fn remove_pod(&mut self, name: &str) {
@@ -246,7 +253,7 @@ impl Small {
                 ledger.evict(*id);
                 let mut placement = Placement::like(pod);
                 placement.name = None;
-                match predict(self.index.cluster(), &ledger, &placement) {
+                match self.scheduler().predict(&ledger, &placement) {
                     Prediction::Lands(landing)
                         if landing.zones.len() == 1
                             && (!plannable

@@ -10,7 +10,7 @@ use crate::observe::{
     Index, Name, Owner, Pause, PodId, PolicyEntry, Template, Tier, Windows, Workload, WorkloadKind,
     Zone, ZoneTracker,
 };
-use crate::predict;
+use crate::predict::Scheduler;
 
 use super::consent::Consent;
 use super::settings::TierSettings;
@@ -123,6 +123,7 @@ fn tier_names<'a>(
 #[must_use]
 pub fn tiers_of(
     index: &Index,
+    scheduler: &Scheduler<'_>,
     policy: &PolicyEntry,
     zones: &ZoneTracker,
     now: Timestamp,
@@ -134,20 +135,22 @@ pub fn tiers_of(
         .map(|name| {
             let pods = policy.tiers.get(name).unwrap_or(&none);
             let workloads = workloads.get(name).map_or(&[][..], Vec::as_slice);
-            view(index, policy, name, pods, workloads, zones, now)
+            let (mut view, templates) = view(index, policy, name, pods, workloads, now);
+            add_zones_without_pods(&mut view, &templates, scheduler, zones);
+            view
         })
         .collect()
 }
 
+/// A tier as its pods show it, and what its pods ask for.
 fn view(
     index: &Index,
     policy: &PolicyEntry,
     name: &str,
     pods: &Tier,
     workloads: &[&Workload],
-    zones: &ZoneTracker,
     now: Timestamp,
-) -> TierView {
+) -> (TierView, Vec<Arc<Template>>) {
     let cluster = index.cluster();
     let mut view = TierView {
         name: Name::from(name),
@@ -205,14 +208,22 @@ fn view(
         counts[at].1.available += i32::from(available);
     }
     view.zones = counts.into_iter().map(|(zone, count)| (zone.clone(), count)).collect();
+    (view, templates)
+}
+
+fn add_zones_without_pods(
+    view: &mut TierView,
+    templates: &[Arc<Template>],
+    scheduler: &Scheduler<'_>,
+    zones: &ZoneTracker,
+) {
     for (zone, _) in zones.iter() {
         if !view.zones.contains_key(zone)
-            && templates.iter().any(|template| predict::may_use_zone(cluster, template, zone))
+            && templates.iter().any(|template| scheduler.may_use_zone(template, zone))
         {
             view.zones.insert(zone.clone(), TierZoneCount::default());
         }
     }
-    view
 }
 
 /// The name of a workload that has pods of two revisions, or is about to.

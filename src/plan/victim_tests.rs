@@ -9,12 +9,13 @@ use super::{Facts, InFlight, Standing, TierPlan, TierView, gate, plan_tier, tier
 use crate::api::Reason;
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, ZoneTracker, zone_conditions};
-use crate::predict::Ledger;
+use crate::predict::{Ledger, Scheduler, SchedulerCache};
 
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
 struct Story {
     index: Index,
     zones: ZoneTracker,
+    cache: SchedulerCache,
 }
 
 impl Story {
@@ -43,7 +44,7 @@ impl Story {
         let nodes = index.cluster().nodes().map(|(node, _)| node);
         let conditions = zone_conditions(nodes, &HealthRules::default().allowed_taints);
         zones.observe(&conditions, Timestamp::UNIX_EPOCH);
-        Self { index, zones }
+        Self { index, zones, cache: SchedulerCache::default() }
     }
 
     fn budget(mut self, name: &str, selects: Value, allowed: i32) -> Self {
@@ -59,12 +60,18 @@ impl Story {
     fn tier(&self) -> TierView {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
-        tiers_of(&self.index, policy, &self.zones, Timestamp::UNIX_EPOCH).pop().unwrap()
+        let tiers =
+            tiers_of(&self.index, &self.scheduler(), policy, &self.zones, Timestamp::UNIX_EPOCH);
+        tiers.into_iter().next_back().unwrap()
+    }
+
+    fn scheduler(&self) -> Scheduler<'_> {
+        Scheduler::new(self.index.cluster(), &self.cache)
     }
 
     fn plan(&self) -> TierPlan {
-        let ledger = Ledger::default();
-        plan_tier(&self.index, &self.tier(), &self.zones, &ledger, &[], &BTreeSet::new())
+        let (ledger, none) = (Ledger::default(), BTreeSet::new());
+        plan_tier(&self.index, &self.scheduler(), &self.tier(), &self.zones, &ledger, &[], &none)
     }
 
     fn first_moved(&self) -> String {

@@ -133,7 +133,7 @@ impl<'s> Forecast<'s> {
     ) -> Result<Self, String> {
         let template = &*pod.template;
         let unknown = pod.unknown.clone();
-        if let Some(cause) = unknown.or_else(|| unpredictable::cause(&scheduler.config, template)) {
+        if let Some(cause) = unknown.or_else(|| unpredictable::cause(scheduler.config, template)) {
             return Err(cause);
         }
         let suitability = scheduler.terrain.suitability(template);

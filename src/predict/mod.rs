@@ -4,18 +4,18 @@
 //! and the pod to be placed. One file per plugin of kube-scheduler 1.37, named
 //! in its doc; all of them in the order of the default configuration.
 //!
-//! [`predict`] answers one question. To plan many moves, ask a [`Scheduler`]
-//! for a [`Forecast`] and tell it of each move: it computes what the move changes.
+//! [`Scheduler::predict`] answers one question. To plan many moves, ask it for a
+//! [`Forecast`] and tell that of each move: it computes what the move changes.
 
 mod balance;
 mod bounds;
+mod cache;
 mod census;
 mod config;
 mod config_file;
 mod explain;
 mod fit;
 mod forecast;
-mod groundwork;
 mod images;
 mod ledger;
 mod neighbours;
@@ -44,15 +44,14 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
+pub use cache::SchedulerCache;
 pub use config::{SchedulerConfig, Weights};
 pub use config_file::ConfigFileError;
 pub use forecast::{Best, Forecast};
-pub use groundwork::Groundwork;
 pub use ledger::{Ledger, Placement};
-pub use node_affinity::may_use_zone;
 pub use scheduler::Scheduler;
 
-use crate::observe::{Cluster, Name, Zone};
+use crate::observe::{Name, Zone};
 
 /// Where a pod would land.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,18 +110,4 @@ pub struct NodeScore {
     pub by_plugin: Vec<(&'static str, i64)>,
     /// What took points from it, for a human: `untolerated taint maintenance:PreferNoSchedule`.
     pub note: Option<String>,
-}
-
-/// Where `pod` would land, if it were created now, after what the ledger holds.
-#[must_use]
-pub fn predict(cluster: &Cluster, ledger: &Ledger, pod: &Placement) -> Prediction {
-    match Scheduler::new(cluster).for_placement(ledger, pod) {
-        Ok(forecast) => match forecast.explain() {
-            Prediction::Lands(landing) => {
-                Prediction::Lands(Landing { odds: forecast.odds(), ..landing })
-            }
-            other => other,
-        },
-        Err(reason) => Prediction::Unpredictable(reason),
-    }
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
 
 use crate::api::ZONE_LABEL;
-use crate::observe::{Cluster, Labels, Node, Template, Zone};
+use crate::observe::{Labels, Node, Template, Zone};
+
+use super::scheduler::Scheduler;
 
 /// Whether the node carries the pod's node selector and matches its required affinity.
 pub(super) fn matches_required(template: &Template, node: &Node) -> bool {
@@ -52,25 +54,26 @@ pub(super) fn named_nodes(template: &Template) -> Option<BTreeSet<&str>> {
     (!terms.is_empty()).then_some(names)
 }
 
-/// Whether pods with this template could ever be placed in `zone`: a node
-/// there matches their node selector and required node affinity, or, while it
-/// has no nodes, nothing in these speaks against the zone itself.
-#[must_use]
-pub fn may_use_zone(cluster: &Cluster, template: &Template, zone: &Zone) -> bool {
-    let terrain = cluster.groundwork().terrain(cluster);
-    if terrain.has_zone(zone) {
-        return terrain.suitability(template).matches_in(zone);
-    }
-    let labels = Labels::from([(ZONE_LABEL.to_owned(), zone.as_str().to_owned())]);
-    let selected =
-        template.node_selector.get(ZONE_LABEL).is_none_or(|wanted| wanted == zone.as_str());
-    selected
-        && required(template).is_none_or(|selector| {
-            selector.node_selector_terms.iter().any(|term| {
-                let mut asks = term.match_expressions.iter().flatten();
-                asks.all(|ask| ask.key != ZONE_LABEL || label_matches(ask, &labels))
+impl Scheduler<'_> {
+    /// Whether pods with this template could ever be placed in `zone`: a node
+    /// there matches their node selector and required node affinity, or, while it
+    /// has no nodes, nothing in these speaks against the zone itself.
+    #[must_use]
+    pub fn may_use_zone(&self, template: &Template, zone: &Zone) -> bool {
+        if self.terrain.has_zone(zone) {
+            return self.terrain.suitability(template).matches_in(zone);
+        }
+        let labels = Labels::from([(ZONE_LABEL.to_owned(), zone.as_str().to_owned())]);
+        let selected =
+            template.node_selector.get(ZONE_LABEL).is_none_or(|wanted| wanted == zone.as_str());
+        selected
+            && required(template).is_none_or(|selector| {
+                selector.node_selector_terms.iter().any(|term| {
+                    let mut asks = term.match_expressions.iter().flatten();
+                    asks.all(|ask| ask.key != ZONE_LABEL || label_matches(ask, &labels))
+                })
             })
-        })
+    }
 }
 
 const NAME_FIELD: &str = "metadata.name";

@@ -13,7 +13,7 @@ impl Forecast<'_> {
         let named = node_affinity::named_nodes(&self.pod.template);
         let nodes =
             named.as_ref().map_or(self.scheduler.rows().len(), std::collections::BTreeSet::len);
-        let wanted = nodes_to_find(&self.scheduler.config, nodes);
+        let wanted = nodes_to_find(self.scheduler.config, nodes);
         if feasible.nodes() <= wanted {
             return None;
         }

@@ -1,36 +1,47 @@
 //! The scheduler's view of the cluster, shared by all pods to be placed.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId};
 
+use super::cache::{Groundwork, SchedulerCache};
 use super::config::SchedulerConfig;
-use super::ledger::Placement;
+use super::ledger::{Ledger, Placement};
 use super::terrain::{Column, Row, Terrain};
+use super::{Landing, Prediction};
 
 /// kube-scheduler, looking at a cluster.
 #[derive(Debug)]
 pub struct Scheduler<'a> {
     pub(super) cluster: &'a Cluster,
-    pub(super) config: Cow<'a, SchedulerConfig>,
+    pub(super) config: &'a SchedulerConfig,
+    pub(super) groundwork: Arc<Groundwork>,
     pub(super) terrain: Arc<Terrain>,
 }
 
 static NOTHING: LazyLock<NodeEntry> = LazyLock::new(NodeEntry::default);
 
 impl<'a> Scheduler<'a> {
-    /// The scheduler of this cluster, as far as its configuration is known.
+    /// The scheduler of this cluster, configured as the cache says.
     #[must_use]
-    pub fn new(cluster: &'a Cluster) -> Self {
-        let terrain = Arc::clone(cluster.groundwork().terrain(cluster));
-        Self { cluster, config: Cow::Borrowed(cluster.scheduler_config()), terrain }
+    pub fn new(cluster: &'a Cluster, cache: &'a SchedulerCache) -> Self {
+        let groundwork = cache.current(cluster);
+        let terrain = Arc::clone(groundwork.terrain(cluster));
+        Self { cluster, config: cache.config(), groundwork, terrain }
     }
 
-    /// A scheduler with this configuration.
+    /// Where `pod` would land, if it were created now, after what the ledger holds.
     #[must_use]
-    pub fn configured(cluster: &'a Cluster, config: SchedulerConfig) -> Self {
-        Self { config: Cow::Owned(config), ..Self::new(cluster) }
+    pub fn predict(&self, ledger: &Ledger, pod: &Placement) -> Prediction {
+        match self.for_placement(ledger, pod) {
+            Ok(forecast) => match forecast.explain() {
+                Prediction::Lands(landing) => {
+                    Prediction::Lands(Landing { odds: forecast.odds(), ..landing })
+                }
+                other => other,
+            },
+            Err(reason) => Prediction::Unpredictable(reason),
+        }
     }
 
     /// The nodes, by name.

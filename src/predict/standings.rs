@@ -160,7 +160,7 @@ impl Standings {
             suitability: Arc::clone(suitability),
             seats: Arc::clone(seats),
         };
-        let groundwork = forecast.scheduler.cluster.groundwork();
+        let groundwork = &forecast.scheduler.groundwork;
         let shared = groundwork.standings(common, || Self::group_shown(forecast, places));
         let mut standings = Self { labels, ..Self::clone(&shared) };
         let rows = if forecast.counts_by_node() { 0..forecast.fixed().len() } else { 0..0 };

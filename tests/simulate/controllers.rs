@@ -4,7 +4,7 @@ use crate::objects::{self, Pod};
 use crate::script::SECOND;
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind};
-use zonespread::predict::{Ledger, Placement, Prediction, predict};
+use zonespread::predict::{Ledger, Placement, Prediction, Scheduler};
 
 impl World {
     /// The ReplicaSet or StatefulSet controller.
@@ -136,7 +136,8 @@ impl World {
         if placement.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
             placement.name = None;
         }
-        match predict(cluster, &Ledger::default(), &placement) {
+        let scheduler = Scheduler::new(cluster, &self.scheduler_cache);
+        match scheduler.predict(&Ledger::default(), &placement) {
             Prediction::Lands(landing) => {
                 let at = self.dice.below(landing.nodes.len());
                 Some(landing.nodes[at].to_string())

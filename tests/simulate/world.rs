@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use zonespread::api::{Plan, ZoneSpreadPolicy};
 use zonespread::observe::{Change, Feed, Index, Kind, Name};
+use zonespread::predict::SchedulerCache;
 
 pub struct World {
     pub script: Script,
@@ -39,6 +40,7 @@ pub struct World {
     pub mutant: Option<Mutant>,
     /// The cluster as it is, for the scheduler.
     pub truth: Index,
+    pub scheduler_cache: SchedulerCache,
     pub laws: Laws,
     /// What happened, if somebody wants to know.
     pub story: Option<Vec<String>>,
@@ -135,6 +137,7 @@ impl World {
             streams: vec![Streams::default(); script.operators.len()],
             mutant,
             truth: Index::default(),
+            scheduler_cache: SchedulerCache::default(),
             laws,
             story: told.then(Vec::new),
             script,

@@ -3,10 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::predict;
 use super::stories::{ZONE, evicted, landing, pending, score, three_zones, zones};
 use crate::observe::Name;
 use crate::observe::fixtures::{PodFixture, cluster, node, pod};
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::predict::{Ledger, Placement, Prediction};
 
 const HOST: &str = "kubernetes.io/hostname";
 

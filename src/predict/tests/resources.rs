@@ -3,10 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::predict;
 use super::stories::{evicted, landing, pending, score};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Cluster, Name};
-use crate::predict::{Landing, Ledger, Placement, Prediction, Scheduler, predict};
+use crate::predict::{Landing, Ledger, Placement, Prediction, Scheduler, SchedulerCache};
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
     predict(cluster, &Ledger::default(), &Placement::like(&newcomer.build()))
@@ -56,7 +57,8 @@ fn extended_resources_run_out_too() {
     let cluster = cluster([gpus], [pod("job-0").requests("nvidia.com/gpu", "1").on("a1")]);
     let like =
         |amount: &str| Placement::like(&pod("job-1").requests("nvidia.com/gpu", amount).build());
-    let scheduler = Scheduler::new(&cluster);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&Ledger::default(), &like("1")).unwrap();
     assert!(forecast.best().is_some());
     forecast.place(like("1"), Name::from("a1"));

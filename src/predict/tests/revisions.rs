@@ -3,10 +3,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::predict;
 use super::stories::{landing, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, cluster, id_of, pod};
 use crate::observe::{Cluster, Interner, Workload};
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::predict::{Ledger, Placement, Prediction};
 
 /// The set `db` with three pods; its new revision wants to be in zone c.
 fn set(strategy: &Value, status: Value) -> Workload {

@@ -9,7 +9,7 @@ use super::stories::{ZONE, evicted, landing, zones};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Zone};
 use crate::predict::standings::Contenders;
-use crate::predict::{Ledger, Placement, Scheduler};
+use crate::predict::{Ledger, Placement, Scheduler, SchedulerCache};
 
 /// So many nodes in each of the zones a, b and c: `a000`, `a001` …
 fn nodes(counts: [usize; 3]) -> Vec<NodeFixture> {
@@ -156,7 +156,8 @@ proptest! {
         let mut ledger = Ledger::default();
         ledger.evict(id);
         let placement = Placement::like(cluster.pod(id).unwrap());
-        let scheduler = Scheduler::new(&cluster);
+        let cache = SchedulerCache::default();
+        let scheduler = Scheduler::new(&cluster, &cache);
         let forecast = scheduler.for_placement(&ledger, &placement).unwrap();
         let feasible = forecast.feasible();
         let Some(sample) = forecast.sample(&feasible) else { return Ok(()) };

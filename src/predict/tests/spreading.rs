@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use super::predict;
 use super::stories::{ZONE, evicted, landing, pending, score, three_zones, web_on, zones};
 use crate::observe::fixtures::{PodFixture, cluster, node, pod, replica_set, service};
 use crate::observe::{Cluster, Name};
-use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerConfig, predict};
+use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache, SchedulerConfig};
 
 /// Where one more pod like `pod` goes.
 fn one_more(cluster: &Cluster, pod: PodFixture) -> Prediction {
@@ -156,10 +157,9 @@ fn a_service_alone_is_enough_for_the_defaults() {
     cluster.put_service(service("web", "web"));
     let spread = landing(one_more(&cluster, one()));
     assert_eq!(zones(&spread), ["c"]);
-    let scheduler = Scheduler::configured(
-        &cluster,
-        SchedulerConfig { default_spread: false, ..SchedulerConfig::default() },
-    );
+    let config = SchedulerConfig { default_spread: false, ..SchedulerConfig::default() };
+    let cache = SchedulerCache::new(config);
+    let scheduler = Scheduler::new(&cluster, &cache);
     let pod = Placement::like(&one().build());
     let best = scheduler.for_placement(&Ledger::default(), &pod).unwrap().best().unwrap();
     assert_eq!(best.nodes, ["b2", "c1", "c2"].map(Name::from));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Name, PodId};
-use crate::predict::{Forecast, Ledger, Scheduler};
+use crate::predict::{Forecast, Ledger, Scheduler, SchedulerCache};
 
 const HOST: &str = "kubernetes.io/hostname";
 const RACK: &str = "rack";
@@ -112,7 +112,8 @@ proptest! {
         for app in ["web", "was", "db"] {
             cluster.put_owner(&crate::observe::fixtures::stateful_set(app, app));
         }
-        let scheduler = Scheduler::new(&cluster);
+        let cache = SchedulerCache::default();
+        let scheduler = Scheduler::new(&cluster, &cache);
         let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
         let like = |at: usize| scheduler.replacing(cluster.pod(ids[at % ids.len()]).unwrap());
         let Ok(mut forecast) = scheduler.for_placement(&Ledger::default(), &like(0)) else {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::predict;
 use super::stories::{evicted, landing, pending, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{
     PodFixture, claim, cluster, id_of, lazy_class, node, pod, stateful_set,
@@ -9,7 +10,7 @@ use crate::observe::fixtures::{
 use crate::observe::{
     Claim, Cluster, CsiDriver, CsiNode, Interner, Name, PersistentVolume, WatchedClaim,
 };
-use crate::predict::{Ledger, Placement, Prediction, Scheduler, predict};
+use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache};
 
 fn with_claim(pod: PodFixture, claim: &str) -> PodFixture {
     let source = json!({"claimName": claim});
@@ -83,7 +84,8 @@ fn moves_under_way_take_and_give_back_volumes() {
     limit(&mut cluster, "b1", 1);
     let other = Placement::like(&with_claim(pod("db-1"), "two").build());
     let newcomer = Placement::like(&with_claim(pod("db-2"), "one").build());
-    let scheduler = Scheduler::new(&cluster);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&Ledger::default(), &newcomer).unwrap();
     assert_eq!(forecast.best().unwrap().nodes.len(), 1, "b1 is emptier");
     forecast.place(other, Name::from("b1"));
@@ -118,7 +120,8 @@ fn a_stateful_pod_takes_its_claim_along() {
     cluster.put_claim(sole("one"));
     assert!(!landing(evicted(&cluster, "db-0")).nodes.is_empty());
     let id = id_of(&cluster, "db-0");
-    let scheduler = Scheduler::new(&cluster);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
     let like = Placement::like(cluster.pod(id).unwrap());
     let mut forecast = scheduler.for_placement(&Ledger::default(), &like).unwrap();
     assert_eq!(forecast.best(), None, "the pod is still there");

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::predict;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Name, TaintEffect, Zone};
 use crate::predict::{
-    Landing, Ledger, Placement, Prediction, Rejection, Scheduler, may_use_zone, predict,
+    Landing, Ledger, Placement, Prediction, Rejection, Scheduler, SchedulerCache,
 };
 
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -131,7 +132,8 @@ fn a_stateful_pod_comes_back_only_once_its_place_is_free() {
 fn moves_under_way_count_as_done() {
     let pods = web_on(&["a1", "a2", "a1", "b1", "b2", "b1"], |pod| pod.spread_hard(ZONE, 1));
     let cluster = cluster(three_zones(), pods);
-    let scheduler = Scheduler::new(&cluster);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
     let like = Placement::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
     let mut forecast = scheduler.for_placement(&Ledger::default(), &like).unwrap();
     for (victim, lands_in) in [("web-0", vec!["c"]), ("web-3", vec!["c"]), ("web-1", vec!["a"])] {
@@ -224,7 +226,8 @@ fn a_tie_between_zones_is_not_certain() {
 fn a_zone_may_be_used_when_nothing_speaks_against_it() {
     let cluster = cluster([node("a1").zone("a").label("disk", "ssd")], []);
     let allowed = |zone: &str, pod: PodFixture| {
-        may_use_zone(&cluster, &pod.build().template, &Zone::new(zone))
+        Scheduler::new(&cluster, &SchedulerCache::default())
+            .may_use_zone(&pod.build().template, &Zone::new(zone))
     };
     let selects = |key: &str, value: &str| pod("web-0").spec("nodeSelector", json!({key: value}));
     assert!(allowed("a", pod("web-0")));
@@ -280,7 +283,8 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
     let cluster = cluster(three_zones(), web_on(&["a1", "a2", "b1", "b2"], shape));
     let victim = id_of(&cluster, "web-0");
     let replacement = Placement::replacing(&cluster, cluster.pod(victim).unwrap());
-    let scheduler = Scheduler::new(&cluster);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&Ledger::default(), &replacement).unwrap();
     let before = forecast.explain();
     forecast.evict(victim);

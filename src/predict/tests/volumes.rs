@@ -3,10 +3,11 @@
 use rstest::rstest;
 use serde_json::json;
 
+use super::predict;
 use super::stories::{landing, pending, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, claim, cluster, lazy_class, pod, zonal_volume};
 use crate::observe::{Cluster, PersistentVolume, StorageClass};
-use crate::predict::{Ledger, Placement, Prediction, predict};
+use crate::predict::{Ledger, Placement, Prediction};
 
 fn claims(name: &str) -> PodFixture {
     let source = json!({"claimName": name});

@@ -4,7 +4,7 @@ use super::scheduler_log::Score;
 use super::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
-use zonespread::predict::{Landing, Ledger, Placement, Prediction, predict};
+use zonespread::predict::{Landing, Ledger, Placement, Prediction, Scheduler, SchedulerCache};
 
 /// A pod that was evicted, and where its replacement landed.
 pub struct Observed {
@@ -46,7 +46,7 @@ pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
     let mut ledger = Ledger::default();
     ledger.evict(id);
     let replacement = Placement::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
-    predict(cluster, &ledger, &replacement)
+    Scheduler::new(cluster, &SchedulerCache::default()).predict(&ledger, &replacement)
 }
 
 /// Compares. From 100 nodes on the scheduler looks at a sample, and only the

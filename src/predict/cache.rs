@@ -1,0 +1,123 @@
+//! What the scheduler keeps between one pod and the next.
+//!
+//! kube-scheduler takes a snapshot of its cache for each pod and copies only the nodes
+//! whose generation is newer (`pkg/scheduler/backend/cache`, `UpdateSnapshot`). Here the
+//! cluster counts generations, and what was made from an older one is dropped.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::observe::{Cluster, Generation};
+
+use super::config::SchedulerConfig;
+use super::seats::{Asks, Seat};
+use super::standings::{Common, Standings};
+use super::terrain::{Terrain, kept_or};
+
+/// How the cluster's scheduler is configured, and what forecasts share. May be used
+/// from several threads, and with any cluster: it is emptied by what has changed.
+#[derive(Debug, Default)]
+pub struct SchedulerCache {
+    config: SchedulerConfig,
+    current: Mutex<Arc<Groundwork>>,
+}
+
+impl SchedulerCache {
+    /// An empty one for a scheduler that is configured like this.
+    #[must_use]
+    pub fn new(config: SchedulerConfig) -> Self {
+        Self { config, current: Mutex::default() }
+    }
+
+    /// How the scheduler is configured.
+    #[must_use]
+    pub const fn config(&self) -> &SchedulerConfig {
+        &self.config
+    }
+
+    /// What is known of the cluster as it is now.
+    pub(super) fn current(&self, cluster: &Cluster) -> Arc<Groundwork> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (nodes, pods) = (cluster.nodes_generation(), cluster.pods_generation());
+        if current.nodes != nodes || current.pods != pods {
+            let terrain =
+                if current.nodes == nodes { current.terrain.clone() } else { OnceLock::new() };
+            *current = Arc::new(Groundwork { nodes, pods, terrain, ..Groundwork::default() });
+        }
+        Arc::clone(&current)
+    }
+}
+
+/// What forecasts for one cluster share; each part is made when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Groundwork {
+    nodes: Generation,
+    pods: Generation,
+    terrain: OnceLock<Arc<Terrain>>,
+    seats: Mutex<Vec<(Asks, Arc<[Seat]>)>>,
+    standings: Mutex<Vec<(Common, Arc<Standings>)>>,
+}
+
+impl Groundwork {
+    pub(super) fn terrain(&self, cluster: &Cluster) -> &Arc<Terrain> {
+        self.terrain.get_or_init(|| Arc::new(Terrain::new(cluster)))
+    }
+
+    /// The seats for pods that ask for this, or what `make` makes.
+    pub(super) fn seats(&self, asks: Asks, make: impl FnOnce() -> Arc<[Seat]>) -> Arc<[Seat]> {
+        kept_or(&self.seats, asks, |_| make())
+    }
+
+    /// The nodes by kind for pods that see them like this, or what `make` makes.
+    pub(super) fn standings(
+        &self,
+        common: Common,
+        make: impl FnOnce() -> Standings,
+    ) -> Arc<Standings> {
+        kept_or(&self.standings, common, |_| Arc::new(make()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::fixtures::{node, pod};
+
+    fn made(cluster: &mut Cluster, cache: &SchedulerCache) -> Arc<Groundwork> {
+        let current = cache.current(cluster);
+        current.terrain(cluster);
+        current
+    }
+
+    #[test]
+    fn only_what_changed_is_made_again() {
+        let cache = SchedulerCache::default();
+        let mut cluster = Cluster::default();
+        cluster.put_node(node("a1").zone("a").build());
+        let first = made(&mut cluster, &cache);
+        assert!(Arc::ptr_eq(&first, &made(&mut cluster, &cache)), "nothing changed");
+
+        cluster.put_pod(pod("web").on("a1").build());
+        let after_pod = made(&mut cluster, &cache);
+        assert!(!Arc::ptr_eq(&first, &after_pod), "pods changed");
+        assert!(Arc::ptr_eq(first.terrain(&cluster), after_pod.terrain(&cluster)));
+
+        cluster.put_node(node("b1").zone("b").build());
+        let after_node = made(&mut cluster, &cache);
+        assert!(!Arc::ptr_eq(first.terrain(&cluster), after_node.terrain(&cluster)));
+        assert_eq!(after_node.terrain(&cluster).rows().len(), 2);
+    }
+
+    #[test]
+    fn one_cache_tells_clusters_apart() {
+        let cache = SchedulerCache::default();
+        let mut clusters = ["a1", "b1"].map(|name| {
+            let mut cluster = Cluster::default();
+            cluster.put_node(node(name).build());
+            cluster
+        });
+        for name in ["a1", "b1", "a1"] {
+            let cluster = clusters.iter_mut().find(|cluster| cluster.node(name).is_some()).unwrap();
+            assert_eq!(made(cluster, &cache).terrain(cluster).row_of(name), Some(0));
+        }
+    }
+}
