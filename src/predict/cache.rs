@@ -10,15 +10,15 @@ use crate::observe::{Cluster, Generation};
 
 use super::config::SchedulerConfig;
 use super::seats::{Asks, Seat};
+use super::snapshot::{Snapshot, kept_or};
 use super::standings::{Common, Standings};
-use super::terrain::{Terrain, kept_or};
 
 /// How the cluster's scheduler is configured, and what forecasts share. May be used
 /// from several threads, and with any cluster: it is emptied by what has changed.
 #[derive(Debug, Default)]
 pub struct SchedulerCache {
     config: SchedulerConfig,
-    current: Mutex<Arc<Groundwork>>,
+    current: Mutex<Arc<Shared>>,
 }
 
 impl SchedulerCache {
@@ -35,13 +35,13 @@ impl SchedulerCache {
     }
 
     /// What is known of the cluster as it is now.
-    pub(super) fn current(&self, cluster: &Cluster) -> Arc<Groundwork> {
+    pub(super) fn current(&self, cluster: &Cluster) -> Arc<Shared> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (nodes, pods) = (cluster.nodes_generation(), cluster.pods_generation());
         if current.nodes != nodes || current.pods != pods {
-            let terrain =
-                if current.nodes == nodes { current.terrain.clone() } else { OnceLock::new() };
-            *current = Arc::new(Groundwork { nodes, pods, terrain, ..Groundwork::default() });
+            let snapshot =
+                if current.nodes == nodes { current.snapshot.clone() } else { OnceLock::new() };
+            *current = Arc::new(Shared { nodes, pods, snapshot, ..Shared::default() });
         }
         Arc::clone(&current)
     }
@@ -49,17 +49,17 @@ impl SchedulerCache {
 
 /// What forecasts for one cluster share; each part is made when it is first asked for.
 #[derive(Debug, Default)]
-pub(super) struct Groundwork {
+pub(super) struct Shared {
     nodes: Generation,
     pods: Generation,
-    terrain: OnceLock<Arc<Terrain>>,
+    snapshot: OnceLock<Arc<Snapshot>>,
     seats: Mutex<Vec<(Asks, Arc<[Seat]>)>>,
     standings: Mutex<Vec<(Common, Arc<Standings>)>>,
 }
 
-impl Groundwork {
-    pub(super) fn terrain(&self, cluster: &Cluster) -> &Arc<Terrain> {
-        self.terrain.get_or_init(|| Arc::new(Terrain::new(cluster)))
+impl Shared {
+    pub(super) fn snapshot(&self, cluster: &Cluster) -> &Arc<Snapshot> {
+        self.snapshot.get_or_init(|| Arc::new(Snapshot::new(cluster)))
     }
 
     /// The seats for pods that ask for this, or what `make` makes.
@@ -82,9 +82,9 @@ mod tests {
     use super::*;
     use crate::observe::fixtures::{node, pod};
 
-    fn made(cluster: &mut Cluster, cache: &SchedulerCache) -> Arc<Groundwork> {
+    fn made(cluster: &mut Cluster, cache: &SchedulerCache) -> Arc<Shared> {
         let current = cache.current(cluster);
-        current.terrain(cluster);
+        current.snapshot(cluster);
         current
     }
 
@@ -99,12 +99,12 @@ mod tests {
         cluster.put_pod(pod("web").on("a1").build());
         let after_pod = made(&mut cluster, &cache);
         assert!(!Arc::ptr_eq(&first, &after_pod), "pods changed");
-        assert!(Arc::ptr_eq(first.terrain(&cluster), after_pod.terrain(&cluster)));
+        assert!(Arc::ptr_eq(first.snapshot(&cluster), after_pod.snapshot(&cluster)));
 
         cluster.put_node(node("b1").zone("b").build());
         let after_node = made(&mut cluster, &cache);
-        assert!(!Arc::ptr_eq(first.terrain(&cluster), after_node.terrain(&cluster)));
-        assert_eq!(after_node.terrain(&cluster).rows().len(), 2);
+        assert!(!Arc::ptr_eq(first.snapshot(&cluster), after_node.snapshot(&cluster)));
+        assert_eq!(after_node.snapshot(&cluster).rows().len(), 2);
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         });
         for name in ["a1", "b1", "a1"] {
             let cluster = clusters.iter_mut().find(|cluster| cluster.node(name).is_some()).unwrap();
-            assert_eq!(made(cluster, &cache).terrain(cluster).row_of(name), Some(0));
+            assert_eq!(made(cluster, &cache).snapshot(cluster).row_of(name), Some(0));
         }
     }
 }

@@ -12,11 +12,11 @@ use super::neighbours::Neighbours;
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
 use super::seats::{Seat, Seats};
+use super::snapshot::TopologyDomains;
 use super::sole_use::SoleUse;
 use super::spread::Spread;
 use super::standings::{Contenders, Field, Standings};
 use super::suitability::{Fixed, Suitability};
-use super::terrain::Column;
 use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
 use super::{images, unpredictable};
@@ -136,7 +136,7 @@ impl<'s> Forecast<'s> {
         if let Some(cause) = unknown.or_else(|| unpredictable::cause(scheduler.config, template)) {
             return Err(cause);
         }
-        let suitability = scheduler.terrain.suitability(template);
+        let suitability = scheduler.snapshot.suitability(template);
         if let Some(unreadable) = &suitability.unreadable {
             return Err(unreadable.clone());
         }
@@ -250,7 +250,7 @@ impl<'s> Forecast<'s> {
         let sample = self.sample(&field.classes);
         let winners = sample.map(|sample| self.winners(field, &sample));
         let totals = self.totals(field);
-        let rounds = self.scheduler.terrain.rounds();
+        let rounds = self.scheduler.snapshot.rounds();
         let can_win = |row: usize| {
             let zone = rounds.zone_of[row];
             winners.as_ref().is_none_or(|winners| winners.contains(&zone))
@@ -304,8 +304,8 @@ impl<'s> Forecast<'s> {
     }
 
     /// Every label of nodes that pods are counted by.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
-        self.spread.columns().chain(self.neighbours.columns())
+    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+        self.spread.topologies().chain(self.neighbours.topologies())
     }
 
     /// Whether anything is counted on nodes alone.

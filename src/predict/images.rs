@@ -8,7 +8,7 @@ use crate::observe::{Name, Template};
 
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
-use super::terrain::Row;
+use super::snapshot::NodeRow;
 
 const MEBI: i64 = 1024 * 1024;
 const MIN_THRESHOLD: i64 = 23 * MEBI;
@@ -28,7 +28,7 @@ struct Image {
 }
 
 impl Images {
-    pub(super) fn new(rows: &[Row]) -> Self {
+    pub(super) fn new(rows: &[NodeRow]) -> Self {
         let mut images: FxHashMap<Name, Image> = FxHashMap::default();
         for (at, row) in rows.iter().enumerate() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
@@ -55,7 +55,7 @@ impl Images {
 pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
     let rows = scheduler.rows().len();
     let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
-    let images = &scheduler.terrain.images().0;
+    let images = &scheduler.snapshot.images().0;
     let score_of = |image: &Image| {
         let nodes = float(i64::try_from(image.rows.len()).unwrap_or(i64::MAX));
         whole(float(image.size) * (nodes / total))

@@ -13,9 +13,9 @@ use super::bounds::{Extremes, Range, Sample};
 use super::ledger::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
+use super::snapshot::TopologyDomains;
 use super::standings::Contenders;
 use super::tally::Tallies;
-use super::terrain::Column;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const NOT_FAR: &str = "node(s) didn't match pod anti-affinity rules";
@@ -173,13 +173,13 @@ impl Neighbours {
     }
 
     /// The labels that pods are counted by.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
-        self.tallies().into_iter().flat_map(Tallies::columns)
+    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+        self.tallies().into_iter().flat_map(Tallies::topologies)
     }
 
     /// Whether anything is counted on nodes alone.
     pub(super) fn counts_by_node(&self) -> bool {
-        self.columns().any(|(_, column)| column.tells_apart)
+        self.topologies().any(|(_, topology)| topology.tells_apart)
     }
 
     /// What is counted on the node and shared with no other.

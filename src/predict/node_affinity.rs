@@ -60,8 +60,8 @@ impl Scheduler<'_> {
     /// has no nodes, nothing in these speaks against the zone itself.
     #[must_use]
     pub fn may_use_zone(&self, template: &Template, zone: &Zone) -> bool {
-        if self.terrain.has_zone(zone) {
-            return self.terrain.suitability(template).matches_in(zone);
+        if self.snapshot.has_zone(zone) {
+            return self.snapshot.suitability(template).matches_in(zone);
         }
         let labels = Labels::from([(ZONE_LABEL.to_owned(), zone.as_str().to_owned())]);
         let selected =

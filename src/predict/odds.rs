@@ -37,7 +37,7 @@ impl Forecast<'_> {
         for row in feasible.rows() {
             fits[row] = true;
         }
-        let list = self.scheduler.terrain.rounds().list();
+        let list = self.scheduler.snapshot.rounds().list();
         let step = list.len().div_ceil(STARTS);
         (0..list.len())
             .step_by(step)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::observe::{Node, Zone};
 
-use super::terrain::Row;
+use super::snapshot::NodeRow;
 
 /// The zones of all nodes.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(rows: &[Row]) -> Self {
+    pub(super) fn new(rows: &[NodeRow]) -> Self {
         let mut by_zone: BTreeMap<Option<&Zone>, Vec<usize>> = BTreeMap::new();
         for (at, row) in rows.iter().enumerate() {
             by_zone.entry(row.node.zone.as_ref()).or_default().push(at);

@@ -17,7 +17,7 @@ impl Forecast<'_> {
         if feasible.nodes() <= wanted {
             return None;
         }
-        let rounds = self.scheduler.terrain.rounds();
+        let rounds = self.scheduler.snapshot.rounds();
         let mut stocks: Vec<Stock> =
             rounds.nodes.iter().map(|nodes| Stock { nodes: *nodes, fit: 0 }).collect();
         let contenders: Vec<(usize, usize)> =
@@ -44,7 +44,7 @@ impl Forecast<'_> {
             let scored = field.scored().map(|(class, base)| (of_class[class], base));
             scored.map(|((low, high), base)| (low + base, high + base))
         };
-        let zone_of = &self.scheduler.terrain.rounds().zone_of;
+        let zone_of = &self.scheduler.snapshot.rounds().zone_of;
         // Most of the time the worst node of one zone beats the best of all others.
         let mut spans = vec![None; sample.stocks.len()];
         for (row, (low, high)) in field.contenders.rows().zip(totals()) {

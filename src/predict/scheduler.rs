@@ -4,10 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId};
 
-use super::cache::{Groundwork, SchedulerCache};
+use super::cache::{SchedulerCache, Shared};
 use super::config::SchedulerConfig;
 use super::ledger::{Ledger, Placement};
-use super::terrain::{Column, Row, Terrain};
+use super::snapshot::{NodeRow, Snapshot, TopologyDomains};
 use super::{Landing, Prediction};
 
 /// kube-scheduler, looking at a cluster.
@@ -15,8 +15,8 @@ use super::{Landing, Prediction};
 pub struct Scheduler<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) config: &'a SchedulerConfig,
-    pub(super) groundwork: Arc<Groundwork>,
-    pub(super) terrain: Arc<Terrain>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) snapshot: Arc<Snapshot>,
 }
 
 static NOTHING: LazyLock<NodeEntry> = LazyLock::new(NodeEntry::default);
@@ -25,9 +25,9 @@ impl<'a> Scheduler<'a> {
     /// The scheduler of this cluster, configured as the cache says.
     #[must_use]
     pub fn new(cluster: &'a Cluster, cache: &'a SchedulerCache) -> Self {
-        let groundwork = cache.current(cluster);
-        let terrain = Arc::clone(groundwork.terrain(cluster));
-        Self { cluster, config: cache.config(), groundwork, terrain }
+        let shared = cache.current(cluster);
+        let snapshot = Arc::clone(shared.snapshot(cluster));
+        Self { cluster, config: cache.config(), shared, snapshot }
     }
 
     /// Where `pod` would land, if it were created now, after what the ledger holds.
@@ -45,8 +45,8 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The nodes, by name.
-    pub(super) fn rows(&self) -> &[Row] {
-        self.terrain.rows()
+    pub(super) fn rows(&self) -> &[NodeRow] {
+        self.snapshot.rows()
     }
 
     /// What is on a node.
@@ -62,16 +62,16 @@ impl<'a> Scheduler<'a> {
 
     /// The row of a node, if it is known.
     pub(super) fn row_of(&self, node: &str) -> Option<usize> {
-        self.terrain.row_of(node)
+        self.snapshot.row_of(node)
     }
 
     /// The row of the node on which a pod holds a place.
     pub(super) fn row_of_seat(&self, pod: PodId) -> Option<usize> {
-        self.terrain.row_of_slot(self.cluster.seat_of(pod)?)
+        self.snapshot.row_of_slot(self.cluster.seat_of(pod)?)
     }
 
     /// The values of a node label.
-    pub(super) fn column(&self, key: &Name) -> Arc<Column> {
-        self.terrain.column(key)
+    pub(super) fn topology(&self, key: &Name) -> Arc<TopologyDomains> {
+        self.snapshot.topology(key)
     }
 }

@@ -54,7 +54,7 @@ impl Seats {
             let seat = |row| seat(scheduler, template, row, &Usage::of(scheduler.entry(row)));
             rows.map(seat).collect()
         };
-        let shown = scheduler.groundwork.seats(Asks::of(template), make);
+        let shown = scheduler.shared.seats(Asks::of(template), make);
         Self { shown, changed: FxHashMap::default() }
     }
 

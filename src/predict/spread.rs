@@ -13,10 +13,10 @@ use super::bounds::{Extremes, Range, Sample};
 use super::ledger::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
+use super::snapshot::TopologyDomains;
 use super::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
 use super::standings::Contenders;
 use super::suitability::Suitability;
-use super::terrain::Column;
 
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
@@ -38,7 +38,7 @@ pub(super) struct Spread {
 #[derive(Debug)]
 struct Constraint {
     key: Name,
-    column: Arc<Column>,
+    topology: Arc<TopologyDomains>,
     is_hostname: bool,
     max_skew: i64,
     min_domains: usize,
@@ -99,10 +99,10 @@ impl Spread {
     /// Why a hard constraint rejects the node, in the scheduler's words.
     pub(super) fn obstacle(&self, floors: &[i64], row: usize) -> Option<&'static str> {
         for (constraint, floor) in self.hard.iter().zip(floors) {
-            if !constraint.column.carries(row) {
+            if !constraint.topology.carries(row) {
                 return Some(NO_LABEL);
             }
-            let count = constraint.domains[constraint.column.domain(row)];
+            let count = constraint.domains[constraint.topology.domain(row)];
             if count + constraint.own - floor > constraint.max_skew {
                 return Some(NOT_SPREAD);
             }
@@ -111,27 +111,27 @@ impl Spread {
     }
 
     /// The labels that the constraints look at.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
+    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
         let constraints = self.hard.iter().chain(&self.soft);
-        constraints.map(|constraint| (&constraint.key, &*constraint.column))
+        constraints.map(|constraint| (&constraint.key, &*constraint.topology))
     }
 
     /// Whether anything is counted on nodes alone.
     pub(super) fn counts_by_node(&self) -> bool {
         let mut constraints = self.hard.iter().chain(&self.soft);
-        constraints.any(|constraint| constraint.column.tells_apart || constraint.is_hostname)
+        constraints.any(|constraint| constraint.topology.tells_apart || constraint.is_hostname)
     }
 
     /// What is counted on the node and shared with no other.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         let constraints = self.hard.iter().chain(&self.soft);
         constraints
-            .filter(|constraint| constraint.column.tells_apart || constraint.is_hostname)
+            .filter(|constraint| constraint.topology.tells_apart || constraint.is_hostname)
             .flat_map(move |constraint| {
                 let on_node = constraint.pods.get(row).copied().unwrap_or_default();
-                let domain = constraint.column.domain(row);
+                let domain = constraint.topology.domain(row);
                 let in_domain =
-                    if constraint.column.tells_apart { constraint.domains[domain] } else { 0 };
+                    if constraint.topology.tells_apart { constraint.domains[domain] } else { 0 };
                 [in_domain, on_node]
             })
     }
@@ -211,7 +211,7 @@ fn normalised(raw: Range, extremes: Extremes) -> Range {
 fn raw_score<'c>(row: usize, constraints: impl Iterator<Item = (&'c Constraint, f64)>) -> i64 {
     let mut score = 0.0;
     for (constraint, weight) in constraints {
-        if constraint.column.carries(row) {
+        if constraint.topology.carries(row) {
             score += float(constraint.near(row)) * weight + float(constraint.max_skew - 1);
         }
     }
@@ -233,15 +233,15 @@ pub(super) enum Nodes {
 
 impl Nodes {
     fn carrying_all(scheduler: &Scheduler<'_>, constraints: &[SpreadConstraint]) -> Self {
-        let columns: Vec<Arc<Column>> = constraints
+        let topologies: Vec<Arc<TopologyDomains>> = constraints
             .iter()
-            .map(|constraint| scheduler.column(&constraint.topology_key))
-            .filter(|column| !column.is_complete)
+            .map(|constraint| scheduler.topology(&constraint.topology_key))
+            .filter(|topology| !topology.is_complete)
             .collect();
-        if columns.is_empty() {
+        if topologies.is_empty() {
             return Self::All;
         }
-        let carries_all = |row| columns.iter().all(|column| column.carries(row));
+        let carries_all = |row| topologies.iter().all(|topology| topology.carries(row));
         Self::Some((0..scheduler.rows().len()).map(carries_all).collect())
     }
 
@@ -262,13 +262,13 @@ impl Constraint {
         suitability: &Suitability,
         taking_part: &Nodes,
     ) -> Self {
-        let column = scheduler.column(&constraint.topology_key);
+        let topology = scheduler.topology(&constraint.topology_key);
         let rows = scheduler.rows().len();
         let takes_all = matches!(taking_part, Nodes::All)
             && (!constraint.honor_affinity || suitability.all_matched)
             && (!constraint.honor_taints || suitability.all_tolerated);
         let (included, exists) = if takes_all {
-            (Nodes::All, vec![true; column.count])
+            (Nodes::All, vec![true; topology.count])
         } else {
             let takes = |row: usize| {
                 let fixed = suitability.fixed[row];
@@ -277,9 +277,9 @@ impl Constraint {
                     && (!constraint.honor_taints || fixed.tolerated)
             };
             let included: Vec<bool> = (0..rows).map(takes).collect();
-            let mut exists = vec![false; column.count];
+            let mut exists = vec![false; topology.count];
             for (row, included) in included.iter().enumerate() {
-                exists[column.domain(row)] |= included;
+                exists[topology.domain(row)] |= included;
             }
             (Nodes::Some(included), exists)
         };
@@ -292,11 +292,11 @@ impl Constraint {
             selector: constraint.selector,
             own: i64::from(own),
             pods: if is_hostname { vec![0; rows] } else { Vec::new() },
-            domains: vec![0; column.count],
+            domains: vec![0; topology.count],
             included,
             exists,
             key: constraint.topology_key,
-            column,
+            topology,
         }
     }
 
@@ -305,7 +305,7 @@ impl Constraint {
             *pods += amount;
         }
         if self.included.has(row) {
-            self.domains[self.column.domain(row)] += amount;
+            self.domains[self.topology.domain(row)] += amount;
         }
     }
 
@@ -324,12 +324,12 @@ impl Constraint {
     /// How much one pod weighs: more where there are more domains.
     fn weight(&self, feasible: &Contenders, scored: &Nodes) -> f64 {
         let taking_part = feasible.iter().filter(|(row, _)| scored.has(*row));
-        let size = if self.is_hostname || self.column.tells_apart {
+        let size = if self.is_hostname || self.topology.tells_apart {
             taking_part.map(|(_, nodes)| nodes).sum()
         } else {
-            let mut seen = vec![false; self.column.count];
+            let mut seen = vec![false; self.topology.count];
             for (row, _) in taking_part {
-                seen[self.column.domain(row)] = true;
+                seen[self.topology.domain(row)] = true;
             }
             seen.into_iter().filter(|seen| *seen).count()
         };
@@ -338,13 +338,13 @@ impl Constraint {
 
     /// How many domains there are among the nodes of a sample, at least and at most.
     fn sizes(&self, rows: &[usize], scored: &Nodes, sample: &Sample) -> (usize, usize) {
-        if self.is_hostname || self.column.tells_apart {
+        if self.is_hostname || self.topology.tells_apart {
             return sample.count(|at| scored.has(rows[at]));
         }
         let mut domains: Vec<usize> = rows
             .iter()
             .filter(|row| scored.has(**row))
-            .map(|row| self.column.domain(*row))
+            .map(|row| self.topology.domain(*row))
             .collect();
         domains.sort_unstable();
         domains.dedup();
@@ -354,7 +354,7 @@ impl Constraint {
             return (sample.count(|at| scored.has(rows[at])).0.min(1), most);
         }
         let is_in = |domain: usize, at: usize| {
-            scored.has(rows[at]) && self.column.domain(rows[at]) == domain
+            scored.has(rows[at]) && self.topology.domain(rows[at]) == domain
         };
         let sure = domains.iter().filter(|domain| sample.count(|at| is_in(**domain, at)).0 > 0);
         (sure.count(), most)
@@ -363,6 +363,6 @@ impl Constraint {
     /// Selected pods in the node's domain. On the node itself all count, be it
     /// included or not.
     fn near(&self, row: usize) -> i64 {
-        if self.is_hostname { self.pods[row] } else { self.domains[self.column.domain(row)] }
+        if self.is_hostname { self.pods[row] } else { self.domains[self.topology.domain(row)] }
     }
 }

@@ -144,13 +144,13 @@ struct Group {
 impl Standings {
     pub(super) fn new(forecast: &Forecast<'_>) -> Self {
         let mut keys = Vec::new();
-        for (key, column) in forecast.columns() {
-            if !column.tells_apart && !keys.contains(key) {
+        for (key, topology) in forecast.topologies() {
+            if !topology.tells_apart && !keys.contains(key) {
                 keys.push(key.clone());
             }
         }
-        let places = forecast.scheduler.terrain.places(keys);
-        let labels = forecast.columns().count();
+        let places = forecast.scheduler.snapshot.places(keys);
+        let labels = forecast.topologies().count();
         let Some((suitability, seats)) = forecast.common() else {
             return Self::group_all(forecast, places, labels);
         };
@@ -160,8 +160,8 @@ impl Standings {
             suitability: Arc::clone(suitability),
             seats: Arc::clone(seats),
         };
-        let groundwork = &forecast.scheduler.groundwork;
-        let shared = groundwork.standings(common, || Self::group_shown(forecast, places));
+        let shared =
+            forecast.scheduler.shared.standings(common, || Self::group_shown(forecast, places));
         let mut standings = Self { labels, ..Self::clone(&shared) };
         let rows = if forecast.counts_by_node() { 0..forecast.fixed().len() } else { 0..0 };
         let counted = rows.filter(|row| forecast.own_counts(*row).any(|count| count != 0));
@@ -213,7 +213,7 @@ impl Standings {
 
     /// Whether it knows all labels that the forecast looks at.
     pub(super) fn is_of(&self, forecast: &Forecast<'_>) -> bool {
-        self.labels == forecast.columns().count()
+        self.labels == forecast.topologies().count()
     }
 
     /// A node is not what it was.

@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Labels, Template, Toleration, Zone};
 
-use super::terrain::Row;
+use super::snapshot::NodeRow;
 use super::{node_affinity, taints};
 
 /// What the nodes and pods with such a template are to each other.
@@ -52,7 +52,7 @@ impl Fixed {
 }
 
 impl Suitability {
-    pub(super) fn new(rows: &[Row], template: &Template) -> Self {
+    pub(super) fn new(rows: &[NodeRow], template: &Template) -> Self {
         let fixed: Vec<Fixed> = rows
             .iter()
             .map(|row| Fixed {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::observe::Name;
 
 use super::scheduler::Scheduler;
-use super::terrain::Column;
+use super::snapshot::TopologyDomains;
 
 /// Counts for the values of several node labels.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Tallies(Vec<Tally>);
 #[derive(Debug)]
 struct Tally {
     key: Name,
-    column: Arc<Column>,
+    topology: Arc<TopologyDomains>,
     counts: Vec<i64>,
     total: i64,
 }
@@ -29,15 +29,15 @@ impl Tallies {
         amount: i64,
     ) {
         let at = self.0.iter().position(|tally| tally.key == *key).unwrap_or_else(|| {
-            let column = scheduler.column(key);
-            let counts = vec![0; column.count];
-            self.0.push(Tally { key: Name::clone(key), column, counts, total: 0 });
+            let topology = scheduler.topology(key);
+            let counts = vec![0; topology.count];
+            self.0.push(Tally { key: Name::clone(key), topology, counts, total: 0 });
             self.0.len() - 1
         });
         let tally = &mut self.0[at];
         for row in rows {
-            if tally.column.carries(*row) {
-                tally.counts[tally.column.domain(*row)] += amount;
+            if tally.topology.carries(*row) {
+                tally.counts[tally.topology.domain(*row)] += amount;
                 tally.total += amount;
             }
         }
@@ -68,16 +68,16 @@ impl Tallies {
     }
 
     /// The labels that were added to.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&Name, &Column)> {
-        self.0.iter().map(|tally| (&tally.key, &*tally.column))
+    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+        self.0.iter().map(|tally| (&tally.key, &*tally.topology))
     }
 
     /// The counts that no other node shares.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         self.0
             .iter()
-            .filter(|tally| tally.column.tells_apart)
-            .map(move |tally| tally.counts[tally.column.domain(row)])
+            .filter(|tally| tally.topology.tells_apart)
+            .map(move |tally| tally.counts[tally.topology.domain(row)])
     }
 
     /// Whether there is nothing anywhere. For counts that are never negative.
@@ -88,6 +88,6 @@ impl Tallies {
 
 impl Tally {
     fn of(&self, row: usize) -> Option<i64> {
-        self.column.carries(row).then(|| self.counts[self.column.domain(row)])
+        self.topology.carries(row).then(|| self.counts[self.topology.domain(row)])
     }
 }

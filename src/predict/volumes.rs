@@ -10,7 +10,7 @@ use super::forecast::Obstacle;
 use super::ledger::Placement;
 use super::node_affinity::selects;
 use super::scheduler::Scheduler;
-use super::terrain::Row;
+use super::snapshot::NodeRow;
 
 /// What the volumes of a pod ask of a node.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl<'a> Volumes<'a> {
     }
 
     /// Why the volumes cannot be used, by row; empty when nothing ties them.
-    pub(super) fn by_row(&self, rows: &[Row]) -> Vec<Option<Obstacle>> {
+    pub(super) fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<Obstacle>> {
         if self.bound.is_empty() && self.lazy.is_empty() {
             return Vec::new();
         }

@@ -166,7 +166,7 @@ proptest! {
         prop_assert_eq!(&best.zones, &full.zones, "by kind, and by node");
         let winners: BTreeSet<&Zone> = best.zones.iter().collect();
         let rows: Vec<usize> = feasible.rows().collect();
-        let rounds = scheduler.terrain.rounds();
+        let rounds = scheduler.snapshot.rounds();
         for pick in &case.picks {
             let mut shuffled: Vec<usize> = rows.clone();
             shuffled.sort_by_key(|row| {

@@ -20,10 +20,10 @@ type Labelled = Vec<Name>;
 
 /// The nodes.
 #[derive(Debug)]
-pub struct Terrain {
-    rows: Vec<Row>,
+pub struct Snapshot {
+    rows: Vec<NodeRow>,
     row_of_slot: Vec<Option<u32>>,
-    columns: Mutex<FxHashMap<Name, Arc<Column>>>,
+    topologies: Mutex<FxHashMap<Name, Arc<TopologyDomains>>>,
     places: Mutex<Vec<(Labelled, Arc<[u32]>)>>,
     suitabilities: Mutex<Vec<Arc<Suitability>>>,
     images: OnceLock<Images>,
@@ -33,14 +33,14 @@ pub struct Terrain {
 
 /// A node. Rows are numbered by name.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
+pub(super) struct NodeRow {
     pub node: Arc<Node>,
     pub slot: NodeSlot,
 }
 
 /// A label of all nodes: which of them share a value.
 #[derive(Debug)]
-pub(super) struct Column {
+pub(super) struct TopologyDomains {
     /// The value by row, numbered from 0. A missing label is the empty value.
     domains: Vec<u32>,
     carries: Vec<bool>,
@@ -52,8 +52,8 @@ pub(super) struct Column {
     pub tells_apart: bool,
 }
 
-impl Column {
-    fn new(rows: &[Row], key: &str) -> Self {
+impl TopologyDomains {
+    fn new(rows: &[NodeRow], key: &str) -> Self {
         let mut numbers: FxHashMap<&str, u32> = FxHashMap::default();
         let mut domains = Vec::with_capacity(rows.len());
         let mut carries = Vec::with_capacity(rows.len());
@@ -85,12 +85,12 @@ impl Column {
     }
 }
 
-impl Terrain {
+impl Snapshot {
     /// The nodes of this cluster.
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let rows: Vec<Row> = cluster
+        let rows: Vec<NodeRow> = cluster
             .nodes_by_slot()
-            .map(|(slot, node)| Row { node: Arc::clone(node), slot })
+            .map(|(slot, node)| NodeRow { node: Arc::clone(node), slot })
             .collect();
         let zones = rows.iter().filter_map(|row| row.node.zone.clone()).collect();
         let mut row_of_slot = vec![None; cluster.slots()];
@@ -100,7 +100,7 @@ impl Terrain {
         Self {
             rows,
             row_of_slot,
-            columns: Mutex::default(),
+            topologies: Mutex::default(),
             places: Mutex::default(),
             suitabilities: Mutex::default(),
             images: OnceLock::new(),
@@ -109,7 +109,7 @@ impl Terrain {
         }
     }
 
-    pub(super) fn rows(&self) -> &[Row] {
+    pub(super) fn rows(&self) -> &[NodeRow] {
         &self.rows
     }
 
@@ -129,14 +129,14 @@ impl Terrain {
     }
 
     /// The values of a node label.
-    pub(super) fn column(&self, key: &Name) -> Arc<Column> {
-        let mut columns = held(&self.columns);
-        if let Some(known) = columns.get(key) {
+    pub(super) fn topology(&self, key: &Name) -> Arc<TopologyDomains> {
+        let mut topologies = held(&self.topologies);
+        if let Some(known) = topologies.get(key) {
             return Arc::clone(known);
         }
-        let column = Arc::new(Column::new(&self.rows, key));
-        columns.insert(Name::clone(key), Arc::clone(&column));
-        column
+        let topology = Arc::new(TopologyDomains::new(&self.rows, key));
+        topologies.insert(Name::clone(key), Arc::clone(&topology));
+        topology
     }
 
     /// Where nodes are, by row: those of one zone that share the values of all
@@ -149,14 +149,14 @@ impl Terrain {
         let mut zones: FxHashMap<Option<&Zone>, u32> = FxHashMap::default();
         let mut places = numbered(&mut zones, self.rows.iter().map(|row| row.node.zone.as_ref()));
         for key in keys {
-            let column = self.column(key);
+            let topology = self.topology(key);
             let mut pairs: FxHashMap<(u32, usize, bool), u32> = FxHashMap::default();
             places = numbered(
                 &mut pairs,
                 places
                     .iter()
                     .enumerate()
-                    .map(|(row, place)| (*place, column.domain(row), column.carries(row))),
+                    .map(|(row, place)| (*place, topology.domain(row), topology.carries(row))),
             );
         }
         places.into()
