@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::observe::{Cluster, Generation};
 
 use super::config::SchedulerConfig;
-use super::seats::{Asks, Seat};
+use super::resource_fits::{FitKey, ResourceFit};
 use super::snapshot::{Snapshot, kept_or};
 use super::standings::{Common, Standings};
 
@@ -53,7 +53,7 @@ pub(super) struct Shared {
     nodes: Generation,
     pods: Generation,
     snapshot: OnceLock<Arc<Snapshot>>,
-    seats: Mutex<Vec<(Asks, Arc<[Seat]>)>>,
+    fits: Mutex<Vec<(FitKey, Arc<[ResourceFit]>)>>,
     standings: Mutex<Vec<(Common, Arc<Standings>)>>,
 }
 
@@ -62,9 +62,13 @@ impl Shared {
         self.snapshot.get_or_init(|| Arc::new(Snapshot::new(cluster)))
     }
 
-    /// The seats for pods that ask for this, or what `make` makes.
-    pub(super) fn seats(&self, asks: Asks, make: impl FnOnce() -> Arc<[Seat]>) -> Arc<[Seat]> {
-        kept_or(&self.seats, asks, |_| make())
+    /// Which nodes have room for pods that ask for this, or what `make` makes.
+    pub(super) fn fits(
+        &self,
+        key: FitKey,
+        make: impl FnOnce() -> Arc<[ResourceFit]>,
+    ) -> Arc<[ResourceFit]> {
+        kept_or(&self.fits, key, |_| make())
     }
 
     /// The nodes by kind for pods that see them like this, or what `make` makes.

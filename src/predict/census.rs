@@ -40,8 +40,8 @@ impl Forecast<'_> {
 
     /// A pod is gone from a node.
     fn vacate(&mut self, row: usize, template: &Template) {
-        let Self { scheduler, pod, seats, .. } = self;
-        seats.change(scheduler, &pod.template, row, |usage| usage.subtract(template));
+        let Self { scheduler, pod, fits, .. } = self;
+        fits.change(scheduler, &pod.template, row, |usage| usage.subtract(template));
     }
 
     /// Counts pods for the spread constraints.
@@ -147,9 +147,9 @@ impl Forecast<'_> {
 
     /// A pod comes to a node.
     pub(super) fn seat(&mut self, newcomer: &Placement, node: &str) -> Option<usize> {
-        let Self { scheduler, pod, spread, neighbours, seats, ports, sole_use, .. } = self;
+        let Self { scheduler, pod, spread, neighbours, fits, ports, sole_use, .. } = self;
         let row = scheduler.row_of(node)?;
-        seats.change(scheduler, &pod.template, row, |usage| usage.add(&newcomer.template));
+        fits.change(scheduler, &pod.template, row, |usage| usage.add(&newcomer.template));
         sole_use.count(&newcomer.namespace, &newcomer.template, 1);
         if newcomer.namespace == pod.namespace {
             spread.count(&newcomer.labels, || vec![row], 1);
@@ -186,7 +186,7 @@ impl Forecast<'_> {
         if amount > 0 {
             self.vacate(row, &leaving.template);
         } else {
-            self.seats.change(scheduler, &self.pod.template, row, |usage| {
+            self.fits.change(scheduler, &self.pod.template, row, |usage| {
                 usage.add(&leaving.template);
             });
         }

@@ -85,7 +85,7 @@ impl Forecast<'_> {
         }
         let node = &self.scheduler.rows()[at].node;
         let shortages: Vec<String> = self
-            .seats
+            .fits
             .usage(self.scheduler, at)
             .shortages(&self.pod.template, node, self.scheduler.entry(at))
             .map(|shortage| shortage.to_string())

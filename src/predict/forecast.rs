@@ -9,9 +9,9 @@ use crate::observe::{Name, PodId, Zone};
 
 use super::ledger::{Ledger, Placement, Race};
 use super::neighbours::Neighbours;
+use super::resource_fits::{ResourceFit, ResourceFits};
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
-use super::seats::{Seat, Seats};
 use super::snapshot::TopologyDomains;
 use super::sole_use::SoleUse;
 use super::spread::Spread;
@@ -45,7 +45,7 @@ pub struct Forecast<'s> {
     pub(super) volume_limits: VolumeLimits,
     /// Nodes that would have too many volumes, by row; empty when none is limited.
     pub(super) overfull: Vec<bool>,
-    pub(super) seats: Seats,
+    pub(super) fits: ResourceFits,
     pub(super) spread: Spread,
     pub(super) neighbours: Neighbours,
     /// By row; empty when no node is better for its images.
@@ -152,7 +152,7 @@ impl<'s> Forecast<'s> {
             sole_use: SoleUse::of(scheduler, pod),
             volume_limits: VolumeLimits::of(scheduler, pod),
             overfull: Vec::new(),
-            seats: Seats::new(scheduler, template),
+            fits: ResourceFits::new(scheduler, template),
             spread: Spread::new(scheduler, pod, &suitability)?,
             neighbours: Neighbours::new(scheduler, pod),
             images: images::scores(scheduler, template),
@@ -320,7 +320,7 @@ impl<'s> Forecast<'s> {
 
     /// Whether there is room on the node, and the pod's ports and volumes are free there.
     pub(super) fn has_room(&self, row: usize) -> bool {
-        self.seats.get(row).fits
+        self.fits.get(row).fits
             && !self.ports.get(row).copied().unwrap_or(false)
             && !self.overfull.get(row).copied().unwrap_or(false)
             && !self.volumes.get(row).is_some_and(Option::is_some)
@@ -328,32 +328,32 @@ impl<'s> Forecast<'s> {
 
     /// What of the nodes other pods see in the same way; none if there is anything that
     /// is this pod's own: ports, volumes, or images that some nodes hold.
-    pub(super) fn common(&self) -> Option<(&Arc<Suitability>, &Arc<[Seat]>)> {
+    pub(super) fn common(&self) -> Option<(&Arc<Suitability>, &Arc<[ResourceFit]>)> {
         let has_own = !self.ports.is_empty()
             || !self.volumes.is_empty()
             || !self.overfull.is_empty()
             || !self.images.is_empty();
-        (!has_own).then_some((&self.suitability, self.seats.shown()))
+        (!has_own).then_some((&self.suitability, self.fits.shown()))
     }
 
     /// The nodes whose room is not what the cluster shows.
-    pub(super) fn changed_seats(&self) -> impl Iterator<Item = usize> {
-        self.seats.changed()
+    pub(super) fn changed_fits(&self) -> impl Iterator<Item = usize> {
+        self.fits.changed()
     }
 
     /// Weighted scores of what the node holds.
     pub(super) fn base(&self, row: usize) -> i64 {
         let weights = &self.scheduler.config.weights;
-        self.base_of(self.seats.get(row)) + weights.image_locality * self.image(row)
+        self.base_of(self.fits.get(row)) + weights.image_locality * self.image(row)
     }
 
     /// The same without images, as the cluster shows the node; none if there is no room.
     pub(super) fn base_shown(&self, row: usize) -> Option<i64> {
-        let seat = self.seats.shown()[row];
+        let seat = self.fits.shown()[row];
         seat.fits.then(|| self.base_of(seat))
     }
 
-    fn base_of(&self, seat: Seat) -> i64 {
+    fn base_of(&self, seat: ResourceFit) -> i64 {
         let weights = &self.scheduler.config.weights;
         weights.least_allocated * seat.least_allocated + weights.balanced_allocation * seat.balanced
     }
@@ -434,14 +434,14 @@ impl<'s> Forecast<'s> {
             (
                 "NodeResourcesFit",
                 weights.least_allocated,
-                by_row(&|row| self.seats.get(row).least_allocated),
+                by_row(&|row| self.fits.get(row).least_allocated),
             ),
             ("PodTopologySpread", weights.pod_topology_spread, self.spread.scores(&feasible)),
             ("InterPodAffinity", weights.inter_pod_affinity, self.neighbours.scores(&feasible)),
             (
                 "NodeResourcesBalancedAllocation",
                 weights.balanced_allocation,
-                by_row(&|row| self.seats.get(row).balanced),
+                by_row(&|row| self.fits.get(row).balanced),
             ),
             ("ImageLocality", weights.image_locality, by_row(&|row| self.image(row))),
         ]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::forecast::Forecast;
-use super::seats::Seat;
+use super::resource_fits::ResourceFit;
 use super::suitability::Suitability;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
@@ -102,7 +102,7 @@ struct Class {
 pub(super) struct Common {
     places: Arc<[u32]>,
     suitability: Arc<Suitability>,
-    seats: Arc<[Seat]>,
+    fits: Arc<[ResourceFit]>,
 }
 
 impl PartialEq for Common {
@@ -110,7 +110,7 @@ impl PartialEq for Common {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.places, &other.places)
             && Arc::ptr_eq(&self.suitability, &other.suitability)
-            && Arc::ptr_eq(&self.seats, &other.seats)
+            && Arc::ptr_eq(&self.fits, &other.fits)
     }
 }
 
@@ -151,21 +151,21 @@ impl Standings {
         }
         let places = forecast.scheduler.snapshot.places(keys);
         let labels = forecast.topologies().count();
-        let Some((suitability, seats)) = forecast.common() else {
+        let Some((suitability, fits)) = forecast.common() else {
             return Self::group_all(forecast, places, labels);
         };
         // Most pods see most nodes in the same way.
         let common = Common {
             places: Arc::clone(&places),
             suitability: Arc::clone(suitability),
-            seats: Arc::clone(seats),
+            fits: Arc::clone(fits),
         };
         let shared =
             forecast.scheduler.shared.standings(common, || Self::group_shown(forecast, places));
         let mut standings = Self { labels, ..Self::clone(&shared) };
         let rows = if forecast.counts_by_node() { 0..forecast.fixed().len() } else { 0..0 };
         let counted = rows.filter(|row| forecast.own_counts(*row).any(|count| count != 0));
-        for row in counted.chain(forecast.changed_seats()) {
+        for row in counted.chain(forecast.changed_fits()) {
             standings.update(forecast, row);
         }
         standings

@@ -12,7 +12,7 @@ use super::scheduler::Scheduler;
 
 /// A node's room for the pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seat {
+pub struct ResourceFit {
     /// Whether there is room.
     pub fits: bool,
     /// `NodeResourcesFit`'s score.
@@ -21,15 +21,15 @@ pub struct Seat {
     pub balanced: i64,
 }
 
-/// What a pod asks for, as far as seats depend on it.
+/// What a pod asks for, as far as fits depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asks {
+pub struct FitKey {
     requests: Resources,
     own_scored_cpu_milli: i64,
     own_scored_memory: i64,
 }
 
-impl Asks {
+impl FitKey {
     fn of(template: &Template) -> Self {
         Self {
             requests: template.requests.clone(),
@@ -42,24 +42,24 @@ impl Asks {
 /// The nodes' room for pods with one template: as the cluster shows it, but
 /// for some nodes.
 #[derive(Debug)]
-pub(super) struct Seats {
-    shown: Arc<[Seat]>,
-    changed: FxHashMap<usize, (Usage, Seat)>,
+pub(super) struct ResourceFits {
+    shown: Arc<[ResourceFit]>,
+    changed: FxHashMap<usize, (Usage, ResourceFit)>,
 }
 
-impl Seats {
+impl ResourceFits {
     pub(super) fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
         let rows = 0..scheduler.rows().len();
         let make = || {
             let seat = |row| seat(scheduler, template, row, &Usage::of(scheduler.entry(row)));
             rows.map(seat).collect()
         };
-        let shown = scheduler.shared.seats(Asks::of(template), make);
+        let shown = scheduler.shared.fits(FitKey::of(template), make);
         Self { shown, changed: FxHashMap::default() }
     }
 
     /// The node's room.
-    pub(super) fn get(&self, row: usize) -> Seat {
+    pub(super) fn get(&self, row: usize) -> ResourceFit {
         if self.changed.is_empty() {
             return self.shown[row];
         }
@@ -67,7 +67,7 @@ impl Seats {
     }
 
     /// The nodes' room as the cluster shows it.
-    pub(super) fn shown(&self) -> &Arc<[Seat]> {
+    pub(super) fn shown(&self) -> &Arc<[ResourceFit]> {
         &self.shown
     }
 
@@ -97,9 +97,9 @@ impl Seats {
     }
 }
 
-fn seat(scheduler: &Scheduler<'_>, template: &Template, row: usize, usage: &Usage) -> Seat {
+fn seat(scheduler: &Scheduler<'_>, template: &Template, row: usize, usage: &Usage) -> ResourceFit {
     let node = &scheduler.rows()[row].node;
-    Seat {
+    ResourceFit {
         fits: usage.shortages(template, node, scheduler.entry(row)).next().is_none(),
         least_allocated: usage.least_allocated(template, node),
         balanced: balance::score(usage, template, node),
