@@ -92,10 +92,10 @@ impl Predict {
         if pod.owner.is_none() {
             note(&format!("pod {} has no controller: nothing would replace it", pod.name));
         }
-        let mut ledger = snapshot.operator.ledger();
-        ledger.evict(id);
+        let mut in_flight = snapshot.operator.in_flight_pods();
+        in_flight.evict(id);
         let scheduler = snapshot.operator.scheduler();
-        let prediction = scheduler.predict(&ledger, &scheduler.replacing(pod));
+        let prediction = scheduler.predict(&in_flight, &scheduler.replacing(pod));
         let answer = Answer::new(index, pod, prediction);
         self.output.print(&answer, |answer| Outlook::of(answer).to_string())
     }

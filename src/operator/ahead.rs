@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
 use crate::plan::{Consent, Expected, TierPlan, TierView, plan_tier, tiers_of};
-use crate::predict::Ledger;
+use crate::predict::InFlightPods;
 
 use super::Operator;
 use super::assess::invalidity;
@@ -24,7 +24,7 @@ const WORTH_SHARING: usize = 64;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Basis {
     consent: Consent,
-    ledger: Ledger,
+    in_flight: InFlightPods,
     expected: Vec<Expected>,
     just_moved: BTreeSet<String>,
 }
@@ -111,17 +111,17 @@ impl Operator {
     ) -> Basis {
         Basis {
             consent: view.consent.clone(),
-            ledger: self.ledger_with(&policy.key, memory),
+            in_flight: self.in_flight_with(&policy.key, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved().into_iter().map(str::to_owned).collect(),
         }
     }
 
     pub(super) fn plan_on(&self, view: &TierView, basis: &Basis) -> TierPlan {
-        let Basis { ledger, expected, just_moved, .. } = basis;
+        let Basis { in_flight, expected, just_moved, .. } = basis;
         let just_moved = just_moved.iter().map(String::as_str).collect();
         let scheduler = self.scheduler();
-        plan_tier(&self.index, &scheduler, view, &self.zones, ledger, expected, &just_moved)
+        plan_tier(&self.index, &scheduler, view, &self.zones, in_flight, expected, &just_moved)
     }
 }
 

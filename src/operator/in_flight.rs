@@ -8,7 +8,7 @@ use crate::act::{Move, Siblings};
 use crate::api::MoveState;
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
-use crate::predict::Ledger;
+use crate::predict::InFlightPods;
 
 use super::Operator;
 use super::effect::Ground;
@@ -22,8 +22,8 @@ const READ_WHOLE: usize = 500;
 
 impl Operator {
     /// What the index does not show yet of all moves under way.
-    pub(super) fn ledger_with(&self, key: &PolicyKey, memory: &PolicyMemory) -> Ledger {
-        ledger_of(&self.index, self.all_under_way(key, memory))
+    pub(super) fn in_flight_with(&self, key: &PolicyKey, memory: &PolicyMemory) -> InFlightPods {
+        in_flight_pods(&self.index, self.all_under_way(key, memory))
     }
 
     /// What the counts of a tier do not show yet.
@@ -128,22 +128,22 @@ impl Operator {
 }
 
 /// What the index does not show yet of moves under way.
-pub(super) fn ledger_of<'a>(
+pub(super) fn in_flight_pods<'a>(
     index: &Index,
     moves: impl Iterator<Item = (&'a PolicyKey, &'a Move)>,
-) -> Ledger {
-    let mut ledger = Ledger::default();
+) -> InFlightPods {
+    let mut in_flight = InFlightPods::default();
     for (policy, moved) in moves {
         if let Some((id, _)) = moved.pod(index, &policy.namespace) {
-            ledger.evict(id);
+            in_flight.evict(id);
         }
         if moved.status.node.is_none()
             && let Some((placement, node)) = &moved.expected
         {
-            ledger.place(placement.clone(), Name::clone(node));
+            in_flight.assume(placement.clone(), Name::clone(node));
         }
     }
-    ledger
+    in_flight
 }
 
 /// How a move under way will change the counts.

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey, zone_conditions};
-use crate::predict::Ledger;
+use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
 use super::Operator;
 use super::ahead::Ahead;
 use super::effect::{Decision, EvictionRequest};
-use super::in_flight::ledger_of;
+use super::in_flight::in_flight_pods;
 use super::memory::PolicyMemory;
 use super::weather::Weather;
 
@@ -81,11 +81,11 @@ impl Operator {
 
     /// The moves under way, of every policy.
     #[must_use]
-    pub fn ledger(&self) -> Ledger {
+    pub fn in_flight_pods(&self) -> InFlightPods {
         let moves = self
             .policies
             .iter()
             .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)));
-        ledger_of(&self.index, moves)
+        in_flight_pods(&self.index, moves)
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
-use crate::predict::{Ledger, Placement, Prediction};
+use crate::predict::{InFlightPods, Placement, Prediction};
 
 use super::{Effect, EvictionRequest, Operator, Outcome, Refusal};
 
@@ -236,11 +236,11 @@ impl World {
         }
         let cluster = self.operator.index().cluster();
         let id = cluster.pod_id("default", name)?;
-        let mut ledger = Ledger::default();
-        ledger.evict(id);
+        let mut in_flight = InFlightPods::default();
+        in_flight.evict(id);
         let mut placement = Placement::like(cluster.pod(id)?);
         placement.name = None;
-        match self.operator.scheduler().predict(&ledger, &placement) {
+        match self.operator.scheduler().predict(&in_flight, &placement) {
             Prediction::Lands(landing) => landing.nodes.first().map(ToString::to_string),
             _ => None,
         }

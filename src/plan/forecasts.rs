@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use crate::observe::{Name, Pod, PodId};
-use crate::predict::{Best, Forecast, Ledger, Placement, Prediction, Scheduler};
+use crate::predict::{Best, Forecast, InFlightPods, Placement, Prediction, Scheduler};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
 pub struct Forecasts<'s> {
     scheduler: &'s Scheduler<'s>,
-    ledger: Ledger,
+    in_flight: InFlightPods,
     known: Vec<Known<'s>>,
 }
 
@@ -24,9 +24,9 @@ struct Known<'s> {
 }
 
 impl<'s> Forecasts<'s> {
-    /// Forecasts after what the ledger holds.
-    pub fn new(scheduler: &'s Scheduler<'s>, ledger: Ledger) -> Self {
-        Self { scheduler, ledger, known: Vec::new() }
+    /// Forecasts after the moves in flight.
+    pub fn new(scheduler: &'s Scheduler<'s>, in_flight: InFlightPods) -> Self {
+        Self { scheduler, in_flight, known: Vec::new() }
     }
 
     /// Where the replacement of a pod lands if it is the next to be evicted;
@@ -36,7 +36,7 @@ impl<'s> Forecasts<'s> {
         let forecast = self.known[at].forecast.as_mut()?;
         forecast.evict(id);
         let best = forecast.best();
-        forecast.keep(id);
+        forecast.undo_evict(id);
         best
     }
 
@@ -46,26 +46,26 @@ impl<'s> Forecasts<'s> {
         let at = self.prepared(placement);
         let known = &mut self.known[at];
         let Some(forecast) = &mut known.forecast else {
-            let cause = self.scheduler.for_placement(&self.ledger, &known.placement).err();
+            let cause = self.scheduler.for_placement(&self.in_flight, &known.placement).err();
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
         forecast.evict(id);
         let prediction = forecast.explain();
-        forecast.keep(id);
+        forecast.undo_evict(id);
         prediction
     }
 
     /// A pod is moved to a node.
     pub fn book(&mut self, id: PodId, pod: &Pod, node: Option<&Name>) {
         let placement = self.scheduler.replacing(pod);
-        self.ledger.evict(id);
+        self.in_flight.evict(id);
         if let Some(node) = node {
-            self.ledger.place(placement.clone(), Name::clone(node));
+            self.in_flight.assume(placement.clone(), Name::clone(node));
         }
         for forecast in self.known.iter_mut().filter_map(|known| known.forecast.as_mut()) {
             forecast.evict(id);
             if let Some(node) = node {
-                forecast.place(placement.clone(), Name::clone(node));
+                forecast.assume(placement.clone(), Name::clone(node));
             }
         }
     }
@@ -75,7 +75,7 @@ impl<'s> Forecasts<'s> {
         {
             return at;
         }
-        let forecast = self.scheduler.for_placement(&self.ledger, &placement).ok();
+        let forecast = self.scheduler.for_placement(&self.in_flight, &placement).ok();
         self.known.push(Known { placement, forecast });
         self.known.len() - 1
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Blocked;
 use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
-use crate::predict::{Ledger, Placement, Scheduler};
+use crate::predict::{InFlightPods, Placement, Scheduler};
 
 use super::consent::Consent;
 use super::forecasts::{Forecasts, is_alike};
@@ -61,7 +61,7 @@ pub fn plan_tier(
     scheduler: &Scheduler<'_>,
     tier: &TierView,
     health: &ZoneTracker,
-    ledger: &Ledger,
+    in_flight: &InFlightPods,
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
@@ -69,8 +69,8 @@ pub fn plan_tier(
     if skew <= tier.settings.max_skew {
         return TierPlan { reachable_skew: skew, ..TierPlan::default() };
     }
-    let mut plan = stage(index, scheduler, tier, health, ledger, expected, just_moved);
-    let mut ledger = ledger.clone();
+    let mut plan = stage(index, scheduler, tier, health, in_flight, expected, just_moved);
+    let mut in_flight = in_flight.clone();
     let mut expected = expected.to_vec();
     let mut added = plan.moves.clone();
     // A zone that the scheduler passes over now may be its choice once others
@@ -79,15 +79,15 @@ pub fn plan_tier(
         for planned in &added {
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
-                ledger.evict(planned.pod);
-                ledger.place(Placement::replacing(index.cluster(), pod), Name::clone(node));
+                in_flight.evict(planned.pod);
+                in_flight.assume(Placement::replacing(index.cluster(), pod), Name::clone(node));
             }
             expected.push(Expected {
                 leaving: Some(planned.from.clone()),
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, scheduler, tier, health, &ledger, &expected, just_moved);
+        let next = stage(index, scheduler, tier, health, &in_flight, &expected, just_moved);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());
@@ -102,11 +102,11 @@ fn stage(
     scheduler: &Scheduler<'_>,
     tier: &TierView,
     health: &ZoneTracker,
-    ledger: &Ledger,
+    in_flight: &InFlightPods,
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
-    let needs = Needs::of(index, scheduler, ledger);
+    let needs = Needs::of(index, scheduler, in_flight);
     let mut ground = Ground::new(index, tier, health, &needs, expected, just_moved);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(ground.counts());
@@ -151,7 +151,7 @@ struct ZoneGround {
 
 struct Ground<'a> {
     zones: Vec<ZoneGround>,
-    ledger: &'a Ledger,
+    in_flight: &'a InFlightPods,
 }
 
 struct Walk {
@@ -174,7 +174,7 @@ impl<'a> Ground<'a> {
         expected: &[Expected],
         just_moved: &BTreeSet<&str>,
     ) -> Self {
-        let ledger = needs.ledger();
+        let in_flight = needs.in_flight();
         let mut budgets = BudgetsOf::new(index);
         let zones = counts(tier, expected)
             .map(|(zone, counted, count)| {
@@ -185,7 +185,7 @@ impl<'a> Ground<'a> {
                     let pin = pin_of(index, pod, &tier.settings);
                     match pin.or_else(|| needs.pin_of(*id, pod)) {
                         Some(pin) => pins.push((*id, pin)),
-                        None if ledger.is_leaving(*id) => {}
+                        None if in_flight.is_evicted(*id) => {}
                         None => victims.push(*id),
                     }
                 }
@@ -202,7 +202,7 @@ impl<'a> Ground<'a> {
                 ZoneGround { zone: zone.clone(), range, victims, refused, pins }
             })
             .collect();
-        Self { zones, ledger }
+        Self { zones, in_flight }
     }
 
     fn counts(&self) -> impl Iterator<Item = i32> {
@@ -220,7 +220,7 @@ impl<'a> Ground<'a> {
     /// Takes one move after the other, each of which is a step on a shortest way.
     fn walk(&self, index: &Index, scheduler: &Scheduler<'_>, goal: Minimum, max_skew: i32) -> Walk {
         let mut ranges = self.ranges();
-        let mut forecasts = Forecasts::new(scheduler, self.ledger.clone());
+        let mut forecasts = Forecasts::new(scheduler, self.in_flight.clone());
         let mut moved: BTreeSet<PodId> = BTreeSet::new();
         let mut moves = Vec::new();
         for left in (1..=goal.moves).rev() {

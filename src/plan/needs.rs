@@ -7,7 +7,7 @@
 //! another.
 
 use crate::observe::{Cohort, Index, Name, Pod, PodId};
-use crate::predict::{Ledger, Scheduler};
+use crate::predict::{InFlightPods, Scheduler};
 
 use super::pinned::Pin;
 
@@ -16,23 +16,23 @@ use super::pinned::Pin;
 pub struct Needs<'a> {
     index: &'a Index,
     scheduler: &'a Scheduler<'a>,
-    ledger: &'a Ledger,
+    in_flight: &'a InFlightPods,
     /// Pods with required affinity to others.
     needy: Vec<&'a Cohort>,
 }
 
 impl<'a> Needs<'a> {
-    pub fn of(index: &'a Index, scheduler: &'a Scheduler<'a>, ledger: &'a Ledger) -> Self {
+    pub fn of(index: &'a Index, scheduler: &'a Scheduler<'a>, in_flight: &'a InFlightPods) -> Self {
         let needy = index
             .cluster()
             .choosy_cohorts()
             .filter(|cohort| !cohort.template.required_affinity.is_empty())
             .collect();
-        Self { index, scheduler, ledger, needy }
+        Self { index, scheduler, in_flight, needy }
     }
 
-    pub const fn ledger(&self) -> &'a Ledger {
-        self.ledger
+    pub const fn in_flight(&self) -> &'a InFlightPods {
+        self.in_flight
     }
 
     /// The pin of a pod that is the last one near which another pod may run.
@@ -52,9 +52,9 @@ impl<'a> Needs<'a> {
         let cluster = self.index.cluster();
         let here = self.place(pod, key)?;
         let stays = |other: PodId| {
-            let other_pod = cluster
-                .pod(other)
-                .filter(|pod| other != id && pod.is_counted() && !self.ledger.is_leaving(other))?;
+            let other_pod = cluster.pod(other).filter(|pod| {
+                other != id && pod.is_counted() && !self.in_flight.is_evicted(other)
+            })?;
             (self.place(other_pod, key) == Some(here)).then_some(other_pod)
         };
         let (who, needing) =

@@ -11,7 +11,7 @@ use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
     Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
 };
-use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
@@ -215,8 +215,8 @@ impl Small {
     }
 
     fn plan(&self, view: &TierView) -> TierPlan {
-        let (ledger, none) = (Ledger::default(), BTreeSet::new());
-        plan_tier(&self.index, &self.scheduler(), view, &self.zones, &ledger, &[], &none)
+        let (in_flight, none) = (InFlightPods::default(), BTreeSet::new());
+        plan_tier(&self.index, &self.scheduler(), view, &self.zones, &in_flight, &[], &none)
     }
 
     fn remove_pod(&mut self, name: &str) {
@@ -249,11 +249,11 @@ impl Small {
                 if pod.keep.is_some() || again {
                     return None;
                 }
-                let mut ledger = Ledger::default();
-                ledger.evict(*id);
+                let mut in_flight = InFlightPods::default();
+                in_flight.evict(*id);
                 let mut placement = Placement::like(pod);
                 placement.name = None;
-                match self.scheduler().predict(&ledger, &placement) {
+                match self.scheduler().predict(&in_flight, &placement) {
                     Prediction::Lands(landing)
                         if landing.zones.len() == 1
                             && (!plannable

@@ -9,7 +9,7 @@ use super::{Facts, InFlight, Standing, TierPlan, TierView, gate, plan_tier, tier
 use crate::api::Reason;
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, ZoneTracker, zone_conditions};
-use crate::predict::{Ledger, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Scheduler, SchedulerCache};
 
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
 struct Story {
@@ -70,8 +70,8 @@ impl Story {
     }
 
     fn plan(&self) -> TierPlan {
-        let (ledger, none) = (Ledger::default(), BTreeSet::new());
-        plan_tier(&self.index, &self.scheduler(), &self.tier(), &self.zones, &ledger, &[], &none)
+        let (in_flight, none) = (InFlightPods::default(), BTreeSet::new());
+        plan_tier(&self.index, &self.scheduler(), &self.tier(), &self.zones, &in_flight, &[], &none)
     }
 
     fn first_moved(&self) -> String {

@@ -4,7 +4,7 @@
 use crate::observe::{Cohort, Name, Pod, PodId, Template};
 
 use super::forecast::Forecast;
-use super::ledger::{Ledger, Placement, Race};
+use super::in_flight::{InFlightPods, Placement, Race};
 use super::neighbours::{Reach, Tenants};
 use super::ports;
 use super::scheduler::Scheduler;
@@ -18,7 +18,8 @@ impl Forecast<'_> {
         self.find_claims_in_use();
         self.check_ports();
         let cluster = self.scheduler.cluster;
-        let leaving: Vec<&Pod> = self.ledger.leaving().filter_map(|id| cluster.pod(id)).collect();
+        let leaving: Vec<&Pod> =
+            self.in_flight.evicted().filter_map(|id| cluster.pod(id)).collect();
         for pod in leaving.into_iter().filter(|pod| pod.holds_place()) {
             if let Some(row) = self.row_of(pod)
                 && self.pod.outlives(pod, self.race)
@@ -26,7 +27,7 @@ impl Forecast<'_> {
                 self.vacate(row, &pod.template);
             }
         }
-        let coming: Vec<(Placement, Name)> = self.ledger.coming().cloned().collect();
+        let coming: Vec<(Placement, Name)> = self.in_flight.assumed().cloned().collect();
         for (pod, node) in &coming {
             self.seat(pod, node);
         }
@@ -46,22 +47,22 @@ impl Forecast<'_> {
 
     /// Counts pods for the spread constraints.
     fn count_like_pods(&mut self) {
-        let Self { scheduler, pod, ledger, spread, .. } = self;
+        let Self { scheduler, pod, in_flight, spread, .. } = self;
         if !spread.counts_pods() {
             return;
         }
         for cohort in scheduler.cluster.cohorts_in(&pod.namespace) {
             let rows =
-                || rows(scheduler, cohort, |id, pod| pod.is_counted() && !ledger.is_leaving(id));
+                || rows(scheduler, cohort, |id, pod| pod.is_counted() && !in_flight.is_evicted(id));
             spread.count(&cohort.labels, rows, 1);
         }
     }
 
     /// Counts what the pod asks of others, and they of it.
     fn meet_neighbours(&mut self) {
-        let Self { scheduler, pod, race, ledger, neighbours, .. } = self;
+        let Self { scheduler, pod, race, in_flight, neighbours, .. } = self;
         let cluster = scheduler.cluster;
-        let there = |id: PodId, other: &Pod| !is_gone(ledger, pod, *race, id, other);
+        let there = |id: PodId, other: &Pod| !is_gone(in_flight, pod, *race, id, other);
         let reach = neighbours.reach();
         let mut ask = |cohort: &Cohort| {
             let rows = || rows(scheduler, cohort, there);
@@ -80,12 +81,12 @@ impl Forecast<'_> {
 
     /// Counts the pods that use claims of which the pod must be the sole user.
     fn find_claims_in_use(&mut self) {
-        let Self { scheduler, pod, race, ledger, sole_use, .. } = self;
+        let Self { scheduler, pod, race, in_flight, sole_use, .. } = self;
         let Some(namespace) = sole_use.namespace().cloned() else { return };
         for cohort in scheduler.cluster.cohorts_in(&namespace) {
             let users = cohort.pods().iter().filter(|id| {
                 let other = scheduler.cluster.pod(**id);
-                other.is_some_and(|other| !is_gone(ledger, pod, *race, **id, other))
+                other.is_some_and(|other| !is_gone(in_flight, pod, *race, **id, other))
             });
             let users = i64::try_from(users.count()).unwrap_or(i64::MAX);
             sole_use.count(&namespace, &cohort.template, users);
@@ -99,7 +100,7 @@ impl Forecast<'_> {
         }
     }
 
-    /// The same for one node, after the ledger has changed.
+    /// The same for one node, after the moves in flight have changed.
     pub(super) fn recheck_volume_limits(&mut self, row: Option<usize>) {
         if let Some(row) = row.filter(|_| !self.overfull.is_empty()) {
             self.overfull[row] = self.is_overfull(row);
@@ -107,21 +108,22 @@ impl Forecast<'_> {
     }
 
     fn is_overfull(&self, row: usize) -> bool {
-        let Self { scheduler, pod, race, ledger, .. } = self;
+        let Self { scheduler, pod, race, in_flight, .. } = self;
         let node = &scheduler.rows()[row].node.name;
         let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
-            (!is_gone(ledger, pod, *race, *id, other)).then_some(Holder {
+            (!is_gone(in_flight, pod, *race, *id, other)).then_some(Holder {
                 namespace: &other.namespace,
                 name: Some(&other.name),
                 template: &other.template,
             })
         });
-        let coming = ledger.coming().filter(|(_, known)| known == node).map(|(other, _)| Holder {
-            namespace: &other.namespace,
-            name: other.name.as_ref(),
-            template: &other.template,
-        });
+        let coming =
+            in_flight.assumed().filter(|(_, known)| known == node).map(|(other, _)| Holder {
+                namespace: &other.namespace,
+                name: other.name.as_ref(),
+                template: &other.template,
+            });
         self.volume_limits.exceeded(scheduler.cluster, node, there.chain(coming))
     }
 
@@ -133,14 +135,16 @@ impl Forecast<'_> {
     }
 
     fn has_port_conflict(&self, row: usize) -> bool {
-        let Self { scheduler, pod, race, ledger, .. } = self;
+        let Self { scheduler, pod, race, in_flight, .. } = self;
         let node = &scheduler.rows()[row].node.name;
         let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
-            (!is_gone(ledger, pod, *race, *id, other)).then_some(&other.template)
+            (!is_gone(in_flight, pod, *race, *id, other)).then_some(&other.template)
         });
-        let coming =
-            ledger.coming().filter(|(_, known)| known == node).map(|(coming, _)| &coming.template);
+        let coming = in_flight
+            .assumed()
+            .filter(|(_, known)| known == node)
+            .map(|(coming, _)| &coming.template);
         let taken = there.chain(coming).flat_map(|template| &template.host_ports);
         ports::conflict(&pod.template.host_ports, taken)
     }
@@ -199,8 +203,14 @@ impl Forecast<'_> {
 }
 
 /// Whether a pod is gone when the replacement is placed.
-fn is_gone(ledger: &Ledger, replacement: &Placement, race: Race, id: PodId, pod: &Pod) -> bool {
-    ledger.is_leaving(id) && replacement.outlives(pod, race)
+fn is_gone(
+    in_flight: &InFlightPods,
+    replacement: &Placement,
+    race: Race,
+    id: PodId,
+    pod: &Pod,
+) -> bool {
+    in_flight.is_evicted(id) && replacement.outlives(pod, race)
 }
 
 /// The nodes of the pods of a cohort that `counts`, by row.

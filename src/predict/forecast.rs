@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::observe::{Name, PodId, Zone};
 
-use super::ledger::{Ledger, Placement, Race};
+use super::in_flight::{InFlightPods, Placement, Race};
 use super::neighbours::Neighbours;
 use super::resource_fits::{ResourceFit, ResourceFits};
 use super::scheduler::Scheduler;
@@ -29,7 +29,7 @@ const NAMED: usize = 20;
 pub struct Forecast<'s> {
     pub(super) scheduler: &'s Scheduler<'s>,
     pub(super) pod: Placement,
-    pub(super) ledger: Ledger,
+    pub(super) in_flight: InFlightPods,
     /// How the race is taken to end, and the forecast if it ends otherwise.
     pub(super) race: Race,
     otherwise: Option<Box<Self>>,
@@ -106,20 +106,28 @@ impl Best {
 }
 
 impl Scheduler<'_> {
-    /// Where pods like `pod` land, after what the ledger holds.
+    /// Where pods like `pod` land, after the moves in flight.
     ///
     /// # Errors
     /// When it cannot be known, and why not, by name.
-    pub fn for_placement(&self, ledger: &Ledger, pod: &Placement) -> Result<Forecast<'_>, String> {
-        Forecast::new(self, ledger, pod)
+    pub fn for_placement(
+        &self,
+        in_flight: &InFlightPods,
+        pod: &Placement,
+    ) -> Result<Forecast<'_>, String> {
+        Forecast::new(self, in_flight, pod)
     }
 }
 
 impl<'s> Forecast<'s> {
-    fn new(scheduler: &'s Scheduler<'s>, ledger: &Ledger, pod: &Placement) -> Result<Self, String> {
-        let mut forecast = Self::with_race(scheduler, ledger, pod, Race::GoneFirst)?;
+    fn new(
+        scheduler: &'s Scheduler<'s>,
+        in_flight: &InFlightPods,
+        pod: &Placement,
+    ) -> Result<Self, String> {
+        let mut forecast = Self::with_race(scheduler, in_flight, pod, Race::GoneFirst)?;
         if pod.template.vanishes {
-            let otherwise = Self::with_race(scheduler, ledger, pod, Race::PlacedFirst)?;
+            let otherwise = Self::with_race(scheduler, in_flight, pod, Race::PlacedFirst)?;
             forecast.otherwise = Some(Box::new(otherwise));
         }
         Ok(forecast)
@@ -127,7 +135,7 @@ impl<'s> Forecast<'s> {
 
     fn with_race(
         scheduler: &'s Scheduler<'s>,
-        ledger: &Ledger,
+        in_flight: &InFlightPods,
         pod: &Placement,
         race: Race,
     ) -> Result<Self, String> {
@@ -143,7 +151,7 @@ impl<'s> Forecast<'s> {
         let volumes = Volumes::of(scheduler, pod)?;
         let mut forecast = Self {
             pod: pod.clone(),
-            ledger: ledger.clone(),
+            in_flight: in_flight.clone(),
             race,
             otherwise: None,
             ports: Vec::new(),
@@ -164,12 +172,12 @@ impl<'s> Forecast<'s> {
         Ok(forecast)
     }
 
-    /// A pod is evicted: see [`Ledger::evict`].
+    /// A pod is evicted: see [`InFlightPods::evict`].
     pub fn evict(&mut self, id: PodId) {
-        if self.ledger.is_leaving(id) {
+        if self.in_flight.is_evicted(id) {
             return;
         }
-        self.ledger.evict(id);
+        self.in_flight.evict(id);
         if let Some(otherwise) = &mut self.otherwise {
             otherwise.evict(id);
         }
@@ -179,34 +187,34 @@ impl<'s> Forecast<'s> {
     }
 
     /// A pod is not evicted after all: undoes [`Self::evict`].
-    pub fn keep(&mut self, id: PodId) {
-        if !self.ledger.is_leaving(id) {
+    pub fn undo_evict(&mut self, id: PodId) {
+        if !self.in_flight.is_evicted(id) {
             return;
         }
-        self.ledger.keep(id);
+        self.in_flight.undo_evict(id);
         if let Some(otherwise) = &mut self.otherwise {
-            otherwise.keep(id);
+            otherwise.undo_evict(id);
         }
         let kept = self.scheduler.cluster.pod(id);
         let row = kept.and_then(|pod| self.see_off(pod, -1));
         self.stand_anew(row);
     }
 
-    /// A pod is placed on a node: see [`Ledger::place`].
-    pub fn place(&mut self, pod: Placement, node: Name) {
+    /// A pod is placed on a node: see [`InFlightPods::assume`].
+    pub fn assume(&mut self, pod: Placement, node: Name) {
         let row = self.seat(&pod, &node);
         if let Some(otherwise) = &mut self.otherwise {
-            otherwise.place(pod.clone(), Name::clone(&node));
+            otherwise.assume(pod.clone(), Name::clone(&node));
         }
-        self.ledger.place(pod, node);
+        self.in_flight.assume(pod, node);
         self.recheck_volume_limits(row);
         self.stand_anew(row);
     }
 
     /// The moves that this forecast knows of.
     #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn in_flight(&self) -> &InFlightPods {
+        &self.in_flight
     }
 
     /// Where the pod would land now; none when no node can take it. Looks at
@@ -349,13 +357,13 @@ impl<'s> Forecast<'s> {
 
     /// The same without images, as the cluster shows the node; none if there is no room.
     pub(super) fn base_shown(&self, row: usize) -> Option<i64> {
-        let seat = self.fits.shown()[row];
-        seat.fits.then(|| self.base_of(seat))
+        let fit = self.fits.shown()[row];
+        fit.fits.then(|| self.base_of(fit))
     }
 
-    fn base_of(&self, seat: ResourceFit) -> i64 {
+    fn base_of(&self, fit: ResourceFit) -> i64 {
         let weights = &self.scheduler.config.weights;
-        weights.least_allocated * seat.least_allocated + weights.balanced_allocation * seat.balanced
+        weights.least_allocated * fit.least_allocated + weights.balanced_allocation * fit.balanced
     }
 
     fn image(&self, row: usize) -> i64 {

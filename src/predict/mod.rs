@@ -1,6 +1,6 @@
 //! What kube-scheduler would do: where the replacement of an evicted pod lands.
 //!
-//! Pure functions of a [`Cluster`], the moves already under way (a [`Ledger`])
+//! Pure functions of a [`Cluster`], the moves already under way (a [`InFlightPods`])
 //! and the pod to be placed. One file per plugin of kube-scheduler 1.37, named
 //! in its doc; all of them in the order of the default configuration.
 //!
@@ -17,7 +17,7 @@ mod explain;
 mod fit;
 mod forecast;
 mod images;
-mod ledger;
+mod in_flight;
 mod neighbours;
 mod node_affinity;
 mod odds;
@@ -48,7 +48,7 @@ pub use cache::SchedulerCache;
 pub use config::{SchedulerConfig, Weights};
 pub use config_file::ConfigFileError;
 pub use forecast::{Best, Forecast};
-pub use ledger::{Ledger, Placement};
+pub use in_flight::{InFlightPods, Placement};
 pub use scheduler::Scheduler;
 
 use crate::observe::{Name, Zone};

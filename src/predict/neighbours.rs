@@ -10,7 +10,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPodAffinityTerm};
 
 use super::bounds::{Extremes, Range, Sample};
-use super::ledger::Placement;
+use super::in_flight::Placement;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;

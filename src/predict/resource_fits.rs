@@ -51,8 +51,8 @@ impl ResourceFits {
     pub(super) fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
         let rows = 0..scheduler.rows().len();
         let make = || {
-            let seat = |row| seat(scheduler, template, row, &Usage::of(scheduler.entry(row)));
-            rows.map(seat).collect()
+            let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
+            rows.map(fit).collect()
         };
         let shown = scheduler.shared.fits(FitKey::of(template), make);
         Self { shown, changed: FxHashMap::default() }
@@ -63,7 +63,7 @@ impl ResourceFits {
         if self.changed.is_empty() {
             return self.shown[row];
         }
-        self.changed.get(&row).map_or(self.shown[row], |(_, seat)| *seat)
+        self.changed.get(&row).map_or(self.shown[row], |(_, fit)| *fit)
     }
 
     /// The nodes' room as the cluster shows it.
@@ -92,12 +92,17 @@ impl ResourceFits {
     ) {
         let mut usage = self.usage(scheduler, row);
         change(&mut usage);
-        let seat = seat(scheduler, template, row, &usage);
-        self.changed.insert(row, (usage, seat));
+        let fit = fit_on(scheduler, template, row, &usage);
+        self.changed.insert(row, (usage, fit));
     }
 }
 
-fn seat(scheduler: &Scheduler<'_>, template: &Template, row: usize, usage: &Usage) -> ResourceFit {
+fn fit_on(
+    scheduler: &Scheduler<'_>,
+    template: &Template,
+    row: usize,
+    usage: &Usage,
+) -> ResourceFit {
     let node = &scheduler.rows()[row].node;
     ResourceFit {
         fits: usage.shortages(template, node, scheduler.entry(row)).next().is_none(),

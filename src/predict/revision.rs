@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::observe::{Cluster, Labels, Name, Pod, PodOwner, Template, VolumeSource};
 
-use super::ledger::Placement;
+use super::in_flight::Placement;
 
 const REVISION_LABEL: &str = "controller-revision-hash";
 /// What the controller writes on each pod, whatever the template says.

@@ -6,7 +6,7 @@ use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId};
 
 use super::cache::{SchedulerCache, Shared};
 use super::config::SchedulerConfig;
-use super::ledger::{Ledger, Placement};
+use super::in_flight::{InFlightPods, Placement};
 use super::snapshot::{NodeRow, Snapshot, TopologyDomains};
 use super::{Landing, Prediction};
 
@@ -30,10 +30,10 @@ impl<'a> Scheduler<'a> {
         Self { cluster, config: cache.config(), shared, snapshot }
     }
 
-    /// Where `pod` would land, if it were created now, after what the ledger holds.
+    /// Where `pod` would land, if it were created now, after the moves in flight.
     #[must_use]
-    pub fn predict(&self, ledger: &Ledger, pod: &Placement) -> Prediction {
-        match self.for_placement(ledger, pod) {
+    pub fn predict(&self, in_flight: &InFlightPods, pod: &Placement) -> Prediction {
+        match self.for_placement(in_flight, pod) {
             Ok(forecast) => match forecast.explain() {
                 Prediction::Lands(landing) => {
                     Prediction::Lands(Landing { odds: forecast.odds(), ..landing })

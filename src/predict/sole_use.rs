@@ -7,7 +7,7 @@
 use crate::observe::{Name, Template, VolumeSource};
 
 use super::forecast::Obstacle;
-use super::ledger::Placement;
+use super::in_flight::Placement;
 use super::scheduler::Scheduler;
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \

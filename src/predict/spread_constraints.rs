@@ -10,7 +10,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::api::ZONE_LABEL;
 use crate::observe::{Name, SpreadConstraint, WorkloadKey, WorkloadKind};
 
-use super::ledger::Placement;
+use super::in_flight::Placement;
 use super::scheduler::Scheduler;
 
 pub(super) const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::observe::{Cluster, Name, Template, VolumeSource};
 
-use super::ledger::Placement;
+use super::in_flight::Placement;
 use super::scheduler::Scheduler;
 
 /// In the scheduler's words.

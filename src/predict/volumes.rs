@@ -7,7 +7,7 @@
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
 
 use super::forecast::Obstacle;
-use super::ledger::Placement;
+use super::in_flight::Placement;
 use super::node_affinity::selects;
 use super::scheduler::Scheduler;
 use super::snapshot::NodeRow;

@@ -4,7 +4,7 @@ use crate::objects::{self, Pod};
 use crate::script::SECOND;
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind};
-use zonespread::predict::{Ledger, Placement, Prediction, Scheduler};
+use zonespread::predict::{InFlightPods, Placement, Prediction, Scheduler};
 
 impl World {
     /// The ReplicaSet or StatefulSet controller.
@@ -137,7 +137,7 @@ impl World {
             placement.name = None;
         }
         let scheduler = Scheduler::new(cluster, &self.scheduler_cache);
-        match scheduler.predict(&Ledger::default(), &placement) {
+        match scheduler.predict(&InFlightPods::default(), &placement) {
             Prediction::Lands(landing) => {
                 let at = self.dice.below(landing.nodes.len());
                 Some(landing.nodes[at].to_string())

@@ -9,9 +9,9 @@ mod stories;
 mod volumes;
 
 use crate::observe::Cluster;
-use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
 
 /// Where a pod goes if the scheduler has its default configuration.
-fn predict(cluster: &Cluster, ledger: &Ledger, pod: &Placement) -> Prediction {
-    Scheduler::new(cluster, &SchedulerCache::default()).predict(ledger, pod)
+fn predict(cluster: &Cluster, in_flight: &InFlightPods, pod: &Placement) -> Prediction {
+    Scheduler::new(cluster, &SchedulerCache::default()).predict(in_flight, pod)
 }

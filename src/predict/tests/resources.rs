@@ -7,10 +7,10 @@ use super::predict;
 use super::stories::{evicted, landing, pending, score};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Cluster, Name};
-use crate::predict::{Landing, Ledger, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Landing, Placement, Prediction, Scheduler, SchedulerCache};
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
-    predict(cluster, &Ledger::default(), &Placement::like(&newcomer.build()))
+    predict(cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
 }
 
 fn container(cpu: &str) -> Value {
@@ -59,9 +59,9 @@ fn extended_resources_run_out_too() {
         |amount: &str| Placement::like(&pod("job-1").requests("nvidia.com/gpu", amount).build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&Ledger::default(), &like("1")).unwrap();
+    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like("1")).unwrap();
     assert!(forecast.best().is_some());
-    forecast.place(like("1"), Name::from("a1"));
+    forecast.assume(like("1"), Name::from("a1"));
     assert_eq!(pending(forecast.explain())[0].message, "Insufficient nvidia.com/gpu");
 }
 

@@ -7,7 +7,7 @@ use super::predict;
 use super::stories::{landing, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, cluster, id_of, pod};
 use crate::observe::{Cluster, Interner, Workload};
-use crate::predict::{Ledger, Placement, Prediction};
+use crate::predict::{InFlightPods, Placement, Prediction};
 
 /// The set `db` with three pods; its new revision wants to be in zone c.
 fn set(strategy: &Value, status: Value) -> Workload {
@@ -41,9 +41,9 @@ fn replaced(set: &Workload, pod: PodFixture, name: &str) -> (Cluster, Placement)
 
 fn goes(set: &Workload, pod: PodFixture, name: &str) -> Prediction {
     let (cluster, next) = replaced(set, pod, name);
-    let mut ledger = Ledger::default();
-    ledger.evict(id_of(&cluster, name));
-    predict(&cluster, &ledger, &next)
+    let mut in_flight = InFlightPods::default();
+    in_flight.evict(id_of(&cluster, name));
+    predict(&cluster, &in_flight, &next)
 }
 
 #[rstest]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Name, PodId};
-use crate::predict::{Forecast, Ledger, Scheduler, SchedulerCache};
+use crate::predict::{Forecast, InFlightPods, Scheduler, SchedulerCache};
 
 const HOST: &str = "kubernetes.io/hostname";
 const RACK: &str = "rack";
@@ -116,15 +116,15 @@ proptest! {
         let scheduler = Scheduler::new(&cluster, &cache);
         let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
         let like = |at: usize| scheduler.replacing(cluster.pod(ids[at % ids.len()]).unwrap());
-        let Ok(mut forecast) = scheduler.for_placement(&Ledger::default(), &like(0)) else {
+        let Ok(mut forecast) = scheduler.for_placement(&InFlightPods::default(), &like(0)) else {
             return Ok(());
         };
         agrees(&forecast)?;
         for (what, pod, on) in steps {
             match what {
                 0 | 1 => forecast.evict(ids[pod % ids.len()]),
-                2 => forecast.keep(ids[pod % ids.len()]),
-                _ => forecast.place(like(pod), Name::from(names[on % names.len()].as_str())),
+                2 => forecast.undo_evict(ids[pod % ids.len()]),
+                _ => forecast.assume(like(pod), Name::from(names[on % names.len()].as_str())),
             }
             agrees(&forecast)?;
         }

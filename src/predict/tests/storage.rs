@@ -10,7 +10,7 @@ use crate::observe::fixtures::{
 use crate::observe::{
     Claim, Cluster, CsiDriver, CsiNode, Interner, Name, PersistentVolume, WatchedClaim,
 };
-use crate::predict::{Ledger, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
 
 fn with_claim(pod: PodFixture, claim: &str) -> PodFixture {
     let source = json!({"claimName": claim});
@@ -34,7 +34,7 @@ fn limit(cluster: &mut Cluster, node: &str, count: i32) {
 }
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
-    predict(cluster, &Ledger::default(), &Placement::like(&newcomer.build()))
+    predict(cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn moves_under_way_take_and_give_back_volumes() {
     let newcomer = Placement::like(&with_claim(pod("db-2"), "one").build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&Ledger::default(), &newcomer).unwrap();
+    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &newcomer).unwrap();
     assert_eq!(forecast.best().unwrap().nodes.len(), 1, "b1 is emptier");
-    forecast.place(other, Name::from("b1"));
+    forecast.assume(other, Name::from("b1"));
     assert_eq!(forecast.best().unwrap().zones[0].as_str(), "a", "b1 is full, a1 has the volume");
 }
 
@@ -123,11 +123,11 @@ fn a_stateful_pod_takes_its_claim_along() {
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let like = Placement::like(cluster.pod(id).unwrap());
-    let mut forecast = scheduler.for_placement(&Ledger::default(), &like).unwrap();
+    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
     assert_eq!(forecast.best(), None, "the pod is still there");
     forecast.evict(id);
     assert!(forecast.best().is_some());
-    forecast.keep(id);
+    forecast.undo_evict(id);
     assert_eq!(forecast.best(), None);
 }
 

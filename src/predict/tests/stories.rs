@@ -6,7 +6,7 @@ use super::predict;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Name, TaintEffect, Zone};
 use crate::predict::{
-    Landing, Ledger, Placement, Prediction, Rejection, Scheduler, SchedulerCache,
+    InFlightPods, Landing, Placement, Prediction, Rejection, Scheduler, SchedulerCache,
 };
 
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -26,9 +26,9 @@ pub fn web_on(nodes: &[&str], shape: impl Fn(PodFixture) -> PodFixture) -> Vec<P
 /// Evicts a pod of the namespace `default` and predicts where its replacement lands.
 pub fn evicted(cluster: &Cluster, name: &str) -> Prediction {
     let id = id_of(cluster, name);
-    let mut ledger = Ledger::default();
-    ledger.evict(id);
-    predict(cluster, &ledger, &Placement::like(cluster.pod(id).unwrap()))
+    let mut in_flight = InFlightPods::default();
+    in_flight.evict(id);
+    predict(cluster, &in_flight, &Placement::like(cluster.pod(id).unwrap()))
 }
 
 pub fn landing(prediction: Prediction) -> Landing {
@@ -135,14 +135,14 @@ fn moves_under_way_count_as_done() {
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let like = Placement::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
-    let mut forecast = scheduler.for_placement(&Ledger::default(), &like).unwrap();
+    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
     for (victim, lands_in) in [("web-0", vec!["c"]), ("web-3", vec!["c"]), ("web-1", vec!["a"])] {
         forecast.evict(id_of(&cluster, victim));
         let best = forecast.best().unwrap();
         assert_eq!(best.zones.iter().map(Zone::as_str).collect::<Vec<_>>(), lands_in, "{victim}");
-        forecast.place(like.clone(), Name::clone(&best.nodes[0]));
+        forecast.assume(like.clone(), Name::clone(&best.nodes[0]));
         // What is kept up to date is what a fresh look would find.
-        let fresh = scheduler.for_placement(forecast.ledger(), &like).unwrap();
+        let fresh = scheduler.for_placement(forecast.in_flight(), &like).unwrap();
         assert_eq!(forecast.explain(), fresh.explain());
     }
 }
@@ -285,11 +285,11 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
     let replacement = Placement::replacing(&cluster, cluster.pod(victim).unwrap());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&Ledger::default(), &replacement).unwrap();
+    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &replacement).unwrap();
     let before = forecast.explain();
     forecast.evict(victim);
     assert_ne!(forecast.explain(), before, "its port and its cores are free");
-    forecast.keep(victim);
+    forecast.undo_evict(victim);
     assert_eq!(forecast.explain(), before);
 }
 

@@ -4,7 +4,9 @@ use super::scheduler_log::Score;
 use super::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
-use zonespread::predict::{Landing, Ledger, Placement, Prediction, Scheduler, SchedulerCache};
+use zonespread::predict::{
+    InFlightPods, Landing, Placement, Prediction, Scheduler, SchedulerCache,
+};
 
 /// A pod that was evicted, and where its replacement landed.
 pub struct Observed {
@@ -43,10 +45,10 @@ pub enum Outcome {
 pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
     let cluster = index.cluster();
     let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
-    let mut ledger = Ledger::default();
-    ledger.evict(id);
+    let mut in_flight = InFlightPods::default();
+    in_flight.evict(id);
     let replacement = Placement::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
-    Scheduler::new(cluster, &SchedulerCache::default()).predict(&ledger, &replacement)
+    Scheduler::new(cluster, &SchedulerCache::default()).predict(&in_flight, &replacement)
 }
 
 /// Compares. From 100 nodes on the scheduler looks at a sample, and only the

@@ -86,43 +86,45 @@ pub(super) enum Race {
     PlacedFirst,
 }
 
-/// Pods that are about to leave, and pods that are about to come.
+/// Moves that the cluster does not show yet: pods that are evicted, and the pods that
+/// replace them, which the scheduler is assumed to have placed (kube-scheduler's
+/// `AssumePod`).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ledger {
-    leaving: FxHashSet<PodId>,
-    coming: Vec<(Placement, Name)>,
+pub struct InFlightPods {
+    evicted: FxHashSet<PodId>,
+    assumed: Vec<(Placement, Name)>,
 }
 
-impl Ledger {
+impl InFlightPods {
     /// The pod is evicted: it no longer counts for spreading. Until it is gone
     /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
-        self.leaving.insert(pod);
+        self.evicted.insert(pod);
     }
 
     /// The pod is not evicted after all.
-    pub fn keep(&mut self, pod: PodId) {
-        self.leaving.remove(&pod);
+    pub fn undo_evict(&mut self, pod: PodId) {
+        self.evicted.remove(&pod);
     }
 
-    /// The pod is placed on a node.
-    pub fn place(&mut self, pod: Placement, node: Name) {
-        self.coming.push((pod, node));
+    /// The pod is assumed to be on this node.
+    pub fn assume(&mut self, pod: Placement, node: Name) {
+        self.assumed.push((pod, node));
     }
 
-    /// Whether the pod is about to leave.
+    /// Whether the pod is evicted.
     #[must_use]
-    pub fn is_leaving(&self, pod: PodId) -> bool {
-        self.leaving.contains(&pod)
+    pub fn is_evicted(&self, pod: PodId) -> bool {
+        self.evicted.contains(&pod)
     }
 
-    /// Pods that are about to leave, in no order.
-    pub fn leaving(&self) -> impl Iterator<Item = PodId> {
-        self.leaving.iter().copied()
+    /// Pods that are evicted, in no order.
+    pub fn evicted(&self) -> impl Iterator<Item = PodId> {
+        self.evicted.iter().copied()
     }
 
-    /// Pods that are about to come, and their nodes.
-    pub fn coming(&self) -> impl Iterator<Item = &(Placement, Name)> {
-        self.coming.iter()
+    /// Pods that are assumed to be placed, and their nodes.
+    pub fn assumed(&self) -> impl Iterator<Item = &(Placement, Name)> {
+        self.assumed.iter()
     }
 }
