@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::{MoveState, MoveStatus};
 use crate::observe::{Index, Name, Owner, Pod, PodId, Sighting, Uid};
 use crate::plan::PlannedMove;
-use crate::predict::Placement;
+use crate::predict::PendingPod;
 
 /// A move that this process made, or took over from the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Move {
     /// Pods that the owner had when the move was decided. Unknown after a restart.
     pub siblings: Option<Arc<Siblings>>,
     /// The pod that is expected, and the node where.
-    pub expected: Option<(Placement, Name)>,
+    pub expected: Option<(PendingPod, Name)>,
     /// The replacement's uid, once it is there.
     pub replacement: Option<Uid>,
 }
@@ -173,7 +173,7 @@ impl Move {
             started: now,
             asked: Asked::Waiting,
             siblings: Some(siblings),
-            expected: planned.nodes.first().map(|node| (Placement::like(pod), Name::clone(node))),
+            expected: planned.nodes.first().map(|node| (PendingPod::like(pod), Name::clone(node))),
             replacement: None,
         }
     }

@@ -138,9 +138,9 @@ pub(super) fn in_flight_pods<'a>(
             in_flight.evict(id);
         }
         if moved.status.node.is_none()
-            && let Some((placement, node)) = &moved.expected
+            && let Some((pending, node)) = &moved.expected
         {
-            in_flight.assume(placement.clone(), Name::clone(node));
+            in_flight.assume(pending.clone(), Name::clone(node));
         }
     }
     in_flight

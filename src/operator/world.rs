@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
-use crate::predict::{InFlightPods, Placement, Prediction};
+use crate::predict::{InFlightPods, PendingPod, Prediction};
 
 use super::{Effect, EvictionRequest, Operator, Outcome, Refusal};
 
@@ -238,9 +238,9 @@ impl World {
         let id = cluster.pod_id("default", name)?;
         let mut in_flight = InFlightPods::default();
         in_flight.evict(id);
-        let mut placement = Placement::like(cluster.pod(id)?);
-        placement.name = None;
-        match self.operator.scheduler().predict(&in_flight, &placement) {
+        let mut pending = PendingPod::like(cluster.pod(id)?);
+        pending.name = None;
+        match self.operator.scheduler().predict(&in_flight, &pending) {
             Prediction::Lands(landing) => landing.nodes.first().map(ToString::to_string),
             _ => None,
         }

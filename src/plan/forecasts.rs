@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::observe::{Name, Pod, PodId};
-use crate::predict::{Best, Forecast, InFlightPods, Placement, Prediction, Scheduler};
+use crate::predict::{Best, Forecast, InFlightPods, PendingPod, Prediction, Scheduler};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Forecasts<'s> {
 
 #[derive(Debug)]
 struct Known<'s> {
-    placement: Placement,
+    pending: PendingPod,
     /// None: it cannot be known where such pods land.
     forecast: Option<Forecast<'s>>,
 }
@@ -42,11 +42,11 @@ impl<'s> Forecasts<'s> {
 
     /// The same with every reason.
     pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
-        let placement = self.scheduler.replacing(pod);
-        let at = self.prepared(placement);
+        let pending = self.scheduler.replacing(pod);
+        let at = self.prepared(pending);
         let known = &mut self.known[at];
         let Some(forecast) = &mut known.forecast else {
-            let cause = self.scheduler.for_placement(&self.in_flight, &known.placement).err();
+            let cause = self.scheduler.for_placement(&self.in_flight, &known.pending).err();
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
         forecast.evict(id);
@@ -57,32 +57,31 @@ impl<'s> Forecasts<'s> {
 
     /// A pod is moved to a node.
     pub fn book(&mut self, id: PodId, pod: &Pod, node: Option<&Name>) {
-        let placement = self.scheduler.replacing(pod);
+        let pending = self.scheduler.replacing(pod);
         self.in_flight.evict(id);
         if let Some(node) = node {
-            self.in_flight.assume(placement.clone(), Name::clone(node));
+            self.in_flight.assume(pending.clone(), Name::clone(node));
         }
         for forecast in self.known.iter_mut().filter_map(|known| known.forecast.as_mut()) {
             forecast.evict(id);
             if let Some(node) = node {
-                forecast.assume(placement.clone(), Name::clone(node));
+                forecast.assume(pending.clone(), Name::clone(node));
             }
         }
     }
 
-    fn prepared(&mut self, placement: Placement) -> usize {
-        if let Some(at) = self.known.iter().position(|known| is_alike(&known.placement, &placement))
-        {
+    fn prepared(&mut self, pending: PendingPod) -> usize {
+        if let Some(at) = self.known.iter().position(|known| is_alike(&known.pending, &pending)) {
             return at;
         }
-        let forecast = self.scheduler.for_placement(&self.in_flight, &placement).ok();
-        self.known.push(Known { placement, forecast });
+        let forecast = self.scheduler.for_placement(&self.in_flight, &pending).ok();
+        self.known.push(Known { pending, forecast });
         self.known.len() - 1
     }
 }
 
 /// Whether the scheduler cannot tell the two apart.
-pub fn is_alike(one: &Placement, other: &Placement) -> bool {
+pub fn is_alike(one: &PendingPod, other: &PendingPod) -> bool {
     Arc::ptr_eq(&one.template, &other.template)
         && one.labels == other.labels
         && one.name == other.name

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Blocked;
 use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
-use crate::predict::{InFlightPods, Placement, Scheduler};
+use crate::predict::{InFlightPods, PendingPod, Scheduler};
 
 use super::consent::Consent;
 use super::forecasts::{Forecasts, is_alike};
@@ -80,7 +80,7 @@ pub fn plan_tier(
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
                 in_flight.evict(planned.pod);
-                in_flight.assume(Placement::replacing(index.cluster(), pod), Name::clone(node));
+                in_flight.assume(PendingPod::replacing(index.cluster(), pod), Name::clone(node));
             }
             expected.push(Expected {
                 leaving: Some(planned.from.clone()),
@@ -287,9 +287,9 @@ impl<'a> Ground<'a> {
                         tied: landing.tied,
                     });
                 }
-                let placement = Placement::replacing(index.cluster(), pod);
+                let pending = PendingPod::replacing(index.cluster(), pod);
                 let known = |(_, known): &(PodId, &Pod)| {
-                    is_alike(&Placement::replacing(index.cluster(), known), &placement)
+                    is_alike(&PendingPod::replacing(index.cluster(), known), &pending)
                 };
                 if !refused.iter().any(known) {
                     refused.push((id, pod));

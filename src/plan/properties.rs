@@ -11,7 +11,7 @@ use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
     Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
 };
-use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
@@ -251,9 +251,9 @@ impl Small {
                 }
                 let mut in_flight = InFlightPods::default();
                 in_flight.evict(*id);
-                let mut placement = Placement::like(pod);
-                placement.name = None;
-                match self.scheduler().predict(&in_flight, &placement) {
+                let mut pending = PendingPod::like(pod);
+                pending.name = None;
+                match self.scheduler().predict(&in_flight, &pending) {
                     Prediction::Lands(landing)
                         if landing.zones.len() == 1
                             && (!plannable

@@ -4,7 +4,7 @@
 use crate::observe::{Cohort, Name, Pod, PodId, Template};
 
 use super::forecast::Forecast;
-use super::in_flight::{InFlightPods, Placement, Race};
+use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::neighbours::{Reach, Tenants};
 use super::ports;
 use super::scheduler::Scheduler;
@@ -22,12 +22,12 @@ impl Forecast<'_> {
             self.in_flight.evicted().filter_map(|id| cluster.pod(id)).collect();
         for pod in leaving.into_iter().filter(|pod| pod.holds_place()) {
             if let Some(row) = self.row_of(pod)
-                && self.pod.outlives(pod, self.race)
+                && self.pod.outlives(pod, self.order)
             {
                 self.vacate(row, &pod.template);
             }
         }
-        let coming: Vec<(Placement, Name)> = self.in_flight.assumed().cloned().collect();
+        let coming: Vec<(PendingPod, Name)> = self.in_flight.assumed().cloned().collect();
         for (pod, node) in &coming {
             self.seat(pod, node);
         }
@@ -60,9 +60,9 @@ impl Forecast<'_> {
 
     /// Counts what the pod asks of others, and they of it.
     fn meet_neighbours(&mut self) {
-        let Self { scheduler, pod, race, in_flight, neighbours, .. } = self;
+        let Self { scheduler, pod, order, in_flight, neighbours, .. } = self;
         let cluster = scheduler.cluster;
-        let there = |id: PodId, other: &Pod| !is_gone(in_flight, pod, *race, id, other);
+        let there = |id: PodId, other: &Pod| !is_gone(in_flight, pod, *order, id, other);
         let reach = neighbours.reach();
         let mut ask = |cohort: &Cohort| {
             let rows = || rows(scheduler, cohort, there);
@@ -81,12 +81,12 @@ impl Forecast<'_> {
 
     /// Counts the pods that use claims of which the pod must be the sole user.
     fn find_claims_in_use(&mut self) {
-        let Self { scheduler, pod, race, in_flight, sole_use, .. } = self;
+        let Self { scheduler, pod, order, in_flight, sole_use, .. } = self;
         let Some(namespace) = sole_use.namespace().cloned() else { return };
         for cohort in scheduler.cluster.cohorts_in(&namespace) {
             let users = cohort.pods().iter().filter(|id| {
                 let other = scheduler.cluster.pod(**id);
-                other.is_some_and(|other| !is_gone(in_flight, pod, *race, **id, other))
+                other.is_some_and(|other| !is_gone(in_flight, pod, *order, **id, other))
             });
             let users = i64::try_from(users.count()).unwrap_or(i64::MAX);
             sole_use.count(&namespace, &cohort.template, users);
@@ -108,11 +108,11 @@ impl Forecast<'_> {
     }
 
     fn is_overfull(&self, row: usize) -> bool {
-        let Self { scheduler, pod, race, in_flight, .. } = self;
+        let Self { scheduler, pod, order, in_flight, .. } = self;
         let node = &scheduler.rows()[row].node.name;
         let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
-            (!is_gone(in_flight, pod, *race, *id, other)).then_some(Holder {
+            (!is_gone(in_flight, pod, *order, *id, other)).then_some(Holder {
                 namespace: &other.namespace,
                 name: Some(&other.name),
                 template: &other.template,
@@ -135,11 +135,11 @@ impl Forecast<'_> {
     }
 
     fn has_port_conflict(&self, row: usize) -> bool {
-        let Self { scheduler, pod, race, in_flight, .. } = self;
+        let Self { scheduler, pod, order, in_flight, .. } = self;
         let node = &scheduler.rows()[row].node.name;
         let there = scheduler.entry(row).pods.iter().filter_map(|id| {
             let other = scheduler.cluster.pod(*id)?;
-            (!is_gone(in_flight, pod, *race, *id, other)).then_some(&other.template)
+            (!is_gone(in_flight, pod, *order, *id, other)).then_some(&other.template)
         });
         let coming = in_flight
             .assumed()
@@ -150,7 +150,7 @@ impl Forecast<'_> {
     }
 
     /// A pod comes to a node.
-    pub(super) fn seat(&mut self, newcomer: &Placement, node: &str) -> Option<usize> {
+    pub(super) fn seat(&mut self, newcomer: &PendingPod, node: &str) -> Option<usize> {
         let Self { scheduler, pod, spread, neighbours, fits, ports, sole_use, .. } = self;
         let row = scheduler.row_of(node)?;
         fits.change(scheduler, &pod.template, row, |usage| usage.add(&newcomer.template));
@@ -172,11 +172,11 @@ impl Forecast<'_> {
     /// be placed outlives them.
     pub(super) fn see_off(&mut self, leaving: &Pod, amount: i64) -> Option<usize> {
         let row = self.row_of(leaving)?;
-        let Self { scheduler, pod, race, spread, neighbours, sole_use, .. } = self;
+        let Self { scheduler, pod, order, spread, neighbours, sole_use, .. } = self;
         if leaving.is_counted() && leaving.namespace == pod.namespace {
             spread.count(&leaving.labels, || vec![row], -amount);
         }
-        if !leaving.holds_place() || !pod.outlives(leaving, *race) {
+        if !leaving.holds_place() || !pod.outlives(leaving, *order) {
             return Some(row);
         }
         let tenants = Tenants {
@@ -205,12 +205,12 @@ impl Forecast<'_> {
 /// Whether a pod is gone when the replacement is placed.
 fn is_gone(
     in_flight: &InFlightPods,
-    replacement: &Placement,
-    race: Race,
+    replacement: &PendingPod,
+    order: DeletionOrder,
     id: PodId,
     pod: &Pod,
 ) -> bool {
-    in_flight.is_evicted(id) && replacement.outlives(pod, race)
+    in_flight.is_evicted(id) && replacement.outlives(pod, order)
 }
 
 /// The nodes of the pods of a cohort that `counts`, by row.

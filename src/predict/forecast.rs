@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::observe::{Name, PodId, Zone};
 
-use super::in_flight::{InFlightPods, Placement, Race};
+use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::neighbours::Neighbours;
 use super::resource_fits::{ResourceFit, ResourceFits};
 use super::scheduler::Scheduler;
@@ -24,14 +24,14 @@ use super::{images, unpredictable};
 /// How many of the nodes that tie are named.
 const NAMED: usize = 20;
 
-/// Where pods like one placement land, kept up to date move by move.
+/// Where pods like one pending land, kept up to date move by move.
 #[derive(Debug)]
 pub struct Forecast<'s> {
     pub(super) scheduler: &'s Scheduler<'s>,
-    pub(super) pod: Placement,
+    pub(super) pod: PendingPod,
     pub(super) in_flight: InFlightPods,
-    /// How the race is taken to end, and the forecast if it ends otherwise.
-    pub(super) race: Race,
+    /// How the order is taken to end, and the forecast if it ends otherwise.
+    pub(super) order: DeletionOrder,
     otherwise: Option<Box<Self>>,
     /// What never changes.
     pub(super) suitability: Arc<Suitability>,
@@ -113,7 +113,7 @@ impl Scheduler<'_> {
     pub fn for_placement(
         &self,
         in_flight: &InFlightPods,
-        pod: &Placement,
+        pod: &PendingPod,
     ) -> Result<Forecast<'_>, String> {
         Forecast::new(self, in_flight, pod)
     }
@@ -123,21 +123,22 @@ impl<'s> Forecast<'s> {
     fn new(
         scheduler: &'s Scheduler<'s>,
         in_flight: &InFlightPods,
-        pod: &Placement,
+        pod: &PendingPod,
     ) -> Result<Self, String> {
-        let mut forecast = Self::with_race(scheduler, in_flight, pod, Race::GoneFirst)?;
+        let mut forecast = Self::with_order(scheduler, in_flight, pod, DeletionOrder::GoneFirst)?;
         if pod.template.vanishes {
-            let otherwise = Self::with_race(scheduler, in_flight, pod, Race::PlacedFirst)?;
+            let otherwise =
+                Self::with_order(scheduler, in_flight, pod, DeletionOrder::PlacedFirst)?;
             forecast.otherwise = Some(Box::new(otherwise));
         }
         Ok(forecast)
     }
 
-    fn with_race(
+    fn with_order(
         scheduler: &'s Scheduler<'s>,
         in_flight: &InFlightPods,
-        pod: &Placement,
-        race: Race,
+        pod: &PendingPod,
+        order: DeletionOrder,
     ) -> Result<Self, String> {
         let template = &*pod.template;
         let unknown = pod.unknown.clone();
@@ -152,7 +153,7 @@ impl<'s> Forecast<'s> {
         let mut forecast = Self {
             pod: pod.clone(),
             in_flight: in_flight.clone(),
-            race,
+            order,
             otherwise: None,
             ports: Vec::new(),
             volumes: volumes.by_row(scheduler.rows()),
@@ -201,7 +202,7 @@ impl<'s> Forecast<'s> {
     }
 
     /// A pod is placed on a node: see [`InFlightPods::assume`].
-    pub fn assume(&mut self, pod: Placement, node: Name) {
+    pub fn assume(&mut self, pod: PendingPod, node: Name) {
         let row = self.seat(&pod, &node);
         if let Some(otherwise) = &mut self.otherwise {
             otherwise.assume(pod.clone(), Name::clone(&node));
@@ -221,21 +222,21 @@ impl<'s> Forecast<'s> {
     /// one node of each kind.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
-        self.best_of_races(|race| {
-            let standings = race.standings.get_or_init(|| Standings::new(race));
-            race.best_of(&race.field(standings), |row| standings.like(row), NAMED)
+        self.best_of_orders(|order| {
+            let standings = order.standings.get_or_init(|| Standings::new(order));
+            order.best_of(&order.field(standings), |row| standings.like(row), NAMED)
         })
     }
 
     /// The same with every node that ties. Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
-        self.best_of_races(|race| {
-            let field = Field::alone(race.feasible(), |row| race.base(row));
-            race.best_of(&field, std::iter::once, usize::MAX)
+        self.best_of_orders(|order| {
+            let field = Field::alone(order.feasible(), |row| order.base(row));
+            order.best_of(&field, std::iter::once, usize::MAX)
         })
     }
 
-    fn best_of_races(&self, best_of: impl Fn(&Self) -> Option<Best>) -> Option<Best> {
+    fn best_of_orders(&self, best_of: impl Fn(&Self) -> Option<Best>) -> Option<Best> {
         let Some(otherwise) = &self.otherwise else {
             return best_of(self);
         };
@@ -292,8 +293,8 @@ impl<'s> Forecast<'s> {
         })
     }
 
-    /// This, and the forecast if the race ends otherwise.
-    pub(super) fn races(&self) -> Vec<&Self> {
+    /// This, and the forecast if the order ends otherwise.
+    pub(super) fn orders(&self) -> Vec<&Self> {
         std::iter::once(self).chain(self.otherwise.as_deref()).collect()
     }
 

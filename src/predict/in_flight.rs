@@ -12,7 +12,7 @@ const BOUND_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubern
 
 /// A pod that is to be placed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placement {
+pub struct PendingPod {
     /// Its namespace.
     pub namespace: Name,
     /// Its name, where that is known: a `StatefulSet`'s pods keep theirs.
@@ -27,7 +27,7 @@ pub struct Placement {
     pub unknown: Option<String>,
 }
 
-impl Placement {
+impl PendingPod {
     /// A pod like `pod`.
     #[must_use]
     pub fn like(pod: &Pod) -> Self {
@@ -45,19 +45,19 @@ impl Placement {
     /// pods carry its template; of a `StatefulSet` it depends on the revision.
     #[must_use]
     pub fn replacing(cluster: &Cluster, pod: &Pod) -> Self {
-        let mut placement = revision::next_pod(cluster, pod).unwrap_or_else(|| Self::like(pod));
+        let mut pending = revision::next_pod(cluster, pod).unwrap_or_else(|| Self::like(pod));
         // The API server writes the node's zone and region on a pod when it is
         // bound (the admission plugin PodTopologyLabels, 1.35).
-        if BOUND_LABELS.iter().any(|label| placement.labels.contains_key(*label)) {
-            let mut labels = Labels::clone(&placement.labels);
+        if BOUND_LABELS.iter().any(|label| pending.labels.contains_key(*label)) {
+            let mut labels = Labels::clone(&pending.labels);
             labels.retain(|label, _| !BOUND_LABELS.contains(&label.as_str()));
-            placement.labels = Arc::new(labels);
+            pending.labels = Arc::new(labels);
         }
         // Only a StatefulSet's pods keep their name.
         if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
-            placement.name = None;
+            pending.name = None;
         }
-        placement
+        pending
     }
 
     /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
@@ -71,15 +71,15 @@ impl Placement {
 
     /// Whether `pod`, once evicted, is gone when this one is placed. Pods with
     /// a grace period stay on their nodes while they terminate.
-    pub(super) fn outlives(&self, pod: &Pod, race: Race) -> bool {
-        self.replaces(pod) || (pod.template.vanishes && race == Race::GoneFirst)
+    pub(super) fn outlives(&self, pod: &Pod, order: DeletionOrder) -> bool {
+        self.replaces(pod) || (pod.template.vanishes && order == DeletionOrder::GoneFirst)
     }
 }
 
 /// The API server removes an evicted pod without a grace period at once, while
 /// its controller makes the replacement: either may be first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Race {
+pub(super) enum DeletionOrder {
     /// The pod is gone when its replacement is placed.
     GoneFirst,
     /// It is still there, terminating.
@@ -92,7 +92,7 @@ pub(super) enum Race {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InFlightPods {
     evicted: FxHashSet<PodId>,
-    assumed: Vec<(Placement, Name)>,
+    assumed: Vec<(PendingPod, Name)>,
 }
 
 impl InFlightPods {
@@ -108,7 +108,7 @@ impl InFlightPods {
     }
 
     /// The pod is assumed to be on this node.
-    pub fn assume(&mut self, pod: Placement, node: Name) {
+    pub fn assume(&mut self, pod: PendingPod, node: Name) {
         self.assumed.push((pod, node));
     }
 
@@ -124,7 +124,7 @@ impl InFlightPods {
     }
 
     /// Pods that are assumed to be placed, and their nodes.
-    pub fn assumed(&self) -> impl Iterator<Item = &(Placement, Name)> {
+    pub fn assumed(&self) -> impl Iterator<Item = &(PendingPod, Name)> {
         self.assumed.iter()
     }
 }

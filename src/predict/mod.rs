@@ -48,7 +48,7 @@ pub use cache::SchedulerCache;
 pub use config::{SchedulerConfig, Weights};
 pub use config_file::ConfigFileError;
 pub use forecast::{Best, Forecast};
-pub use in_flight::{InFlightPods, Placement};
+pub use in_flight::{InFlightPods, PendingPod};
 pub use scheduler::Scheduler;
 
 use crate::observe::{Name, Zone};

@@ -10,7 +10,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPodAffinityTerm};
 
 use super::bounds::{Extremes, Range, Sample};
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
@@ -34,7 +34,7 @@ impl<'p> Tenants<'p> {
         Self { namespace: &cohort.namespace, labels: &cohort.labels, template: &cohort.template }
     }
 
-    pub(super) fn like(pod: &'p Placement) -> Self {
+    pub(super) fn like(pod: &'p PendingPod) -> Self {
         Self { namespace: &pod.namespace, labels: &pod.labels, template: &pod.template }
     }
 }
@@ -148,7 +148,7 @@ fn selects_namespace(
 }
 
 impl Neighbours {
-    pub(super) fn new(scheduler: &Scheduler<'_>, pod: &Placement) -> Self {
+    pub(super) fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let template = &pod.template;
         let term = |term: &PodAffinityTerm| Term::new(term, &pod.namespace, &pod.labels);
         let weighted = |sign: i64, terms: &[WeightedPodAffinityTerm]| -> Vec<(i64, Term)> {
@@ -238,7 +238,7 @@ impl Neighbours {
     pub(super) fn answer(
         &mut self,
         scheduler: &Scheduler<'_>,
-        pod: &Placement,
+        pod: &PendingPod,
         tenants: Tenants<'_>,
         rows: impl FnOnce() -> Vec<usize>,
         amount: i64,

@@ -18,12 +18,12 @@ impl Forecast<'_> {
     /// to be that of their names, so this is an estimate.
     pub(super) fn odds(&self) -> Vec<(Zone, f64)> {
         let mut odds: BTreeMap<Zone, f64> = BTreeMap::new();
-        let races = self.races();
-        for race in &races {
-            let searches = race.searches();
-            let share = float(count(races.len() * searches.len())).recip();
+        let orders = self.orders();
+        for order in &orders {
+            let searches = order.searches();
+            let share = float(count(orders.len() * searches.len())).recip();
             for found in searches {
-                race.add_odds(found, share, &mut odds);
+                order.add_odds(found, share, &mut odds);
             }
         }
         odds.into_iter().collect()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::observe::{Cluster, Labels, Name, Pod, PodOwner, Template, VolumeSource};
 
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 
 const REVISION_LABEL: &str = "controller-revision-hash";
 /// What the controller writes on each pod, whatever the template says.
@@ -23,7 +23,7 @@ const BORNE_BY_ALL: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernete
 ///
 /// Where it is made from the same one, the pod itself tells more than the
 /// template: what admission has added is on it.
-pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> Option<Placement> {
+pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> Option<PendingPod> {
     let owner = cluster.owner_of(pod)?;
     let revisions = owner.revisions.as_ref()?;
     let next = revisions.of(&pod.name)?;
@@ -31,9 +31,9 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> Option<Placement> {
     if **own == **next {
         return None;
     }
-    let like = Placement::like(pod);
+    let like = PendingPod::like(pod);
     Some(if *next == revisions.update {
-        Placement {
+        PendingPod {
             labels: Arc::new(labels(owner, pod, next)),
             template: template(owner, pod),
             ..like
@@ -42,7 +42,7 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> Option<Placement> {
         let unknown = format!(
             "the replacement is made from revision {next}, which neither the pod nor its owner shows"
         );
-        Placement { unknown: Some(unknown), ..like }
+        PendingPod { unknown: Some(unknown), ..like }
     })
 }
 

@@ -6,7 +6,7 @@ use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId};
 
 use super::cache::{SchedulerCache, Shared};
 use super::config::SchedulerConfig;
-use super::in_flight::{InFlightPods, Placement};
+use super::in_flight::{InFlightPods, PendingPod};
 use super::snapshot::{NodeRow, Snapshot, TopologyDomains};
 use super::{Landing, Prediction};
 
@@ -32,7 +32,7 @@ impl<'a> Scheduler<'a> {
 
     /// Where `pod` would land, if it were created now, after the moves in flight.
     #[must_use]
-    pub fn predict(&self, in_flight: &InFlightPods, pod: &Placement) -> Prediction {
+    pub fn predict(&self, in_flight: &InFlightPods, pod: &PendingPod) -> Prediction {
         match self.for_placement(in_flight, pod) {
             Ok(forecast) => match forecast.explain() {
                 Prediction::Lands(landing) => {
@@ -54,10 +54,10 @@ impl<'a> Scheduler<'a> {
         self.cluster.entry(self.rows()[row].slot).unwrap_or(&NOTHING)
     }
 
-    /// See [`Placement::replacing`].
+    /// See [`PendingPod::replacing`].
     #[must_use]
-    pub fn replacing(&self, pod: &Pod) -> Placement {
-        Placement::replacing(self.cluster, pod)
+    pub fn replacing(&self, pod: &Pod) -> PendingPod {
+        PendingPod::replacing(self.cluster, pod)
     }
 
     /// The row of a node, if it is known.

@@ -7,7 +7,7 @@
 use crate::observe::{Name, Template, VolumeSource};
 
 use super::forecast::Obstacle;
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
@@ -24,7 +24,7 @@ pub(super) struct SoleUse {
 impl SoleUse {
     /// Of the claims of `pod`, those for one pod only. Claims that are made for
     /// the pod itself cannot be another's.
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &Placement) -> Self {
+    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let claims: Vec<Name> = claims_of(&pod.template)
             .filter(|name| {
                 let claim = scheduler.cluster.claim(&pod.namespace, name);

@@ -10,7 +10,7 @@ use kube::core::{Selector, SelectorExt};
 use crate::observe::{Labels, Name, SpreadConstraint};
 
 use super::bounds::{Extremes, Range, Sample};
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
@@ -58,7 +58,7 @@ struct Constraint {
 impl Spread {
     pub(super) fn new(
         scheduler: &Scheduler<'_>,
-        pod: &Placement,
+        pod: &PendingPod,
         suitability: &Suitability,
     ) -> Result<Self, String> {
         let Constraints { constraints, system_default } = Constraints::of(scheduler, pod)?;
@@ -257,7 +257,7 @@ impl Nodes {
 impl Constraint {
     fn new(
         scheduler: &Scheduler<'_>,
-        pod: &Placement,
+        pod: &PendingPod,
         constraint: SpreadConstraint,
         suitability: &Suitability,
         taking_part: &Nodes,

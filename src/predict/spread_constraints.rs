@@ -10,7 +10,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::api::ZONE_LABEL;
 use crate::observe::{Name, SpreadConstraint, WorkloadKey, WorkloadKind};
 
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
 
 pub(super) const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
@@ -28,7 +28,7 @@ impl Constraints {
     ///
     /// # Errors
     /// When the defaults select by something that is not known, and what.
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &Placement) -> Result<Self, String> {
+    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Result<Self, String> {
         let own = &pod.template.spread;
         if own.is_empty() && scheduler.config.default_spread {
             let constraints = default_selector(scheduler, pod)?.as_ref().map(system_defaults);
@@ -40,7 +40,7 @@ impl Constraints {
 }
 
 /// The constraint with what it takes from the pod's own labels.
-fn merged(constraint: &SpreadConstraint, pod: &Placement) -> SpreadConstraint {
+fn merged(constraint: &SpreadConstraint, pod: &PendingPod) -> SpreadConstraint {
     let mut constraint = constraint.clone();
     if let Some(selector) = &mut constraint.selector {
         let keys = constraint.match_label_keys.iter();
@@ -71,7 +71,7 @@ fn system_defaults(selector: &Selector) -> Vec<SpreadConstraint> {
 /// What selects the pod's like: its Services, and its owner. None when nothing does.
 fn default_selector(
     scheduler: &Scheduler<'_>,
-    pod: &Placement,
+    pod: &PendingPod,
 ) -> Result<Option<Selector>, String> {
     let mut labels = std::collections::BTreeMap::new();
     for service in scheduler.cluster.services_in(&pod.namespace) {
@@ -99,7 +99,7 @@ fn default_selector(
 
 fn owner_selector(
     scheduler: &Scheduler<'_>,
-    pod: &Placement,
+    pod: &PendingPod,
     kind: WorkloadKind,
     name: &Name,
 ) -> Result<Selector, String> {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::observe::{Cluster, Name, Template, VolumeSource};
 
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
 
 /// In the scheduler's words.
@@ -33,7 +33,7 @@ pub(super) struct Holder<'p> {
 }
 
 impl VolumeLimits {
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &Placement) -> Self {
+    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let cluster = scheduler.cluster;
         let holder =
             Holder { namespace: &pod.namespace, name: pod.name.as_ref(), template: &pod.template };

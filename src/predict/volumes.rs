@@ -7,7 +7,7 @@
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
 
 use super::forecast::Obstacle;
-use super::in_flight::Placement;
+use super::in_flight::PendingPod;
 use super::node_affinity::selects;
 use super::scheduler::Scheduler;
 use super::snapshot::NodeRow;
@@ -27,7 +27,7 @@ impl<'a> Volumes<'a> {
     ///
     /// # Errors
     /// When it cannot be known where they tie it to, and why.
-    pub(super) fn of(scheduler: &Scheduler<'a>, pod: &Placement) -> Result<Self, String> {
+    pub(super) fn of(scheduler: &Scheduler<'a>, pod: &PendingPod) -> Result<Self, String> {
         let mut volumes = Self::default();
         for source in &pod.template.volumes {
             if let VolumeSource::Claim(name) = source {

@@ -4,7 +4,7 @@ use crate::objects::{self, Pod};
 use crate::script::SECOND;
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind};
-use zonespread::predict::{InFlightPods, Placement, Prediction, Scheduler};
+use zonespread::predict::{InFlightPods, PendingPod, Prediction, Scheduler};
 
 impl World {
     /// The ReplicaSet or StatefulSet controller.
@@ -132,12 +132,12 @@ impl World {
         }
         let cluster = self.truth.cluster();
         let pod = cluster.pod(cluster.pod_id(objects::NAMESPACE, name)?)?;
-        let mut placement = Placement::like(pod);
-        if placement.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
-            placement.name = None;
+        let mut pending = PendingPod::like(pod);
+        if pending.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
+            pending.name = None;
         }
         let scheduler = Scheduler::new(cluster, &self.scheduler_cache);
-        match scheduler.predict(&InFlightPods::default(), &placement) {
+        match scheduler.predict(&InFlightPods::default(), &pending) {
             Prediction::Lands(landing) => {
                 let at = self.dice.below(landing.nodes.len());
                 Some(landing.nodes[at].to_string())

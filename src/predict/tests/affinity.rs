@@ -7,7 +7,7 @@ use super::predict;
 use super::stories::{ZONE, evicted, landing, pending, score, three_zones, zones};
 use crate::observe::Name;
 use crate::observe::fixtures::{PodFixture, cluster, node, pod};
-use crate::predict::{InFlightPods, Placement, Prediction};
+use crate::predict::{InFlightPods, PendingPod, Prediction};
 
 const HOST: &str = "kubernetes.io/hostname";
 
@@ -33,7 +33,7 @@ fn likes(pod: PodFixture, kind: &str, weight: i32, term: &Value) -> PodFixture {
 
 fn goes(pods: impl IntoIterator<Item = PodFixture>, newcomer: PodFixture) -> Prediction {
     let cluster = cluster(three_zones(), pods);
-    predict(&cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
+    predict(&cluster, &InFlightPods::default(), &PendingPod::like(&newcomer.build()))
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn terms_reach_the_namespaces_they_name(#[case] reach: Value, #[case] free: Vec<
     let mut cluster = cluster(three_zones(), [pod("db-0").namespace("other").on("a1")]);
     cluster.put_namespace(Name::from("other"), labels("other"));
     let web = needs(pod("web-0"), "podAntiAffinity", &far).build();
-    let landing = landing(predict(&cluster, &InFlightPods::default(), &Placement::like(&web)));
+    let landing = landing(predict(&cluster, &InFlightPods::default(), &PendingPod::like(&web)));
     assert_eq!(zones(&landing), free);
 
     // The same from the other side: a pod that runs keeps the newcomer away.
@@ -108,7 +108,8 @@ fn terms_reach_the_namespaces_they_name(#[case] reach: Value, #[case] free: Vec<
     );
     cluster.put_namespace(Name::from("default"), labels("other"));
     let db = pod("db-0").build();
-    let landing = self::landing(predict(&cluster, &InFlightPods::default(), &Placement::like(&db)));
+    let landing =
+        self::landing(predict(&cluster, &InFlightPods::default(), &PendingPod::like(&db)));
     assert_eq!(zones(&landing), free);
 }
 
@@ -158,7 +159,7 @@ fn required_node_affinity_picks_nodes(#[case] terms: Value, #[case] fit: &[&str]
     ];
     let web = with(pod("web-0"), "nodeAffinity", "required", &json!({"nodeSelectorTerms": terms}));
     let cluster = cluster(nodes, []);
-    match predict(&cluster, &InFlightPods::default(), &Placement::like(&web.build())) {
+    match predict(&cluster, &InFlightPods::default(), &PendingPod::like(&web.build())) {
         Prediction::Lands(landing) => {
             let nodes: Vec<&str> = landing.scores.iter().map(|score| &*score.node).collect();
             assert_eq!(nodes, fit);

@@ -9,9 +9,9 @@ mod stories;
 mod volumes;
 
 use crate::observe::Cluster;
-use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 /// Where a pod goes if the scheduler has its default configuration.
-fn predict(cluster: &Cluster, in_flight: &InFlightPods, pod: &Placement) -> Prediction {
+fn predict(cluster: &Cluster, in_flight: &InFlightPods, pod: &PendingPod) -> Prediction {
     Scheduler::new(cluster, &SchedulerCache::default()).predict(in_flight, pod)
 }

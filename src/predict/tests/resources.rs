@@ -7,10 +7,10 @@ use super::predict;
 use super::stories::{evicted, landing, pending, score};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Cluster, Name};
-use crate::predict::{InFlightPods, Landing, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Landing, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
-    predict(cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
+    predict(cluster, &InFlightPods::default(), &PendingPod::like(&newcomer.build()))
 }
 
 fn container(cpu: &str) -> Value {
@@ -56,7 +56,7 @@ fn extended_resources_run_out_too() {
     let gpus = node("a1").allocatable("nvidia.com/gpu", "2");
     let cluster = cluster([gpus], [pod("job-0").requests("nvidia.com/gpu", "1").on("a1")]);
     let like =
-        |amount: &str| Placement::like(&pod("job-1").requests("nvidia.com/gpu", amount).build());
+        |amount: &str| PendingPod::like(&pod("job-1").requests("nvidia.com/gpu", amount).build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like("1")).unwrap();

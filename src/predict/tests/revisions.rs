@@ -7,7 +7,7 @@ use super::predict;
 use super::stories::{landing, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, cluster, id_of, pod};
 use crate::observe::{Cluster, Interner, Workload};
-use crate::predict::{InFlightPods, Placement, Prediction};
+use crate::predict::{InFlightPods, PendingPod, Prediction};
 
 /// The set `db` with three pods; its new revision wants to be in zone c.
 fn set(strategy: &Value, status: Value) -> Workload {
@@ -32,10 +32,10 @@ fn db(name: &str, revision: &str) -> PodFixture {
     pod(name).on("a1").owner("StatefulSet", "db").label("controller-revision-hash", revision)
 }
 
-fn replaced(set: &Workload, pod: PodFixture, name: &str) -> (Cluster, Placement) {
+fn replaced(set: &Workload, pod: PodFixture, name: &str) -> (Cluster, PendingPod) {
     let mut cluster = cluster(three_zones(), [pod]);
     cluster.put_owner(set);
-    let next = Placement::replacing(&cluster, cluster.pod(id_of(&cluster, name)).unwrap());
+    let next = PendingPod::replacing(&cluster, cluster.pod(id_of(&cluster, name)).unwrap());
     (cluster, next)
 }
 

@@ -9,7 +9,7 @@ use super::stories::{ZONE, evicted, landing, zones};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Zone};
 use crate::predict::standings::Contenders;
-use crate::predict::{InFlightPods, Placement, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Scheduler, SchedulerCache};
 
 /// So many nodes in each of the zones a, b and c: `a000`, `a001` …
 fn nodes(counts: [usize; 3]) -> Vec<NodeFixture> {
@@ -155,10 +155,10 @@ proptest! {
         let id = id_of(&cluster, "web-0");
         let mut in_flight = InFlightPods::default();
         in_flight.evict(id);
-        let placement = Placement::like(cluster.pod(id).unwrap());
+        let pending = PendingPod::like(cluster.pod(id).unwrap());
         let cache = SchedulerCache::default();
         let scheduler = Scheduler::new(&cluster, &cache);
-        let forecast = scheduler.for_placement(&in_flight, &placement).unwrap();
+        let forecast = scheduler.for_placement(&in_flight, &pending).unwrap();
         let feasible = forecast.feasible();
         let Some(sample) = forecast.sample(&feasible) else { return Ok(()) };
         let best = forecast.best().unwrap();

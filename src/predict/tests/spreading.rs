@@ -10,12 +10,12 @@ use super::stories::{ZONE, evicted, landing, pending, score, three_zones, web_on
 use crate::observe::fixtures::{PodFixture, cluster, node, pod, replica_set, service};
 use crate::observe::{Cluster, Name};
 use crate::predict::{
-    InFlightPods, Placement, Prediction, Scheduler, SchedulerCache, SchedulerConfig,
+    InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache, SchedulerConfig,
 };
 
 /// Where one more pod like `pod` goes.
 fn one_more(cluster: &Cluster, pod: PodFixture) -> Prediction {
-    predict(cluster, &InFlightPods::default(), &Placement::like(&pod.build()))
+    predict(cluster, &InFlightPods::default(), &PendingPod::like(&pod.build()))
 }
 
 /// The zones whose nodes can take the pod, the best or not.
@@ -162,7 +162,7 @@ fn a_service_alone_is_enough_for_the_defaults() {
     let config = SchedulerConfig { default_spread: false, ..SchedulerConfig::default() };
     let cache = SchedulerCache::new(config);
     let scheduler = Scheduler::new(&cluster, &cache);
-    let pod = Placement::like(&one().build());
+    let pod = PendingPod::like(&one().build());
     let best = scheduler.for_placement(&InFlightPods::default(), &pod).unwrap().best().unwrap();
     assert_eq!(best.nodes, ["b2", "c1", "c2"].map(Name::from));
 }

@@ -10,7 +10,7 @@ use crate::observe::fixtures::{
 use crate::observe::{
     Claim, Cluster, CsiDriver, CsiNode, Interner, Name, PersistentVolume, WatchedClaim,
 };
-use crate::predict::{InFlightPods, Placement, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 fn with_claim(pod: PodFixture, claim: &str) -> PodFixture {
     let source = json!({"claimName": claim});
@@ -34,7 +34,7 @@ fn limit(cluster: &mut Cluster, node: &str, count: i32) {
 }
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
-    predict(cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
+    predict(cluster, &InFlightPods::default(), &PendingPod::like(&newcomer.build()))
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn moves_under_way_take_and_give_back_volumes() {
     put_volume(&mut cluster, "two");
     limit(&mut cluster, "a1", 1);
     limit(&mut cluster, "b1", 1);
-    let other = Placement::like(&with_claim(pod("db-1"), "two").build());
-    let newcomer = Placement::like(&with_claim(pod("db-2"), "one").build());
+    let other = PendingPod::like(&with_claim(pod("db-1"), "two").build());
+    let newcomer = PendingPod::like(&with_claim(pod("db-2"), "one").build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&InFlightPods::default(), &newcomer).unwrap();
@@ -122,7 +122,7 @@ fn a_stateful_pod_takes_its_claim_along() {
     let id = id_of(&cluster, "db-0");
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let like = Placement::like(cluster.pod(id).unwrap());
+    let like = PendingPod::like(cluster.pod(id).unwrap());
     let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
     assert_eq!(forecast.best(), None, "the pod is still there");
     forecast.evict(id);

@@ -6,7 +6,7 @@ use super::predict;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Name, TaintEffect, Zone};
 use crate::predict::{
-    InFlightPods, Landing, Placement, Prediction, Rejection, Scheduler, SchedulerCache,
+    InFlightPods, Landing, PendingPod, Prediction, Rejection, Scheduler, SchedulerCache,
 };
 
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -28,7 +28,7 @@ pub fn evicted(cluster: &Cluster, name: &str) -> Prediction {
     let id = id_of(cluster, name);
     let mut in_flight = InFlightPods::default();
     in_flight.evict(id);
-    predict(cluster, &in_flight, &Placement::like(cluster.pod(id).unwrap()))
+    predict(cluster, &in_flight, &PendingPod::like(cluster.pod(id).unwrap()))
 }
 
 pub fn landing(prediction: Prediction) -> Landing {
@@ -134,7 +134,7 @@ fn moves_under_way_count_as_done() {
     let cluster = cluster(three_zones(), pods);
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let like = Placement::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
+    let like = PendingPod::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
     let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
     for (victim, lands_in) in [("web-0", vec!["c"]), ("web-3", vec!["c"]), ("web-1", vec!["a"])] {
         forecast.evict(id_of(&cluster, victim));
@@ -282,7 +282,7 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
     };
     let cluster = cluster(three_zones(), web_on(&["a1", "a2", "b1", "b2"], shape));
     let victim = id_of(&cluster, "web-0");
-    let replacement = Placement::replacing(&cluster, cluster.pod(victim).unwrap());
+    let replacement = PendingPod::replacing(&cluster, cluster.pod(victim).unwrap());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let mut forecast = scheduler.for_placement(&InFlightPods::default(), &replacement).unwrap();
@@ -296,6 +296,6 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
 #[test]
 fn a_replacement_does_not_carry_the_zone_of_the_pod_before_it() {
     let bound = pod("web-0").label(ZONE, "a").label("topology.kubernetes.io/region", "r").build();
-    let labels = Placement::replacing(&Cluster::default(), &bound).labels;
+    let labels = PendingPod::replacing(&Cluster::default(), &bound).labels;
     assert_eq!(labels.keys().collect::<Vec<_>>(), ["app"]);
 }

@@ -7,7 +7,7 @@ use super::predict;
 use super::stories::{landing, pending, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, claim, cluster, lazy_class, pod, zonal_volume};
 use crate::observe::{Cluster, PersistentVolume, StorageClass};
-use crate::predict::{InFlightPods, Placement, Prediction};
+use crate::predict::{InFlightPods, PendingPod, Prediction};
 
 fn claims(name: &str) -> PodFixture {
     let source = json!({"claimName": name});
@@ -15,7 +15,7 @@ fn claims(name: &str) -> PodFixture {
 }
 
 fn goes(cluster: &Cluster, newcomer: PodFixture) -> Prediction {
-    predict(cluster, &InFlightPods::default(), &Placement::like(&newcomer.build()))
+    predict(cluster, &InFlightPods::default(), &PendingPod::like(&newcomer.build()))
 }
 
 fn empty() -> Cluster {

@@ -5,7 +5,7 @@ use super::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
 use zonespread::predict::{
-    InFlightPods, Landing, Placement, Prediction, Scheduler, SchedulerCache,
+    InFlightPods, Landing, PendingPod, Prediction, Scheduler, SchedulerCache,
 };
 
 /// A pod that was evicted, and where its replacement landed.
@@ -47,7 +47,7 @@ pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
     let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
     let mut in_flight = InFlightPods::default();
     in_flight.evict(id);
-    let replacement = Placement::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
+    let replacement = PendingPod::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
     Scheduler::new(cluster, &SchedulerCache::default()).predict(&in_flight, &replacement)
 }
 
