@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::observe::{Name, Pod, PodId};
-use crate::predict::{Best, Forecast, InFlightPods, PendingPod, Prediction, Scheduler};
+use crate::predict::{Best, InFlightPods, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Forecasts<'s> {
 struct Known<'s> {
     pending: PendingPod,
     /// None: it cannot be known where such pods land.
-    forecast: Option<Forecast<'s>>,
+    forecast: Option<Simulation<'s>>,
 }
 
 impl<'s> Forecasts<'s> {
@@ -46,7 +46,7 @@ impl<'s> Forecasts<'s> {
         let at = self.prepared(pending);
         let known = &mut self.known[at];
         let Some(forecast) = &mut known.forecast else {
-            let cause = self.scheduler.for_placement(&self.in_flight, &known.pending).err();
+            let cause = self.scheduler.simulate(&self.in_flight, &known.pending).err();
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
         forecast.evict(id);
@@ -74,7 +74,7 @@ impl<'s> Forecasts<'s> {
         if let Some(at) = self.known.iter().position(|known| is_alike(&known.pending, &pending)) {
             return at;
         }
-        let forecast = self.scheduler.for_placement(&self.in_flight, &pending).ok();
+        let forecast = self.scheduler.simulate(&self.in_flight, &pending).ok();
         self.known.push(Known { pending, forecast });
         self.known.len() - 1
     }

@@ -13,7 +13,7 @@ use super::resource_fits::{FitKey, ResourceFit};
 use super::snapshot::{Snapshot, kept_or};
 use super::standings::{Common, Standings};
 
-/// How the cluster's scheduler is configured, and what forecasts share. May be used
+/// How the cluster's scheduler is configured, and what simulations share. May be used
 /// from several threads, and with any cluster: it is emptied by what has changed.
 #[derive(Debug, Default)]
 pub struct SchedulerCache {
@@ -47,7 +47,7 @@ impl SchedulerCache {
     }
 }
 
-/// What forecasts for one cluster share; each part is made when it is first asked for.
+/// What simulations for one cluster share; each part is made when it is first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     nodes: Generation,

@@ -3,14 +3,14 @@
 
 use crate::observe::{Cohort, Name, Pod, PodId, Template};
 
-use super::forecast::Forecast;
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::neighbours::{Reach, Tenants};
 use super::ports;
 use super::scheduler::Scheduler;
+use super::simulation::Simulation;
 use super::volume_limits::Holder;
 
-impl Forecast<'_> {
+impl Simulation<'_> {
     /// Counts every pod that matters to the one to be placed.
     pub(super) fn take_census(&mut self) {
         self.count_like_pods();

@@ -2,10 +2,10 @@
 
 use crate::observe::{Name, TaintEffect};
 
-use super::forecast::{Forecast, Obstacle};
+use super::simulation::{Obstacle, Simulation};
 use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
 
-impl Forecast<'_> {
+impl Simulation<'_> {
     /// Where the pod would land now, and why there; without [`Landing::odds`],
     /// which take longer than all the rest.
     #[must_use]

@@ -5,7 +5,7 @@
 //! in its doc; all of them in the order of the default configuration.
 //!
 //! [`Scheduler::predict`] answers one question. To plan many moves, ask it for a
-//! [`Forecast`] and tell that of each move: it computes what the move changes.
+//! [`Simulation`] and tell that of each move: it computes what the move changes.
 
 mod balance;
 mod bounds;
@@ -15,7 +15,6 @@ mod config;
 mod config_file;
 mod explain;
 mod fit;
-mod forecast;
 mod images;
 mod in_flight;
 mod neighbours;
@@ -29,6 +28,7 @@ mod sample;
 mod sampled;
 mod scheduler;
 mod score;
+mod simulation;
 mod snapshot;
 mod sole_use;
 mod spread;
@@ -47,9 +47,9 @@ mod tests;
 pub use cache::SchedulerCache;
 pub use config::{SchedulerConfig, Weights};
 pub use config_file::ConfigFileError;
-pub use forecast::{Best, Forecast};
 pub use in_flight::{InFlightPods, PendingPod};
 pub use scheduler::Scheduler;
+pub use simulation::{Best, Simulation};
 
 use crate::observe::{Name, Zone};
 

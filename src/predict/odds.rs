@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::observe::Zone;
 
-use super::forecast::Forecast;
 use super::score::float;
+use super::simulation::Simulation;
 use super::standings::Contenders;
 
 /// How many places of the node list a search is begun at, to see where the pod lands.
 const STARTS: usize = 200;
 
-impl Forecast<'_> {
+impl Simulation<'_> {
     /// How probable each zone is, by name. The scheduler picks one of the nodes
     /// that tie at random. Where it scores a sample, it begins to look where it
     /// stopped before: anywhere. The order of the nodes within a zone is taken

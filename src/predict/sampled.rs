@@ -1,12 +1,12 @@
 //! Where a pod can land when the scheduler scores only a sample of the nodes.
 
 use super::bounds::{Extremes, Range, Sample};
-use super::forecast::Forecast;
 use super::node_affinity;
 use super::sample::{Stock, fewest_found, nodes_to_find};
+use super::simulation::Simulation;
 use super::standings::{Contenders, Field};
 
-impl Forecast<'_> {
+impl Simulation<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
     /// when it takes all.
     pub(super) fn sample(&self, feasible: &Contenders) -> Option<Sample> {

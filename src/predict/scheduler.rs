@@ -33,10 +33,10 @@ impl<'a> Scheduler<'a> {
     /// Where `pod` would land, if it were created now, after the moves in flight.
     #[must_use]
     pub fn predict(&self, in_flight: &InFlightPods, pod: &PendingPod) -> Prediction {
-        match self.for_placement(in_flight, pod) {
-            Ok(forecast) => match forecast.explain() {
+        match self.simulate(in_flight, pod) {
+            Ok(simulation) => match simulation.explain() {
                 Prediction::Lands(landing) => {
-                    Prediction::Lands(Landing { odds: forecast.odds(), ..landing })
+                    Prediction::Lands(Landing { odds: simulation.odds(), ..landing })
                 }
                 other => other,
             },

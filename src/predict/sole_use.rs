@@ -6,9 +6,9 @@
 
 use crate::observe::{Name, Template, VolumeSource};
 
-use super::forecast::Obstacle;
 use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
+use super::simulation::Obstacle;
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
                       access mode already in-use by another pod";

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::forecast::Forecast;
 use super::resource_fits::ResourceFit;
+use super::simulation::Simulation;
 use super::suitability::Suitability;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
@@ -142,17 +142,17 @@ struct Group {
 }
 
 impl Standings {
-    pub(super) fn new(forecast: &Forecast<'_>) -> Self {
+    pub(super) fn new(simulation: &Simulation<'_>) -> Self {
         let mut keys = Vec::new();
-        for (key, topology) in forecast.topologies() {
+        for (key, topology) in simulation.topologies() {
             if !topology.tells_apart && !keys.contains(key) {
                 keys.push(key.clone());
             }
         }
-        let places = forecast.scheduler.snapshot.places(keys);
-        let labels = forecast.topologies().count();
-        let Some((suitability, fits)) = forecast.common() else {
-            return Self::group_all(forecast, places, labels);
+        let places = simulation.scheduler.snapshot.places(keys);
+        let labels = simulation.topologies().count();
+        let Some((suitability, fits)) = simulation.common() else {
+            return Self::group_all(simulation, places, labels);
         };
         // Most pods see most nodes in the same way.
         let common = Common {
@@ -161,37 +161,37 @@ impl Standings {
             fits: Arc::clone(fits),
         };
         let shared =
-            forecast.scheduler.shared.standings(common, || Self::group_shown(forecast, places));
+            simulation.scheduler.shared.standings(common, || Self::group_shown(simulation, places));
         let mut standings = Self { labels, ..Self::clone(&shared) };
-        let rows = if forecast.counts_by_node() { 0..forecast.fixed().len() } else { 0..0 };
-        let counted = rows.filter(|row| forecast.own_counts(*row).any(|count| count != 0));
-        for row in counted.chain(forecast.changed_fits()) {
-            standings.update(forecast, row);
+        let rows = if simulation.counts_by_node() { 0..simulation.fixed().len() } else { 0..0 };
+        let counted = rows.filter(|row| simulation.own_counts(*row).any(|count| count != 0));
+        for row in counted.chain(simulation.changed_fits()) {
+            standings.update(simulation, row);
         }
         standings
     }
 
     /// The nodes as this pod sees them.
-    fn group_all(forecast: &Forecast<'_>, places: Arc<[u32]>, labels: usize) -> Self {
-        let kind = |standings: &mut Self, row: usize| standings.kind(forecast, row);
-        Self::group_by(forecast, places, labels, kind)
+    fn group_all(simulation: &Simulation<'_>, places: Arc<[u32]>, labels: usize) -> Self {
+        let kind = |standings: &mut Self, row: usize| standings.kind(simulation, row);
+        Self::group_by(simulation, places, labels, kind)
     }
 
     /// The nodes as the cluster shows them, before pods are counted on them.
-    fn group_shown(forecast: &Forecast<'_>, places: Arc<[u32]>) -> Self {
+    fn group_shown(simulation: &Simulation<'_>, places: Arc<[u32]>) -> Self {
         let kind = |standings: &mut Self, row: usize| {
-            standings.kind_with(forecast, row, 0, forecast.base_shown(row))
+            standings.kind_with(simulation, row, 0, simulation.base_shown(row))
         };
-        Self::group_by(forecast, places, 0, kind)
+        Self::group_by(simulation, places, 0, kind)
     }
 
     fn group_by(
-        forecast: &Forecast<'_>,
+        simulation: &Simulation<'_>,
         places: Arc<[u32]>,
         labels: usize,
         kind: impl Fn(&mut Self, usize) -> Kind,
     ) -> Self {
-        let rows = forecast.fixed().len();
+        let rows = simulation.fixed().len();
         let mut standings = Self {
             places,
             labels,
@@ -202,7 +202,7 @@ impl Standings {
             group_of: vec![None; rows],
         };
         for row in 0..rows {
-            if forecast.fixed()[row].is_open() {
+            if simulation.fixed()[row].is_open() {
                 let kind = kind(&mut standings, row);
                 let group = standings.group(kind);
                 standings.join(row, group);
@@ -211,15 +211,15 @@ impl Standings {
         standings
     }
 
-    /// Whether it knows all labels that the forecast looks at.
-    pub(super) fn is_of(&self, forecast: &Forecast<'_>) -> bool {
-        self.labels == forecast.topologies().count()
+    /// Whether it knows all labels that the simulation looks at.
+    pub(super) fn is_of(&self, simulation: &Simulation<'_>) -> bool {
+        self.labels == simulation.topologies().count()
     }
 
     /// A node is not what it was.
-    pub(super) fn update(&mut self, forecast: &Forecast<'_>, row: usize) {
+    pub(super) fn update(&mut self, simulation: &Simulation<'_>, row: usize) {
         let Some(before) = self.group_of[row] else { return };
-        let kind = self.kind(forecast, row);
+        let kind = self.kind(simulation, row);
         let group = self.group(kind);
         if group != before {
             self.leave(row, before);
@@ -240,30 +240,30 @@ impl Standings {
         group
     }
 
-    fn kind(&mut self, forecast: &Forecast<'_>, row: usize) -> Kind {
-        let own_counts = if forecast.own_counts(row).all(|count| count == 0) {
+    fn kind(&mut self, simulation: &Simulation<'_>, row: usize) -> Kind {
+        let own_counts = if simulation.own_counts(row).all(|count| count == 0) {
             0
         } else {
             // Labels are only ever added: a list of one length has one meaning.
-            let counts: Vec<i64> = forecast.own_counts(row).collect();
+            let counts: Vec<i64> = simulation.own_counts(row).collect();
             let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
             *self.numbers.entry(counts).or_insert(next)
         };
-        let base = forecast.has_room(row).then(|| forecast.base(row));
-        self.kind_with(forecast, row, own_counts, base)
+        let base = simulation.has_room(row).then(|| simulation.base(row));
+        self.kind_with(simulation, row, own_counts, base)
     }
 
     /// `base` is none where there is no room.
     fn kind_with(
         &self,
-        forecast: &Forecast<'_>,
+        simulation: &Simulation<'_>,
         row: usize,
         own_counts: u32,
         base: Option<i64>,
     ) -> Kind {
         let class = Class {
             place: self.places[row],
-            suitability: forecast.suitability.kinds[row],
+            suitability: simulation.suitability.kinds[row],
             own_counts,
         };
         Kind { class, may_take: base.is_some(), base: base.unwrap_or(0) }

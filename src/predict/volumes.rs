@@ -6,10 +6,10 @@
 
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
 
-use super::forecast::Obstacle;
 use super::in_flight::PendingPod;
 use super::node_affinity::selects;
 use super::scheduler::Scheduler;
+use super::simulation::Obstacle;
 use super::snapshot::NodeRow;
 
 /// What the volumes of a pod ask of a node.

@@ -59,10 +59,10 @@ fn extended_resources_run_out_too() {
         |amount: &str| PendingPod::like(&pod("job-1").requests("nvidia.com/gpu", amount).build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like("1")).unwrap();
-    assert!(forecast.best().is_some());
-    forecast.assume(like("1"), Name::from("a1"));
-    assert_eq!(pending(forecast.explain())[0].message, "Insufficient nvidia.com/gpu");
+    let mut simulation = scheduler.simulate(&InFlightPods::default(), &like("1")).unwrap();
+    assert!(simulation.best().is_some());
+    simulation.assume(like("1"), Name::from("a1"));
+    assert_eq!(pending(simulation.explain())[0].message, "Insufficient nvidia.com/gpu");
 }
 
 #[test]

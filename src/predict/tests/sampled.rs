@@ -158,11 +158,11 @@ proptest! {
         let pending = PendingPod::like(cluster.pod(id).unwrap());
         let cache = SchedulerCache::default();
         let scheduler = Scheduler::new(&cluster, &cache);
-        let forecast = scheduler.for_placement(&in_flight, &pending).unwrap();
-        let feasible = forecast.feasible();
-        let Some(sample) = forecast.sample(&feasible) else { return Ok(()) };
-        let best = forecast.best().unwrap();
-        let full = forecast.best_in_full().unwrap();
+        let simulation = scheduler.simulate(&in_flight, &pending).unwrap();
+        let feasible = simulation.feasible();
+        let Some(sample) = simulation.sample(&feasible) else { return Ok(()) };
+        let best = simulation.best().unwrap();
+        let full = simulation.best_in_full().unwrap();
         prop_assert_eq!(&best.zones, &full.zones, "by kind, and by node");
         let winners: BTreeSet<&Zone> = best.zones.iter().collect();
         let rows: Vec<usize> = feasible.rows().collect();
@@ -180,7 +180,7 @@ proptest! {
                     counts[zone] <= sample.found[zone]
                 });
             let found: Vec<usize> = share.into_iter().chain(rest).take(sample.wanted).collect();
-            for row in forecast.tied(Contenders::alone(found.into_iter())) {
+            for row in simulation.tied(Contenders::alone(found.into_iter())) {
                 let zone = scheduler.rows()[row].node.zone.as_ref().unwrap();
                 prop_assert!(winners.contains(zone), "{zone} is none of {winners:?}");
             }

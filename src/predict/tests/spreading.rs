@@ -163,7 +163,7 @@ fn a_service_alone_is_enough_for_the_defaults() {
     let cache = SchedulerCache::new(config);
     let scheduler = Scheduler::new(&cluster, &cache);
     let pod = PendingPod::like(&one().build());
-    let best = scheduler.for_placement(&InFlightPods::default(), &pod).unwrap().best().unwrap();
+    let best = scheduler.simulate(&InFlightPods::default(), &pod).unwrap().best().unwrap();
     assert_eq!(best.nodes, ["b2", "c1", "c2"].map(Name::from));
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Name, PodId};
-use crate::predict::{Forecast, InFlightPods, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, Scheduler, SchedulerCache, Simulation};
 
 const HOST: &str = "kubernetes.io/hostname";
 const RACK: &str = "rack";
@@ -80,8 +80,8 @@ fn shaped(app: usize, shape: &[usize]) -> PodFixture {
     built.spec("affinity", affinity)
 }
 
-fn agrees(forecast: &Forecast<'_>) -> Result<(), TestCaseError> {
-    let (best, full) = (forecast.best(), forecast.best_in_full());
+fn agrees(simulation: &Simulation<'_>) -> Result<(), TestCaseError> {
+    let (best, full) = (simulation.best(), simulation.best_in_full());
     match (best, full) {
         (None, None) => {}
         (Some(best), Some(full)) => {
@@ -116,17 +116,17 @@ proptest! {
         let scheduler = Scheduler::new(&cluster, &cache);
         let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
         let like = |at: usize| scheduler.replacing(cluster.pod(ids[at % ids.len()]).unwrap());
-        let Ok(mut forecast) = scheduler.for_placement(&InFlightPods::default(), &like(0)) else {
+        let Ok(mut simulation) = scheduler.simulate(&InFlightPods::default(), &like(0)) else {
             return Ok(());
         };
-        agrees(&forecast)?;
+        agrees(&simulation)?;
         for (what, pod, on) in steps {
             match what {
-                0 | 1 => forecast.evict(ids[pod % ids.len()]),
-                2 => forecast.undo_evict(ids[pod % ids.len()]),
-                _ => forecast.assume(like(pod), Name::from(names[on % names.len()].as_str())),
+                0 | 1 => simulation.evict(ids[pod % ids.len()]),
+                2 => simulation.undo_evict(ids[pod % ids.len()]),
+                _ => simulation.assume(like(pod), Name::from(names[on % names.len()].as_str())),
             }
-            agrees(&forecast)?;
+            agrees(&simulation)?;
         }
     }
 }

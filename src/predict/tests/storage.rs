@@ -86,10 +86,10 @@ fn moves_under_way_take_and_give_back_volumes() {
     let newcomer = PendingPod::like(&with_claim(pod("db-2"), "one").build());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &newcomer).unwrap();
-    assert_eq!(forecast.best().unwrap().nodes.len(), 1, "b1 is emptier");
-    forecast.assume(other, Name::from("b1"));
-    assert_eq!(forecast.best().unwrap().zones[0].as_str(), "a", "b1 is full, a1 has the volume");
+    let mut simulation = scheduler.simulate(&InFlightPods::default(), &newcomer).unwrap();
+    assert_eq!(simulation.best().unwrap().nodes.len(), 1, "b1 is emptier");
+    simulation.assume(other, Name::from("b1"));
+    assert_eq!(simulation.best().unwrap().zones[0].as_str(), "a", "b1 is full, a1 has the volume");
 }
 
 fn sole(name: &str) -> Claim {
@@ -123,12 +123,12 @@ fn a_stateful_pod_takes_its_claim_along() {
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let like = PendingPod::like(cluster.pod(id).unwrap());
-    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
-    assert_eq!(forecast.best(), None, "the pod is still there");
-    forecast.evict(id);
-    assert!(forecast.best().is_some());
-    forecast.undo_evict(id);
-    assert_eq!(forecast.best(), None);
+    let mut simulation = scheduler.simulate(&InFlightPods::default(), &like).unwrap();
+    assert_eq!(simulation.best(), None, "the pod is still there");
+    simulation.evict(id);
+    assert!(simulation.best().is_some());
+    simulation.undo_evict(id);
+    assert_eq!(simulation.best(), None);
 }
 
 #[test]

@@ -135,15 +135,15 @@ fn moves_under_way_count_as_done() {
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
     let like = PendingPod::like(cluster.pod(id_of(&cluster, "web-0")).unwrap());
-    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &like).unwrap();
+    let mut simulation = scheduler.simulate(&InFlightPods::default(), &like).unwrap();
     for (victim, lands_in) in [("web-0", vec!["c"]), ("web-3", vec!["c"]), ("web-1", vec!["a"])] {
-        forecast.evict(id_of(&cluster, victim));
-        let best = forecast.best().unwrap();
+        simulation.evict(id_of(&cluster, victim));
+        let best = simulation.best().unwrap();
         assert_eq!(best.zones.iter().map(Zone::as_str).collect::<Vec<_>>(), lands_in, "{victim}");
-        forecast.assume(like.clone(), Name::clone(&best.nodes[0]));
+        simulation.assume(like.clone(), Name::clone(&best.nodes[0]));
         // What is kept up to date is what a fresh look would find.
-        let fresh = scheduler.for_placement(forecast.in_flight(), &like).unwrap();
-        assert_eq!(forecast.explain(), fresh.explain());
+        let fresh = scheduler.simulate(simulation.in_flight(), &like).unwrap();
+        assert_eq!(simulation.explain(), fresh.explain());
     }
 }
 
@@ -285,12 +285,12 @@ fn an_eviction_that_is_taken_back_leaves_no_trace() {
     let replacement = PendingPod::replacing(&cluster, cluster.pod(victim).unwrap());
     let cache = SchedulerCache::default();
     let scheduler = Scheduler::new(&cluster, &cache);
-    let mut forecast = scheduler.for_placement(&InFlightPods::default(), &replacement).unwrap();
-    let before = forecast.explain();
-    forecast.evict(victim);
-    assert_ne!(forecast.explain(), before, "its port and its cores are free");
-    forecast.undo_evict(victim);
-    assert_eq!(forecast.explain(), before);
+    let mut simulation = scheduler.simulate(&InFlightPods::default(), &replacement).unwrap();
+    let before = simulation.explain();
+    simulation.evict(victim);
+    assert_ne!(simulation.explain(), before, "its port and its cores are free");
+    simulation.undo_evict(victim);
+    assert_eq!(simulation.explain(), before);
 }
 
 #[test]

@@ -26,11 +26,11 @@ const NAMED: usize = 20;
 
 /// Where pods like one pending land, kept up to date move by move.
 #[derive(Debug)]
-pub struct Forecast<'s> {
+pub struct Simulation<'s> {
     pub(super) scheduler: &'s Scheduler<'s>,
     pub(super) pod: PendingPod,
     pub(super) in_flight: InFlightPods,
-    /// How the order is taken to end, and the forecast if it ends otherwise.
+    /// How the order is taken to end, and the simulation if it ends otherwise.
     pub(super) order: DeletionOrder,
     otherwise: Option<Box<Self>>,
     /// What never changes.
@@ -110,28 +110,28 @@ impl Scheduler<'_> {
     ///
     /// # Errors
     /// When it cannot be known, and why not, by name.
-    pub fn for_placement(
+    pub fn simulate(
         &self,
         in_flight: &InFlightPods,
         pod: &PendingPod,
-    ) -> Result<Forecast<'_>, String> {
-        Forecast::new(self, in_flight, pod)
+    ) -> Result<Simulation<'_>, String> {
+        Simulation::new(self, in_flight, pod)
     }
 }
 
-impl<'s> Forecast<'s> {
+impl<'s> Simulation<'s> {
     fn new(
         scheduler: &'s Scheduler<'s>,
         in_flight: &InFlightPods,
         pod: &PendingPod,
     ) -> Result<Self, String> {
-        let mut forecast = Self::with_order(scheduler, in_flight, pod, DeletionOrder::GoneFirst)?;
+        let mut simulation = Self::with_order(scheduler, in_flight, pod, DeletionOrder::GoneFirst)?;
         if pod.template.vanishes {
             let otherwise =
                 Self::with_order(scheduler, in_flight, pod, DeletionOrder::PlacedFirst)?;
-            forecast.otherwise = Some(Box::new(otherwise));
+            simulation.otherwise = Some(Box::new(otherwise));
         }
-        Ok(forecast)
+        Ok(simulation)
     }
 
     fn with_order(
@@ -150,7 +150,7 @@ impl<'s> Forecast<'s> {
             return Err(unreadable.clone());
         }
         let volumes = Volumes::of(scheduler, pod)?;
-        let mut forecast = Self {
+        let mut simulation = Self {
             pod: pod.clone(),
             in_flight: in_flight.clone(),
             order,
@@ -169,8 +169,8 @@ impl<'s> Forecast<'s> {
             suitability,
             scheduler,
         };
-        forecast.take_census();
-        Ok(forecast)
+        simulation.take_census();
+        Ok(simulation)
     }
 
     /// A pod is evicted: see [`InFlightPods::evict`].
@@ -184,7 +184,7 @@ impl<'s> Forecast<'s> {
         }
         let leaving = self.scheduler.cluster.pod(id);
         let row = leaving.and_then(|pod| self.see_off(pod, 1));
-        self.stand_anew(row);
+        self.reclassify(row);
     }
 
     /// A pod is not evicted after all: undoes [`Self::evict`].
@@ -198,7 +198,7 @@ impl<'s> Forecast<'s> {
         }
         let kept = self.scheduler.cluster.pod(id);
         let row = kept.and_then(|pod| self.see_off(pod, -1));
-        self.stand_anew(row);
+        self.reclassify(row);
     }
 
     /// A pod is placed on a node: see [`InFlightPods::assume`].
@@ -209,10 +209,10 @@ impl<'s> Forecast<'s> {
         }
         self.in_flight.assume(pod, node);
         self.recheck_volume_limits(row);
-        self.stand_anew(row);
+        self.reclassify(row);
     }
 
-    /// The moves that this forecast knows of.
+    /// The moves that this simulation knows of.
     #[must_use]
     pub fn in_flight(&self) -> &InFlightPods {
         &self.in_flight
@@ -293,13 +293,13 @@ impl<'s> Forecast<'s> {
         })
     }
 
-    /// This, and the forecast if the order ends otherwise.
+    /// This, and the simulation if the order ends otherwise.
     pub(super) fn orders(&self) -> Vec<&Self> {
         std::iter::once(self).chain(self.otherwise.as_deref()).collect()
     }
 
     /// Puts a node that changed among those that are like it now.
-    fn stand_anew(&mut self, row: Option<usize>) {
+    fn reclassify(&mut self, row: Option<usize>) {
         let (Some(row), Some(mut standings)) = (row, self.standings.take()) else { return };
         if standings.is_of(self) {
             standings.update(self, row);
