@@ -19,13 +19,13 @@ pub(super) type Range = (i64, i64);
 pub(super) struct Sample {
     /// How many nodes are in it.
     pub wanted: usize,
-    /// Of each contender: its zone, and how many nodes it stands for.
-    pub contenders: Vec<(usize, usize)>,
+    /// Of each candidate: its zone, and how many nodes it stands for.
+    pub candidates: Vec<(usize, usize)>,
     /// The zones' nodes.
     pub stocks: Vec<Stock>,
     /// How many of them are in the sample, at least.
     pub found: Vec<usize>,
-    /// The contenders, zone by zone.
+    /// The candidates, zone by zone.
     by_zone: Vec<usize>,
     /// Where each zone ends there.
     ends: Vec<usize>,
@@ -41,30 +41,30 @@ pub(super) struct Extremes {
 impl Sample {
     pub(super) fn new(
         wanted: usize,
-        contenders: Vec<(usize, usize)>,
+        candidates: Vec<(usize, usize)>,
         stocks: Vec<Stock>,
         found: Vec<usize>,
     ) -> Self {
-        let mut by_zone: Vec<usize> = (0..contenders.len()).collect();
-        by_zone.sort_by_key(|at| contenders[*at].0);
+        let mut by_zone: Vec<usize> = (0..candidates.len()).collect();
+        by_zone.sort_by_key(|at| candidates[*at].0);
         let ends = (0..stocks.len())
-            .map(|zone| by_zone.partition_point(|at| contenders[*at].0 <= zone))
+            .map(|zone| by_zone.partition_point(|at| candidates[*at].0 <= zone))
             .collect();
-        Self { wanted, contenders, stocks, found, by_zone, ends }
+        Self { wanted, candidates, stocks, found, by_zone, ends }
     }
 
-    /// The same sample of more contenders that stand for the same nodes.
-    pub(super) fn of(&self, contenders: Vec<(usize, usize)>) -> Self {
-        Self::new(self.wanted, contenders, self.stocks.clone(), self.found.clone())
+    /// The same sample of more candidates that stand for the same nodes.
+    pub(super) fn of(&self, candidates: Vec<(usize, usize)>) -> Self {
+        Self::new(self.wanted, candidates, self.stocks.clone(), self.found.clone())
     }
 
-    /// The contenders of a zone.
+    /// The candidates of a zone.
     fn of_zone(&self, zone: usize) -> &[usize] {
         let begin = if zone == 0 { 0 } else { self.ends[zone - 1] };
         &self.by_zone[begin..self.ends[zone]]
     }
 
-    /// The extremes of the contenders' values. Those without a value are left
+    /// The extremes of the candidates' values. Those without a value are left
     /// out; none if there is none.
     pub(super) fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
         let least = values.iter().flatten().map(|(low, _)| *low).min()?;
@@ -90,11 +90,11 @@ impl Sample {
         let zones = (0..self.stocks.len()).map(|zone| (self.of_zone(zone), self.found[zone]));
         zones.chain([(&self.by_zone[..], self.wanted)]).filter_map(|(members, found)| {
             let without = members.iter().filter(|at| values[**at].is_none());
-            let without: usize = without.map(|at| self.contenders[*at].1).sum();
+            let without: usize = without.map(|at| self.candidates[*at].1).sum();
             // Those without a value may be the ones that are found.
             let found = found.checked_sub(without).filter(|found| *found > 0)?;
             let valued =
-                members.iter().filter_map(|at| Some((values[*at]?, self.contenders[*at].1)));
+                members.iter().filter_map(|at| Some((values[*at]?, self.candidates[*at].1)));
             Some((valued, found))
         })
     }
@@ -105,7 +105,7 @@ impl Sample {
         for zone in 0..self.stocks.len() {
             let mut others_here = 0;
             for at in self.of_zone(zone) {
-                let nodes = self.contenders[*at].1;
+                let nodes = self.candidates[*at].1;
                 if member(*at) {
                     members += nodes;
                 } else {

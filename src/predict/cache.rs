@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::observe::{Cluster, Generation};
 
 use super::config::SchedulerConfig;
+use super::node_classes::{Common, NodeClasses};
 use super::resource_fits::{FitKey, ResourceFit};
 use super::snapshot::{Snapshot, kept_or};
-use super::standings::{Common, Standings};
 
 /// How the cluster's scheduler is configured, and what simulations share. May be used
 /// from several threads, and with any cluster: it is emptied by what has changed.
@@ -54,7 +54,7 @@ pub(super) struct Shared {
     pods: Generation,
     snapshot: OnceLock<Arc<Snapshot>>,
     fits: Mutex<Vec<(FitKey, Arc<[ResourceFit]>)>>,
-    standings: Mutex<Vec<(Common, Arc<Standings>)>>,
+    node_classes: Mutex<Vec<(Common, Arc<NodeClasses>)>>,
 }
 
 impl Shared {
@@ -72,12 +72,12 @@ impl Shared {
     }
 
     /// The nodes by kind for pods that see them like this, or what `make` makes.
-    pub(super) fn standings(
+    pub(super) fn node_classes(
         &self,
         common: Common,
-        make: impl FnOnce() -> Standings,
-    ) -> Arc<Standings> {
-        kept_or(&self.standings, common, |_| Arc::new(make()))
+        make: impl FnOnce() -> NodeClasses,
+    ) -> Arc<NodeClasses> {
+        kept_or(&self.node_classes, common, |_| Arc::new(make()))
     }
 }
 

@@ -11,10 +11,10 @@ use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPo
 
 use super::bounds::{Extremes, Range, Sample};
 use super::in_flight::PendingPod;
+use super::node_classes::Candidates;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
-use super::standings::Contenders;
 use super::tally::Tallies;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
@@ -304,7 +304,7 @@ impl Neighbours {
     }
 
     /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub(super) fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+    pub(super) fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
         if self.pull.is_untouched() {
             return vec![(0, 0); feasible.len()];
         }
@@ -331,7 +331,7 @@ impl Neighbours {
     }
 
     /// The plugin's scores of the nodes that fit.
-    pub(super) fn scores(&self, feasible: &Contenders) -> Vec<i64> {
+    pub(super) fn scores(&self, feasible: &Candidates) -> Vec<i64> {
         if self.pull.is_untouched() {
             return vec![0; feasible.len()];
         }

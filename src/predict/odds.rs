@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::observe::Zone;
 
+use super::node_classes::Candidates;
 use super::score::float;
 use super::simulation::Simulation;
-use super::standings::Contenders;
 
 /// How many places of the node list a search is begun at, to see where the pod lands.
 const STARTS: usize = 200;
@@ -30,7 +30,7 @@ impl Simulation<'_> {
     }
 
     /// The nodes that are scored, for each place at which the search may begin.
-    fn searches(&self) -> Vec<Contenders> {
+    fn searches(&self) -> Vec<Candidates> {
         let feasible = self.feasible();
         let Some(sample) = self.sample(&feasible) else { return vec![feasible] };
         let mut fits = vec![false; self.scheduler.rows().len()];
@@ -43,13 +43,13 @@ impl Simulation<'_> {
             .step_by(step)
             .map(|start| {
                 let looked_at = list[start..].iter().chain(&list[..start]).copied();
-                Contenders::alone(looked_at.filter(|row| fits[*row]).take(sample.wanted))
+                Candidates::alone(looked_at.filter(|row| fits[*row]).take(sample.wanted))
             })
             .collect()
     }
 
     /// Divides a share among the zones of the nodes that tie.
-    fn add_odds(&self, found: Contenders, share: f64, odds: &mut BTreeMap<Zone, f64>) {
+    fn add_odds(&self, found: Candidates, share: f64, odds: &mut BTreeMap<Zone, f64>) {
         let tied = self.tied(found);
         let each = share / float(count(tied.len()));
         for zone in tied.iter().filter_map(|row| self.scheduler.rows()[*row].node.zone.as_ref()) {
@@ -58,7 +58,7 @@ impl Simulation<'_> {
     }
 
     /// The rows of the nodes that tie for best, if these are scored.
-    pub(super) fn tied(&self, found: Contenders) -> Vec<usize> {
+    pub(super) fn tied(&self, found: Candidates) -> Vec<usize> {
         let scores = self.scores(found);
         let highest = scores.totals.iter().max();
         let rows = scores.feasible.rows().zip(&scores.totals);

@@ -2,14 +2,14 @@
 
 use super::bounds::{Extremes, Range, Sample};
 use super::node_affinity;
+use super::node_classes::{Candidates, ScoringSet};
 use super::sample::{Stock, fewest_found, nodes_to_find};
 use super::simulation::Simulation;
-use super::standings::{Contenders, Field};
 
 impl Simulation<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
     /// when it takes all.
-    pub(super) fn sample(&self, feasible: &Contenders) -> Option<Sample> {
+    pub(super) fn sample(&self, feasible: &Candidates) -> Option<Sample> {
         let named = node_affinity::named_nodes(&self.pod.template);
         let nodes =
             named.as_ref().map_or(self.scheduler.rows().len(), std::collections::BTreeSet::len);
@@ -20,20 +20,20 @@ impl Simulation<'_> {
         let rounds = self.scheduler.snapshot.rounds();
         let mut stocks: Vec<Stock> =
             rounds.nodes.iter().map(|nodes| Stock { nodes: *nodes, fit: 0 }).collect();
-        let contenders: Vec<(usize, usize)> =
+        let candidates: Vec<(usize, usize)> =
             feasible.iter().map(|(row, nodes)| (rounds.zone_of[row], nodes)).collect();
-        for (zone, nodes) in &contenders {
+        for (zone, nodes) in &candidates {
             stocks[*zone].fit += nodes;
         }
         // Nodes that the pod names are looked at in no order.
         let in_rounds = rounds.known && named.is_none();
         let workers = in_rounds.then_some(self.scheduler.config.parallelism);
         let found = fewest_found(&stocks, wanted, workers);
-        Some(Sample::new(wanted, contenders, stocks, found))
+        Some(Sample::new(wanted, candidates, stocks, found))
     }
 
     /// The numbers of the zones in which the best of a sample can be.
-    pub(super) fn winners(&self, field: &Field, sample: &Sample) -> Vec<usize> {
+    pub(super) fn winners(&self, field: &ScoringSet, sample: &Sample) -> Vec<usize> {
         let open = (0..sample.stocks.len()).filter(|zone| sample.stocks[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
@@ -47,7 +47,7 @@ impl Simulation<'_> {
         let zone_of = &self.scheduler.snapshot.rounds().zone_of;
         // Most of the time the worst node of one zone beats the best of all others.
         let mut spans = vec![None; sample.stocks.len()];
-        for (row, (low, high)) in field.contenders.rows().zip(totals()) {
+        for (row, (low, high)) in field.candidates.rows().zip(totals()) {
             let span: &mut Option<Range> = &mut spans[zone_of[row]];
             *span = Some(span.map_or((low, high), |known| (known.0.min(low), known.1.max(high))));
         }
@@ -62,12 +62,12 @@ impl Simulation<'_> {
             return vec![zone];
         }
         let totals: Vec<Range> = totals().collect();
-        let contenders = field.contenders.iter().map(|(row, nodes)| (zone_of[row], nodes));
-        sample.of(contenders.collect()).winners(&totals)
+        let candidates = field.candidates.iter().map(|(row, nodes)| (zone_of[row], nodes));
+        sample.of(candidates.collect()).winners(&totals)
     }
 
     /// What each class scores without what its nodes hold, if it is in the sample.
-    fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+    fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
         let weights = &self.scheduler.config.weights;
         let extremes_of = |value: &dyn Fn(usize) -> i32| -> Option<Extremes> {
             let values = || feasible.rows().map(|row| i64::from(value(row)));

@@ -9,13 +9,13 @@ use crate::observe::{Name, PodId, Zone};
 
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::neighbours::Neighbours;
+use super::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::resource_fits::{ResourceFit, ResourceFits};
 use super::scheduler::Scheduler;
 use super::score::{normalise, normalise_reversed};
 use super::snapshot::TopologyDomains;
 use super::sole_use::SoleUse;
 use super::spread::Spread;
-use super::standings::{Contenders, Field, Standings};
 use super::suitability::{Fixed, Suitability};
 use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
@@ -51,7 +51,7 @@ pub struct Simulation<'s> {
     /// By row; empty when no node is better for its images.
     images: Vec<i64>,
     /// The nodes by kind, once somebody has asked for the best.
-    standings: OnceCell<Standings>,
+    node_classes: OnceCell<NodeClasses>,
 }
 
 /// Why a node cannot take a pod.
@@ -70,7 +70,7 @@ impl Obstacle {
 /// Scores of the nodes that fit.
 pub(super) struct Scores {
     /// They.
-    pub feasible: Contenders,
+    pub feasible: Candidates,
     /// Weighted, by plugin, in the order of `feasible`.
     pub by_plugin: Vec<(&'static str, Vec<i64>)>,
     /// The sums.
@@ -165,7 +165,7 @@ impl<'s> Simulation<'s> {
             spread: Spread::new(scheduler, pod, &suitability)?,
             neighbours: Neighbours::new(scheduler, pod),
             images: images::scores(scheduler, template),
-            standings: OnceCell::new(),
+            node_classes: OnceCell::new(),
             suitability,
             scheduler,
         };
@@ -223,15 +223,15 @@ impl<'s> Simulation<'s> {
     #[must_use]
     pub fn best(&self) -> Option<Best> {
         self.best_of_orders(|order| {
-            let standings = order.standings.get_or_init(|| Standings::new(order));
-            order.best_of(&order.field(standings), |row| standings.like(row), NAMED)
+            let node_classes = order.node_classes.get_or_init(|| NodeClasses::new(order));
+            order.best_of(&order.field(node_classes), |row| node_classes.like(row), NAMED)
         })
     }
 
     /// The same with every node that ties. Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
         self.best_of_orders(|order| {
-            let field = Field::alone(order.feasible(), |row| order.base(row));
+            let field = ScoringSet::alone(order.feasible(), |row| order.base(row));
             order.best_of(&field, std::iter::once, usize::MAX)
         })
     }
@@ -252,7 +252,7 @@ impl<'s> Simulation<'s> {
     /// The best of these, of which at most so many are named.
     fn best_of<I: Iterator<Item = usize>>(
         &self,
-        field: &Field,
+        field: &ScoringSet,
         like: impl Fn(usize) -> I,
         named: usize,
     ) -> Option<Best> {
@@ -265,13 +265,13 @@ impl<'s> Simulation<'s> {
             winners.as_ref().is_none_or(|winners| winners.contains(&zone))
         };
         let scored = || {
-            let scored = field.contenders.iter().zip(&totals);
+            let scored = field.candidates.iter().zip(&totals);
             scored.filter(|((row, _), _)| can_win(*row))
         };
         let highest = *scored().map(|(_, total)| total).max()?;
         let tied: Vec<(usize, usize)> = scored()
             .filter(|(_, total)| **total == highest)
-            .map(|(contender, _)| contender)
+            .map(|(candidate, _)| candidate)
             .collect();
         let node = |row: usize| &self.scheduler.rows()[row].node;
         let zones: BTreeSet<Option<&Zone>> = match &winners {
@@ -300,10 +300,10 @@ impl<'s> Simulation<'s> {
 
     /// Puts a node that changed among those that are like it now.
     fn reclassify(&mut self, row: Option<usize>) {
-        let (Some(row), Some(mut standings)) = (row, self.standings.take()) else { return };
-        if standings.is_of(self) {
-            standings.update(self, row);
-            self.standings = OnceCell::from(standings);
+        let (Some(row), Some(mut node_classes)) = (row, self.node_classes.take()) else { return };
+        if node_classes.is_of(self) {
+            node_classes.update(self, row);
+            self.node_classes = OnceCell::from(node_classes);
         }
     }
 
@@ -377,21 +377,21 @@ impl<'s> Simulation<'s> {
     }
 
     /// One node of each kind that can take the pod.
-    fn field(&self, standings: &Standings) -> Field {
+    fn field(&self, node_classes: &NodeClasses) -> ScoringSet {
         if self.is_hopeless() {
-            return Field::default();
+            return ScoringSet::default();
         }
         let floors = self.spread.floors();
-        standings.field(|row| self.is_welcome(&floors, row))
+        node_classes.field(|row| self.is_welcome(&floors, row))
     }
 
     /// Every node that can take the pod.
-    pub(super) fn feasible(&self) -> Contenders {
+    pub(super) fn feasible(&self) -> Candidates {
         if self.is_hopeless() {
-            return Contenders::default();
+            return Candidates::default();
         }
         let floors = self.spread.floors();
-        Contenders::alone((0..self.fixed().len()).filter(|row| {
+        Candidates::alone((0..self.fixed().len()).filter(|row| {
             self.fixed()[*row].is_open() && self.has_room(*row) && self.is_welcome(&floors, *row)
         }))
     }
@@ -403,7 +403,7 @@ impl<'s> Simulation<'s> {
     }
 
     /// What these nodes score in all.
-    fn totals(&self, field: &Field) -> Vec<i64> {
+    fn totals(&self, field: &ScoringSet) -> Vec<i64> {
         let weights = &self.scheduler.config.weights;
         let classes = &field.classes;
         let mut of_class = vec![0; classes.len()];
@@ -419,14 +419,14 @@ impl<'s> Simulation<'s> {
         field.scored().map(|(class, base)| of_class[class] + base).collect()
     }
 
-    fn taint_scores(&self, feasible: &Contenders) -> Vec<i64> {
+    fn taint_scores(&self, feasible: &Candidates) -> Vec<i64> {
         let avoided = feasible.rows().map(|row| i64::from(self.fixed()[row].avoided_taints));
         let mut scores: Vec<i64> = avoided.collect();
         normalise_reversed(&mut scores);
         scores
     }
 
-    fn preference_scores(&self, feasible: &Contenders) -> Vec<i64> {
+    fn preference_scores(&self, feasible: &Candidates) -> Vec<i64> {
         let preferred = feasible.rows().map(|row| i64::from(self.fixed()[row].preference));
         let mut scores: Vec<i64> = preferred.collect();
         normalise(&mut scores);
@@ -434,7 +434,7 @@ impl<'s> Simulation<'s> {
     }
 
     /// What each plugin gives these nodes.
-    pub(super) fn scores(&self, feasible: Contenders) -> Scores {
+    pub(super) fn scores(&self, feasible: Candidates) -> Scores {
         let weights = &self.scheduler.config.weights;
         let by_row = |score: &dyn Fn(usize) -> i64| feasible.rows().map(score).collect();
         let by_plugin: Vec<(&'static str, Vec<i64>)> = [

@@ -11,11 +11,11 @@ use crate::observe::{Labels, Name, SpreadConstraint};
 
 use super::bounds::{Extremes, Range, Sample};
 use super::in_flight::PendingPod;
+use super::node_classes::Candidates;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
 use super::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
-use super::standings::Contenders;
 use super::suitability::Suitability;
 
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
@@ -137,7 +137,7 @@ impl Spread {
     }
 
     /// The plugin's scores of the nodes that fit.
-    pub(super) fn scores(&self, feasible: &Contenders) -> Vec<i64> {
+    pub(super) fn scores(&self, feasible: &Candidates) -> Vec<i64> {
         if self.soft.is_empty() {
             return vec![0; feasible.len()];
         }
@@ -161,7 +161,7 @@ impl Spread {
 /// Where the scheduler scores only a sample of the nodes.
 impl Spread {
     /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub(super) fn ranges(&self, feasible: &Contenders, sample: &Sample) -> Vec<Range> {
+    pub(super) fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
         let rows: Vec<usize> = feasible.rows().collect();
         if self.soft.is_empty() {
             return vec![(0, 0); rows.len()];
@@ -322,7 +322,7 @@ impl Constraint {
     }
 
     /// How much one pod weighs: more where there are more domains.
-    fn weight(&self, feasible: &Contenders, scored: &Nodes) -> f64 {
+    fn weight(&self, feasible: &Candidates, scored: &Nodes) -> f64 {
         let taking_part = feasible.iter().filter(|(row, _)| scored.has(*row));
         let size = if self.is_hostname || self.topology.tells_apart {
             taking_part.map(|(_, nodes)| nodes).sum()

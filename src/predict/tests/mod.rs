@@ -1,9 +1,9 @@
 mod affinity;
+mod node_classes;
 mod resources;
 mod revisions;
 mod sampled;
 mod spreading;
-mod standings;
 mod storage;
 mod stories;
 mod volumes;

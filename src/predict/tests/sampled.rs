@@ -8,7 +8,7 @@ use serde_json::json;
 use super::stories::{ZONE, evicted, landing, zones};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Zone};
-use crate::predict::standings::Contenders;
+use crate::predict::node_classes::Candidates;
 use crate::predict::{InFlightPods, PendingPod, Scheduler, SchedulerCache};
 
 /// So many nodes in each of the zones a, b and c: `a000`, `a001` …
@@ -180,7 +180,7 @@ proptest! {
                     counts[zone] <= sample.found[zone]
                 });
             let found: Vec<usize> = share.into_iter().chain(rest).take(sample.wanted).collect();
-            for row in simulation.tied(Contenders::alone(found.into_iter())) {
+            for row in simulation.tied(Candidates::alone(found.into_iter())) {
                 let zone = scheduler.rows()[row].node.zone.as_ref().unwrap();
                 prop_assert!(winners.contains(zone), "{zone} is none of {winners:?}");
             }

@@ -12,9 +12,9 @@ use super::suitability::Suitability;
 /// Nodes that compete for a pod. Each stands for all that are the same to the
 /// scheduler.
 #[derive(Debug, Default)]
-pub(super) struct Contenders(Vec<(usize, usize)>);
+pub(super) struct Candidates(Vec<(usize, usize)>);
 
-impl Contenders {
+impl Candidates {
     /// Nodes, each of which stands for itself.
     pub(super) fn alone(rows: impl Iterator<Item = usize>) -> Self {
         Self(rows.map(|row| (row, 1)).collect())
@@ -44,35 +44,35 @@ impl Contenders {
 /// Nodes that compete, and those classes of them that differ in what they hold only: all
 /// other scores are the same for a class.
 #[derive(Debug, Default)]
-pub(super) struct Field {
-    pub contenders: Contenders,
+pub(super) struct ScoringSet {
+    pub candidates: Candidates,
     /// Weighted scores of what each of them holds.
     pub bases: Vec<i64>,
     /// One node for all of a class.
-    pub classes: Contenders,
-    /// The class of each contender.
+    pub classes: Candidates,
+    /// The class of each candidate.
     pub class_of: Vec<usize>,
 }
 
-impl Field {
+impl ScoringSet {
     /// Nodes, each of which stands for itself.
-    pub(super) fn alone(contenders: Contenders, base: impl Fn(usize) -> i64) -> Self {
-        let bases = contenders.rows().map(base).collect();
-        let classes = Contenders::alone(contenders.rows());
-        let class_of = (0..contenders.len()).collect();
-        Self { contenders, bases, classes, class_of }
+    pub(super) fn alone(candidates: Candidates, base: impl Fn(usize) -> i64) -> Self {
+        let bases = candidates.rows().map(base).collect();
+        let classes = Candidates::alone(candidates.rows());
+        let class_of = (0..candidates.len()).collect();
+        Self { candidates, bases, classes, class_of }
     }
 
-    fn with_capacity(contenders: usize, classes: usize) -> Self {
+    fn with_capacity(candidates: usize, classes: usize) -> Self {
         Self {
-            contenders: Contenders(Vec::with_capacity(contenders)),
-            bases: Vec::with_capacity(contenders),
-            classes: Contenders(Vec::with_capacity(classes)),
-            class_of: Vec::with_capacity(contenders),
+            candidates: Candidates(Vec::with_capacity(candidates)),
+            bases: Vec::with_capacity(candidates),
+            classes: Candidates(Vec::with_capacity(classes)),
+            class_of: Vec::with_capacity(candidates),
         }
     }
 
-    /// The class of each contender, and what it holds.
+    /// The class of each candidate, and what it holds.
     pub(super) fn scored(&self) -> impl Iterator<Item = (usize, i64)> {
         self.class_of.iter().copied().zip(self.bases.iter().copied())
     }
@@ -81,8 +81,8 @@ impl Field {
 /// All that the scheduler looks at in a node, for one pod to be placed. What
 /// it looks at in the domains of node labels is the same for one `place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Kind {
-    class: Class,
+struct ClassKey {
+    class: ScoreClass,
     may_take: bool,
     /// Weighted scores of what the node holds: room and images.
     base: i64,
@@ -90,7 +90,7 @@ struct Kind {
 
 /// All of it but what the node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Class {
+struct ScoreClass {
     place: u32,
     suitability: u32,
     /// What is counted on the node alone.
@@ -116,21 +116,21 @@ impl PartialEq for Common {
 
 /// Every node that is open to the pod, by kind.
 #[derive(Clone, Debug)]
-pub(super) struct Standings {
+pub(super) struct NodeClasses {
     places: Arc<[u32]>,
     /// How many labels `places` and the counts know of.
     labels: usize,
     numbers: FxHashMap<Vec<i64>, u32>,
-    classes: FxHashMap<Class, u32>,
-    by_kind: FxHashMap<Kind, u32>,
-    groups: Vec<Group>,
+    classes: FxHashMap<ScoreClass, u32>,
+    by_kind: FxHashMap<ClassKey, u32>,
+    groups: Vec<NodeClass>,
     /// By row; none for nodes that are not open to the pod.
     group_of: Vec<Option<u32>>,
 }
 
 /// Nodes of one kind.
 #[derive(Clone, Debug)]
-struct Group {
+struct NodeClass {
     class: u32,
     may_take: bool,
     base: i64,
@@ -141,7 +141,7 @@ struct Group {
     first: usize,
 }
 
-impl Standings {
+impl NodeClasses {
     pub(super) fn new(simulation: &Simulation<'_>) -> Self {
         let mut keys = Vec::new();
         for (key, topology) in simulation.topologies() {
@@ -160,27 +160,29 @@ impl Standings {
             suitability: Arc::clone(suitability),
             fits: Arc::clone(fits),
         };
-        let shared =
-            simulation.scheduler.shared.standings(common, || Self::group_shown(simulation, places));
-        let mut standings = Self { labels, ..Self::clone(&shared) };
+        let shared = simulation
+            .scheduler
+            .shared
+            .node_classes(common, || Self::group_shown(simulation, places));
+        let mut node_classes = Self { labels, ..Self::clone(&shared) };
         let rows = if simulation.counts_by_node() { 0..simulation.fixed().len() } else { 0..0 };
         let counted = rows.filter(|row| simulation.own_counts(*row).any(|count| count != 0));
         for row in counted.chain(simulation.changed_fits()) {
-            standings.update(simulation, row);
+            node_classes.update(simulation, row);
         }
-        standings
+        node_classes
     }
 
     /// The nodes as this pod sees them.
     fn group_all(simulation: &Simulation<'_>, places: Arc<[u32]>, labels: usize) -> Self {
-        let kind = |standings: &mut Self, row: usize| standings.kind(simulation, row);
+        let kind = |node_classes: &mut Self, row: usize| node_classes.kind(simulation, row);
         Self::group_by(simulation, places, labels, kind)
     }
 
     /// The nodes as the cluster shows them, before pods are counted on them.
     fn group_shown(simulation: &Simulation<'_>, places: Arc<[u32]>) -> Self {
-        let kind = |standings: &mut Self, row: usize| {
-            standings.kind_with(simulation, row, 0, simulation.base_shown(row))
+        let kind = |node_classes: &mut Self, row: usize| {
+            node_classes.kind_with(simulation, row, 0, simulation.base_shown(row))
         };
         Self::group_by(simulation, places, 0, kind)
     }
@@ -189,10 +191,10 @@ impl Standings {
         simulation: &Simulation<'_>,
         places: Arc<[u32]>,
         labels: usize,
-        kind: impl Fn(&mut Self, usize) -> Kind,
+        kind: impl Fn(&mut Self, usize) -> ClassKey,
     ) -> Self {
         let rows = simulation.fixed().len();
-        let mut standings = Self {
+        let mut node_classes = Self {
             places,
             labels,
             numbers: FxHashMap::default(),
@@ -203,12 +205,12 @@ impl Standings {
         };
         for row in 0..rows {
             if simulation.fixed()[row].is_open() {
-                let kind = kind(&mut standings, row);
-                let group = standings.group(kind);
-                standings.join(row, group);
+                let kind = kind(&mut node_classes, row);
+                let group = node_classes.group(kind);
+                node_classes.join(row, group);
             }
         }
-        standings
+        node_classes
     }
 
     /// Whether it knows all labels that the simulation looks at.
@@ -227,20 +229,20 @@ impl Standings {
         }
     }
 
-    fn group(&mut self, kind: Kind) -> u32 {
+    fn group(&mut self, kind: ClassKey) -> u32 {
         let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         let group = *self.by_kind.entry(kind).or_insert(next);
         if group == next {
             let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
             let class = *self.classes.entry(kind.class).or_insert(next);
-            let Kind { may_take, base, .. } = kind;
-            let group = Group { class, may_take, base, nodes: 0, rows: Vec::new(), first: 0 };
+            let ClassKey { may_take, base, .. } = kind;
+            let group = NodeClass { class, may_take, base, nodes: 0, rows: Vec::new(), first: 0 };
             self.groups.push(group);
         }
         group
     }
 
-    fn kind(&mut self, simulation: &Simulation<'_>, row: usize) -> Kind {
+    fn kind(&mut self, simulation: &Simulation<'_>, row: usize) -> ClassKey {
         let own_counts = if simulation.own_counts(row).all(|count| count == 0) {
             0
         } else {
@@ -260,13 +262,13 @@ impl Standings {
         row: usize,
         own_counts: u32,
         base: Option<i64>,
-    ) -> Kind {
-        let class = Class {
+    ) -> ClassKey {
+        let class = ScoreClass {
             place: self.places[row],
             suitability: simulation.suitability.kinds[row],
             own_counts,
         };
-        Kind { class, may_take: base.is_some(), base: base.unwrap_or(0) }
+        ClassKey { class, may_take: base.is_some(), base: base.unwrap_or(0) }
     }
 
     fn join(&mut self, row: usize, group: u32) {
@@ -312,8 +314,8 @@ impl Standings {
     }
 
     /// One node of each kind that has room and is of a class that `may` take the pod.
-    pub(super) fn field(&self, may: impl Fn(usize) -> bool) -> Field {
-        let mut field = Field::with_capacity(self.groups.len(), self.classes.len());
+    pub(super) fn field(&self, may: impl Fn(usize) -> bool) -> ScoringSet {
+        let mut field = ScoringSet::with_capacity(self.groups.len(), self.classes.len());
         // By class: not looked at, not one that may, or its place in the field.
         let mut places: Vec<Option<Option<usize>>> = vec![None; self.classes.len()];
         for group in self.groups.iter().filter(|group| group.may_take && group.nodes > 0) {
@@ -326,7 +328,7 @@ impl Standings {
             });
             if let Some(class) = *place {
                 field.classes.0[class].1 += group.nodes;
-                field.contenders.0.push((row, group.nodes));
+                field.candidates.0.push((row, group.nodes));
                 field.bases.push(group.base);
                 field.class_of.push(class);
             }
