@@ -36,7 +36,7 @@ mod spread;
 mod spread_constraints;
 mod suitability;
 mod taints;
-mod tally;
+mod topology_counts;
 mod unpredictable;
 mod volume_limits;
 mod volumes;

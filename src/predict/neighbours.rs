@@ -15,7 +15,7 @@ use super::node_classes::Candidates;
 use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
-use super::tally::Tallies;
+use super::topology_counts::TopologyPairCounts;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const NOT_FAR: &str = "node(s) didn't match pod anti-affinity rules";
@@ -49,13 +49,13 @@ pub(super) struct Neighbours {
     preferred: Vec<(i64, Term)>,
     own_terms_match: bool,
     /// Pods that all required terms match, by each term's label.
-    near: Tallies,
+    near: TopologyPairCounts,
     /// Pods that a required anti-affinity term matches.
-    far: Tallies,
+    far: TopologyPairCounts,
     /// Pods whose required anti-affinity matches this one.
-    unwanted: Tallies,
+    unwanted: TopologyPairCounts,
     /// What speaks for a node, and against it.
-    pull: Tallies,
+    pull: TopologyPairCounts,
 }
 
 #[derive(Debug)]
@@ -165,16 +165,16 @@ impl Neighbours {
             required,
             required_anti: template.required_anti_affinity.iter().map(term).collect(),
             preferred,
-            near: Tallies::default(),
-            far: Tallies::default(),
-            unwanted: Tallies::default(),
-            pull: Tallies::default(),
+            near: TopologyPairCounts::default(),
+            far: TopologyPairCounts::default(),
+            unwanted: TopologyPairCounts::default(),
+            pull: TopologyPairCounts::default(),
         }
     }
 
     /// The labels that pods are counted by.
     pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
-        self.tallies().into_iter().flat_map(Tallies::topologies)
+        self.counts().into_iter().flat_map(TopologyPairCounts::topologies)
     }
 
     /// Whether anything is counted on nodes alone.
@@ -184,10 +184,10 @@ impl Neighbours {
 
     /// What is counted on the node and shared with no other.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
-        self.tallies().into_iter().flat_map(move |tallies| tallies.own_counts(row))
+        self.counts().into_iter().flat_map(move |counts| counts.own_counts(row))
     }
 
-    const fn tallies(&self) -> [&Tallies; 4] {
+    const fn counts(&self) -> [&TopologyPairCounts; 4] {
         [&self.near, &self.far, &self.unwanted, &self.pull]
     }
 

@@ -9,17 +9,17 @@ use super::snapshot::TopologyDomains;
 
 /// Counts for the values of several node labels.
 #[derive(Debug, Default)]
-pub(super) struct Tallies(Vec<Tally>);
+pub(super) struct TopologyPairCounts(Vec<TopologyCounts>);
 
 #[derive(Debug)]
-struct Tally {
+struct TopologyCounts {
     key: Name,
     topology: Arc<TopologyDomains>,
     counts: Vec<i64>,
     total: i64,
 }
 
-impl Tallies {
+impl TopologyPairCounts {
     /// Adds to the value that the node has for `key`, if it carries that label.
     pub(super) fn add(
         &mut self,
@@ -28,17 +28,17 @@ impl Tallies {
         rows: &[usize],
         amount: i64,
     ) {
-        let at = self.0.iter().position(|tally| tally.key == *key).unwrap_or_else(|| {
+        let at = self.0.iter().position(|counted| counted.key == *key).unwrap_or_else(|| {
             let topology = scheduler.topology(key);
             let counts = vec![0; topology.count];
-            self.0.push(Tally { key: Name::clone(key), topology, counts, total: 0 });
+            self.0.push(TopologyCounts { key: Name::clone(key), topology, counts, total: 0 });
             self.0.len() - 1
         });
-        let tally = &mut self.0[at];
+        let counted = &mut self.0[at];
         for row in rows {
-            if tally.topology.carries(*row) {
-                tally.counts[tally.topology.domain(*row)] += amount;
-                tally.total += amount;
+            if counted.topology.carries(*row) {
+                counted.counts[counted.topology.domain(*row)] += amount;
+                counted.total += amount;
             }
         }
     }
@@ -46,15 +46,15 @@ impl Tallies {
     /// The count that the node has for `key`; none when it lacks the label.
     /// A key that was never added to counts as nothing anywhere.
     pub(super) fn get(&self, scheduler: &Scheduler<'_>, key: &Name, row: usize) -> Option<i64> {
-        match self.0.iter().find(|tally| tally.key == *key) {
-            Some(tally) => tally.of(row),
+        match self.0.iter().find(|counted| counted.key == *key) {
+            Some(counted) => counted.of(row),
             None => scheduler.rows()[row].node.labels.contains_key(&**key).then_some(0),
         }
     }
 
     /// Whether the node shares any value in which there is something.
     pub(super) fn any(&self, row: usize) -> bool {
-        self.0.iter().any(|tally| tally.of(row).is_some_and(|count| count > 0))
+        self.0.iter().any(|counted| counted.of(row).is_some_and(|count| count > 0))
     }
 
     /// Whether nothing was ever added.
@@ -64,29 +64,29 @@ impl Tallies {
 
     /// The sum over all labels that the node carries.
     pub(super) fn sum(&self, row: usize) -> i64 {
-        self.0.iter().filter_map(|tally| tally.of(row)).sum()
+        self.0.iter().filter_map(|counted| counted.of(row)).sum()
     }
 
     /// The labels that were added to.
     pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
-        self.0.iter().map(|tally| (&tally.key, &*tally.topology))
+        self.0.iter().map(|counted| (&counted.key, &*counted.topology))
     }
 
     /// The counts that no other node shares.
     pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         self.0
             .iter()
-            .filter(|tally| tally.topology.tells_apart)
-            .map(move |tally| tally.counts[tally.topology.domain(row)])
+            .filter(|counted| counted.topology.tells_apart)
+            .map(move |counted| counted.counts[counted.topology.domain(row)])
     }
 
     /// Whether there is nothing anywhere. For counts that are never negative.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|tally| tally.total == 0)
+        self.0.iter().all(|counted| counted.total == 0)
     }
 }
 
-impl Tally {
+impl TopologyCounts {
     fn of(&self, row: usize) -> Option<i64> {
         self.topology.carries(row).then(|| self.counts[self.topology.domain(row)])
     }
