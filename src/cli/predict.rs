@@ -165,7 +165,10 @@ impl Answer {
         self.nodes = landing.nodes.iter().map(ToString::to_string).collect();
         self.certain = landing.certain;
         let rounded = |share: f64| (share * 100.0).round() / 100.0;
-        let odds = landing.odds.iter().map(|(zone, share)| (zone.to_string(), rounded(*share)));
+        let odds = landing
+            .zone_probability
+            .iter()
+            .map(|(zone, share)| (zone.to_string(), rounded(*share)));
         self.probability = odds.collect();
         self.filtered = landing.rejections.into_iter().map(Filtered::from).collect();
         self.scores = landing.scores.into_iter().map(Scored::from).collect();

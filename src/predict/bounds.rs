@@ -8,7 +8,7 @@
 //! lowest of all. From there on each plugin's formula, which grows or shrinks
 //! with each extreme, gives a range for each node.
 
-use super::sample::Stock;
+use super::sample::ZoneNodes;
 use super::score::MAX;
 
 /// At least and at most.
@@ -22,7 +22,7 @@ pub(super) struct Sample {
     /// Of each candidate: its zone, and how many nodes it stands for.
     pub candidates: Vec<(usize, usize)>,
     /// The zones' nodes.
-    pub stocks: Vec<Stock>,
+    pub zone_nodes: Vec<ZoneNodes>,
     /// How many of them are in the sample, at least.
     pub found: Vec<usize>,
     /// The candidates, zone by zone.
@@ -42,20 +42,20 @@ impl Sample {
     pub(super) fn new(
         wanted: usize,
         candidates: Vec<(usize, usize)>,
-        stocks: Vec<Stock>,
+        zone_nodes: Vec<ZoneNodes>,
         found: Vec<usize>,
     ) -> Self {
         let mut by_zone: Vec<usize> = (0..candidates.len()).collect();
         by_zone.sort_by_key(|at| candidates[*at].0);
-        let ends = (0..stocks.len())
+        let ends = (0..zone_nodes.len())
             .map(|zone| by_zone.partition_point(|at| candidates[*at].0 <= zone))
             .collect();
-        Self { wanted, candidates, stocks, found, by_zone, ends }
+        Self { wanted, candidates, zone_nodes, found, by_zone, ends }
     }
 
     /// The same sample of more candidates that stand for the same nodes.
     pub(super) fn of(&self, candidates: Vec<(usize, usize)>) -> Self {
-        Self::new(self.wanted, candidates, self.stocks.clone(), self.found.clone())
+        Self::new(self.wanted, candidates, self.zone_nodes.clone(), self.found.clone())
     }
 
     /// The candidates of a zone.
@@ -87,7 +87,7 @@ impl Sample {
         &'v self,
         values: &'v [Option<Range>],
     ) -> impl Iterator<Item = (impl Iterator<Item = (Range, usize)> + Clone + 'v, usize)> {
-        let zones = (0..self.stocks.len()).map(|zone| (self.of_zone(zone), self.found[zone]));
+        let zones = (0..self.zone_nodes.len()).map(|zone| (self.of_zone(zone), self.found[zone]));
         zones.chain([(&self.by_zone[..], self.wanted)]).filter_map(|(members, found)| {
             let without = members.iter().filter(|at| values[**at].is_none());
             let without: usize = without.map(|at| self.candidates[*at].1).sum();
@@ -102,7 +102,7 @@ impl Sample {
     /// How many of the nodes with `member` are in the sample, at least and at most.
     pub(super) fn count(&self, member: impl Fn(usize) -> bool) -> (usize, usize) {
         let (mut members, mut others, mut by_zone) = (0, 0, 0);
-        for zone in 0..self.stocks.len() {
+        for zone in 0..self.zone_nodes.len() {
             let mut others_here = 0;
             for at in self.of_zone(zone) {
                 let nodes = self.candidates[*at].1;
@@ -126,7 +126,7 @@ impl Sample {
         });
         let Some(reached) = lows.max() else { return Vec::new() };
         let best = |zone: usize| self.of_zone(zone).iter().map(|at| totals[*at].1).max();
-        (0..self.stocks.len())
+        (0..self.zone_nodes.len())
             .filter(|zone| best(*zone).is_some_and(|best| best >= reached))
             .collect()
     }
@@ -168,8 +168,8 @@ mod tests {
 
     /// Two zones of three nodes that all fit; any sample has two of each.
     fn sample() -> Sample {
-        let stocks = vec![Stock { nodes: 3, fit: 3 }; 2];
-        Sample::new(4, vec![(0, 1), (0, 2), (1, 3)], stocks, vec![2, 2])
+        let zone_nodes = vec![ZoneNodes { nodes: 3, fit: 3 }; 2];
+        Sample::new(4, vec![(0, 1), (0, 2), (1, 3)], zone_nodes, vec![2, 2])
     }
 
     fn exact(values: &[i64]) -> Vec<Option<Range>> {

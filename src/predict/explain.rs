@@ -6,7 +6,7 @@ use super::simulation::{Obstacle, Simulation};
 use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
 
 impl Simulation<'_> {
-    /// Where the pod would land now, and why there; without [`Landing::odds`],
+    /// Where the pod would land now, and why there; without [`Landing::zone_probability`],
     /// which take longer than all the rest.
     #[must_use]
     pub fn explain(&self) -> Prediction {
@@ -18,7 +18,7 @@ impl Simulation<'_> {
             nodes: best.nodes,
             zones: best.zones,
             certain: best.certain,
-            odds: Vec::new(),
+            zone_probability: Vec::new(),
             rejections,
             scores: self.node_scores(),
         })

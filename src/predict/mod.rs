@@ -20,11 +20,10 @@ mod in_flight;
 mod neighbours;
 mod node_affinity;
 mod node_classes;
-mod odds;
+mod node_tree;
 mod ports;
 mod resource_fits;
 mod revision;
-mod rounds;
 mod sample;
 mod sampled;
 mod scheduler;
@@ -40,6 +39,7 @@ mod topology_counts;
 mod unpredictable;
 mod volume_limits;
 mod volumes;
+mod zone_probability;
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +77,7 @@ pub struct Landing {
     pub certain: bool,
     /// How probable each zone is, by name. Where the scheduler scores only a
     /// sample, this is an estimate: the order of the nodes is not known.
-    pub odds: Vec<(Zone, f64)>,
+    pub zone_probability: Vec<(Zone, f64)>,
     /// Nodes that were rejected.
     pub rejections: Vec<Rejection>,
     /// The other nodes, and what each plugin gave them.

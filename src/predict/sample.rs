@@ -54,7 +54,7 @@ pub(super) fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
 
 /// A zone, as far as the sample goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stock {
+pub(super) struct ZoneNodes {
     /// Its nodes.
     pub nodes: usize,
     /// Those of them that can take the pod.
@@ -64,7 +64,11 @@ pub(super) struct Stock {
 /// How many nodes of each zone are in any sample of `wanted` nodes, at least.
 /// Where the list is not in rounds that so many workers go through, only what
 /// the other zones lack is certain.
-pub(super) fn fewest_found(zones: &[Stock], wanted: usize, workers: Option<usize>) -> Vec<usize> {
+pub(super) fn fewest_found(
+    zones: &[ZoneNodes],
+    wanted: usize,
+    workers: Option<usize>,
+) -> Vec<usize> {
     let stretches = workers.map_or(0, |workers| workers + 1);
     (0..zones.len())
         .map(|at| {
@@ -122,16 +126,16 @@ mod tests {
 
     #[test]
     fn every_zone_has_its_share_of_a_sample() {
-        let even = [Stock { nodes: 100, fit: 100 }; 3];
+        let even = [ZoneNodes { nodes: 100, fit: 100 }; 3];
         // 144 of 300: 48 of each, but for what slow workers can do.
         assert_eq!(fewest_found(&even, 144, Some(WORKERS)), [37, 37, 37]);
         assert_eq!(fewest_found(&even, 144, None), [0, 0, 0]);
         assert_eq!(fewest_found(&even, 250, None), [50, 50, 50]);
         // In a zone that is twice as large, the end of the list lies.
-        let uneven = [Stock { nodes: 50, fit: 50 }, Stock { nodes: 200, fit: 200 }];
+        let uneven = [ZoneNodes { nodes: 50, fit: 50 }, ZoneNodes { nodes: 200, fit: 200 }];
         assert_eq!(fewest_found(&uneven, 110, Some(WORKERS))[0], 0);
         // Nodes that are full may be the ones that were looked at.
-        let full = [Stock { nodes: 100, fit: 60 }, Stock { nodes: 100, fit: 100 }];
+        let full = [ZoneNodes { nodes: 100, fit: 60 }, ZoneNodes { nodes: 100, fit: 100 }];
         assert_eq!(fewest_found(&full, 100, Some(WORKERS))[0], 22);
     }
 
@@ -213,20 +217,20 @@ mod tests {
 
         #[test]
         fn no_search_finds_fewer(search in searches()) {
-            let stocks: Vec<Stock> = search
+            let zone_nodes: Vec<ZoneNodes> = search
                 .zones
                 .iter()
-                .map(|nodes| Stock {
+                .map(|nodes| ZoneNodes {
                     nodes: nodes.len(),
                     fit: nodes.iter().filter(|fits| **fits).count(),
                 })
                 .collect();
-            prop_assume!(stocks.iter().any(|stock| stock.fit > 0));
+            prop_assume!(zone_nodes.iter().any(|stock| stock.fit > 0));
             let found = search.found();
-            let fewest = fewest_found(&stocks, search.wanted, Some(WORKERS));
-            let loosest = fewest_found(&stocks, search.wanted, None);
-            for zone in 0..stocks.len() {
-                prop_assert!(found[zone] >= fewest[zone], "{found:?} and {fewest:?} of {stocks:?}");
+            let fewest = fewest_found(&zone_nodes, search.wanted, Some(WORKERS));
+            let loosest = fewest_found(&zone_nodes, search.wanted, None);
+            for zone in 0..zone_nodes.len() {
+                prop_assert!(found[zone] >= fewest[zone], "{found:?} and {fewest:?} of {zone_nodes:?}");
                 prop_assert!(found[zone] >= loosest[zone]);
             }
         }

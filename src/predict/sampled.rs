@@ -3,7 +3,7 @@
 use super::bounds::{Extremes, Range, Sample};
 use super::node_affinity;
 use super::node_classes::{Candidates, ScoringSet};
-use super::sample::{Stock, fewest_found, nodes_to_find};
+use super::sample::{ZoneNodes, fewest_found, nodes_to_find};
 use super::simulation::Simulation;
 
 impl Simulation<'_> {
@@ -17,24 +17,24 @@ impl Simulation<'_> {
         if feasible.nodes() <= wanted {
             return None;
         }
-        let rounds = self.scheduler.snapshot.rounds();
-        let mut stocks: Vec<Stock> =
-            rounds.nodes.iter().map(|nodes| Stock { nodes: *nodes, fit: 0 }).collect();
+        let node_tree = self.scheduler.snapshot.node_tree();
+        let mut zone_nodes: Vec<ZoneNodes> =
+            node_tree.nodes.iter().map(|nodes| ZoneNodes { nodes: *nodes, fit: 0 }).collect();
         let candidates: Vec<(usize, usize)> =
-            feasible.iter().map(|(row, nodes)| (rounds.zone_of[row], nodes)).collect();
+            feasible.iter().map(|(row, nodes)| (node_tree.zone_of[row], nodes)).collect();
         for (zone, nodes) in &candidates {
-            stocks[*zone].fit += nodes;
+            zone_nodes[*zone].fit += nodes;
         }
         // Nodes that the pod names are looked at in no order.
-        let in_rounds = rounds.known && named.is_none();
+        let in_rounds = node_tree.known && named.is_none();
         let workers = in_rounds.then_some(self.scheduler.config.parallelism);
-        let found = fewest_found(&stocks, wanted, workers);
-        Some(Sample::new(wanted, candidates, stocks, found))
+        let found = fewest_found(&zone_nodes, wanted, workers);
+        Some(Sample::new(wanted, candidates, zone_nodes, found))
     }
 
     /// The numbers of the zones in which the best of a sample can be.
     pub(super) fn winners(&self, field: &ScoringSet, sample: &Sample) -> Vec<usize> {
-        let open = (0..sample.stocks.len()).filter(|zone| sample.stocks[*zone].fit > 0);
+        let open = (0..sample.zone_nodes.len()).filter(|zone| sample.zone_nodes[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
             return open;
@@ -44,9 +44,9 @@ impl Simulation<'_> {
             let scored = field.scored().map(|(class, base)| (of_class[class], base));
             scored.map(|((low, high), base)| (low + base, high + base))
         };
-        let zone_of = &self.scheduler.snapshot.rounds().zone_of;
+        let zone_of = &self.scheduler.snapshot.node_tree().zone_of;
         // Most of the time the worst node of one zone beats the best of all others.
-        let mut spans = vec![None; sample.stocks.len()];
+        let mut spans = vec![None; sample.zone_nodes.len()];
         for (row, (low, high)) in field.candidates.rows().zip(totals()) {
             let span: &mut Option<Range> = &mut spans[zone_of[row]];
             *span = Some(span.map_or((low, high), |known| (known.0.min(low), known.1.max(high))));
@@ -79,8 +79,8 @@ impl Simulation<'_> {
             let values: Vec<Option<Range>> = values().map(|value| Some((value, value))).collect();
             sample.extremes(&values)
         };
-        let of_taints = extremes_of(&|row| self.fixed()[row].avoided_taints);
-        let of_preferences = extremes_of(&|row| self.fixed()[row].preference);
+        let of_taints = extremes_of(&|row| self.statics()[row].avoided_taints);
+        let of_preferences = extremes_of(&|row| self.statics()[row].preference);
         let Some((of_taints, of_preferences)) = of_taints.zip(of_preferences) else {
             return Vec::new();
         };
@@ -90,15 +90,15 @@ impl Simulation<'_> {
             .rows()
             .enumerate()
             .map(|(at, row)| {
-                let fixed = self.fixed()[row];
+                let statics = self.statics()[row];
                 let parts = [
                     (
                         weights.taint_toleration,
-                        of_taints.reversed_share_of_highest(i64::from(fixed.avoided_taints)),
+                        of_taints.reversed_share_of_highest(i64::from(statics.avoided_taints)),
                     ),
                     (
                         weights.node_affinity,
-                        of_preferences.share_of_highest(i64::from(fixed.preference)),
+                        of_preferences.share_of_highest(i64::from(statics.preference)),
                     ),
                     (weights.pod_topology_spread, spread[at]),
                     (weights.inter_pod_affinity, neighbours[at]),

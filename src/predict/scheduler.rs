@@ -35,9 +35,10 @@ impl<'a> Scheduler<'a> {
     pub fn predict(&self, in_flight: &InFlightPods, pod: &PendingPod) -> Prediction {
         match self.simulate(in_flight, pod) {
             Ok(simulation) => match simulation.explain() {
-                Prediction::Lands(landing) => {
-                    Prediction::Lands(Landing { odds: simulation.odds(), ..landing })
-                }
+                Prediction::Lands(landing) => Prediction::Lands(Landing {
+                    zone_probability: simulation.zone_probability(),
+                    ..landing
+                }),
                 other => other,
             },
             Err(reason) => Prediction::Unpredictable(reason),

@@ -259,9 +259,9 @@ impl<'s> Simulation<'s> {
         let sample = self.sample(&field.classes);
         let winners = sample.map(|sample| self.winners(field, &sample));
         let totals = self.totals(field);
-        let rounds = self.scheduler.snapshot.rounds();
+        let node_tree = self.scheduler.snapshot.node_tree();
         let can_win = |row: usize| {
-            let zone = rounds.zone_of[row];
+            let zone = node_tree.zone_of[row];
             winners.as_ref().is_none_or(|winners| winners.contains(&zone))
         };
         let scored = || {
@@ -275,7 +275,7 @@ impl<'s> Simulation<'s> {
             .collect();
         let node = |row: usize| &self.scheduler.rows()[row].node;
         let zones: BTreeSet<Option<&Zone>> = match &winners {
-            Some(winners) => winners.iter().map(|zone| rounds.zones[*zone].as_ref()).collect(),
+            Some(winners) => winners.iter().map(|zone| node_tree.zones[*zone].as_ref()).collect(),
             None => tied.iter().map(|(row, _)| node(*row).zone.as_ref()).collect(),
         };
         let unzoned = zones.contains(&None);

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::observe::{Cluster, Name, Node, NodeSlot, Template, Zone};
 
 use super::images::Images;
-use super::rounds::Rounds;
+use super::node_tree::NodeTree;
 use super::suitability::Suitability;
 
 /// How many combinations of node labels, and of what pods ask of nodes, are kept.
@@ -27,7 +27,7 @@ pub struct Snapshot {
     places: Mutex<Vec<(Labelled, Arc<[u32]>)>>,
     suitabilities: Mutex<Vec<Arc<Suitability>>>,
     images: OnceLock<Images>,
-    rounds: OnceLock<Rounds>,
+    node_tree: OnceLock<NodeTree>,
     zones: BTreeSet<Zone>,
 }
 
@@ -104,7 +104,7 @@ impl Snapshot {
             places: Mutex::default(),
             suitabilities: Mutex::default(),
             images: OnceLock::new(),
-            rounds: OnceLock::new(),
+            node_tree: OnceLock::new(),
             zones,
         }
     }
@@ -173,8 +173,8 @@ impl Snapshot {
     }
 
     /// How the scheduler lists the nodes.
-    pub(super) fn rounds(&self) -> &Rounds {
-        self.rounds.get_or_init(|| Rounds::new(&self.rows))
+    pub(super) fn node_tree(&self) -> &NodeTree {
+        self.node_tree.get_or_init(|| NodeTree::new(&self.rows))
     }
 
     /// The images that the nodes hold.

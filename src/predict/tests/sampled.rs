@@ -39,8 +39,8 @@ fn a_soft_constraint_brings_pods_home_in_a_large_cluster() {
     for count in [40, 100, 400] {
         let landing = landing(evicted(&three_three_zero([count; 3]), "web-0"));
         assert_eq!((zones(&landing), landing.certain), (vec!["c"], true), "{count} in each zone");
-        assert_eq!(landing.odds.len(), 1);
-        assert!((landing.odds[0].1 - 1.0).abs() < 1e-9);
+        assert_eq!(landing.zone_probability.len(), 1);
+        assert!((landing.zone_probability[0].1 - 1.0).abs() < 1e-9);
     }
 }
 
@@ -51,10 +51,12 @@ fn a_zone_that_may_be_missing_from_the_sample_is_not_certain() {
     let landing = landing(evicted(&three_three_zero([110, 110, 20]), "web-0"));
     assert!(!landing.certain);
     assert!(zones(&landing).contains(&"a") && zones(&landing).contains(&"c"));
-    let odds: Vec<&str> = landing.odds.iter().map(|(zone, _)| zone.as_str()).collect();
+    let odds: Vec<&str> = landing.zone_probability.iter().map(|(zone, _)| zone.as_str()).collect();
     assert_eq!(odds, ["a", "c"]);
-    assert!(landing.odds[1].1 > 0.5, "{:?}", landing.odds);
-    assert!((landing.odds.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert!(landing.zone_probability[1].1 > 0.5, "{:?}", landing.zone_probability);
+    assert!(
+        (landing.zone_probability.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9
+    );
 }
 
 #[test]
@@ -166,7 +168,7 @@ proptest! {
         prop_assert_eq!(&best.zones, &full.zones, "by kind, and by node");
         let winners: BTreeSet<&Zone> = best.zones.iter().collect();
         let rows: Vec<usize> = feasible.rows().collect();
-        let rounds = scheduler.snapshot.rounds();
+        let node_tree = scheduler.snapshot.node_tree();
         for pick in &case.picks {
             let mut shuffled: Vec<usize> = rows.clone();
             shuffled.sort_by_key(|row| {
@@ -175,7 +177,7 @@ proptest! {
             let mut counts = vec![0; sample.found.len()];
             let (share, rest): (Vec<usize>, Vec<usize>) =
                 shuffled.into_iter().partition(|row| {
-                    let zone = rounds.zone_of[*row];
+                    let zone = node_tree.zone_of[*row];
                     counts[zone] += 1;
                     counts[zone] <= sample.found[zone]
                 });

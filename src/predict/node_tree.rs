@@ -11,7 +11,7 @@ use super::snapshot::NodeRow;
 
 /// The zones of all nodes.
 #[derive(Debug)]
-pub(super) struct Rounds {
+pub(super) struct NodeTree {
     /// The zones, by name; first the nodes without one, if there are any.
     pub zones: Vec<Option<Zone>>,
     /// The number of a node's zone, by row.
@@ -23,13 +23,13 @@ pub(super) struct Rounds {
     pub known: bool,
 }
 
-impl Rounds {
+impl NodeTree {
     pub(super) fn new(rows: &[NodeRow]) -> Self {
         let mut by_zone: BTreeMap<Option<&Zone>, Vec<usize>> = BTreeMap::new();
         for (at, row) in rows.iter().enumerate() {
             by_zone.entry(row.node.zone.as_ref()).or_default().push(at);
         }
-        let mut rounds = Self {
+        let mut node_tree = Self {
             zones: by_zone.keys().map(|zone| zone.cloned()).collect(),
             zone_of: vec![0; rows.len()],
             nodes: by_zone.values().map(Vec::len).collect(),
@@ -38,13 +38,13 @@ impl Rounds {
         let mut keys: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for (zone, members) in by_zone.values().enumerate() {
             for row in members {
-                rounds.zone_of[*row] = zone;
+                node_tree.zone_of[*row] = zone;
                 let key = key(&rows[*row].node);
-                rounds.known &= *keys.entry(key).or_insert(zone) == zone;
+                node_tree.known &= *keys.entry(key).or_insert(zone) == zone;
             }
         }
-        rounds.known &= keys.len() == rounds.zones.len();
-        rounds
+        node_tree.known &= keys.len() == node_tree.zones.len();
+        node_tree
     }
 
     /// A list of all nodes such as the scheduler might have: in rounds, and

@@ -16,17 +16,17 @@ impl Simulation<'_> {
     /// that tie at random. Where it scores a sample, it begins to look where it
     /// stopped before: anywhere. The order of the nodes within a zone is taken
     /// to be that of their names, so this is an estimate.
-    pub(super) fn odds(&self) -> Vec<(Zone, f64)> {
-        let mut odds: BTreeMap<Zone, f64> = BTreeMap::new();
+    pub(super) fn zone_probability(&self) -> Vec<(Zone, f64)> {
+        let mut probabilities: BTreeMap<Zone, f64> = BTreeMap::new();
         let orders = self.orders();
         for order in &orders {
             let searches = order.searches();
             let share = float(count(orders.len() * searches.len())).recip();
             for found in searches {
-                order.add_odds(found, share, &mut odds);
+                order.add_probabilities(found, share, &mut probabilities);
             }
         }
-        odds.into_iter().collect()
+        probabilities.into_iter().collect()
     }
 
     /// The nodes that are scored, for each place at which the search may begin.
@@ -37,7 +37,7 @@ impl Simulation<'_> {
         for row in feasible.rows() {
             fits[row] = true;
         }
-        let list = self.scheduler.snapshot.rounds().list();
+        let list = self.scheduler.snapshot.node_tree().list();
         let step = list.len().div_ceil(STARTS);
         (0..list.len())
             .step_by(step)
@@ -49,11 +49,16 @@ impl Simulation<'_> {
     }
 
     /// Divides a share among the zones of the nodes that tie.
-    fn add_odds(&self, found: Candidates, share: f64, odds: &mut BTreeMap<Zone, f64>) {
+    fn add_probabilities(
+        &self,
+        found: Candidates,
+        share: f64,
+        probabilities: &mut BTreeMap<Zone, f64>,
+    ) {
         let tied = self.tied(found);
         let each = share / float(count(tied.len()));
         for zone in tied.iter().filter_map(|row| self.scheduler.rows()[*row].node.zone.as_ref()) {
-            *odds.entry(zone.clone()).or_default() += each;
+            *probabilities.entry(zone.clone()).or_default() += each;
         }
     }
 
