@@ -96,7 +96,7 @@ impl Simulation<'_> {
     /// Finds the nodes that would have too many volumes.
     fn check_volume_limits(&mut self) {
         if self.volume_limits.matter() {
-            self.overfull = (0..self.fixed().len()).map(|row| self.is_overfull(row)).collect();
+            self.overfull = (0..self.statics().len()).map(|row| self.is_overfull(row)).collect();
         }
     }
 
@@ -130,7 +130,7 @@ impl Simulation<'_> {
     /// Finds the nodes where a port that the pod wants is taken.
     pub(super) fn check_ports(&mut self) {
         if !self.pod.template.host_ports.is_empty() {
-            self.ports = (0..self.fixed().len()).map(|row| self.has_port_conflict(row)).collect();
+            self.ports = (0..self.statics().len()).map(|row| self.has_port_conflict(row)).collect();
         }
     }
 

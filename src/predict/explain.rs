@@ -61,17 +61,19 @@ impl Simulation<'_> {
 
     /// The first filter that rejects the node, in the scheduler's order.
     fn obstacle(&self, floors: &[i64], at: usize) -> Option<Obstacle> {
-        let fixed = self.fixed()[at];
-        if let Some(hopeless) = self.hopeless.clone().or_else(|| self.sole_use.obstacle()) {
-            return Some(hopeless);
+        let statics = self.statics()[at];
+        if let Some(unschedulable_everywhere) =
+            self.unschedulable_everywhere.clone().or_else(|| self.sole_use.obstacle())
+        {
+            return Some(unschedulable_everywhere);
         }
-        if fixed.cordoned {
+        if statics.cordoned {
             return Some(Obstacle::new("NodeUnschedulable", "node(s) were unschedulable"));
         }
-        if !fixed.tolerated {
+        if !statics.tolerated {
             return Some(Obstacle::new("TaintToleration", self.untolerated(at)));
         }
-        if !fixed.matched {
+        if !statics.matched {
             return Some(Obstacle::new(
                 "NodeAffinity",
                 "node(s) didn't match Pod's node affinity/selector",

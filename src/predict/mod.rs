@@ -33,7 +33,7 @@ mod snapshot;
 mod sole_use;
 mod spread;
 mod spread_constraints;
-mod suitability;
+mod static_filters;
 mod taints;
 mod topology_counts;
 mod unpredictable;

@@ -61,7 +61,7 @@ impl Scheduler<'_> {
     #[must_use]
     pub fn may_use_zone(&self, template: &Template, zone: &Zone) -> bool {
         if self.snapshot.has_zone(zone) {
-            return self.snapshot.suitability(template).matches_in(zone);
+            return self.snapshot.static_filters(template).matches_in(zone);
         }
         let labels = Labels::from([(ZONE_LABEL.to_owned(), zone.as_str().to_owned())]);
         let selected =

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::resource_fits::ResourceFit;
 use super::simulation::Simulation;
-use super::suitability::Suitability;
+use super::static_filters::StaticFilters;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
 /// scheduler.
@@ -92,7 +92,7 @@ struct ClassKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ScoreClass {
     place: u32,
-    suitability: u32,
+    static_filters: u32,
     /// What is counted on the node alone.
     own_counts: u32,
 }
@@ -101,7 +101,7 @@ struct ScoreClass {
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     places: Arc<[u32]>,
-    suitability: Arc<Suitability>,
+    static_filters: Arc<StaticFilters>,
     fits: Arc<[ResourceFit]>,
 }
 
@@ -109,7 +109,7 @@ impl PartialEq for Common {
     /// All three are kept, and shared by those for whom they are the same.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.places, &other.places)
-            && Arc::ptr_eq(&self.suitability, &other.suitability)
+            && Arc::ptr_eq(&self.static_filters, &other.static_filters)
             && Arc::ptr_eq(&self.fits, &other.fits)
     }
 }
@@ -151,13 +151,13 @@ impl NodeClasses {
         }
         let places = simulation.scheduler.snapshot.places(keys);
         let labels = simulation.topologies().count();
-        let Some((suitability, fits)) = simulation.common() else {
+        let Some((static_filters, fits)) = simulation.common() else {
             return Self::group_all(simulation, places, labels);
         };
         // Most pods see most nodes in the same way.
         let common = Common {
             places: Arc::clone(&places),
-            suitability: Arc::clone(suitability),
+            static_filters: Arc::clone(static_filters),
             fits: Arc::clone(fits),
         };
         let shared = simulation
@@ -165,7 +165,7 @@ impl NodeClasses {
             .shared
             .node_classes(common, || Self::group_shown(simulation, places));
         let mut node_classes = Self { labels, ..Self::clone(&shared) };
-        let rows = if simulation.counts_by_node() { 0..simulation.fixed().len() } else { 0..0 };
+        let rows = if simulation.counts_by_node() { 0..simulation.statics().len() } else { 0..0 };
         let counted = rows.filter(|row| simulation.own_counts(*row).any(|count| count != 0));
         for row in counted.chain(simulation.changed_fits()) {
             node_classes.update(simulation, row);
@@ -193,7 +193,7 @@ impl NodeClasses {
         labels: usize,
         kind: impl Fn(&mut Self, usize) -> ClassKey,
     ) -> Self {
-        let rows = simulation.fixed().len();
+        let rows = simulation.statics().len();
         let mut node_classes = Self {
             places,
             labels,
@@ -204,7 +204,7 @@ impl NodeClasses {
             group_of: vec![None; rows],
         };
         for row in 0..rows {
-            if simulation.fixed()[row].is_open() {
+            if simulation.statics()[row].is_open() {
                 let kind = kind(&mut node_classes, row);
                 let group = node_classes.group(kind);
                 node_classes.join(row, group);
@@ -265,7 +265,7 @@ impl NodeClasses {
     ) -> ClassKey {
         let class = ScoreClass {
             place: self.places[row],
-            suitability: simulation.suitability.kinds[row],
+            static_filters: simulation.static_filters.kinds[row],
             own_counts,
         };
         ClassKey { class, may_take: base.is_some(), base: base.unwrap_or(0) }

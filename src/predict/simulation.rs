@@ -16,7 +16,7 @@ use super::score::{normalise, normalise_reversed};
 use super::snapshot::TopologyDomains;
 use super::sole_use::SoleUse;
 use super::spread::Spread;
-use super::suitability::{Fixed, Suitability};
+use super::static_filters::{NodeStatics, StaticFilters};
 use super::volume_limits::VolumeLimits;
 use super::volumes::Volumes;
 use super::{images, unpredictable};
@@ -34,13 +34,13 @@ pub struct Simulation<'s> {
     pub(super) order: DeletionOrder,
     otherwise: Option<Box<Self>>,
     /// What never changes.
-    pub(super) suitability: Arc<Suitability>,
+    pub(super) static_filters: Arc<StaticFilters>,
     /// Nodes where a host port is taken, by row; empty when the pod wants none.
     pub(super) ports: Vec<bool>,
     /// By row; empty when the pod has no volumes that matter.
     pub(super) volumes: Vec<Option<Obstacle>>,
     /// No node can take the pod.
-    pub(super) hopeless: Option<Obstacle>,
+    pub(super) unschedulable_everywhere: Option<Obstacle>,
     pub(super) sole_use: SoleUse,
     pub(super) volume_limits: VolumeLimits,
     /// Nodes that would have too many volumes, by row; empty when none is limited.
@@ -145,8 +145,8 @@ impl<'s> Simulation<'s> {
         if let Some(cause) = unknown.or_else(|| unpredictable::cause(scheduler.config, template)) {
             return Err(cause);
         }
-        let suitability = scheduler.snapshot.suitability(template);
-        if let Some(unreadable) = &suitability.unreadable {
+        let static_filters = scheduler.snapshot.static_filters(template);
+        if let Some(unreadable) = &static_filters.unreadable {
             return Err(unreadable.clone());
         }
         let volumes = Volumes::of(scheduler, pod)?;
@@ -157,16 +157,16 @@ impl<'s> Simulation<'s> {
             otherwise: None,
             ports: Vec::new(),
             volumes: volumes.by_row(scheduler.rows()),
-            hopeless: volumes.hopeless,
+            unschedulable_everywhere: volumes.unschedulable_everywhere,
             sole_use: SoleUse::of(scheduler, pod),
             volume_limits: VolumeLimits::of(scheduler, pod),
             overfull: Vec::new(),
             fits: ResourceFits::new(scheduler, template),
-            spread: Spread::new(scheduler, pod, &suitability)?,
+            spread: Spread::new(scheduler, pod, &static_filters)?,
             neighbours: Neighbours::new(scheduler, pod),
             images: images::scores(scheduler, template),
             node_classes: OnceCell::new(),
-            suitability,
+            static_filters,
             scheduler,
         };
         simulation.take_census();
@@ -308,8 +308,8 @@ impl<'s> Simulation<'s> {
     }
 
     /// What never changes, by row.
-    pub(super) fn fixed(&self) -> &[Fixed] {
-        &self.suitability.fixed
+    pub(super) fn statics(&self) -> &[NodeStatics] {
+        &self.static_filters.statics
     }
 
     /// Every label of nodes that pods are counted by.
@@ -337,12 +337,12 @@ impl<'s> Simulation<'s> {
 
     /// What of the nodes other pods see in the same way; none if there is anything that
     /// is this pod's own: ports, volumes, or images that some nodes hold.
-    pub(super) fn common(&self) -> Option<(&Arc<Suitability>, &Arc<[ResourceFit]>)> {
+    pub(super) fn common(&self) -> Option<(&Arc<StaticFilters>, &Arc<[ResourceFit]>)> {
         let has_own = !self.ports.is_empty()
             || !self.volumes.is_empty()
             || !self.overfull.is_empty()
             || !self.images.is_empty();
-        (!has_own).then_some((&self.suitability, self.fits.shown()))
+        (!has_own).then_some((&self.static_filters, self.fits.shown()))
     }
 
     /// The nodes whose room is not what the cluster shows.
@@ -372,13 +372,13 @@ impl<'s> Simulation<'s> {
     }
 
     /// Whether no node can take the pod.
-    fn is_hopeless(&self) -> bool {
-        self.hopeless.is_some() || self.sole_use.obstacle().is_some()
+    fn is_unschedulable_everywhere(&self) -> bool {
+        self.unschedulable_everywhere.is_some() || self.sole_use.obstacle().is_some()
     }
 
     /// One node of each kind that can take the pod.
     fn field(&self, node_classes: &NodeClasses) -> ScoringSet {
-        if self.is_hopeless() {
+        if self.is_unschedulable_everywhere() {
             return ScoringSet::default();
         }
         let floors = self.spread.floors();
@@ -387,12 +387,12 @@ impl<'s> Simulation<'s> {
 
     /// Every node that can take the pod.
     pub(super) fn feasible(&self) -> Candidates {
-        if self.is_hopeless() {
+        if self.is_unschedulable_everywhere() {
             return Candidates::default();
         }
         let floors = self.spread.floors();
-        Candidates::alone((0..self.fixed().len()).filter(|row| {
-            self.fixed()[*row].is_open() && self.has_room(*row) && self.is_welcome(&floors, *row)
+        Candidates::alone((0..self.statics().len()).filter(|row| {
+            self.statics()[*row].is_open() && self.has_room(*row) && self.is_welcome(&floors, *row)
         }))
     }
 
@@ -420,14 +420,14 @@ impl<'s> Simulation<'s> {
     }
 
     fn taint_scores(&self, feasible: &Candidates) -> Vec<i64> {
-        let avoided = feasible.rows().map(|row| i64::from(self.fixed()[row].avoided_taints));
+        let avoided = feasible.rows().map(|row| i64::from(self.statics()[row].avoided_taints));
         let mut scores: Vec<i64> = avoided.collect();
         normalise_reversed(&mut scores);
         scores
     }
 
     fn preference_scores(&self, feasible: &Candidates) -> Vec<i64> {
-        let preferred = feasible.rows().map(|row| i64::from(self.fixed()[row].preference));
+        let preferred = feasible.rows().map(|row| i64::from(self.statics()[row].preference));
         let mut scores: Vec<i64> = preferred.collect();
         normalise(&mut scores);
         scores

@@ -10,7 +10,7 @@ use crate::observe::{Cluster, Name, Node, NodeSlot, Template, Zone};
 
 use super::images::Images;
 use super::node_tree::NodeTree;
-use super::suitability::Suitability;
+use super::static_filters::StaticFilters;
 
 /// How many combinations of node labels, and of what pods ask of nodes, are kept.
 const KEPT: usize = 64;
@@ -25,7 +25,7 @@ pub struct Snapshot {
     row_of_slot: Vec<Option<u32>>,
     topologies: Mutex<FxHashMap<Name, Arc<TopologyDomains>>>,
     places: Mutex<Vec<(Labelled, Arc<[u32]>)>>,
-    suitabilities: Mutex<Vec<Arc<Suitability>>>,
+    static_filters: Mutex<Vec<Arc<StaticFilters>>>,
     images: OnceLock<Images>,
     node_tree: OnceLock<NodeTree>,
     zones: BTreeSet<Zone>,
@@ -102,7 +102,7 @@ impl Snapshot {
             row_of_slot,
             topologies: Mutex::default(),
             places: Mutex::default(),
-            suitabilities: Mutex::default(),
+            static_filters: Mutex::default(),
             images: OnceLock::new(),
             node_tree: OnceLock::new(),
             zones,
@@ -163,13 +163,13 @@ impl Snapshot {
     }
 
     /// What the nodes and pods with such a template are to each other.
-    pub(super) fn suitability(&self, template: &Template) -> Arc<Suitability> {
-        if let Some(known) = held(&self.suitabilities).iter().find(|known| known.is_of(template)) {
+    pub(super) fn static_filters(&self, template: &Template) -> Arc<StaticFilters> {
+        if let Some(known) = held(&self.static_filters).iter().find(|known| known.is_of(template)) {
             return Arc::clone(known);
         }
-        let suitability = Arc::new(Suitability::new(&self.rows, template));
-        keep(&self.suitabilities, Arc::clone(&suitability));
-        suitability
+        let static_filters = Arc::new(StaticFilters::new(&self.rows, template));
+        keep(&self.static_filters, Arc::clone(&static_filters));
+        static_filters
     }
 
     /// How the scheduler lists the nodes.

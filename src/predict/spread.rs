@@ -16,7 +16,7 @@ use super::scheduler::Scheduler;
 use super::score::{MAX, float, whole};
 use super::snapshot::TopologyDomains;
 use super::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
-use super::suitability::Suitability;
+use super::static_filters::StaticFilters;
 
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
@@ -59,7 +59,7 @@ impl Spread {
     pub(super) fn new(
         scheduler: &Scheduler<'_>,
         pod: &PendingPod,
-        suitability: &Suitability,
+        static_filters: &StaticFilters,
     ) -> Result<Self, String> {
         let Constraints { constraints, system_default } = Constraints::of(scheduler, pod)?;
         let (hard, soft): (Vec<_>, Vec<_>) =
@@ -68,8 +68,9 @@ impl Spread {
         let scored =
             if system_default { Nodes::All } else { Nodes::carrying_all(scheduler, &soft) };
         let build = |constraints: Vec<SpreadConstraint>, taking_part: &Nodes| {
-            let build =
-                |constraint| Constraint::new(scheduler, pod, constraint, suitability, taking_part);
+            let build = |constraint| {
+                Constraint::new(scheduler, pod, constraint, static_filters, taking_part)
+            };
             constraints.into_iter().map(build).collect()
         };
         Ok(Self { hard: build(hard, &filtered), soft: build(soft, &scored), scored })
@@ -259,22 +260,22 @@ impl Constraint {
         scheduler: &Scheduler<'_>,
         pod: &PendingPod,
         constraint: SpreadConstraint,
-        suitability: &Suitability,
+        static_filters: &StaticFilters,
         taking_part: &Nodes,
     ) -> Self {
         let topology = scheduler.topology(&constraint.topology_key);
         let rows = scheduler.rows().len();
         let takes_all = matches!(taking_part, Nodes::All)
-            && (!constraint.honor_affinity || suitability.all_matched)
-            && (!constraint.honor_taints || suitability.all_tolerated);
+            && (!constraint.honor_affinity || static_filters.all_matched)
+            && (!constraint.honor_taints || static_filters.all_tolerated);
         let (included, exists) = if takes_all {
             (Nodes::All, vec![true; topology.count])
         } else {
             let takes = |row: usize| {
-                let fixed = suitability.fixed[row];
+                let statics = static_filters.statics[row];
                 taking_part.has(row)
-                    && (!constraint.honor_affinity || fixed.matched)
-                    && (!constraint.honor_taints || fixed.tolerated)
+                    && (!constraint.honor_affinity || statics.matched)
+                    && (!constraint.honor_taints || statics.tolerated)
             };
             let included: Vec<bool> = (0..rows).map(takes).collect();
             let mut exists = vec![false; topology.count];

@@ -16,7 +16,7 @@ use super::snapshot::NodeRow;
 #[derive(Debug, Default)]
 pub(super) struct Volumes<'a> {
     /// No node can take the pod.
-    pub hopeless: Option<Obstacle>,
+    pub unschedulable_everywhere: Option<Obstacle>,
     bound: Vec<&'a PersistentVolume>,
     /// Classes of volumes that are made where the pod lands.
     lazy: Vec<&'a StorageClass>,
@@ -112,7 +112,7 @@ impl<'a> Volumes<'a> {
     }
 
     fn give_up(&mut self, plugin: &'static str, message: String) {
-        self.hopeless.get_or_insert_with(|| Obstacle::new(plugin, message));
+        self.unschedulable_everywhere.get_or_insert_with(|| Obstacle::new(plugin, message));
     }
 
     /// Why the volumes cannot be used, by row; empty when nothing ties them.

@@ -11,12 +11,12 @@ use super::{node_affinity, taints};
 
 /// What the nodes and pods with such a template are to each other.
 #[derive(Debug)]
-pub(super) struct Suitability {
+pub(super) struct StaticFilters {
     node_selector: Labels,
     node_affinity: Option<NodeAffinity>,
     tolerations: Vec<Toleration>,
     /// By row.
-    pub fixed: Vec<Fixed>,
+    pub statics: Vec<NodeStatics>,
     /// By row: those with one number are the same to such pods.
     pub kinds: Vec<u32>,
     /// Zones with a node that matches the node selector and required affinity.
@@ -31,7 +31,7 @@ pub(super) struct Suitability {
 
 /// What a node and a pod are to each other, whoever else is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Fixed {
+pub(super) struct NodeStatics {
     /// The node is cordoned, and the pod does not bear it.
     pub cordoned: bool,
     /// The pod bears the node's taints.
@@ -44,18 +44,18 @@ pub(super) struct Fixed {
     pub preference: i32,
 }
 
-impl Fixed {
+impl NodeStatics {
     /// Whether nothing that never changes keeps the pod away.
     pub(super) fn is_open(self) -> bool {
         !self.cordoned && self.tolerated && self.matched
     }
 }
 
-impl Suitability {
+impl StaticFilters {
     pub(super) fn new(rows: &[NodeRow], template: &Template) -> Self {
-        let fixed: Vec<Fixed> = rows
+        let statics: Vec<NodeStatics> = rows
             .iter()
-            .map(|row| Fixed {
+            .map(|row| NodeStatics {
                 cordoned: taints::cordoned(template, &row.node),
                 tolerated: taints::tolerated(template, &row.node),
                 matched: node_affinity::matches_required(template, &row.node),
@@ -66,23 +66,23 @@ impl Suitability {
                 preference: node_affinity::preference(template, &row.node),
             })
             .collect();
-        let mut numbers: FxHashMap<Fixed, u32> = FxHashMap::default();
-        let kinds = fixed
+        let mut numbers: FxHashMap<NodeStatics, u32> = FxHashMap::default();
+        let kinds = statics
             .iter()
-            .map(|fixed| {
+            .map(|statics| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-                *numbers.entry(*fixed).or_insert(next)
+                *numbers.entry(*statics).or_insert(next)
             })
             .collect();
-        let matched = rows.iter().zip(&fixed).filter(|(_, fixed)| fixed.matched);
+        let matched = rows.iter().zip(&statics).filter(|(_, statics)| statics.matched);
         let mut zones: FxHashSet<Zone> = FxHashSet::default();
         for zone in matched.filter_map(|(row, _)| row.node.zone.as_ref()) {
             if !zones.contains(zone) {
                 zones.insert(zone.clone());
             }
         }
-        let unreadable = rows.iter().zip(&fixed).find_map(|(row, fixed)| {
-            let field = row.node.unreadable.as_ref().filter(|_| fixed.is_open())?;
+        let unreadable = rows.iter().zip(&statics).find_map(|(row, statics)| {
+            let field = row.node.unreadable.as_ref().filter(|_| statics.is_open())?;
             Some(format!("node {} cannot be read: {field}", row.node.name))
         });
         Self {
@@ -91,10 +91,10 @@ impl Suitability {
             tolerations: template.tolerations.clone(),
             kinds,
             zones,
-            all_matched: fixed.iter().all(|fixed| fixed.matched),
-            all_tolerated: fixed.iter().all(|fixed| fixed.tolerated),
+            all_matched: statics.iter().all(|statics| statics.matched),
+            all_tolerated: statics.iter().all(|statics| statics.tolerated),
             unreadable,
-            fixed,
+            statics,
         }
     }
 
