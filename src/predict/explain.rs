@@ -2,7 +2,7 @@
 
 use crate::observe::{Name, TaintEffect};
 
-use super::simulation::{Obstacle, Simulation};
+use super::simulation::{FilterFailure, Simulation};
 use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
 
 impl Simulation<'_> {
@@ -28,12 +28,12 @@ impl Simulation<'_> {
         let floors = self.spread.floors();
         let rows = self.scheduler.rows().iter().enumerate();
         rows.filter_map(|(at, row)| {
-            let obstacle = self.obstacle(&floors, at)?;
+            let failure = self.failure(&floors, at)?;
             Some(Rejection {
                 node: Name::clone(&row.node.name),
                 zone: row.node.zone.clone(),
-                plugin: obstacle.plugin,
-                message: obstacle.message.into_owned(),
+                plugin: failure.plugin,
+                message: failure.message.into_owned(),
             })
         })
         .collect()
@@ -60,27 +60,27 @@ impl Simulation<'_> {
     }
 
     /// The first filter that rejects the node, in the scheduler's order.
-    fn obstacle(&self, floors: &[i64], at: usize) -> Option<Obstacle> {
+    fn failure(&self, floors: &[i64], at: usize) -> Option<FilterFailure> {
         let statics = self.statics()[at];
         if let Some(unschedulable_everywhere) =
-            self.unschedulable_everywhere.clone().or_else(|| self.sole_use.obstacle())
+            self.unschedulable_everywhere.clone().or_else(|| self.sole_use.failure())
         {
             return Some(unschedulable_everywhere);
         }
         if statics.cordoned {
-            return Some(Obstacle::new("NodeUnschedulable", "node(s) were unschedulable"));
+            return Some(FilterFailure::new("NodeUnschedulable", "node(s) were unschedulable"));
         }
         if !statics.tolerated {
-            return Some(Obstacle::new("TaintToleration", self.untolerated(at)));
+            return Some(FilterFailure::new("TaintToleration", self.untolerated(at)));
         }
         if !statics.matched {
-            return Some(Obstacle::new(
+            return Some(FilterFailure::new(
                 "NodeAffinity",
                 "node(s) didn't match Pod's node affinity/selector",
             ));
         }
         if self.ports.get(at).copied().unwrap_or(false) {
-            return Some(Obstacle::new(
+            return Some(FilterFailure::new(
                 "NodePorts",
                 "node(s) didn't have free ports for the requested pod ports",
             ));
@@ -93,20 +93,20 @@ impl Simulation<'_> {
             .map(|shortage| shortage.to_string())
             .collect();
         if !shortages.is_empty() {
-            return Some(Obstacle::new("NodeResourcesFit", shortages.join(", ")));
+            return Some(FilterFailure::new("NodeResourcesFit", shortages.join(", ")));
         }
         if self.overfull.get(at).copied().unwrap_or(false) {
-            return Some(Obstacle::new("NodeVolumeLimits", volume_limits::EXCEEDED));
+            return Some(FilterFailure::new("NodeVolumeLimits", volume_limits::EXCEEDED));
         }
-        if let Some(obstacle) = self.volumes.get(at).and_then(Option::as_ref) {
-            return Some(obstacle.clone());
+        if let Some(failure) = self.volumes.get(at).and_then(Option::as_ref) {
+            return Some(failure.clone());
         }
-        let spread = self.spread.obstacle(floors, at);
+        let spread = self.spread.failure(floors, at);
         if let Some(message) = spread {
-            return Some(Obstacle::new("PodTopologySpread", message));
+            return Some(FilterFailure::new("PodTopologySpread", message));
         }
-        let neighbours = self.neighbours.obstacle(self.scheduler, at);
-        neighbours.map(|message| Obstacle::new("InterPodAffinity", message))
+        let neighbours = self.neighbours.failure(self.scheduler, at);
+        neighbours.map(|message| FilterFailure::new("InterPodAffinity", message))
     }
 
     /// The scheduler's words, and the taint.

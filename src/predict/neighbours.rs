@@ -280,7 +280,7 @@ impl Neighbours {
     }
 
     /// Why the pod cannot be on the node, in the scheduler's words.
-    pub(super) fn obstacle(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
+    pub(super) fn failure(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
         if !self.is_near(scheduler, row) {
             return Some(NOT_NEAR);
         }

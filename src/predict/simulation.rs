@@ -38,9 +38,9 @@ pub struct Simulation<'s> {
     /// Nodes where a host port is taken, by row; empty when the pod wants none.
     pub(super) ports: Vec<bool>,
     /// By row; empty when the pod has no volumes that matter.
-    pub(super) volumes: Vec<Option<Obstacle>>,
+    pub(super) volumes: Vec<Option<FilterFailure>>,
     /// No node can take the pod.
-    pub(super) unschedulable_everywhere: Option<Obstacle>,
+    pub(super) unschedulable_everywhere: Option<FilterFailure>,
     pub(super) sole_use: SoleUse,
     pub(super) volume_limits: VolumeLimits,
     /// Nodes that would have too many volumes, by row; empty when none is limited.
@@ -56,12 +56,12 @@ pub struct Simulation<'s> {
 
 /// Why a node cannot take a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Obstacle {
+pub(super) struct FilterFailure {
     pub plugin: &'static str,
     pub message: Cow<'static, str>,
 }
 
-impl Obstacle {
+impl FilterFailure {
     pub(super) fn new(plugin: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { plugin, message: message.into() }
     }
@@ -373,7 +373,7 @@ impl<'s> Simulation<'s> {
 
     /// Whether no node can take the pod.
     fn is_unschedulable_everywhere(&self) -> bool {
-        self.unschedulable_everywhere.is_some() || self.sole_use.obstacle().is_some()
+        self.unschedulable_everywhere.is_some() || self.sole_use.failure().is_some()
     }
 
     /// One node of each kind that can take the pod.
@@ -398,8 +398,8 @@ impl<'s> Simulation<'s> {
 
     /// Whether no other pod keeps the pod away from the node.
     fn is_welcome(&self, floors: &[i64], row: usize) -> bool {
-        self.spread.obstacle(floors, row).is_none()
-            && self.neighbours.obstacle(self.scheduler, row).is_none()
+        self.spread.failure(floors, row).is_none()
+            && self.neighbours.failure(self.scheduler, row).is_none()
     }
 
     /// What these nodes score in all.

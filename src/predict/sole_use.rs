@@ -8,7 +8,7 @@ use crate::observe::{Name, Template, VolumeSource};
 
 use super::in_flight::PendingPod;
 use super::scheduler::Scheduler;
-use super::simulation::Obstacle;
+use super::simulation::FilterFailure;
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
                       access mode already in-use by another pod";
@@ -51,8 +51,8 @@ impl SoleUse {
     }
 
     /// Why no node can take the pod.
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
-        (self.users > 0).then(|| Obstacle::new("VolumeRestrictions", IN_USE))
+    pub(super) fn failure(&self) -> Option<FilterFailure> {
+        (self.users > 0).then(|| FilterFailure::new("VolumeRestrictions", IN_USE))
     }
 }
 

@@ -98,7 +98,7 @@ impl Spread {
     }
 
     /// Why a hard constraint rejects the node, in the scheduler's words.
-    pub(super) fn obstacle(&self, floors: &[i64], row: usize) -> Option<&'static str> {
+    pub(super) fn failure(&self, floors: &[i64], row: usize) -> Option<&'static str> {
         for (constraint, floor) in self.hard.iter().zip(floors) {
             if !constraint.topology.carries(row) {
                 return Some(NO_LABEL);

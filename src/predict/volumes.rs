@@ -9,14 +9,14 @@ use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, Volume
 use super::in_flight::PendingPod;
 use super::node_affinity::selects;
 use super::scheduler::Scheduler;
-use super::simulation::Obstacle;
+use super::simulation::FilterFailure;
 use super::snapshot::NodeRow;
 
 /// What the volumes of a pod ask of a node.
 #[derive(Debug, Default)]
 pub(super) struct Volumes<'a> {
     /// No node can take the pod.
-    pub unschedulable_everywhere: Option<Obstacle>,
+    pub unschedulable_everywhere: Option<FilterFailure>,
     bound: Vec<&'a PersistentVolume>,
     /// Classes of volumes that are made where the pod lands.
     lazy: Vec<&'a StorageClass>,
@@ -112,20 +112,20 @@ impl<'a> Volumes<'a> {
     }
 
     fn give_up(&mut self, plugin: &'static str, message: String) {
-        self.unschedulable_everywhere.get_or_insert_with(|| Obstacle::new(plugin, message));
+        self.unschedulable_everywhere.get_or_insert_with(|| FilterFailure::new(plugin, message));
     }
 
     /// Why the volumes cannot be used, by row; empty when nothing ties them.
-    pub(super) fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<Obstacle>> {
+    pub(super) fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<FilterFailure>> {
         if self.bound.is_empty() && self.lazy.is_empty() {
             return Vec::new();
         }
-        rows.iter().map(|row| self.obstacle(&row.node)).collect()
+        rows.iter().map(|row| self.failure(&row.node)).collect()
     }
 
     /// Why the volumes cannot be used on the node, in the scheduler's words.
-    fn obstacle(&self, node: &Node) -> Option<Obstacle> {
-        let binds = |message| Some(Obstacle::new("VolumeBinding", message));
+    fn failure(&self, node: &Node) -> Option<FilterFailure> {
+        let binds = |message| Some(FilterFailure::new("VolumeBinding", message));
         let reachable = |volume: &&PersistentVolume| {
             // The scheduler looks at labels only here, not at the node's name.
             let affinity = volume.node_affinity.as_ref();
@@ -138,7 +138,7 @@ impl<'a> Volumes<'a> {
             return binds("node(s) didn't find available persistent volumes to bind");
         }
         let in_zone = self.bound.iter().all(|volume| shares_zone(volume, &node.labels));
-        (!in_zone).then(|| Obstacle::new("VolumeZone", "node(s) had no available volume zone"))
+        (!in_zone).then(|| FilterFailure::new("VolumeZone", "node(s) had no available volume zone"))
     }
 }
 
