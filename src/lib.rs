@@ -13,8 +13,9 @@
 //!         │   └─ uses ─▶ predict/   what kube-scheduler would do
 //!         │ decisions
 //!         ▼
-//!  act/       the only code that changes the cluster: evict, watch the
-//!         │   landing, one leader
+//!  moves/     what is remembered of a move, following it to its end, what is
+//!         │   asked of the cluster for it and what became of that
+//!         │   └─ used by ─▶ act/   carries it out step by step, one leader
 //!         │ outcomes (come back as events)
 //!         ▼
 //!  report/    status, events, metrics: the same numbers everywhere
@@ -30,8 +31,8 @@
 //! 2. no blind eviction: `plan/moves` asks `predict/`
 //! 3. the floor holds: `plan/gates` and `plan/pinned`; looked at anew in `act/attempt`
 //! 4. as few as possible: `plan/skew`
-//! 5. no loops: `act/landing` verifies, `operator/memory` counts, `plan/gates` stops
-//! 6. polite: `act/attempt`, `act/refusal`
+//! 5. no loops: `moves/follow` verifies, `operator/memory` counts, `plan/gates` stops
+//! 6. polite: `act/attempt`, `controller/refusal`
 //! 7. kill it anywhere: `operator/memory` restores what `report/status` wrote
 //! 8. one hand: `act/election`
 //! 9. canary first: `operator/in_flight`, `plan/gates`
@@ -43,6 +44,7 @@ pub mod act;
 pub mod api;
 pub mod cli;
 pub mod controller;
+pub mod moves;
 pub mod observe;
 pub mod operator;
 pub mod plan;

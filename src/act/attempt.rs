@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::moves::{EvictionRequest, Refusal};
 use crate::observe::{
-    HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unusable,
-    zone_conditions,
+    HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unstable_nodes,
+    unusable, zone_conditions,
 };
-use crate::operator::{EvictionRequest, Refusal, unstable_nodes};
 
 use super::performance::{Answer, Request};
 
@@ -202,11 +202,10 @@ impl Attempt {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Siblings;
     use super::*;
+    use crate::moves::{Ground, Siblings};
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
-    use crate::operator::Ground;
     use rstest::rstest;
     use std::sync::Arc;
 

@@ -210,6 +210,12 @@ fn is_free(lease: &Lease, unchanged_for: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::act::REQUEST_TIMEOUT;
+    use std::time::Instant;
+
+    fn now() -> Moment {
+        Moment { monotonic: Instant::now(), wall: Timestamp::now() }
+    }
 
     fn lease(holder: Option<&str>, seconds: Option<i32>) -> Lease {
         Lease {
@@ -236,7 +242,7 @@ mod tests {
     #[test]
     fn an_expired_lease_is_taken_after_it_was_seen_unchanged_for_its_duration() {
         let mut election = Election::new("me".to_owned());
-        let start = Moment::now();
+        let start = now();
         let at = |seconds| Moment {
             monotonic: start.monotonic + Duration::from_secs(seconds),
             wall: start.wall + Duration::from_secs(seconds),
@@ -266,9 +272,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_leader_sent_is_over_before_another_may_start() {
+        // Clocks may run apart by a twentieth each.
+        assert!((ACTS_FOR + REQUEST_TIMEOUT) * 21 / 20 <= LEASE_DURATION * 19 / 20);
+    }
+
+    #[test]
     fn who_loses_the_swap_does_not_lead() {
         let mut election = Election::new("me".to_owned());
-        let now = Moment::now();
+        let now = now();
         election.granted = Some(Grant(now));
         let renew = LeaseRequest::Renew(Box::new(lease(Some("me"), None)));
         let turn = election.answered(&renew, LeaseAnswer::Conflict, now);

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ZoneSpreadPolicyStatus;
+use crate::moves::{Effect, EvictionRequest, Note, Outcome, Refusal};
 use crate::observe::{HealthRules, Name, Pauses, PolicyKey, WatchedNode, WatchedPod};
-use crate::operator::{Effect, EvictionRequest, Outcome, Refusal};
-use crate::report::Note;
 
 use super::attempt::Attempt;
 
@@ -216,9 +215,9 @@ fn refused(request: &EvictionRequest, refusal: Refusal) -> Next {
 mod tests {
     use super::*;
     use crate::api::PAUSED;
+    use crate::moves::Ground;
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Index, Uid, Zone};
-    use crate::operator::Ground;
     use serde_json::json;
 
     fn now() -> Timestamp {

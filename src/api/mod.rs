@@ -8,6 +8,8 @@ mod reason;
 mod schema;
 mod spec;
 mod status;
+pub mod text;
+mod time;
 
 pub use reason::Reason;
 pub use spec::{
@@ -19,6 +21,7 @@ pub use status::{
     MoveState, MoveStatus, Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone,
     ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };
+pub use time::seconds;
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "zonespread";

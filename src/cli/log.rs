@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-use crate::report::untrusted::{cut, plain};
+use crate::api::text::{cut, plain};
 
 /// The most bytes of a line; collectors cut longer ones in the middle of JSON.
 const MOST: usize = 16 * 1024;
@@ -54,7 +54,7 @@ fn line(event: &str, json: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::untrusted::is_unsafe;
+    use crate::api::text::is_unsafe;
     use rstest::rstest;
     use std::sync::{Arc, Mutex};
     use tracing::warn;

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-pub use crate::report::untrusted::plain;
-use crate::report::untrusted::{cut, escape, is_unsafe};
+pub use crate::api::text::plain;
+use crate::api::text::{cut, escape, is_unsafe};
 
 use super::Failure;
 

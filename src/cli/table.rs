@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, Row, Table};
 
-use crate::report::untrusted::bounded;
+use crate::api::text::bounded;
 
 /// A table in the making.
 pub struct Grid {

@@ -1,9 +1,12 @@
 //! Wires the rooms together; holds no logic of its own.
 
+mod clock;
 mod feed;
+mod lease;
 mod perform;
 mod publish;
 mod pulse;
+mod refusal;
 mod server;
 
 use std::net::SocketAddr;
@@ -20,14 +23,15 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::act::{Elector, Leadership};
 use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::moves::{Effect, Outcome, Signal};
 use crate::observe::{Feed, HealthRules, Moment, Name, Pauses, PolicyKey, SILENT_AFTER};
-use crate::operator::{Decision, Effect, Look, MainLoop, Operator, Outcome, Signal};
+use crate::operator::{Decision, Look, MainLoop, Operator};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
 use feed::watch_all;
+use lease::{Elector, Leadership};
 use perform::Performer;
 use pulse::watching_client;
 use server::{Health, serve};
@@ -194,7 +198,7 @@ impl Driver {
                 }
                 outcome = performed.recv() => {
                     let Some(outcome) = outcome else { return };
-                    let signals = self.main_loop.outcome(outcome, Moment::now());
+                    let signals = self.main_loop.outcome(outcome, clock::now());
                     self.count(signals);
                 }
                 changed = leading.changed(), if !election_over => match changed {
@@ -206,7 +210,7 @@ impl Driver {
                 },
                 policies = reading.as_mut() => {
                     let statuses = policies.as_ref().map(|policies| statuses(policies));
-                    self.main_loop.policies_read(statuses, Moment::now());
+                    self.main_loop.policies_read(statuses, clock::now());
                 }
                 () = tokio::time::sleep_until(self.main_loop.next().into()) => {
                     let look = self.tick();
@@ -222,7 +226,7 @@ impl Driver {
     }
 
     fn take_in(&mut self, buffer: &mut Vec<Feed>) {
-        let now = Moment::now();
+        let now = clock::now();
         for feed in buffer.drain(..) {
             let began = Instant::now();
             self.main_loop.feed(feed, now);
@@ -251,7 +255,7 @@ impl Driver {
     }
 
     fn tick(&mut self) -> Look {
-        let now = Moment::now();
+        let now = clock::now();
         let mut look = self.main_loop.tick(now);
         self.health.beat();
         self.health.set_not_ready(

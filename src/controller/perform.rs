@@ -12,15 +12,14 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-use crate::act::{
-    Answer, Leadership, Next, Performance, REQUEST_TIMEOUT, Request, no_answer, refusal_of,
-};
+use crate::act::{Answer, Next, Performance, REQUEST_TIMEOUT, Request};
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::moves::{Effect, EvictionRequest, Note, Outcome};
 use crate::observe::{HealthRules, Pauses, PolicyKey, WatchedNode, WatchedPod};
-use crate::operator::{Effect, EvictionRequest, Outcome};
-use crate::report::Note;
 
+use super::lease::Leadership;
 use super::publish::Publisher;
+use super::refusal::{no_answer, refusal_of};
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::report::Note;
-use crate::report::untrusted::bounded;
+use crate::api::text::bounded;
+use crate::moves::Note;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

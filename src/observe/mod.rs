@@ -77,5 +77,6 @@ pub use workload::{
     WorkloadKind,
 };
 pub use zone::{
-    DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unusable, zone_conditions,
+    DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unstable_nodes, unusable,
+    zone_conditions,
 };

@@ -98,6 +98,9 @@ pub const DEFAULT_ALLOWED_TAINTS: [&str; 8] = [
 const CONTROL_PLANE_TAINTS: [&str; 2] =
     ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
+/// At this share of bad nodes, in percent, the cluster is unstable.
+const NODES_PERCENT: usize = 20;
+
 /// Why new pods cannot start on `node`, if they cannot.
 #[must_use]
 pub fn unusable(node: &Node, allowed_taints: &[String]) -> Option<ZoneReason> {
@@ -152,4 +155,14 @@ pub fn zone_conditions<'a>(
             (zone, condition)
         })
         .collect()
+}
+
+/// Whether too many nodes are bad, given how many each zone has and how many
+/// of these are usable.
+#[must_use]
+pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<String> {
+    let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
+    let bad = nodes - usable;
+    (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
+        .then(|| format!("{bad} of {nodes} nodes are not usable"))
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::{Ending, Move, OtherMoves, Siblings, follow};
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
+use crate::moves::{
+    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, follow,
+};
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
 use crate::plan::{
     Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, tier_count,
 };
-use crate::report::{
-    Assessment, MoveOutcome, TierReport, invalid_status, plan_of, status_of, story,
-};
+use crate::report::{Assessment, TierReport, invalid_status, plan_of, status_of, story};
 
 use super::Operator;
 use super::ahead::{Basis, Planned};
-use super::effect::{Decision, Effect, EvictionRequest, Signal};
+use super::decision::Decision;
 use super::memory::PolicyMemory;
 use super::survey::Look;
 

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::{Move, Siblings};
 use crate::api::MoveState;
+use crate::moves::{Ground, Move, Siblings};
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
 use crate::predict::InFlightPods;
 
 use super::Operator;
-use super::effect::Ground;
 use super::memory::PolicyMemory;
 
 /// By then an eviction shows in its pod's disruption budget.

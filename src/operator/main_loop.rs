@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use crate::api::ZoneSpreadPolicyStatus;
+use crate::moves::{Effect, Outcome, Refusal, Signal};
 use crate::observe::{Feed, Freshness, Kind, Moment, PolicyKey};
 
-use super::{Decision, Effect, Operator, Outcome, Refusal, Signal};
+use super::{Decision, Operator};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -203,7 +204,7 @@ mod tests {
         }
 
         fn begun() -> Self {
-            let start = Moment::now();
+            let start = Moment { monotonic: Instant::now(), wall: jiff::Timestamp::now() };
             let operator = Operator::new(HealthRules::default());
             Self { main_loop: MainLoop::new(operator, false, start.monotonic), start }
         }

@@ -5,20 +5,17 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::{Asked, Ending, Move, seconds};
+use crate::api::text::bounded;
 use crate::api::{
     ApprovedPlan, Blocked, Mode, MoveState, PlannedMove, Reason, Recovery, TierStatus,
-    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit, seconds,
 };
+use crate::moves::{Asked, Ending, EvictionResult, Move, Outcome, Refusal, Signal};
 use crate::observe::{
     Index, Name, PolicyEntry, PolicyKey, Seen, Zone, ZoneCondition, ZoneHealth, ZoneMemory,
     ZoneReason,
 };
 use crate::plan::{Consent, Standing, TierSettings, TierView};
-use crate::report::EvictionResult;
-use crate::report::untrusted::bounded;
-
-use super::effect::{Outcome, Refusal, Signal};
 
 /// How long a refusal is heeded before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);

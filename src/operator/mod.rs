@@ -7,7 +7,7 @@
 
 mod ahead;
 mod assess;
-mod effect;
+mod decision;
 mod in_flight;
 mod main_loop;
 mod memory;
@@ -15,10 +15,9 @@ mod recovery;
 mod survey;
 mod weather;
 
-pub use effect::{Decision, Effect, EvictionRequest, Ground, Outcome, Refusal, Signal};
+pub use decision::Decision;
 pub use main_loop::{Look, MainLoop};
 pub use survey::Survey;
-pub use weather::unstable_nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
+use crate::moves::{Outcome, Refusal, Signal};
 use crate::observe::{
     Change, Changed, HealthRules, Index, PolicyKey, Zone, ZoneCondition, ZoneTracker,
     zone_conditions,

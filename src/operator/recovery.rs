@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::act::seconds;
-use crate::api::{MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
+use crate::api::{
+    MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, seconds,
+};
 
 use super::memory::PolicyMemory;
 

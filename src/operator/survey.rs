@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
+use crate::moves::EvictionRequest;
 use crate::observe::{Name, PolicyKey, zone_conditions};
 use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
 use super::Operator;
 use super::ahead::Ahead;
-use super::effect::{Decision, EvictionRequest};
+use super::decision::Decision;
 use super::in_flight::in_flight_pods;
 use super::memory::PolicyMemory;
 use super::weather::Weather;

@@ -7,6 +7,7 @@ use super::Refusal;
 use super::world::World;
 use super::*;
 use crate::api::{MoveState, Phase, Reason};
+use crate::moves::Effect;
 use crate::observe::fixtures::pod;
 
 /// 2/2/2, then zone c is lost: 3/3/0.

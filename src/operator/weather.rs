@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::{PolicyKey, ZoneHealth};
+use crate::observe::{PolicyKey, ZoneHealth, unstable_nodes};
 
 use super::Operator;
 
-/// At this share of bad nodes, in percent, the cluster is unstable.
-const NODES_PERCENT: usize = 20;
 /// With this many zones out the cluster is unstable.
 const ZONES: usize = 2;
 /// At this share of pods without a node, in percent, the cluster is unstable.
@@ -61,15 +59,6 @@ impl Failures {
         let (first, _) = self.0.front().filter(|_| self.0.len() == FAILURES)?;
         first.checked_add(FAILURES_WITHIN).ok().filter(|calm| *calm > now)
     }
-}
-
-/// Whether too many nodes are bad, given how many each zone has and how many
-/// of these are usable.
-pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<String> {
-    let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
-    let bad = nodes - usable;
-    (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
-        .then(|| format!("{bad} of {nodes} nodes are not usable"))
 }
 
 impl Operator {

@@ -11,11 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::ZoneSpreadPolicyStatus;
+use crate::moves::{Effect, EvictionRequest, Outcome, Refusal};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
 
-use super::{Effect, EvictionRequest, Operator, Outcome, Refusal};
+use super::Operator;
 
 /// What a story may turn against the operator.
 #[derive(Debug, Default)]

@@ -1,29 +1,7 @@
 //! Events that tell the story: what changed between two statuses.
 
 use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
-
-/// A Kubernetes Event about a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Whether someone should look.
-    pub warning: bool,
-    /// What happened, in a word.
-    pub reason: &'static str,
-    /// What the operator did.
-    pub action: &'static str,
-    /// What happened, for a human.
-    pub text: String,
-    /// What it is about besides the policy: a kind and a name. Events that
-    /// differ in it are never counted as repetitions of each other.
-    pub related: Option<(&'static str, String)>,
-}
-
-impl Note {
-    fn about(mut self, kind: &'static str, name: &str) -> Self {
-        self.related = Some((kind, name.to_owned()));
-        self
-    }
-}
+use crate::moves::Note;
 
 fn normal(reason: &'static str, action: &'static str, text: String) -> Note {
     Note { warning: false, reason, action, text, related: None }

@@ -3,8 +3,7 @@
 mod events;
 mod metrics;
 mod status;
-pub mod untrusted;
 
-pub use events::{Note, story};
-pub use metrics::{EvictionResult, Metrics, MoveOutcome};
+pub use events::story;
+pub use metrics::Metrics;
 pub use status::{Assessment, TierReport, invalid_status, plan_of, status_of};

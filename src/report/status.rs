@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::act::seconds;
+use crate::api::text::bounded;
 use crate::api::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, Mode,
     MoveStatus, Phase, Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone,
-    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
 use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
-
-use super::untrusted::bounded;
 
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]

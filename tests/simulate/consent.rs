@@ -3,7 +3,7 @@
 use crate::laws::Laws;
 use crate::script::{Millis, SECOND, Script, Window};
 use zonespread::api::Plan;
-use zonespread::operator::EvictionRequest;
+use zonespread::moves::EvictionRequest;
 
 /// What is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::operator::{EvictionRequest, Refusal};
+use zonespread::moves::{EvictionRequest, Refusal};
 
 /// A law that was broken.
 #[derive(Clone, Debug)]

@@ -13,10 +13,11 @@ use zonespread::act::{
     RETRY_PERIOD, Request, Turn,
 };
 use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::moves::Effect;
 use zonespread::observe::{
     Change, Feed, HealthRules, Kind, Moment, PolicyKey, WatchedNode, WatchedPod,
 };
-use zonespread::operator::{Effect, MainLoop, Operator};
+use zonespread::operator::{MainLoop, Operator};
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -8,8 +8,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::moves::{EvictionRequest, Refusal};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
-use zonespread::operator::{EvictionRequest, Refusal};
 
 impl Call {
     /// What whoever asked makes of silence.

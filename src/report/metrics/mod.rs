@@ -11,12 +11,10 @@ use prometheus::{
 };
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
+use crate::moves::{EvictionResult, MoveOutcome};
 
 mod family;
-mod outcome;
 mod series;
-
-pub use outcome::{EvictionResult, MoveOutcome};
 
 use series::Known;
 

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use prometheus::proto::MetricFamily;
 
 use crate::api::{Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
+use crate::moves::{EvictionResult, MoveOutcome};
 
 use super::family::Family;
-use super::outcome::{EvictionResult, MoveOutcome};
 
 /// Of more tiers there are no series: users choose tiers by a label, and each
 /// has about twenty series.

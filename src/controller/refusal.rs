@@ -4,9 +4,8 @@ use jiff::SignedDuration;
 use kube::Error;
 use kube::core::Status;
 
-use crate::operator::Refusal;
-
-use super::REQUEST_TIMEOUT;
+use crate::act::REQUEST_TIMEOUT;
+use crate::moves::Refusal;
 
 /// How long to leave a throttling API server alone when it does not say.
 const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(10);

@@ -1,26 +1,18 @@
 //! The election of a leader, carried out: see [`Election`] for how it decides.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::REQUEST_TIMEOUT;
-use super::election::{Election, Grant, LEASE_NAME, LeaseAnswer, LeaseRequest, RETRY_PERIOD, Turn};
-use crate::observe::Moment;
+use crate::act::{
+    Election, Grant, LEASE_NAME, LeaseAnswer, LeaseRequest, REQUEST_TIMEOUT, RETRY_PERIOD, Turn,
+};
 
-impl Moment {
-    /// Now.
-    #[must_use]
-    pub fn now() -> Self {
-        Self { monotonic: Instant::now(), wall: Timestamp::now() }
-    }
-}
+use super::clock;
 
 /// Whether this process may change the cluster, right now.
 #[derive(Clone, Debug)]
@@ -44,7 +36,7 @@ impl Leadership {
     #[must_use]
     pub fn may_act(&self) -> bool {
         let granted = *self.granted.lock().unwrap_or_else(PoisonError::into_inner);
-        self.always || granted.is_some_and(|granted| granted.holds(Moment::now()))
+        self.always || granted.is_some_and(|granted| granted.holds(clock::now()))
     }
 
     fn set(&self, granted: Option<Grant>) {
@@ -101,7 +93,7 @@ impl Elector {
         }
         let held = self.leadership.may_act();
         self.leadership.set(None);
-        if held && let Some(release) = self.election.release(Moment::now()) {
+        if held && let Some(release) = self.election.release(clock::now()) {
             match tokio::time::timeout(REQUEST_TIMEOUT, self.ask(&release)).await {
                 Ok(Ok(_)) => info!("the lease was released"),
                 Ok(Err(error)) => warn!(%error, "the lease could not be released"),
@@ -112,10 +104,10 @@ impl Elector {
 
     /// One round of the election.
     async fn round(&mut self) -> Result<(), Error> {
-        let mut request = self.election.begin(Moment::now());
+        let mut request = self.election.begin(clock::now());
         loop {
             let answer = self.ask(&request).await?;
-            match self.election.answered(&request, answer, Moment::now()) {
+            match self.election.answered(&request, answer, clock::now()) {
                 Turn::Ask(next) => request = next,
                 Turn::Over => return Ok(()),
             }
@@ -137,17 +129,5 @@ impl Elector {
             Err(Error::Api(status)) if status.code == 409 => Ok(LeaseAnswer::Conflict),
             Err(error) => Err(error),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::act::election::{ACTS_FOR, LEASE_DURATION};
-
-    #[test]
-    fn what_a_leader_sent_is_over_before_another_may_start() {
-        // Clocks may run apart by a twentieth each.
-        assert!((ACTS_FOR + REQUEST_TIMEOUT) * 21 / 20 <= LEASE_DURATION * 19 / 20);
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::MoveState;
+use crate::api::{MoveState, seconds};
 use crate::observe::{Index, Name, Pod, Uid};
 
-use super::record::{Asked, Move, seconds};
+use super::tracked_move::{Asked, Move};
 
 /// After this long an eviction that was not confirmed, and whose pod is still
 /// there, is taken as not made.

@@ -1,0 +1,16 @@
+//! Moves: what is remembered of one, how it is followed to its end, what is asked of the
+//! cluster for it, and what became of that. No client and no clock.
+
+mod event;
+mod follow;
+mod outcome;
+mod owner_snapshot;
+mod request;
+mod tracked_move;
+
+pub use event::Note;
+pub use follow::{Ending, OtherMoves, follow};
+pub use outcome::{EvictionResult, MoveOutcome, Outcome, Refusal, Signal};
+pub use owner_snapshot::Siblings;
+pub use request::{Effect, EvictionRequest, Ground};
+pub use tracked_move::{Asked, Move};

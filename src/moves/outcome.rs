@@ -1,0 +1,188 @@
+//! What became of what was asked. What is counted comes in closed lists, since each is a
+//! label value.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::observe::{Name, PolicyKey};
+
+/// What became of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A status was written.
+    Written {
+        /// The policy.
+        policy: PolicyKey,
+    },
+    /// A status could not be written.
+    NotWritten {
+        /// The policy.
+        policy: PolicyKey,
+    },
+    /// A pod was evicted.
+    Evicted {
+        /// The policy.
+        policy: PolicyKey,
+        /// The pod's uid.
+        uid: Name,
+    },
+    /// A pod was not evicted.
+    Refused {
+        /// The policy.
+        policy: PolicyKey,
+        /// The pod's uid.
+        uid: Name,
+        /// Why not.
+        refusal: Refusal,
+    },
+}
+
+impl Outcome {
+    /// The policy it is about.
+    #[must_use]
+    pub const fn policy(&self) -> &PolicyKey {
+        match self {
+            Self::Written { policy }
+            | Self::NotWritten { policy }
+            | Self::Evicted { policy, .. }
+            | Self::Refused { policy, .. } => policy,
+        }
+    }
+}
+
+/// Why a pod was not evicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A `PodDisruptionBudget` says no.
+    Budget(String),
+    /// More than one `PodDisruptionBudget` selects it.
+    MultipleBudgets(String),
+    /// The API server asks for fewer requests.
+    Throttled {
+        /// For how long.
+        retry_after: SignedDuration,
+    },
+    /// RBAC, a terminating namespace, or a webhook.
+    Forbidden(String),
+    /// The pod is gone, or another of the same name is there.
+    Gone,
+    /// The decision no longer holds; nothing was asked.
+    Outdated(String),
+    /// A fresh read shows another cluster than the watch; nothing was asked.
+    Stale(String),
+    /// The API server did not answer as it should; nothing was evicted.
+    Failed(String),
+    /// Whether it was evicted is not known.
+    Unknown(String),
+}
+
+impl Refusal {
+    /// How it is counted; none if nothing was asked.
+    #[must_use]
+    pub const fn result(&self) -> Option<EvictionResult> {
+        match self {
+            Self::Budget(_) | Self::MultipleBudgets(_) => Some(EvictionResult::RefusedBudget),
+            Self::Throttled { .. } => Some(EvictionResult::Throttled),
+            Self::Forbidden(_) => Some(EvictionResult::Forbidden),
+            Self::Gone => Some(EvictionResult::Gone),
+            Self::Unknown(_) => Some(EvictionResult::Error),
+            Self::Outdated(_) | Self::Stale(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
+/// What counters and logs want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    /// A move ended.
+    MoveEnded {
+        /// The policy.
+        policy: PolicyKey,
+        /// The tier.
+        tier: String,
+        /// How.
+        outcome: MoveOutcome,
+        /// From the eviction to Available.
+        took: Option<Duration>,
+        /// Whether the replacement landed where it was predicted; none if it did not land.
+        predicted: Option<bool>,
+    },
+    /// An eviction was answered.
+    EvictionAnswered {
+        /// The policy.
+        policy: PolicyKey,
+        /// The tier.
+        tier: String,
+        /// How.
+        result: EvictionResult,
+    },
+}
+
+/// How the API server answered an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EvictionResult {
+    /// Accepted.
+    Evicted,
+    /// A `PodDisruptionBudget` says no.
+    RefusedBudget,
+    /// The API server asks for fewer requests.
+    Throttled,
+    /// Rights, a terminating namespace, or a webhook.
+    Forbidden,
+    /// The pod is gone, or another one by now.
+    Gone,
+    /// Anything else.
+    Error,
+}
+
+impl EvictionResult {
+    /// Every result.
+    pub const ALL: [Self; 6] = [
+        Self::Evicted,
+        Self::RefusedBudget,
+        Self::Throttled,
+        Self::Forbidden,
+        Self::Gone,
+        Self::Error,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evicted => "evicted",
+            Self::RefusedBudget => "refused_budget",
+            Self::Throttled => "throttled",
+            Self::Forbidden => "forbidden",
+            Self::Gone => "gone",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How a move ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MoveOutcome {
+    /// The replacement is Available in the target zone.
+    Landed,
+    /// The replacement is in another zone.
+    Missed,
+    /// No replacement was Available in time.
+    Stuck,
+}
+
+impl MoveOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Landed, Self::Missed, Self::Stuck];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Landed => "landed",
+            Self::Missed => "missed",
+            Self::Stuck => "stuck",
+        }
+    }
+}

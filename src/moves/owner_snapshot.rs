@@ -1,0 +1,109 @@
+//! What an owner had when a move was decided: by that its replacement is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::observe::{Index, Name, Owner, Pod, Sighting, Uid};
+
+use super::tracked_move::Move;
+
+/// The pods that an owner had when a move of one of them was decided: none of them is
+/// the replacement, and each that leaves gets one too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Siblings {
+    owner: Option<Arc<Owner>>,
+    /// How many pods there were, or were to be, where the owner is known.
+    pods: Option<i32>,
+    /// Whether one that leaves is replaced before the pod that was moved: not if it
+    /// terminated already, or was still there when that left.
+    precedes: BTreeMap<Uid, bool>,
+    /// Whether the pod that was moved is seen to have left.
+    parted: bool,
+    /// When it was, if that is known: what was seen before was made for something else.
+    parted_at: Option<Sighting>,
+}
+
+impl Siblings {
+    /// Those of a pod, and the pod itself.
+    #[must_use]
+    pub fn of(index: &Index, pod: &Pod) -> Self {
+        let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
+        let siblings = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
+        let mut siblings = Self {
+            owner: pod.owner.clone(),
+            precedes: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect(),
+            ..Self::default()
+        };
+        let there = siblings.precedes.values().filter(|stays| **stays).count();
+        siblings.pods = siblings.pods_with(index, &pod.namespace, there);
+        siblings
+    }
+
+    /// Whether the pod that was moved had the same owner.
+    #[must_use]
+    pub fn are_of(&self, moved: &Move) -> bool {
+        let owner = self.owner.as_ref().zip(moved.status.owner.split_once('/'));
+        owner.is_some_and(|(own, (kind, name))| *own.kind == *kind && *own.name == *name)
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn has(&self, uid: &Uid) -> bool {
+        self.precedes.contains_key(uid)
+    }
+
+    /// The replacement is known: these others are there besides, and what left before
+    /// has been made up for.
+    pub(super) fn meet(&mut self, index: &Index, namespace: &Name, others: &BTreeSet<&Uid>) {
+        for precedes in self.precedes.values_mut() {
+            *precedes = false;
+        }
+        self.precedes.extend(others.iter().map(|uid| (Uid::clone(uid), true)));
+        self.parted = false;
+        self.parted_at = None;
+        self.pods = self.pods_with(index, namespace, others.len() + 1);
+    }
+
+    /// The pod that was moved has left, and these others are there: should they leave
+    /// later, they are replaced later.
+    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>, at: Option<Sighting>) {
+        if !std::mem::replace(&mut self.parted, true) {
+            self.parted_at = at;
+            for uid in others {
+                self.precedes.entry(Uid::clone(uid)).and_modify(|precedes| *precedes = false);
+            }
+        }
+    }
+
+    /// Whether it was made before the pod that was moved left.
+    pub(super) fn is_older(&self, pod: &Pod) -> bool {
+        self.parted_at.is_some_and(|parted| pod.seen < parted)
+    }
+
+    fn pods_with(&self, index: &Index, namespace: &Name, there: usize) -> Option<i32> {
+        Some(self.wanted(index, namespace)?.max(i32::try_from(there).unwrap_or(i32::MAX)))
+    }
+
+    fn wanted(&self, index: &Index, namespace: &Name) -> Option<i32> {
+        let workload = index.workload(namespace, self.owner.as_ref()?)?;
+        Some(workload.replicas)
+    }
+
+    /// How many have left before, but for these, and are to be replaced; and whether that
+    /// is certain.
+    pub(super) fn left(
+        &self,
+        index: &Index,
+        namespace: &Name,
+        there: &BTreeSet<&Uid>,
+        but: &BTreeSet<Uid>,
+    ) -> (usize, bool) {
+        let before = self.precedes.iter().filter(|(_, precedes)| **precedes).map(|(uid, _)| uid);
+        let left = before.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
+        // Who wants fewer pods than there were then replaces so many fewer.
+        let wanted = self.wanted(index, namespace);
+        let fewer = self.pods.zip(wanted).map(|(pods, wanted)| (pods - wanted).max(0));
+        let fewer_pods = usize::try_from(fewer.unwrap_or(0)).unwrap_or(0);
+        (left.saturating_sub(fewer_pods), fewer.is_some())
+    }
+}
