@@ -73,7 +73,7 @@ fn schedule(text: &str) {
 
 fn look_at(policy: ZoneSpreadPolicy) {
     let mut index = Index::default();
-    index.apply(Change::Policy(Box::new(policy)));
+    index.apply(Change::Policy(policy));
     let key = PolicyKey { namespace: Name::from("n"), name: Name::from("p") };
     let entry = index.policy(&key).expect("the policy that was applied");
     if let Ok(calendar) = &entry.calendar {

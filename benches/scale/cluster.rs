@@ -45,7 +45,7 @@ impl Size {
         let mut operator = Operator::new(HealthRules::default());
         (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at, true)))));
         for policy in 0..self.tiers.div_ceil(self.tiers_per_policy) {
-            operator.apply(Change::Policy(Box::new(read(self::policy(policy)))));
+            operator.apply(Change::Policy(read(self::policy(policy))));
         }
         let replicas = self.pods / self.tiers;
         for tier in 0..self.tiers {

@@ -97,7 +97,7 @@ fn changed(at: usize) -> Change {
 }
 
 fn with_skew(at: usize, max_skew: usize) -> Change {
-    Change::Policy(Box::new(read(json!({
+    Change::Policy(read(json!({
         "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
         "metadata": {
             "name": format!("policy-{at}"), "namespace": "shop", "uid": format!("{at:08x}-2222-4000-8000-000000000000"),
@@ -107,7 +107,7 @@ fn with_skew(at: usize, max_skew: usize) -> Change {
             "selector": {"matchLabels": {"app.kubernetes.io/part-of": "shop", "app": format!("app-{at}")}},
             "maxSkew": max_skew,
         },
-    }))))
+    })))
 }
 
 /// One of three pods of a policy.

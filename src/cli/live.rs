@@ -2,18 +2,13 @@
 
 use std::future::Future;
 
+use futures::future::LocalBoxFuture;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kube::api::{Api, ListParams};
-use kube::{Client, Config, Resource};
-use serde::de::DeserializeOwned;
+use kube::{Client, Config};
 use thiserror::Error;
 
-use crate::api::ZoneSpreadPolicy;
-use crate::observe::{
-    Change, Kind, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
-    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
-    WatchedService, WatchedStatefulSet, WatchedStorageClass,
-};
+use crate::observe::{Change, Kind, KindVisitor, Watched};
 
 use super::output::note;
 
@@ -91,20 +86,16 @@ pub async fn list_all(
     }
     let mut lister = Lister { client, needed, sink, bar };
     // First what is small and needed: what fails, fails soon.
-    lister.list(Kind::Policy, |policy: ZoneSpreadPolicy| Change::Policy(Box::new(policy))).await?;
-    lister.list::<WatchedNode>(Kind::Node, Change::Node).await?;
-    lister.list::<WatchedNamespace>(Kind::Namespace, Change::Namespace).await?;
-    lister.list::<WatchedStorageClass>(Kind::StorageClass, Change::StorageClass).await?;
-    lister.list::<WatchedCsiDriver>(Kind::CsiDriver, Change::CsiDriver).await?;
-    lister.list::<WatchedCsiNode>(Kind::CsiNode, Change::CsiNode).await?;
-    lister.list::<WatchedPersistentVolume>(Kind::Volume, Change::Volume).await?;
-    lister.list::<WatchedClaim>(Kind::Claim, Change::Claim).await?;
-    lister.list::<WatchedService>(Kind::Service, Change::Service).await?;
-    lister.list::<WatchedBudget>(Kind::Budget, Change::Budget).await?;
-    lister.list::<WatchedDeployment>(Kind::Deployment, Change::Deployment).await?;
-    lister.list::<WatchedReplicaSet>(Kind::ReplicaSet, Change::ReplicaSet).await?;
-    lister.list::<WatchedStatefulSet>(Kind::StatefulSet, Change::StatefulSet).await?;
-    lister.list::<WatchedPod>(Kind::Pod, Change::Pod).await?;
+    let mut kinds = Kind::ALL;
+    kinds.sort_by_key(|kind| match kind {
+        Kind::Policy => 0,
+        Kind::Node => 1,
+        Kind::Pod => 3,
+        _ => 2,
+    });
+    for kind in kinds {
+        kind.visit(ListInto(&mut lister)).await?;
+    }
     lister.bar.finish_and_clear();
     Ok(())
 }
@@ -116,11 +107,19 @@ struct Lister<'a> {
     bar: ProgressBar,
 }
 
+struct ListInto<'l, 'a>(&'l mut Lister<'a>);
+
+impl<'l> KindVisitor for ListInto<'l, '_> {
+    type Output = LocalBoxFuture<'l, Result<(), LiveError>>;
+
+    fn visit<K: Watched>(self) -> Self::Output {
+        Box::pin(self.0.list::<K>())
+    }
+}
+
 impl Lister<'_> {
-    async fn list<K>(&mut self, kind: Kind, into: impl Fn(K) -> Change) -> Result<(), LiveError>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-    {
+    async fn list<K: Watched>(&mut self) -> Result<(), LiveError> {
+        let kind = K::KIND;
         self.bar.set_message(kind.resource());
         let api = Api::<K>::all(self.client.clone());
         let mut page = ListParams::default().limit(PAGE);
@@ -131,7 +130,7 @@ impl Lister<'_> {
             };
             self.bar.inc(u64::try_from(list.items.len()).unwrap_or_default());
             for object in list.items {
-                (self.sink)(into(object));
+                (self.sink)(object.applied());
             }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),

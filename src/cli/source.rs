@@ -11,17 +11,15 @@ use crate::operator::Operator;
 use super::Failure;
 use super::cluster::Access;
 use super::live;
-use super::offline::{Contents, name_of, read_files};
+use super::offline::{Contents, missing_kinds, name_of, read_files};
 use super::output::note;
 use super::scope::Scope;
 
 /// Where the cluster is seen.
 #[derive(Debug, Args)]
 pub struct Source {
-    /// Reads files instead of a cluster: what `kubectl get
-    /// nodes,pods,services,deployments,replicasets,statefulsets,pdb,pvc,pv,sc,zsp -A -o yaml`
-    /// (or json) prints; - is stdin; may be repeated
-    #[arg(short, long = "filename", value_name = "FILE")]
+    // Its help is made from the watched kinds.
+    #[arg(short, long = "filename", value_name = "FILE", help = filename_help())]
     filenames: Vec<PathBuf>,
     /// As of `zonespread run`: a taint that does not make a node unusable
     #[arg(long = "allow-taint", value_name = "KEY")]
@@ -39,6 +37,13 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// The namespace that is asked about; none for all.
     pub namespace: Option<String>,
+}
+
+fn filename_help() -> String {
+    format!(
+        "Reads files instead of a cluster: what `{}` (or yaml) prints; - is stdin; may be repeated",
+        Kind::dump_command(),
+    )
 }
 
 impl Source {
@@ -59,12 +64,32 @@ impl Source {
         } else {
             let contents = read_files(&self.filenames, &mut |change| operator.apply(change))?;
             self.check(&contents, needed)?;
+            self.note_missing(&missing_kinds(&contents, operator.index()));
             self.scope.namespace(None).map(str::to_owned)
         };
         // After the reading, so that what began while it was read is not ahead of the time.
         let now = Timestamp::now();
         operator.recall(now);
         Ok(Snapshot { operator, now, namespace })
+    }
+
+    /// Names the kinds that the files lack and that may change the answer.
+    fn note_missing(&self, missing: &[Kind]) {
+        if missing.is_empty() {
+            return;
+        }
+        let missing: Vec<&str> = missing.iter().map(|kind| kind.resource()).collect();
+        note(&format!(
+            "no {} in {}: the answer may differ; `{}` prints all that matters",
+            missing.join(", "),
+            self.file_names(),
+            Kind::dump_command(),
+        ));
+    }
+
+    fn file_names(&self) -> String {
+        let names: Vec<String> = self.filenames.iter().map(|path| name_of(path)).collect();
+        names.join(", ")
     }
 
     /// Tells what the files hold that does not matter, and what they miss.
@@ -80,11 +105,10 @@ impl Source {
         if missing.is_empty() {
             return Ok(());
         }
-        let files: Vec<String> = self.filenames.iter().map(|path| name_of(path)).collect();
         Err(format!(
             "no {missing} in {files}: add the output of `kubectl get {kinds} -A -o yaml` with another -f",
             missing = missing.join(" and no "),
-            files = files.join(", "),
+            files = self.file_names(),
             kinds = missing.join(","),
         )
         .into())

@@ -3,60 +3,44 @@
 use futures::StreamExt;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Client, ResourceExt};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::api::ZoneSpreadPolicy;
-use crate::observe::{
-    Change, Feed, Kind, Name, WATCH_LASTS, WatchedBudget, WatchedClaim, WatchedCsiDriver,
-    WatchedCsiNode, WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPersistentVolume,
-    WatchedPod, WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
-};
+use crate::observe::{Change, Feed, Kind, KindVisitor, Name, WATCH_LASTS, Watched};
 
 /// Watches every kind; what is seen goes to `feeds`.
 pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
-    watch::<WatchedNode>(client, Kind::Node, feeds, Change::Node);
-    watch::<WatchedPod>(client, Kind::Pod, feeds, Change::Pod);
-    watch::<WatchedDeployment>(client, Kind::Deployment, feeds, Change::Deployment);
-    watch::<WatchedReplicaSet>(client, Kind::ReplicaSet, feeds, Change::ReplicaSet);
-    watch::<WatchedStatefulSet>(client, Kind::StatefulSet, feeds, Change::StatefulSet);
-    watch::<WatchedBudget>(client, Kind::Budget, feeds, Change::Budget);
-    watch::<WatchedService>(client, Kind::Service, feeds, Change::Service);
-    watch::<WatchedClaim>(client, Kind::Claim, feeds, Change::Claim);
-    watch::<WatchedPersistentVolume>(client, Kind::Volume, feeds, Change::Volume);
-    watch::<WatchedStorageClass>(client, Kind::StorageClass, feeds, Change::StorageClass);
-    watch::<WatchedCsiNode>(client, Kind::CsiNode, feeds, Change::CsiNode);
-    watch::<WatchedCsiDriver>(client, Kind::CsiDriver, feeds, Change::CsiDriver);
-    watch::<ZoneSpreadPolicy>(client, Kind::Policy, feeds, |policy| {
-        Change::Policy(Box::new(policy))
-    });
-    watch::<WatchedNamespace>(client, Kind::Namespace, feeds, Change::Namespace);
+    for kind in Kind::ALL {
+        kind.visit(Start { client, feeds });
+    }
 }
 
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_LASTS)
+struct Start<'a> {
+    client: &'a Client,
+    feeds: &'a mpsc::Sender<Feed>,
 }
 
-fn watch<K>(client: &Client, kind: Kind, feeds: &mpsc::Sender<Feed>, into: fn(K) -> Change)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    let stream = watcher(Api::<K>::all(client.clone()), config()).default_backoff();
-    tokio::spawn(forward(stream, kind, feeds.clone(), into));
+impl KindVisitor for Start<'_> {
+    type Output = ();
+
+    fn visit<K: Watched>(self) {
+        let config = watcher::Config::default().timeout(WATCH_LASTS);
+        let stream = watcher(Api::<K>::all(self.client.clone()), config).default_backoff();
+        tokio::spawn(forward(stream, self.feeds.clone()));
+    }
 }
 
-async fn forward<K, S>(stream: S, kind: Kind, feeds: mpsc::Sender<Feed>, into: impl Fn(K) -> Change)
-where
-    K: ResourceExt,
-    S: futures::Stream<Item = watcher::Result<watcher::Event<K>>>,
-{
+async fn forward<K: Watched>(
+    stream: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>>,
+    feeds: mpsc::Sender<Feed>,
+) {
+    let kind = K::KIND;
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
         let feed = match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                Feed::Change(kind, Box::new(into(object)))
+                Feed::Change(kind, Box::new(object.applied()))
             }
             Ok(watcher::Event::Delete(object)) => {
                 let namespace = Name::from(object.namespace().unwrap_or_default());

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::{Change, Kind};
@@ -52,7 +51,9 @@ impl Freshness {
             Feed::Change(kind, change) => {
                 self.alive.entry(kind).and_modify(|last| *last = now);
                 if let Some(listed) = self.listing.get_mut(&kind) {
-                    listed.extend(key_of(&change));
+                    if change.metadata().is_some() {
+                        listed.insert(change.key());
+                    }
                 } else {
                     self.failing.remove(&kind);
                 }
@@ -138,29 +139,6 @@ impl Freshness {
         let silent = self.alive.values().map(|last| last.monotonic + SILENT_AFTER);
         failing.chain(silent).filter(|at| *at > now).min()
     }
-}
-
-fn key_of(change: &Change) -> Option<(Name, Name)> {
-    fn of(object: &impl ResourceExt) -> (Name, Name) {
-        (Name::from(object.namespace().unwrap_or_default()), Name::from(object.name_any()))
-    }
-    Some(match change {
-        Change::Node(object) => of(object),
-        Change::Pod(object) => of(object),
-        Change::Deployment(object) => of(object),
-        Change::ReplicaSet(object) => of(object),
-        Change::StatefulSet(object) => of(object),
-        Change::Budget(object) => of(object),
-        Change::Service(object) => of(object),
-        Change::Claim(object) => of(object),
-        Change::Volume(object) => of(object),
-        Change::StorageClass(object) => of(object),
-        Change::CsiNode(object) => of(object),
-        Change::CsiDriver(object) => of(object),
-        Change::Policy(object) => of(&**object),
-        Change::Namespace(object) => of(object),
-        Change::Gone(..) => return None,
-    })
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Index {
             }
             Change::CsiDriver(driver) => self.cluster.put_csi_driver(CsiDriver::new(driver)),
             Change::Namespace(namespace) => self.put_namespace(namespace.metadata),
-            Change::Policy(policy) => self.put_policy(*policy),
+            Change::Policy(policy) => self.put_policy(policy),
             Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
         }
     }

@@ -39,7 +39,7 @@ mod workload;
 mod zone;
 
 pub use budget::{Budget, WatchedBudget};
-pub use change::{Change, Kind};
+pub use change::{Change, Kind, KindVisitor, Watched};
 pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey, PodOwner};
 pub use cohort::Cohort;
 pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};

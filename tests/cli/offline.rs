@@ -140,6 +140,35 @@ fn what_is_missing_is_named_with_what_to_add() {
     assert!(ran.err.contains("no nodes in stdin"), "{ran:?}");
 }
 
+/// The dump lacks what `kubectl` was not asked for: a paused namespace looks like any other.
+#[test]
+fn kinds_that_the_dump_lacks_and_that_matter_are_named() {
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let namespace = "  kind: Namespace\n  metadata:\n    name: petclinic\n";
+    let paused = format!("{namespace}    annotations: {{zonespread.io/paused: \"true\"}}\n");
+    let ran = zonespread_with(&text.replace(namespace, &paused), &["plan", "-f", "-"]);
+    assert!(ran.out.contains("Paused"), "{ran:?}");
+    assert!(!ran.err.contains("may differ"), "{ran:?}");
+    let without = text.replace(&format!("- apiVersion: v1\n{namespace}"), "");
+    let ran = zonespread_with(&without, &["plan", "-f", "-"]);
+    assert!(
+        ran.err.contains("no namespaces in stdin: the answer may differ; `kubectl get nodes,"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn the_documented_dump_holds_every_kind_that_is_looked_at() {
+    let command = zonespread::observe::Kind::dump_command();
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(&format!("\n{command} > cluster.json\n")), "README lacks: {command}");
+    for asked in ["plan", "predict"] {
+        let ran = zonespread(&[asked, "--help"]);
+        let words: Vec<&str> = ran.out.split_whitespace().collect();
+        assert!(words.join(" ").contains(&command), "{}", ran.out);
+    }
+}
+
 #[test]
 fn several_files_are_one_cluster() {
     let node = "apiVersion: v1\nkind: Node\nmetadata: {name: z1, labels: {topology.kubernetes.io/zone: eu-west-2z}}\nstatus: {conditions: [{type: Ready, status: \"True\"}], allocatable: {cpu: \"4\", memory: 16Gi, pods: \"110\"}}\n";

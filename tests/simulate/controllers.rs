@@ -264,7 +264,7 @@ impl World {
                 .policies
                 .iter()
                 .filter_map(|policy| policy.object.clone())
-                .map(|policy| Change::Policy(Box::new(policy)))
+                .map(Change::Policy)
                 .collect(),
             _ => Vec::new(),
         }

@@ -75,7 +75,7 @@ impl World {
 
     fn show_policy(&mut self, number: usize) {
         if let Some(object) = self.policies[number].object.clone() {
-            self.publish(Kind::Policy, &Change::Policy(Box::new(object)));
+            self.publish(Kind::Policy, &Change::Policy(object));
         }
     }
 }

@@ -105,7 +105,7 @@ impl World {
                     return Answer::Failed("not found".to_owned());
                 };
                 object.status = Some(ZoneSpreadPolicyStatus::clone(status));
-                let change = Change::Policy(Box::new(object.clone()));
+                let change = Change::Policy(object.clone());
                 self.publish(Kind::Policy, &change);
                 // What one that is dead had on its way comes too late for its successor.
                 if self.lives(operator, incarnation) || !self.laws.is_succeeded() {

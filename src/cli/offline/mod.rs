@@ -1,6 +1,7 @@
 //! Clusters out of files: what `kubectl get … -o yaml` or `-o json` prints.
 
 mod contents;
+mod missing;
 mod object;
 mod progress;
 mod replay;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use crate::observe::Change;
 
 pub use contents::Contents;
+pub use missing::missing_kinds;
 use object::Intake;
 use progress::Progress;
 

@@ -2,18 +2,12 @@
 //! are taken in item by item, so that their length costs no memory.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::api::ZoneSpreadPolicy;
-use crate::observe::{
-    Change, Kind, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
-    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
-    WatchedService, WatchedStatefulSet, WatchedStorageClass,
-};
+use crate::observe::{Change, Kind, KindVisitor, Watched};
 
 use super::contents::Contents;
 use super::replay::Replay;
@@ -45,7 +39,7 @@ impl<'a> Intake<'a> {
         mut read: Vec<(String, Value)>,
         rest: Option<(String, A)>,
     ) -> Result<(), A::Error> {
-        let Some(known) = kind_of(&api_version, &kind) else {
+        let Some(known) = Kind::of(&api_version, &kind) else {
             if let Some((_, mut map)) = rest {
                 map.next_value::<IgnoredAny>()?;
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
@@ -60,13 +54,13 @@ impl<'a> Intake<'a> {
             Some((key, map)) => Replay::up_to(read, key, map),
             None => Replay::whole(read),
         };
-        let mut change = change(known, map)?;
-        if let Some(metadata) = metadata_of(&mut change) {
+        let mut change = known.visit(Read(map, PhantomData))?;
+        if let Some(metadata) = change.metadata_mut() {
             let Some(name) = metadata.name.as_deref().filter(|name| !name.is_empty()) else {
                 return Err(A::Error::custom("metadata.name is missing"));
             };
             self.contents.end(known, metadata.namespace.as_deref(), name);
-            if is_namespaced(known) && metadata.namespace.is_none() {
+            if known.is_namespaced() && metadata.namespace.is_none() {
                 metadata.namespace = Some("default".to_owned());
             }
         }
@@ -157,76 +151,13 @@ fn item_kind(list: &str) -> Option<String> {
     list.strip_suffix("List").filter(|kind| !kind.is_empty()).map(str::to_owned)
 }
 
-/// The kinds that matter, whatever their version.
-fn kind_of(api_version: &str, kind: &str) -> Option<Kind> {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    Some(match (group, kind) {
-        ("", "Node") => Kind::Node,
-        ("", "Pod") => Kind::Pod,
-        ("apps", "Deployment") => Kind::Deployment,
-        ("apps", "ReplicaSet") => Kind::ReplicaSet,
-        ("apps", "StatefulSet") => Kind::StatefulSet,
-        ("policy", "PodDisruptionBudget") => Kind::Budget,
-        ("", "Service") => Kind::Service,
-        ("", "PersistentVolumeClaim") => Kind::Claim,
-        ("", "PersistentVolume") => Kind::Volume,
-        ("storage.k8s.io", "StorageClass") => Kind::StorageClass,
-        ("storage.k8s.io", "CSINode") => Kind::CsiNode,
-        ("storage.k8s.io", "CSIDriver") => Kind::CsiDriver,
-        ("", "Namespace") => Kind::Namespace,
-        ("zonespread.io", "ZoneSpreadPolicy") => Kind::Policy,
-        _ => return None,
-    })
-}
+/// Reads an object as the type of its kind.
+struct Read<'de, A>(Replay<A>, PhantomData<&'de ()>);
 
-const fn is_namespaced(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Node
-            | Kind::Volume
-            | Kind::StorageClass
-            | Kind::CsiNode
-            | Kind::CsiDriver
-            | Kind::Namespace
-    )
-}
+impl<'de, A: MapAccess<'de>> KindVisitor for Read<'de, A> {
+    type Output = Result<Change, A::Error>;
 
-fn change<'de, A: MapAccess<'de>>(kind: Kind, map: Replay<A>) -> Result<Change, A::Error> {
-    let from = map.deserializer();
-    Ok(match kind {
-        Kind::Node => Change::Node(WatchedNode::deserialize(from)?),
-        Kind::Pod => Change::Pod(WatchedPod::deserialize(from)?),
-        Kind::Deployment => Change::Deployment(WatchedDeployment::deserialize(from)?),
-        Kind::ReplicaSet => Change::ReplicaSet(WatchedReplicaSet::deserialize(from)?),
-        Kind::StatefulSet => Change::StatefulSet(WatchedStatefulSet::deserialize(from)?),
-        Kind::Budget => Change::Budget(WatchedBudget::deserialize(from)?),
-        Kind::Service => Change::Service(WatchedService::deserialize(from)?),
-        Kind::Claim => Change::Claim(WatchedClaim::deserialize(from)?),
-        Kind::Volume => Change::Volume(WatchedPersistentVolume::deserialize(from)?),
-        Kind::StorageClass => Change::StorageClass(WatchedStorageClass::deserialize(from)?),
-        Kind::CsiNode => Change::CsiNode(WatchedCsiNode::deserialize(from)?),
-        Kind::CsiDriver => Change::CsiDriver(WatchedCsiDriver::deserialize(from)?),
-        Kind::Policy => Change::Policy(Box::new(ZoneSpreadPolicy::deserialize(from)?)),
-        Kind::Namespace => Change::Namespace(WatchedNamespace::deserialize(from)?),
-    })
-}
-
-fn metadata_of(change: &mut Change) -> Option<&mut ObjectMeta> {
-    Some(match change {
-        Change::Node(object) => &mut object.metadata,
-        Change::Pod(object) => &mut object.metadata,
-        Change::Deployment(object) => &mut object.metadata,
-        Change::ReplicaSet(object) => &mut object.metadata,
-        Change::StatefulSet(object) => &mut object.metadata,
-        Change::Budget(object) => &mut object.metadata,
-        Change::Service(object) => &mut object.metadata,
-        Change::Claim(object) => &mut object.metadata,
-        Change::Volume(object) => &mut object.metadata,
-        Change::StorageClass(object) => &mut object.metadata,
-        Change::CsiNode(object) => &mut object.metadata,
-        Change::CsiDriver(object) => &mut object.metadata,
-        Change::Policy(object) => &mut object.metadata,
-        Change::Namespace(object) => &mut object.metadata,
-        Change::Gone(..) => return None,
-    })
+    fn visit<K: Watched>(self) -> Self::Output {
+        K::deserialize(self.0.deserializer()).map(Watched::applied)
+    }
 }
