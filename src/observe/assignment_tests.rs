@@ -130,13 +130,14 @@ proptest! {
                     prop_assert!(older.tiers.values().chain([&older.untiered]).any(is_in));
                 }
                 let workloads: Vec<_> = index.workloads_of(policy).map(|set| &set.key).collect();
-                let selected: Vec<_> = index
+                let mut selected: Vec<_> = index
                     .known(Kind::ReplicaSet)
                     .into_iter()
                     .filter_map(|(namespace, name)| index.workload_named(&namespace, &name))
                     .filter(|set| policy.selects(&set.pod_labels))
                     .map(|set| &set.key)
                     .collect();
+                selected.sort_unstable();
                 prop_assert_eq!(workloads, selected);
             }
         }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use kube::core::Selector;
 use rustc_hash::FxHashMap;
 
 use super::cohort::{Cohort, Cohorts};
@@ -18,9 +17,8 @@ use super::resources::Resources;
 use super::roll::Roll;
 use super::service::Service;
 use super::sighting::Sighting;
-use super::template::Template;
 use super::volume::{Claim, PersistentVolume, StorageClass};
-use super::workload::{Revisions, WorkloadKey, WorkloadKind};
+use super::workload::{Workload, WorkloadKey, WorkloadKind};
 use super::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -79,19 +77,6 @@ pub struct NodeEntry {
     pub scored_memory: i64,
 }
 
-/// A `ReplicaSet` or `StatefulSet`, as far as the placing of its pods goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PodOwner {
-    /// The pods it takes for its own; none when it cannot be read.
-    pub selector: Option<Selector>,
-    /// The labels of the pods it makes.
-    pub pod_labels: Arc<Labels>,
-    /// The spec of the pods it makes.
-    pub template: Arc<Template>,
-    /// Of a `StatefulSet`: which revision its pods get.
-    pub revisions: Option<Revisions>,
-}
-
 /// Nodes, pods, and what their constraints refer to.
 #[derive(Debug, Default)]
 pub struct Cluster {
@@ -101,7 +86,7 @@ pub struct Cluster {
     pods: Roll,
     cohorts: Cohorts,
     pub(super) services: FxHashMap<Name, BTreeMap<Name, Service>>,
-    pub(super) owners: FxHashMap<WorkloadKey, PodOwner>,
+    pub(super) workloads: FxHashMap<WorkloadKey, Workload>,
     pub(super) namespaces: FxHashMap<Name, Labels>,
     pub(super) claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
     pub(super) volumes: FxHashMap<Name, PersistentVolume>,

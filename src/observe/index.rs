@@ -40,7 +40,6 @@ pub struct Changed {
 pub struct Index {
     pub(super) interner: Interner,
     cluster: Cluster,
-    workloads: FxHashMap<Name, BTreeMap<WorkloadKey, Workload>>,
     budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
     pub(super) policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// By namespace.
@@ -75,35 +74,28 @@ impl Index {
         &self.pauses
     }
 
-    /// The workload that owns a pod.
+    /// The workload that owns a pod, see [`Cluster::owner_of`].
     #[must_use]
     pub fn workload_of(&self, pod: &Pod) -> Option<&Workload> {
-        self.workload(&pod.namespace, pod.owner.as_ref()?)
+        self.cluster.owner_of(pod)
     }
 
-    /// A workload, by the reference of what it owns. One of the same name but
-    /// another uid is another workload.
+    /// A workload, by the reference of what it owns, see [`Cluster::owned_by`].
     #[must_use]
     pub fn workload(&self, namespace: &Name, owner: &Owner) -> Option<&Workload> {
-        let key = WorkloadKey {
-            namespace: Name::clone(namespace),
-            kind: WorkloadKind::parse(&owner.kind)?,
-            name: Name::clone(&owner.name),
-        };
-        self.workloads.get(namespace)?.get(&key).filter(|workload| workload.uid == owner.uid)
+        self.cluster.owned_by(namespace, owner)
     }
 
     /// The workloads whose pods a policy selects, by kind and name.
     pub fn workloads_of(&self, policy: &PolicyEntry) -> impl Iterator<Item = &Workload> {
-        let all = self.workloads.get(&policy.key.namespace);
-        policy.workloads.iter().filter_map(move |key| all?.get(key))
+        policy.workloads.iter().filter_map(|key| self.cluster.workload(key))
     }
 
     #[cfg(test)]
     pub(super) fn workload_named(&self, namespace: &Name, name: &Name) -> Option<&Workload> {
         let kind = WorkloadKind::ReplicaSet;
         let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
-        self.workloads.get(namespace)?.get(&key)
+        self.cluster.workload(&key)
     }
 
     /// The budgets that protect a pod, by name.
@@ -143,12 +135,10 @@ impl Index {
             }
             Change::ReplicaSet(set) => {
                 let workload = Workload::replica_set(set, &mut self.interner);
-                self.cluster.put_owner(&workload);
                 self.put_workload(workload);
             }
             Change::StatefulSet(set) => {
                 let workload = Workload::stateful_set(set, &mut self.interner);
-                self.cluster.put_owner(&workload);
                 self.put_workload(workload);
             }
             Change::Budget(budget) => {
@@ -188,10 +178,7 @@ impl Index {
                     _ => WorkloadKind::StatefulSet,
                 };
                 let key = WorkloadKey { namespace: namespace.clone(), kind, name: name.clone() };
-                self.cluster.remove_owner(&key);
-                if let Some(workload) =
-                    self.workloads.get_mut(namespace).and_then(|all| all.remove(&key))
-                {
+                if let Some(workload) = self.cluster.remove_workload(&key) {
                     self.assign_workload(&workload, false);
                 }
             }
@@ -220,11 +207,10 @@ impl Index {
     }
 
     fn put_workload(&mut self, workload: Workload) {
-        let all = self.workloads.entry(Name::clone(&workload.key.namespace)).or_default();
-        if all.get(&workload.key) == Some(&workload) {
+        if self.cluster.workload(&workload.key) == Some(&workload) {
             return;
         }
-        if let Some(before) = all.insert(workload.key.clone(), workload.clone()) {
+        if let Some(before) = self.cluster.put_workload(workload.clone()) {
             self.assign_workload(&before, false);
         }
         self.assign_workload(&workload, true);
@@ -293,9 +279,8 @@ impl Index {
     pub fn known(&self, kind: Kind) -> Vec<(Name, Name)> {
         let none = Name::from("");
         let workloads = |kind: WorkloadKind| -> Vec<(Name, Name)> {
-            self.workloads
-                .values()
-                .flat_map(BTreeMap::keys)
+            self.cluster
+                .workload_keys()
                 .filter(|key| key.kind == kind)
                 .map(|key| (Name::clone(&key.namespace), Name::clone(&key.name)))
                 .collect()

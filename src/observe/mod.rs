@@ -40,7 +40,7 @@ mod zone;
 
 pub use budget::{Budget, WatchedBudget};
 pub use change::{Change, Kind, KindVisitor, Watched};
-pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey, PodOwner};
+pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
 pub use cohort::Cohort;
 pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use freshness::{Feed, Freshness, SILENT_AFTER, WATCH_LASTS};

@@ -1,38 +1,47 @@
-//! What pods and the scheduler refer to by name: Services, owners, claims,
+//! What pods and the scheduler refer to by name: Services, workloads, claims,
 //! volumes, storage classes, namespaces.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use kube::core::Selector;
 use rustc_hash::FxHashMap;
 
 use super::change::Kind;
-use super::cluster::{Cluster, PodOwner};
+use super::cluster::Cluster;
 use super::csi::{CsiDriver, CsiNode};
 use super::intern::{Labels, Name};
-use super::pod::Pod;
+use super::pod::{Owner, Pod};
 use super::service::Service;
 use super::volume::{Claim, PersistentVolume, StorageClass};
 use super::workload::{Workload, WorkloadKey, WorkloadKind};
 
 impl Cluster {
-    /// Which pods a `ReplicaSet` or `StatefulSet` takes for its own. The outer
-    /// none: it is not known; the inner: its selector cannot be read.
+    /// A workload.
     #[must_use]
-    pub fn owner_selector(&self, key: &WorkloadKey) -> Option<Option<&Selector>> {
-        self.owners.get(key).map(|owner| owner.selector.as_ref())
+    pub fn workload(&self, key: &WorkloadKey) -> Option<&Workload> {
+        self.workloads.get(key)
     }
 
-    /// What makes a pod, if that is a `ReplicaSet` or `StatefulSet` that is known.
+    /// Every workload's key, in no order.
+    pub fn workload_keys(&self) -> impl Iterator<Item = &WorkloadKey> {
+        self.workloads.keys()
+    }
+
+    /// The workload that `owner` refers to. One of the same name but another uid
+    /// is another workload: it was deleted and created again.
     #[must_use]
-    pub fn owner_of(&self, pod: &Pod) -> Option<&PodOwner> {
-        let owner = pod.owner.as_ref()?;
-        self.owners.get(&WorkloadKey {
-            namespace: Name::clone(&pod.namespace),
+    pub fn owned_by(&self, namespace: &Name, owner: &Owner) -> Option<&Workload> {
+        let key = WorkloadKey {
+            namespace: Name::clone(namespace),
             kind: WorkloadKind::parse(&owner.kind)?,
             name: Name::clone(&owner.name),
-        })
+        };
+        self.workload(&key).filter(|workload| workload.uid == owner.uid)
+    }
+
+    /// The workload that made a pod, if it is known and still the same one.
+    #[must_use]
+    pub fn owner_of(&self, pod: &Pod) -> Option<&Workload> {
+        self.owned_by(&pod.namespace, pod.owner.as_ref()?)
     }
 
     /// The storage class of claims that name none.
@@ -125,20 +134,14 @@ impl Cluster {
         }
     }
 
-    /// Adds or replaces what makes pods.
-    pub fn put_owner(&mut self, workload: &Workload) {
-        let owner = PodOwner {
-            selector: workload.selector.clone(),
-            pod_labels: Arc::clone(&workload.pod_labels),
-            template: Arc::clone(&workload.template),
-            revisions: workload.revisions.clone(),
-        };
-        self.owners.insert(workload.key.clone(), owner);
+    /// Adds or replaces a workload; gives the one that was there.
+    pub fn put_workload(&mut self, workload: Workload) -> Option<Workload> {
+        self.workloads.insert(workload.key.clone(), workload)
     }
 
-    /// Removes an owner.
-    pub fn remove_owner(&mut self, key: &WorkloadKey) {
-        self.owners.remove(key);
+    /// Removes a workload, and gives it.
+    pub fn remove_workload(&mut self, key: &WorkloadKey) -> Option<Workload> {
+        self.workloads.remove(key)
     }
 
     /// Adds or replaces a namespace's labels.

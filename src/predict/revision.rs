@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::observe::{Cluster, Labels, Name, Pod, PodOwner, Template, VolumeSource};
+use crate::observe::{Cluster, Labels, Name, Pod, Template, VolumeSource, Workload};
 
 use super::in_flight::PendingPod;
 
@@ -46,7 +46,7 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> Option<PendingPod> {
     })
 }
 
-fn labels(owner: &PodOwner, pod: &Pod, revision: &Name) -> Labels {
+fn labels(owner: &Workload, pod: &Pod, revision: &Name) -> Labels {
     let mut labels = Labels::clone(&owner.pod_labels);
     for label in OWN_LABELS {
         if let Some(value) = pod.labels.get(label) {
@@ -59,7 +59,7 @@ fn labels(owner: &PodOwner, pod: &Pod, revision: &Name) -> Labels {
 
 /// The owner's template, with what every pod of it gets: its claims, and what
 /// admission adds.
-fn template(owner: &PodOwner, pod: &Pod) -> Arc<Template> {
+fn template(owner: &Workload, pod: &Pod) -> Arc<Template> {
     let mut template = Template::clone(&owner.template);
     template.priority = pod.template.priority;
     let suffix = format!("-{}", pod.name);

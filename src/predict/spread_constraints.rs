@@ -106,8 +106,8 @@ fn owner_selector(
     const HASH: &str = "pod-template-hash";
     let namespace = Name::clone(&pod.namespace);
     let key = WorkloadKey { namespace, kind, name: Name::clone(name) };
-    match scheduler.cluster.owner_selector(&key) {
-        Some(selector) => Ok(selector.cloned().unwrap_or_default()),
+    match scheduler.cluster.workload(&key) {
+        Some(workload) => Ok(workload.selector.clone().unwrap_or_default()),
         // The hash alone tells the pods of a Deployment's ReplicaSet from all others.
         None => match pod.labels.get(HASH).filter(|_| kind == WorkloadKind::ReplicaSet) {
             Some(hash) => Ok(Expression::Equal(HASH.to_owned(), hash.clone()).into()),

@@ -110,7 +110,7 @@ proptest! {
         });
         let mut cluster = cluster(nodes, pods);
         for app in ["web", "was", "db"] {
-            cluster.put_owner(&crate::observe::fixtures::stateful_set(app, app));
+            cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
         }
         let cache = SchedulerCache::default();
         let scheduler = Scheduler::new(&cluster, &cache);

@@ -34,7 +34,7 @@ fn db(name: &str, revision: &str) -> PodFixture {
 
 fn replaced(set: &Workload, pod: PodFixture, name: &str) -> (Cluster, PendingPod) {
     let mut cluster = cluster(three_zones(), [pod]);
-    cluster.put_owner(set);
+    cluster.put_workload(set.clone());
     let next = PendingPod::replacing(&cluster, cluster.pod(id_of(&cluster, name)).unwrap());
     (cluster, next)
 }
@@ -93,4 +93,17 @@ fn a_revision_that_nobody_shows_is_not_known() {
     // The pod was updated, then the partition was raised: it goes back.
     let why = unpredictable(goes(&set(&partition, json!({})), db("db-0", "new"), "db-0"));
     assert!(why.contains("revision old"), "{why}");
+}
+
+/// Deleted and created again under its name, before the garbage collector has taken the old pods.
+#[test]
+fn a_set_that_was_created_again_does_not_own_the_pods_of_its_namesake() {
+    let namesake = set(&json!({"type": "OnDelete"}), json!({}));
+    let again = Workload { uid: "uid-db-2".into(), ..namesake.clone() };
+    let old = db("db-0", "old").spec("nodeSelector", json!({"topology.kubernetes.io/zone": "b"}));
+    let (cluster, next) = replaced(&again, old, "db-0");
+    let pod = cluster.pod(id_of(&cluster, "db-0")).unwrap();
+    assert!(cluster.owner_of(pod).is_none());
+    assert_eq!(next.template, pod.template, "not the new set's");
+    assert!(cluster.workload(&namesake.key).is_some(), "it is known by its name");
 }

@@ -141,7 +141,7 @@ fn without_constraints_the_scheduler_spreads_what_services_and_owners_select() {
     let mut cluster = cluster(three_zones(), pods);
     let nowhere = evicted(&cluster, "web-0");
     assert!(matches!(nowhere, Prediction::Unpredictable(_)), "the ReplicaSet is not known yet");
-    cluster.put_owner(&replica_set("web", "web"));
+    cluster.put_workload(replica_set("web", "web"));
     let landing = landing(evicted(&cluster, "web-0"));
     assert_eq!(zones(&landing), ["c"]);
     // Hostname: 1 pod (a1), 1 (a2), 2 (b1), 1 (b2), 0, 0, each ln(8), plus 2.

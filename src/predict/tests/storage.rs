@@ -115,7 +115,7 @@ fn a_claim_for_one_pod_only_keeps_all_others_waiting() {
 fn a_stateful_pod_takes_its_claim_along() {
     let db = with_claim(pod("db-0").on("a1").owner("StatefulSet", "db"), "one");
     let mut cluster = cluster(three_zones(), [db]);
-    cluster.put_owner(&stateful_set("db", "db"));
+    cluster.put_workload(stateful_set("db", "db"));
     put_volume(&mut cluster, "one");
     cluster.put_claim(sole("one"));
     assert!(!landing(evicted(&cluster, "db-0")).nodes.is_empty());
