@@ -13,6 +13,7 @@ use super::seniority::{Hook, hooks};
 #[resource(inherit = k8s_openapi::api::policy::v1::PodDisruptionBudget)]
 pub struct WatchedBudget {
     /// Name and namespace.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedBudgetSpec,

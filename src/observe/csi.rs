@@ -11,6 +11,7 @@ use super::intern::{Interner, Name};
 #[resource(inherit = k8s_openapi::api::storage::v1::CSINode)]
 pub struct WatchedCsiNode {
     /// The name of the node.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedCsiNodeSpec,
@@ -40,6 +41,7 @@ struct WatchedAllocatable {
 #[resource(inherit = k8s_openapi::api::storage::v1::CSIDriver)]
 pub struct WatchedCsiDriver {
     /// The driver's name.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedCsiDriverSpec,

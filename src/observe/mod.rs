@@ -16,6 +16,7 @@ mod health;
 mod index;
 mod intern;
 mod kinship;
+mod metadata;
 mod moment;
 mod namespace;
 mod node;

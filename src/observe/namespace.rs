@@ -9,5 +9,6 @@ use serde::Deserialize;
 #[resource(inherit = k8s_openapi::api::core::v1::Namespace)]
 pub struct WatchedNamespace {
     /// Name, labels and annotations.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
 }

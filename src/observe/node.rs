@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerImage, NodeCondition, Taint as ApiTaint};
+use k8s_openapi::api::core::v1::{ContainerImage, Taint as ApiTaint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::ZONE_LABEL;
 
 use super::intern::{Interner, Labels, Name};
+use super::metadata::Ready;
 use super::resources::{ResourceList, Resources, pods_of};
 use super::zone::Zone;
 
@@ -19,6 +20,7 @@ use super::zone::Zone;
 #[resource(inherit = k8s_openapi::api::core::v1::Node)]
 pub struct WatchedNode {
     /// Name, labels and deletion.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedNodeSpec,
@@ -36,7 +38,8 @@ struct WatchedNodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WatchedNodeStatus {
-    conditions: Option<Vec<NodeCondition>>,
+    #[serde(rename = "conditions")]
+    ready: Ready,
     allocatable: Option<ResourceList>,
     images: Option<Vec<ContainerImage>>,
 }
@@ -150,11 +153,7 @@ impl Node {
                 .map(|zone| Zone::from_name(interner.name(zone))),
             labels: interner.labels(labels),
             unschedulable: spec.unschedulable.unwrap_or_default(),
-            ready: status
-                .conditions
-                .unwrap_or_default()
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            ready: status.ready.since.is_some(),
             deleting: metadata.deletion_timestamp.is_some(),
             taints: spec
                 .taints

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use crate::api::DO_NOT_EVICT;
 
 use super::intern::{Interner, Labels, Name};
+use super::metadata::{DELETION_COST, DO_NOT_DISRUPT, MIRROR, Ready, SAFE_TO_EVICT};
 use super::pod_spec::WatchedPodSpec;
 use super::second::Second;
 use super::sighting::Sighting;
@@ -22,6 +22,7 @@ use super::uid::Uid;
 #[resource(inherit = k8s_openapi::api::core::v1::Pod)]
 pub struct WatchedPod {
     /// Name, labels, owner, annotations and deletion.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     /// What decides where it may run.
     #[serde(default)]
@@ -37,8 +38,8 @@ pub struct WatchedPod {
 pub struct WatchedPodStatus {
     /// Pending, Running, Succeeded or Failed.
     pub phase: Option<String>,
-    /// Ready among others.
-    pub conditions: Option<Vec<PodCondition>>,
+    #[serde(rename = "conditions")]
+    ready: Ready,
 }
 
 /// A pod.
@@ -127,16 +128,13 @@ pub enum KeepMark {
 }
 
 impl KeepMark {
-    const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
-    const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
-
     /// The annotation as a user would write it.
     #[must_use]
     pub fn annotation(self) -> String {
         match self {
             Self::DoNotEvict => format!("{DO_NOT_EVICT}: \"true\""),
-            Self::DoNotDisrupt => format!("{}: \"true\"", Self::DO_NOT_DISRUPT),
-            Self::NotSafeToEvict => format!("{}: \"false\"", Self::SAFE_TO_EVICT),
+            Self::DoNotDisrupt => format!("{DO_NOT_DISRUPT}: \"true\""),
+            Self::NotSafeToEvict => format!("{SAFE_TO_EVICT}: \"false\""),
         }
     }
 
@@ -145,9 +143,9 @@ impl KeepMark {
         let is = |key: &str, value: &str| annotations.get(key).is_some_and(|known| known == value);
         if is(DO_NOT_EVICT, "true") {
             Some(Self::DoNotEvict)
-        } else if is(Self::DO_NOT_DISRUPT, "true") {
+        } else if is(DO_NOT_DISRUPT, "true") {
             Some(Self::DoNotDisrupt)
-        } else if is(Self::SAFE_TO_EVICT, "false") {
+        } else if is(SAFE_TO_EVICT, "false") {
             Some(Self::NotSafeToEvict)
         } else {
             None
@@ -163,10 +161,9 @@ impl Pod {
         let keep = KeepMark::of(&metadata);
         let annotation =
             |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        let mirror = annotation("kubernetes.io/config.mirror").is_some();
-        let deletion_cost = annotation("controller.kubernetes.io/pod-deletion-cost")
-            .and_then(|cost| cost.parse().ok())
-            .unwrap_or_default();
+        let mirror = annotation(MIRROR).is_some();
+        let deletion_cost =
+            annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or_default();
         let node = spec.node_name.take().filter(|node| !node.is_empty());
         Self {
             namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
@@ -182,7 +179,7 @@ impl Pod {
                 Some("Succeeded" | "Failed") => PodPhase::Finished,
                 _ => PodPhase::Pending,
             },
-            ready_since: ready_since(&status.conditions.unwrap_or_default()).map(Second::of),
+            ready_since: status.ready.since.map(Second::of),
             terminating: metadata.deletion_timestamp.is_some(),
             seen: Sighting::default(),
             seen_leaving: None,
@@ -224,13 +221,4 @@ impl Pod {
                     || now.duration_since(since.time()).as_secs() >= min_ready_seconds
             })
     }
-}
-
-fn ready_since(conditions: &[PodCondition]) -> Option<Timestamp> {
-    conditions
-        .iter()
-        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
-        .map(|ready| {
-            ready.last_transition_time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
-        })
 }

@@ -11,6 +11,7 @@ use super::intern::{Labels, Name};
 #[resource(inherit = k8s_openapi::api::core::v1::Service)]
 pub struct WatchedService {
     /// Name and namespace.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedServiceSpec,

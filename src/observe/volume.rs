@@ -6,12 +6,14 @@ use kube::Resource;
 use serde::Deserialize;
 
 use super::intern::{Interner, Labels, Name};
+use super::metadata::DEFAULT_CLASS;
 
 /// The watched part of a `PersistentVolumeClaim`.
 #[derive(Resource, Clone, Debug, Deserialize)]
 #[resource(inherit = k8s_openapi::api::core::v1::PersistentVolumeClaim)]
 pub struct WatchedClaim {
     /// Name and namespace.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedClaimSpec,
@@ -30,6 +32,7 @@ struct WatchedClaimSpec {
 #[resource(inherit = k8s_openapi::api::core::v1::PersistentVolume)]
 pub struct WatchedPersistentVolume {
     /// Name and labels.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedVolumeSpec,
@@ -63,6 +66,7 @@ struct WatchedVolumeAffinity {
 #[resource(inherit = k8s_openapi::api::storage::v1::StorageClass)]
 pub struct WatchedStorageClass {
     /// Its name.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     provisioner: String,
@@ -118,7 +122,6 @@ pub struct StorageClass {
 }
 
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
-const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 impl Claim {
     /// The claim that `watched` shows.

@@ -17,6 +17,7 @@ use super::template::Template;
 #[resource(inherit = k8s_openapi::api::apps::v1::ReplicaSet)]
 pub struct WatchedReplicaSet {
     /// Name, owner and generation.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedSpec,
@@ -27,6 +28,7 @@ pub struct WatchedReplicaSet {
 #[resource(inherit = k8s_openapi::api::apps::v1::StatefulSet)]
 pub struct WatchedStatefulSet {
     /// Name, owner and generation.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedSpec,
@@ -39,6 +41,7 @@ pub struct WatchedStatefulSet {
 #[resource(inherit = k8s_openapi::api::apps::v1::Deployment)]
 pub struct WatchedDeployment {
     /// Name, owner and generation.
+    #[serde(deserialize_with = "super::metadata::slim")]
     pub metadata: ObjectMeta,
     #[serde(default)]
     spec: WatchedSpec,
