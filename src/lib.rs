@@ -26,7 +26,7 @@
 //!
 //! The ten laws of the operator, and where they are kept:
 //!
-//! 1. no eviction in an outage: `plan/gates`, on what `observe/health`, `observe/freshness`
+//! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
 //!    and `operator/weather` say; looked at anew in `act/attempt`
 //! 2. no blind eviction: `plan/moves` asks `predict/`
 //! 3. the floor holds: `plan/gates` and `plan/pinned`; looked at anew in `act/attempt`

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::ZoneSpreadPolicy;
 
-use super::intern::Name;
+use super::value::name::Name;
 use super::{
     WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
     WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,

@@ -7,8 +7,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::{Change, Kind};
 use super::index::Index;
-use super::intern::Name;
-use super::moment::Moment;
+use super::value::moment::Moment;
+use super::value::name::Name;
 
 /// Something that a watch says.
 #[derive(Clone, Debug)]

@@ -7,20 +7,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Service;
-use super::budget::Budget;
 use super::change::{Change, Kind};
-use super::cluster::Cluster;
-use super::csi::{CsiDriver, CsiNode};
-use super::intern::{Interner, Name};
-use super::kinship::Kinship;
-use super::node::Node;
-use super::pause::{Pauses, is_paused};
-use super::pod::{Owner, Pod};
-use super::policy::{PolicyEntry, PolicyKey};
-use super::seniority::Seniority;
-use super::volume::{Claim, PersistentVolume, StorageClass};
-use super::workload::{Workload, WorkloadKey, WorkloadKind};
-use super::zone::Zone;
+use super::object::budget::Budget;
+use super::object::csi::{CsiDriver, CsiNode};
+use super::object::interner::Interner;
+use super::object::node::Node;
+use super::object::owner::Owner;
+use super::object::pod::Pod;
+use super::object::volume::{Claim, PersistentVolume, StorageClass};
+use super::object::workload::{Workload, WorkloadKey, WorkloadKind};
+use super::policy::entry::{PolicyEntry, PolicyKey};
+use super::policy::kinship::Kinship;
+use super::policy::pause::{Pauses, is_paused};
+use super::policy::seniority::Seniority;
+use super::store::cluster::Cluster;
+use super::value::name::Name;
+use super::value::zone::Zone;
 
 /// What changed since it was last asked for.
 #[derive(Debug, Default)]

@@ -2,82 +2,59 @@
 //!
 //! Nothing here reads a clock, sleeps or imports a client; time comes in as a value.
 
-mod assignment;
-mod budget;
 mod change;
-mod cluster;
-mod cohort;
-mod csi;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod freshness;
-mod generation;
-mod health;
 mod index;
-mod intern;
-mod kinship;
-mod metadata;
-mod moment;
-mod namespace;
-mod node;
-mod pause;
-mod pod;
-mod pod_spec;
+mod object;
 mod policy;
-mod quantity;
-mod references;
-mod resources;
-mod roll;
-mod second;
-mod seniority;
-mod service;
-mod sighting;
-mod template;
-mod uid;
-mod volume;
-mod windows;
-mod workload;
-mod zone;
+mod store;
+mod value;
+mod zones;
 
-pub use budget::{Budget, WatchedBudget};
 pub use change::{Change, Kind, KindVisitor, Watched};
-pub use cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
-pub use cohort::Cohort;
-pub use csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use freshness::{Feed, Freshness, SILENT_AFTER, WATCH_LASTS};
-pub use generation::Generation;
-pub use health::{
-    HealthRules, Seen, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
-};
 pub use index::{Changed, Index};
-pub use intern::{Interner, Labels, Name};
-pub use moment::Moment;
-pub use namespace::WatchedNamespace;
-pub use node::{HeldImage, Node, Taint, TaintEffect, WatchedNode};
-pub use pause::{Pause, Pauses};
-pub use pod::{KeepMark, Owner, Pod, PodPhase, WatchedPod, WatchedPodStatus};
-pub use pod_spec::WatchedPodSpec;
-pub use policy::{PolicyEntry, PolicyKey, Tier};
-pub use quantity::{QuantityError, parse_milli, parse_whole};
-pub use resources::{ResourceList, Resources};
-pub use second::Second;
-pub use service::{Service, WatchedService};
-pub use sighting::Sighting;
-pub use template::{
-    HostPort, PodAffinityTerm, SpreadConstraint, Template, Toleration, VolumeSource,
-    WeightedPodAffinityTerm,
+pub use object::budget::{Budget, WatchedBudget};
+pub use object::csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
+pub use object::image::HeldImage;
+pub use object::interner::Interner;
+pub use object::namespace::WatchedNamespace;
+pub use object::node::{Node, WatchedNode};
+pub use object::owner::Owner;
+pub use object::pod::{KeepMark, Pod, PodPhase, WatchedPod, WatchedPodStatus};
+pub use object::pod_spec::WatchedPodSpec;
+pub use object::quantity::{QuantityError, parse_milli, parse_whole};
+pub use object::resources::{ResourceList, Resources};
+pub use object::service::{Service, WatchedService};
+pub use object::taint::{Taint, TaintEffect, Toleration};
+pub use object::template::{
+    HostPort, PodAffinityTerm, SpreadConstraint, Template, VolumeSource, WeightedPodAffinityTerm,
 };
-pub use uid::Uid;
-pub use volume::{
+pub use object::volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,
     WatchedStorageClass,
 };
-pub use windows::{Calendar, Opening, Windows};
-pub use workload::{
+pub use object::workload::{
     Revisions, WatchedDeployment, WatchedReplicaSet, WatchedStatefulSet, Workload, WorkloadKey,
     WorkloadKind,
 };
-pub use zone::{
-    DEFAULT_ALLOWED_TAINTS, Zone, ZoneCondition, ZoneReason, unstable_nodes, unusable,
-    zone_conditions,
+pub use policy::entry::{PolicyEntry, PolicyKey, Tier};
+pub use policy::pause::{Pause, Pauses};
+pub use policy::windows::{Calendar, Opening, Windows};
+pub use store::cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
+pub use store::cohort::Cohort;
+pub use value::generation::Generation;
+pub use value::moment::Moment;
+pub use value::name::{Labels, Name};
+pub use value::second::Second;
+pub use value::sighting::Sighting;
+pub use value::uid::Uid;
+pub use value::zone::Zone;
+pub use zones::condition::{
+    DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,
+};
+pub use zones::health::{
+    HealthRules, Seen, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
 };

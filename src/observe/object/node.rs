@@ -1,0 +1,138 @@
+//! Nodes, as far as zones and the scheduler care.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerImage, Taint as ApiTaint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use crate::api::ZONE_LABEL;
+
+use super::image::HeldImage;
+use super::interner::Interner;
+use super::metadata::Ready;
+use super::quantity::QuantityError;
+use super::resources::{ResourceList, Resources, pods_of};
+use super::taint::{Taint, TaintEffect};
+use crate::observe::value::name::{Labels, Name};
+use crate::observe::value::zone::Zone;
+
+/// The watched part of a Node.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Node)]
+pub struct WatchedNode {
+    /// Name, labels and deletion.
+    #[serde(deserialize_with = "super::metadata::slim")]
+    pub metadata: ObjectMeta,
+    #[serde(default)]
+    spec: WatchedNodeSpec,
+    #[serde(default)]
+    status: WatchedNodeStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedNodeSpec {
+    unschedulable: Option<bool>,
+    taints: Option<Vec<ApiTaint>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedNodeStatus {
+    #[serde(rename = "conditions")]
+    ready: Ready,
+    allocatable: Option<ResourceList>,
+    images: Option<Vec<ContainerImage>>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its name.
+    pub name: Name,
+    /// Its zone; an empty label is none.
+    pub zone: Option<Zone>,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Whether its kubelet says Ready.
+    pub ready: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Its taints.
+    pub taints: Vec<Taint>,
+    /// What pods may use of it.
+    pub allocatable: Resources,
+    /// How many pods it may run.
+    pub allocatable_pods: i64,
+    /// Images it holds.
+    pub images: Box<[Arc<HeldImage>]>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The first field that could not be read.
+    pub unreadable: Option<String>,
+}
+
+impl Node {
+    /// The node that `watched` shows.
+    #[must_use]
+    pub fn new(watched: WatchedNode, interner: &mut Interner) -> Self {
+        let WatchedNode { metadata, spec, status } = watched;
+        let labels = metadata.labels.unwrap_or_default();
+        let list = status.allocatable.unwrap_or_default();
+        let mut unreadable = None;
+        let mut keep_error = |error: QuantityError| {
+            unreadable = Some(format!("status.allocatable: {error}"));
+        };
+        let allocatable = Resources::parse(&list).unwrap_or_else(|error| {
+            keep_error(error);
+            Resources::default()
+        });
+        let allocatable_pods = pods_of(&list).unwrap_or_else(|error| {
+            keep_error(error);
+            0
+        });
+        Self {
+            name: interner.name(metadata.name.as_deref().unwrap_or_default()),
+            zone: labels
+                .get(ZONE_LABEL)
+                .filter(|zone| !zone.is_empty())
+                .map(|zone| Zone::from_name(interner.name(zone))),
+            labels: interner.labels(labels),
+            unschedulable: spec.unschedulable.unwrap_or_default(),
+            ready: status.ready.since.is_some(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            taints: spec
+                .taints
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|taint| {
+                    Some(Taint {
+                        key: interner.name(&taint.key),
+                        value: interner.name(taint.value.as_deref().unwrap_or_default()),
+                        effect: TaintEffect::parse(&taint.effect)?,
+                    })
+                })
+                .collect(),
+            allocatable,
+            allocatable_pods,
+            images: images(status.images.unwrap_or_default(), interner),
+            created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            unreadable,
+        }
+    }
+}
+
+fn images(listed: Vec<ContainerImage>, interner: &mut Interner) -> Box<[Arc<HeldImage>]> {
+    let held = listed.into_iter().map(|image| {
+        let names = image.names.unwrap_or_default();
+        let names = names.iter().map(|name| interner.name(name)).collect();
+        let size = image.size_bytes.unwrap_or_default();
+        interner.image(HeldImage { names, size })
+    });
+    held.collect()
+}

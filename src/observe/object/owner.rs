@@ -1,0 +1,27 @@
+//! Who made an object.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use crate::observe::value::name::Name;
+
+/// A pod's controller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// `ReplicaSet`, `StatefulSet`, `DaemonSet`, Job, or a custom kind.
+    pub kind: Name,
+    /// Its name.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Name,
+}
+
+impl Owner {
+    /// The one of an object's owners that controls it; `name` gives the shared copy of a name.
+    pub(in crate::observe) fn among(
+        owners: Option<&[OwnerReference]>,
+        mut name: impl FnMut(&str) -> Name,
+    ) -> Option<Self> {
+        let owner = owners?.iter().find(|owner| owner.controller == Some(true))?;
+        Some(Self { kind: name(&owner.kind), name: name(&owner.name), uid: name(&owner.uid) })
+    }
+}

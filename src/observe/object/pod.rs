@@ -1,0 +1,200 @@
+//! Pods, as far as spreading and the scheduler care.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::Deserialize;
+
+use crate::api::DO_NOT_EVICT;
+
+use super::interner::Interner;
+use super::metadata::{DELETION_COST, DO_NOT_DISRUPT, MIRROR, Ready, SAFE_TO_EVICT};
+use super::owner::Owner;
+use super::pod_spec::WatchedPodSpec;
+use super::template::Template;
+use crate::observe::value::name::{Labels, Name};
+use crate::observe::value::second::Second;
+use crate::observe::value::sighting::Sighting;
+use crate::observe::value::uid::Uid;
+
+/// The watched part of a Pod.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = k8s_openapi::api::core::v1::Pod)]
+pub struct WatchedPod {
+    /// Name, labels, owner, annotations and deletion.
+    #[serde(deserialize_with = "super::metadata::slim")]
+    pub metadata: ObjectMeta,
+    /// What decides where it may run.
+    #[serde(default)]
+    pub spec: WatchedPodSpec,
+    /// How far it is.
+    #[serde(default)]
+    pub status: WatchedPodStatus,
+}
+
+/// The watched part of a pod's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WatchedPodStatus {
+    /// Pending, Running, Succeeded or Failed.
+    pub phase: Option<String>,
+    #[serde(rename = "conditions")]
+    ready: Ready,
+}
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Uid,
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// What decides where it may run.
+    pub template: Arc<Template>,
+    /// The node it is assigned to.
+    pub node: Option<Name>,
+    /// The controller that would re-create it.
+    pub owner: Option<Arc<Owner>>,
+    /// Where it is in its life.
+    pub phase: PodPhase,
+    /// Since when it is Ready; none if it is not.
+    pub ready_since: Option<Second>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// When it was first seen.
+    pub seen: Sighting,
+    /// When it was first seen terminating.
+    pub seen_leaving: Option<Sighting>,
+    /// When it was made.
+    pub created: Second,
+    /// `controller.kubernetes.io/pod-deletion-cost`.
+    pub deletion_cost: i32,
+    /// A mark that asks not to evict it.
+    pub keep: Option<KeepMark>,
+    /// Whether a kubelet runs it from a file (a mirror pod).
+    pub mirror: bool,
+}
+
+/// Where a pod is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PodPhase {
+    /// Not all containers have been started.
+    Pending,
+    /// On its node, started.
+    Running,
+    /// Succeeded or Failed: it holds no place.
+    Finished,
+}
+
+/// A mark that asks not to evict a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeepMark {
+    /// `zonespread.io/do-not-evict: "true"`
+    DoNotEvict,
+    /// `karpenter.sh/do-not-disrupt: "true"`
+    DoNotDisrupt,
+    /// `cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`
+    NotSafeToEvict,
+}
+
+impl KeepMark {
+    /// The annotation as a user would write it.
+    #[must_use]
+    pub fn annotation(self) -> String {
+        match self {
+            Self::DoNotEvict => format!("{DO_NOT_EVICT}: \"true\""),
+            Self::DoNotDisrupt => format!("{DO_NOT_DISRUPT}: \"true\""),
+            Self::NotSafeToEvict => format!("{SAFE_TO_EVICT}: \"false\""),
+        }
+    }
+
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let annotations = metadata.annotations.as_ref()?;
+        let is = |key: &str, value: &str| annotations.get(key).is_some_and(|known| known == value);
+        if is(DO_NOT_EVICT, "true") {
+            Some(Self::DoNotEvict)
+        } else if is(DO_NOT_DISRUPT, "true") {
+            Some(Self::DoNotDisrupt)
+        } else if is(SAFE_TO_EVICT, "false") {
+            Some(Self::NotSafeToEvict)
+        } else {
+            None
+        }
+    }
+}
+
+impl Pod {
+    /// The pod that `watched` shows.
+    #[must_use]
+    pub fn new(watched: WatchedPod, interner: &mut Interner) -> Self {
+        let WatchedPod { metadata, mut spec, status } = watched;
+        let keep = KeepMark::of(&metadata);
+        let annotation =
+            |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        let mirror = annotation(MIRROR).is_some();
+        let deletion_cost =
+            annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or_default();
+        let node = spec.node_name.take().filter(|node| !node.is_empty());
+        Self {
+            namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
+            name: Name::from(metadata.name.unwrap_or_default()),
+            uid: Uid::new(metadata.uid.as_deref().unwrap_or_default()),
+            labels: interner.labels(metadata.labels.unwrap_or_default()),
+            template: interner.template(spec),
+            node: node.map(|node| interner.name(&node)),
+            owner: Owner::among(metadata.owner_references.as_deref(), |name| interner.name(name))
+                .map(|owner| interner.owner(owner)),
+            phase: match status.phase.as_deref() {
+                Some("Running") => PodPhase::Running,
+                Some("Succeeded" | "Failed") => PodPhase::Finished,
+                _ => PodPhase::Pending,
+            },
+            ready_since: status.ready.since.map(Second::of),
+            terminating: metadata.deletion_timestamp.is_some(),
+            seen: Sighting::default(),
+            seen_leaving: None,
+            created: Second::of(
+                metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            ),
+            deletion_cost,
+            keep,
+            mirror,
+        }
+    }
+
+    /// Whether the scheduler counts it for spreading: assigned, not
+    /// terminating, not finished.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.node.is_some() && !self.terminating && self.phase != PodPhase::Finished
+    }
+
+    /// Whether it holds its place on its node: terminating pods do.
+    #[must_use]
+    pub fn holds_place(&self) -> bool {
+        self.node.is_some() && self.phase != PodPhase::Finished
+    }
+
+    /// The node on which it holds a place.
+    #[must_use]
+    pub fn place(&self) -> Option<&Name> {
+        self.node.as_ref().filter(|_| self.holds_place())
+    }
+
+    /// Since when it has been Ready for `min_ready_seconds`, if it has been by `now`.
+    #[must_use]
+    pub fn is_available(&self, min_ready_seconds: i64, now: Timestamp) -> bool {
+        !self.terminating
+            && self.phase == PodPhase::Running
+            && self.ready_since.is_some_and(|since| {
+                min_ready_seconds == 0
+                    || now.duration_since(since.time()).as_secs() >= min_ready_seconds
+            })
+    }
+}

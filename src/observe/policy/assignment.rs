@@ -1,0 +1,235 @@
+//! Which pods and workloads belong to which policy, kept up to date by what
+//! changes: a pod asks the policies that may select it, a policy the labels
+//! that it may select.
+
+use std::sync::Arc;
+
+use crate::api::ZoneSpreadPolicy;
+
+use super::entry::{PolicyEntry, PolicyKey};
+use super::pause::is_paused;
+use super::seniority::Seniority;
+use crate::observe::index::Index;
+use crate::observe::object::budget::Budget;
+use crate::observe::object::workload::Workload;
+use crate::observe::store::cluster::PodId;
+use crate::observe::value::name::{Labels, Name};
+
+impl Index {
+    /// The policies that select pods with these labels, the oldest first.
+    fn selecting(&self, namespace: &Name, labels: &Labels) -> Vec<PolicyKey> {
+        let Some(seniority) = self.seniority.get(namespace) else { return Vec::new() };
+        let candidates = seniority.candidates(labels).into_iter();
+        let keys = candidates.map(|(_, name)| PolicyKey {
+            namespace: Name::clone(namespace),
+            name: Name::clone(name),
+        });
+        keys.filter(|key| self.policies.get(key).is_some_and(|policy| policy.selects(labels)))
+            .collect()
+    }
+
+    /// A pod is there.
+    pub(in crate::observe) fn meet(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
+        let kinship = self.kinship.entry(Name::clone(namespace)).or_default();
+        kinship.of(labels).pods.insert(id);
+        self.join(id, namespace, labels);
+    }
+
+    /// A pod is gone, or has other labels.
+    pub(in crate::observe) fn part(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
+        self.leave(id, namespace, labels);
+        if let Some(kinship) = self.kinship.get_mut(namespace) {
+            kinship.of(labels).pods.remove(&id);
+        }
+        self.tidy(namespace, labels);
+    }
+
+    fn tidy(&mut self, namespace: &Name, labels: &Arc<Labels>) {
+        if let Some(kinship) = self.kinship.get_mut(namespace) {
+            kinship.tidy(labels);
+            if kinship.is_empty() {
+                self.kinship.remove(namespace);
+            }
+        }
+    }
+
+    /// Adds a pod to the tier it belongs to.
+    fn join(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
+        let mut owner: Option<PolicyKey> = None;
+        for key in self.selecting(namespace, labels) {
+            let Some(policy) = self.policies.get_mut(&key) else { continue };
+            if let Some(owner) = &owner {
+                policy.contested.add(id, owner);
+            } else {
+                match policy.tier_of(labels, &mut self.interner) {
+                    Some(tier) => {
+                        policy.tiers.entry(tier).or_default().insert(id);
+                    }
+                    None => {
+                        policy.untiered.insert(id);
+                    }
+                }
+                owner = Some(key.clone());
+            }
+            self.changed.policies.insert(key);
+        }
+    }
+
+    /// Removes a pod from the tiers it was in.
+    fn leave(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
+        for (place, key) in self.selecting(namespace, labels).into_iter().enumerate() {
+            let Some(policy) = self.policies.get_mut(&key) else { continue };
+            if place > 0 {
+                policy.contested.remove(id);
+            } else if let Some(tier) = policy.tier_of(labels, &mut self.interner) {
+                if let Some(pods) = policy.tiers.get_mut(&tier) {
+                    pods.remove(&id);
+                    if pods.is_empty() {
+                        policy.tiers.remove(&tier);
+                    }
+                }
+            } else {
+                policy.untiered.remove(&id);
+            }
+            self.changed.policies.insert(key);
+        }
+    }
+
+    /// Adds a workload to the policies that select its pods, or removes it.
+    pub(in crate::observe) fn assign_workload(&mut self, workload: &Workload, is_there: bool) {
+        let key = &workload.key;
+        let kinship = self.kinship.entry(Name::clone(&key.namespace)).or_default();
+        let workloads = &mut kinship.of(&workload.pod_labels).workloads;
+        if is_there {
+            workloads.insert(key.clone());
+        } else {
+            workloads.remove(key);
+        }
+        for policy in self.selecting(&key.namespace, &workload.pod_labels) {
+            if let Some(entry) = self.policies.get_mut(&policy) {
+                if is_there {
+                    entry.workloads.insert(key.clone());
+                } else {
+                    entry.workloads.remove(key);
+                }
+            }
+            self.changed.policies.insert(policy);
+        }
+        self.tidy(&key.namespace, &workload.pod_labels);
+    }
+
+    pub(in crate::observe) fn put_policy(&mut self, policy: ZoneSpreadPolicy) {
+        let paused = is_paused(&policy.metadata);
+        let entry = PolicyEntry::new(policy, &self.policies, &mut self.interner);
+        self.pause_policy(&entry.key, paused);
+        let known = self.policies.get_mut(&entry.key);
+        if let Some(known) = known
+            && known.uid == entry.uid
+            && known.spec == entry.spec
+            && known.generation == entry.generation
+        {
+            // Our own status writes come back here; they change no answer.
+            known.status = entry.status;
+            // An annotation does not change the generation.
+            if known.approve != entry.approve {
+                known.approve = entry.approve;
+                self.changed.policies.insert(entry.key);
+            }
+            return;
+        }
+        self.remove_policy(&entry.key);
+        let (key, selects) = (entry.key.clone(), entry.spec.selector.clone());
+        let seniority = self.seniority.entry(Name::clone(&key.namespace)).or_default();
+        seniority.add(&key.name, entry.created, &selects);
+        let selected = self.selected_by(&entry);
+        self.reassign(&key, selected, |index| {
+            index.policies.insert(entry.key.clone(), entry);
+        });
+    }
+
+    pub(in crate::observe) fn remove_policy(&mut self, key: &PolicyKey) {
+        self.changed.specs = true;
+        self.changed.policies.insert(key.clone());
+        let Some(entry) = self.policies.get(key) else { return };
+        let selected = self.selected_by(entry);
+        self.reassign(key, selected, |index| {
+            index.policies.remove(key);
+        });
+        if let Some(seniority) = self.seniority.get_mut(&key.namespace) {
+            seniority.remove(&key.name);
+            if seniority.is_empty() {
+                self.seniority.remove(&key.namespace);
+            }
+        }
+    }
+
+    /// The labels that a policy selects. Its seniority must be known.
+    fn selected_by(&self, policy: &PolicyEntry) -> Vec<Arc<Labels>> {
+        let namespace = &policy.key.namespace;
+        let Some(kinship) = self.kinship.get(namespace) else { return Vec::new() };
+        let hook = self.seniority.get(namespace).and_then(|all| all.hook(&policy.key.name));
+        let kin = kinship.under(hook).into_iter();
+        kin.filter(|kin| policy.selects(&kin.labels)).map(|kin| Arc::clone(&kin.labels)).collect()
+    }
+
+    /// Takes everything with these labels out of its policies and puts it back
+    /// after the change.
+    fn reassign(
+        &mut self,
+        policy: &PolicyKey,
+        selected: Vec<Arc<Labels>>,
+        change: impl FnOnce(&mut Self),
+    ) {
+        let namespace = &policy.namespace;
+        let mut pods: Vec<(PodId, Arc<Labels>)> = Vec::new();
+        let mut workloads = Vec::new();
+        if let Some(kinship) = self.kinship.get_mut(namespace) {
+            for labels in &selected {
+                let kin = kinship.of(labels);
+                pods.extend(kin.pods.iter().map(|id| (*id, Arc::clone(labels))));
+                workloads.extend(kin.workloads.iter().cloned());
+            }
+        }
+        for (id, labels) in &pods {
+            self.leave(*id, namespace, labels);
+        }
+        change(self);
+        for (id, labels) in &pods {
+            self.join(*id, namespace, labels);
+        }
+        if let Some(entry) = self.policies.get_mut(policy) {
+            entry.workloads = workloads.into_iter().collect();
+        }
+    }
+
+    /// Marks the policies of the pods that a budget protects.
+    pub(in crate::observe) fn touch_protected(&mut self, budget: &Budget) {
+        let Some(kinship) = self.kinship.get(&budget.namespace) else { return };
+        let kin = kinship.under(budget.hook.as_ref()).into_iter();
+        let protected: Vec<Arc<Labels>> = kin
+            .filter(|kin| budget.protects(&kin.labels))
+            .map(|kin| Arc::clone(&kin.labels))
+            .collect();
+        for labels in protected {
+            self.touch_selecting(&budget.namespace, &labels);
+        }
+    }
+
+    /// Marks all policies of a namespace.
+    pub(in crate::observe) fn touch_namespace(&mut self, namespace: &Name) {
+        let names = self.seniority.get(namespace).into_iter().flat_map(Seniority::names);
+        let keys = names
+            .map(|name| PolicyKey { namespace: Name::clone(namespace), name: Name::clone(name) });
+        self.changed.policies.extend(keys);
+    }
+
+    /// Marks the policies that select pods with these labels.
+    pub(in crate::observe) fn touch_selecting(&mut self, namespace: &Name, labels: &Labels) {
+        let keys = self.selecting(namespace, labels);
+        self.changed.policies.extend(keys);
+    }
+}
+
+#[cfg(test)]
+#[path = "assignment_tests.rs"]
+mod tests;

@@ -1,0 +1,8 @@
+//! Policies, and which pods belong to which of them.
+
+pub(super) mod assignment;
+pub(super) mod entry;
+pub(super) mod kinship;
+pub(super) mod pause;
+pub(super) mod seniority;
+pub(super) mod windows;

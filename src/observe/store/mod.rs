@@ -1,0 +1,6 @@
+//! Where nodes, pods and what they refer to are kept.
+
+pub(super) mod cluster;
+pub(super) mod cohort;
+pub(super) mod references;
+pub(super) mod roll;

@@ -1,0 +1,378 @@
+//! The health of zones over time: outages, holds, suspicion, and what of it
+//! must survive a restart.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ZoneState;
+
+use super::condition::{ZoneCondition, ZoneReason};
+use crate::observe::value::zone::Zone;
+
+/// At most this share of a zone's nodes is usable when it is Impaired, in percent.
+const IMPAIRED_PERCENT: usize = 45;
+/// Outages this close together double the hold-down each time.
+const OUTAGE_MEMORY: SignedDuration = SignedDuration::from_hours(6);
+/// The longest hold-down, however often a zone flaps.
+const MAX_HOLD: Duration = Duration::from_hours(6);
+/// How many outages a process remembers that it saw: far more than it takes to reach
+/// the longest hold-down.
+const OUTAGES_SEEN: usize = 64;
+/// Two processes that see one thing tell times that are at most this far apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(3);
+/// A zone without nodes is an outage for this long; then it is Empty.
+const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// A zone without nodes is forgotten after this long.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What is remembered of a zone. Restored from the policies' status on start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneMemory {
+    /// Usable, Impaired or Empty; Recovering and Suspect follow from the rest.
+    pub health: ZoneHealth,
+    /// Since when `health` is what it is.
+    pub since: Timestamp,
+    /// What its nodes looked like last.
+    pub condition: ZoneCondition,
+    /// Since when it has no nodes.
+    pub nodes_gone: Option<Timestamp>,
+    /// Outages, each within 6 hours of the one before.
+    pub outages: u32,
+    /// When the last outage began.
+    pub last_outage: Option<Timestamp>,
+    /// When it came back from the last outage; none if there was none.
+    pub recovered_at: Option<Timestamp>,
+    /// What of it this process saw itself.
+    pub seen: Seen,
+    /// Whether a moved pod has become Available there since it came back.
+    pub proven: bool,
+    /// Whether the first pod moved there did not come up.
+    pub suspect: bool,
+}
+
+/// What a process saw of a zone; two of them may see different parts of its story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Since when it looks.
+    pub from: Timestamp,
+    /// Whether the zone was out already.
+    pub began_out: bool,
+    /// When outages began, the last of them at most.
+    pub outages: Vec<Timestamp>,
+}
+
+impl Seen {
+    /// Nothing, from then on.
+    #[must_use]
+    pub const fn from(from: Timestamp) -> Self {
+        Self { from, began_out: false, outages: Vec::new() }
+    }
+
+    fn outage(&mut self, now: Timestamp) {
+        if self.outages.len() >= OUTAGES_SEEN {
+            self.outages.remove(0);
+        }
+        self.outages.push(now);
+    }
+
+    /// The outages that whoever wrote this did not know of.
+    fn unknown_to(&self, written: &ZoneMemory) -> &[Timestamp] {
+        let Some(last) = written.last_outage else { return &self.outages };
+        let earliest = last.checked_sub(CLOCKS_APART).unwrap_or(last);
+        let at = self.outages.partition_point(|began| *began < earliest);
+        let later = &self.outages[at..];
+        // The first of them may be the last that was written down, seen late or only in part.
+        let is_known = later.first().is_some_and(|began| {
+            let is_over = written.health == ZoneHealth::Usable
+                && written.recovered_at.is_none_or(|at| at <= *began);
+            let could_be = self.from <= last || (self.began_out && *began == self.from);
+            began.duration_since(last) <= CLOCKS_APART || (could_be && !is_over)
+        });
+        &later[usize::from(is_known)..]
+    }
+}
+
+/// The part of a zone's health that its nodes alone decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneHealth {
+    /// More than 45 % of the nodes are usable.
+    Usable,
+    /// An outage.
+    Impaired,
+    /// Without nodes for an hour.
+    Empty,
+}
+
+/// The rules by which nodes count as usable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthRules {
+    /// Taints that do not make a node unusable.
+    pub allowed_taints: Vec<String>,
+}
+
+impl Default for HealthRules {
+    fn default() -> Self {
+        Self {
+            allowed_taints: super::condition::DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// How long a zone is held after `outages` outages.
+#[must_use]
+pub fn hold_down_of(base: Duration, outages: u32) -> Duration {
+    let doublings = outages.saturating_sub(1).min(31);
+    base.saturating_mul(1 << doublings).min(MAX_HOLD.max(base))
+}
+
+impl ZoneMemory {
+    fn first_seen(condition: ZoneCondition, now: Timestamp) -> Self {
+        let impaired = is_impaired(condition);
+        Self {
+            health: if impaired { ZoneHealth::Impaired } else { ZoneHealth::Usable },
+            since: now,
+            condition,
+            nodes_gone: None,
+            outages: u32::from(impaired),
+            last_outage: impaired.then_some(now),
+            recovered_at: None,
+            seen: Seen {
+                from: now,
+                began_out: impaired,
+                outages: if impaired { vec![now] } else { Vec::new() },
+            },
+            proven: false,
+            suspect: false,
+        }
+    }
+
+    /// Until when nothing moves there, with this base hold-down. None if the
+    /// zone has not been out, or is out now.
+    #[must_use]
+    pub fn hold_until(&self, hold_down: Duration) -> Option<Timestamp> {
+        if self.health != ZoneHealth::Usable {
+            return None;
+        }
+        let hold = SignedDuration::try_from(hold_down_of(hold_down, self.outages)).ok()?;
+        self.recovered_at?.checked_add(hold).ok()
+    }
+
+    /// The state that users see, with this base hold-down.
+    #[must_use]
+    pub fn state(&self, hold_down: Duration, now: Timestamp) -> ZoneState {
+        match self.health {
+            ZoneHealth::Impaired => ZoneState::Impaired,
+            ZoneHealth::Empty => ZoneState::Empty,
+            ZoneHealth::Usable => match self.hold_until(hold_down) {
+                Some(until) if now < until && self.suspect => ZoneState::Suspect,
+                Some(until) if now < until => ZoneState::Recovering,
+                _ => ZoneState::Ready,
+            },
+        }
+    }
+
+    /// Whether the next move there is the canary: the first since it came back.
+    #[must_use]
+    pub fn needs_canary(&self) -> bool {
+        self.recovered_at.is_some() && !self.proven
+    }
+
+    /// Outages that still count at `now`.
+    #[must_use]
+    pub fn outages_at(&self, now: Timestamp) -> u32 {
+        match self.last_outage {
+            Some(last)
+                if now.duration_since(last) <= OUTAGE_MEMORY
+                    || self.health == ZoneHealth::Impaired =>
+            {
+                self.outages
+            }
+            _ => 0,
+        }
+    }
+
+    /// Of two memories of a zone the later return wins; outages are never forgotten.
+    fn merge(&mut self, other: Self) {
+        let outages = self.outages.max(other.outages);
+        let last_outage = self.last_outage.max(other.last_outage);
+        if other.recovered_at > self.recovered_at {
+            let own = (self.condition, self.nodes_gone, self.seen.clone());
+            *self = other;
+            (self.condition, self.nodes_gone, self.seen) = own;
+        } else if other.recovered_at == self.recovered_at {
+            self.proven |= other.proven;
+            self.suspect |= other.suspect;
+            if other.health == ZoneHealth::Impaired && self.health == ZoneHealth::Usable {
+                self.health = ZoneHealth::Impaired;
+                self.since = other.since;
+            }
+        }
+        self.outages = outages;
+        self.last_outage = last_outage;
+    }
+
+    /// Takes over what was written of the zone, and counts what nobody wrote down.
+    fn restore(&mut self, written: Self) {
+        let unknown = self.seen.unknown_to(&written);
+        let before = unknown.first().map_or(written.outages, |began| written.outages_at(*began));
+        let outages = before + u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+        self.merge(written);
+        self.outages = self.outages.max(outages);
+    }
+
+    fn count_outage(&mut self, now: Timestamp) {
+        self.outages = self.outages_at(now) + 1;
+        self.last_outage = Some(now);
+        self.seen.outage(now);
+        self.proven = false;
+    }
+
+    fn enter(&mut self, health: ZoneHealth, now: Timestamp) {
+        if self.health == health {
+            return;
+        }
+        match health {
+            ZoneHealth::Impaired => {
+                self.count_outage(now);
+                self.suspect = false;
+            }
+            ZoneHealth::Usable => {
+                self.recovered_at = Some(now);
+                self.proven = false;
+            }
+            ZoneHealth::Empty => {}
+        }
+        self.health = health;
+        self.since = now;
+    }
+}
+
+/// Whether a zone that looks like this is out.
+#[must_use]
+pub const fn is_impaired(condition: ZoneCondition) -> bool {
+    condition.usable * 100 <= condition.nodes * IMPAIRED_PERCENT
+}
+
+/// All zones ever seen, and their health.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZoneTracker {
+    zones: BTreeMap<Zone, ZoneMemory>,
+}
+
+impl ZoneTracker {
+    /// Takes over what was written before a restart, by one or more policies.
+    pub fn restore(&mut self, written: impl IntoIterator<Item = (Zone, ZoneMemory)>) {
+        let mut merged = BTreeMap::<Zone, ZoneMemory>::new();
+        for (zone, memory) in written {
+            match merged.entry(zone) {
+                Entry::Vacant(entry) => drop(entry.insert(memory)),
+                Entry::Occupied(mut entry) => entry.get_mut().merge(memory),
+            }
+        }
+        for (zone, memory) in merged {
+            match self.zones.entry(zone) {
+                Entry::Vacant(entry) => drop(entry.insert(memory)),
+                Entry::Occupied(mut entry) => entry.get_mut().restore(memory),
+            }
+        }
+    }
+
+    /// Compares what the nodes look like with what is remembered.
+    pub fn observe(&mut self, conditions: &BTreeMap<Zone, ZoneCondition>, now: Timestamp) {
+        for (zone, condition) in conditions {
+            let memory = self
+                .zones
+                .entry(zone.clone())
+                .or_insert_with(|| ZoneMemory::first_seen(*condition, now));
+            memory.condition = *condition;
+            memory.nodes_gone = None;
+            let health =
+                if is_impaired(*condition) { ZoneHealth::Impaired } else { ZoneHealth::Usable };
+            memory.enter(health, now);
+        }
+        self.zones.retain(|zone, memory| {
+            if conditions.contains_key(zone) {
+                return true;
+            }
+            memory.condition =
+                ZoneCondition { nodes: 0, usable: 0, reason: Some(ZoneReason::NoNodes) };
+            let gone = *memory.nodes_gone.get_or_insert(now);
+            let gone_for = now.duration_since(gone);
+            let health =
+                if gone_for >= EMPTY_AFTER { ZoneHealth::Empty } else { ZoneHealth::Impaired };
+            if !(memory.health == ZoneHealth::Empty && health == ZoneHealth::Impaired) {
+                memory.enter(health, now);
+            }
+            gone_for < FORGOTTEN_AFTER
+        });
+    }
+
+    /// The first pod moved to `zone` did not come up: hold it again, longer.
+    pub fn suspect(&mut self, zone: &Zone, now: Timestamp) {
+        if let Some(memory) = self.zones.get_mut(zone) {
+            // Counts like an outage, but is none: `last_outage` stays, which
+            // tells one recovery from the next.
+            memory.outages = memory.outages_at(now) + 1;
+            memory.proven = false;
+            memory.recovered_at = Some(now);
+            memory.since = now;
+            memory.suspect = true;
+        }
+    }
+
+    /// Other nodes make up `zone` now: it is held as after a return, and its first pod
+    /// is a canary. That is no outage.
+    pub fn regrouped(&mut self, zone: &Zone, now: Timestamp) {
+        if let Some(memory) = self.zones.get_mut(zone)
+            && memory.health == ZoneHealth::Usable
+        {
+            memory.recovered_at = Some(now);
+            memory.since = now;
+            memory.proven = false;
+        }
+    }
+
+    /// A pod moved to `zone` became Available there.
+    pub fn prove(&mut self, zone: &Zone) {
+        if let Some(memory) = self.zones.get_mut(zone) {
+            memory.proven = true;
+            memory.suspect = false;
+        }
+    }
+
+    /// What is remembered of a zone.
+    #[must_use]
+    pub fn get(&self, zone: &Zone) -> Option<&ZoneMemory> {
+        self.zones.get(zone)
+    }
+
+    /// All zones, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Zone, &ZoneMemory)> {
+        self.zones.iter()
+    }
+
+    /// Whether a hold ended between two times, with these hold-downs.
+    #[must_use]
+    pub fn has_change(&self, hold_downs: &[Duration], from: Timestamp, to: Timestamp) -> bool {
+        self.next_change(hold_downs, from).is_some_and(|at| at <= to)
+    }
+
+    /// When something changes by time alone, after `now`, with these hold-downs.
+    #[must_use]
+    pub fn next_change(&self, hold_downs: &[Duration], now: Timestamp) -> Option<Timestamp> {
+        let holds = self.zones.values().flat_map(|memory| {
+            hold_downs.iter().filter_map(|hold_down| memory.hold_until(*hold_down))
+        });
+        let gone = self.zones.values().filter_map(|memory| memory.nodes_gone).flat_map(|gone| {
+            [EMPTY_AFTER, FORGOTTEN_AFTER].map(|after| gone.checked_add(after).unwrap_or(gone))
+        });
+        holds.chain(gone).filter(|at| *at > now).min()
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

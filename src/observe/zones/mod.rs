@@ -1,0 +1,4 @@
+//! The health of zones.
+
+pub(super) mod condition;
+pub(super) mod health;
