@@ -17,7 +17,7 @@ pub use spec::{
     ZoneSpreadPolicySpec,
 };
 pub use status::{
-    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING,
+    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveKind,
     MoveState, MoveStatus, Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone,
     ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
 };

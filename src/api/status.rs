@@ -337,6 +337,9 @@ pub struct PlannedMove {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MoveStatus {
+    /// How the pod is moved.
+    #[serde(default)]
+    pub kind: MoveKind,
     /// The tier.
     #[schemars(length(max = 253))]
     pub tier: String,
@@ -378,6 +381,14 @@ pub struct MoveStatus {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub message: String,
+}
+
+/// How a pod is moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MoveKind {
+    /// It is evicted, and its owner makes another.
+    #[default]
+    Evict,
 }
 
 /// How far a move is.

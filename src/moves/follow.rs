@@ -1,4 +1,4 @@
-//! Watching a landing: from the eviction to the replacement's Availability.
+//! Following a move: which pod replaces the one that left, and where it lands.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{MoveState, seconds};
+use crate::api::MoveState;
 use crate::observe::{Index, Name, Pod, Uid};
 
-use super::tracked_move::{Asked, Move};
+use super::tracked_move::{Move, Replacement};
 
-/// After this long an eviction that was not confirmed, and whose pod is still
-/// there, is taken as not made.
-const UNCONFIRMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// After a restart, a replacement may be this much older than the move: the
 /// API server's clock may be behind ours.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
@@ -21,6 +18,19 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 /// For so long it is waited until every pod that left beside the evicted one has its
 /// replacement, where it is not known how many the owner wants.
 const SETTLES_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a move is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The cluster.
+    pub index: &'a Index,
+    /// The namespace of the policy and its pods.
+    pub namespace: &'a Name,
+    /// The policy's other moves.
+    pub others: &'a OtherMoves,
+    /// How long a landing may take.
+    pub landing_timeout: Duration,
+}
 
 /// A policy's other moves: what of their pods must not be taken for ours.
 #[derive(Clone, Debug, Default)]
@@ -47,110 +57,95 @@ pub enum Ending {
     Refused,
 }
 
-/// Brings a move up to what the index shows.
-pub fn follow(
-    index: &Index,
-    namespace: &Name,
-    moved: &mut Move,
-    others: &OtherMoves,
-    timeout: Duration,
-    now: Timestamp,
-) -> Option<Ending> {
-    let stays = moved.pod(index, namespace).is_some_and(|(_, pod)| !pod.terminating);
-    if moved.status.state == MoveState::Evicting {
-        let confirmed = match moved.asked {
-            Asked::Granted => true,
-            Asked::Unknown => !stays,
-            // Somebody else may have deleted it: the answer will tell.
-            Asked::Waiting => false,
-        };
-        if confirmed {
-            moved.status.state = MoveState::Evicted;
-        } else if moved.asked == Asked::Unknown
-            && now.duration_since(moved.started) >= UNCONFIRMED_FOR
-        {
-            return Some(end(moved, Ending::Refused, "the eviction was not made".to_owned(), now));
-        } else {
-            return None;
+impl Ending {
+    /// As users see it.
+    #[must_use]
+    pub const fn state(self) -> MoveState {
+        match self {
+            Self::Landed => MoveState::Landed,
+            Self::Missed => MoveState::Missed,
+            Self::Stuck { .. } => MoveState::Stuck,
+            Self::Refused => MoveState::Refused,
         }
     }
-    if moved.status.state != MoveState::Evicted {
-        return None;
-    }
+}
+
+/// Brings what is known of a move's replacement up to what the index shows, and judges
+/// where it lands: the ending, with a message for a human, once that is certain.
+pub(super) fn follow(
+    moved: &mut Move,
+    view: &View<'_>,
+    now: Timestamp,
+) -> Option<(Ending, String)> {
+    let index = view.index;
     // What there is before it is seen to leave was made for something else.
-    let replacement = if stays { None } else { replacement(index, namespace, moved, others, now) };
-    moved.replacement = replacement.map(|pod| pod.uid.clone());
-    moved.status.replacement = replacement.map(|pod| pod.name.to_string());
-    moved.status.node = replacement.and_then(|pod| pod.node.as_deref()).map(str::to_owned);
+    let replacement = if is_there(moved, view) { None } else { replacement(moved, view, now) };
+    moved.replacement = replacement.map(|pod| Replacement {
+        name: Name::clone(&pod.name),
+        uid: Some(pod.uid.clone()),
+        node: pod.node.clone(),
+    });
     let zone = replacement.and_then(|pod| index.cluster().zone_of(pod));
     if let (Some(pod), Some(zone)) = (replacement, zone) {
-        if !moved.is_expected_in(zone.as_str()) {
-            let message = format!(
-                "{} landed on {} in zone {zone}, expected in {}",
-                pod.name,
-                pod.node.as_deref().unwrap_or_default(),
-                moved.status.to
-            );
-            return Some(end(moved, Ending::Missed, message, now));
+        if !moved.is_expected_in(zone) {
+            let node = pod.node.as_deref().unwrap_or_default();
+            let message =
+                format!("{} landed on {node} in zone {zone}, expected in {}", pod.name, moved.to);
+            return Some((Ending::Missed, message));
         }
         let min_ready = index.workload_of(pod).map_or(0, |workload| workload.min_ready_seconds);
         if pod.is_available(min_ready, now) {
             let took = now.duration_since(moved.started).as_secs();
             let message = format!("{} is Available in zone {zone} after {took}s", pod.name);
-            zone.as_str().clone_into(&mut moved.status.to);
-            return Some(end(moved, Ending::Landed, message, now));
+            moved.to = zone.clone();
+            return Some((Ending::Landed, message));
         }
     }
-    let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-    if now.duration_since(moved.started) < timeout {
+    let timeout = view.landing_timeout.as_secs();
+    if now < lands_by(moved, view.landing_timeout) {
         return None;
     }
-    let in_target_zone = zone.is_some();
     let message = match (replacement, zone) {
         (Some(pod), Some(zone)) => {
-            format!("{} in zone {zone} is not Available after {}s", pod.name, timeout.as_secs())
+            format!("{} in zone {zone} is not Available after {timeout}s", pod.name)
         }
-        (Some(pod), None) => format!("{} has no node after {}s", pod.name, timeout.as_secs()),
-        (None, _) => format!("no replacement was made within {}s", timeout.as_secs()),
+        (Some(pod), None) => format!("{} has no node after {timeout}s", pod.name),
+        (None, _) => format!("no replacement was made within {timeout}s"),
     };
-    Some(end(moved, Ending::Stuck { in_target_zone }, message, now))
+    Some((Ending::Stuck { in_target_zone: zone.is_some() }, message))
 }
 
-fn end(moved: &mut Move, ending: Ending, message: String, now: Timestamp) -> Ending {
-    moved.status.state = match ending {
-        Ending::Landed => MoveState::Landed,
-        Ending::Missed => MoveState::Missed,
-        Ending::Stuck { .. } => MoveState::Stuck,
-        Ending::Refused => MoveState::Refused,
-    };
-    moved.status.message = message;
-    moved.status.finished_at = Some(seconds(now));
-    ending
+/// Whether the pod that is moved is there, and not about to leave.
+pub(super) fn is_there(moved: &Move, view: &View<'_>) -> bool {
+    moved.pod(view.index, view.namespace).is_some_and(|(_, pod)| !pod.terminating)
+}
+
+/// When a replacement that is not Available yet is stuck.
+pub(super) fn lands_by(moved: &Move, timeout: Duration) -> Timestamp {
+    moved.started.saturating_add(timeout).unwrap_or(Timestamp::MAX)
+}
+
+/// When it is settled which of the new pods is the replacement.
+pub(super) fn settles_at(moved: &Move) -> Timestamp {
+    moved.started.saturating_add(SETTLES_WITHIN).unwrap_or(Timestamp::MAX)
 }
 
 /// The pod that the owner made in place of the evicted one: of those that were not there
 /// before, and that no other move claims, the first after those for pods that left before.
-fn replacement<'a>(
-    index: &'a Index,
-    namespace: &Name,
-    moved: &mut Move,
-    others: &OtherMoves,
-    now: Timestamp,
-) -> Option<&'a Pod> {
-    let status = &moved.status;
-    let (kind, owner) = status.owner.split_once('/')?;
+fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<&'a Pod> {
+    let View { index, namespace, others, .. } = *view;
+    let known = moved.replacement_uid().cloned();
+    let owner = moved.owner.as_ref()?;
     let is_new = |pod: &Pod| match &moved.siblings {
         Some(siblings) => !siblings.has(&pod.uid),
-        None => pod.created.time() >= status.started_at.0 - CLOCK_TOLERANCE,
+        None => pod.created.time() >= moved.decided - CLOCK_TOLERANCE,
     };
     let owned: Vec<&Pod> = index
         .cluster()
         .pods_in(namespace)
         .map(|(_, pod)| pod)
-        .filter(|pod| {
-            pod.owner.as_ref().is_some_and(|known| &*known.kind == kind && &*known.name == owner)
-        })
-        .filter(|pod| pod.uid != *status.uid && !pod.terminating)
+        .filter(|pod| pod.owner.as_ref().is_some_and(|known| owner.is(known)))
+        .filter(|pod| pod.uid != moved.uid && !pod.terminating)
         .collect();
     let mut new: Vec<&Pod> = owned
         .iter()
@@ -158,11 +153,11 @@ fn replacement<'a>(
         .copied()
         .collect();
     // A StatefulSet gives the new pod the name of the one before.
-    if kind == "StatefulSet" {
-        return new.into_iter().find(|pod| *pod.name == *status.pod);
+    if &*owner.kind == "StatefulSet" {
+        return new.into_iter().find(|pod| pod.name == moved.pod);
     }
     let mut there: BTreeSet<&Uid> = owned.iter().map(|pod| &pod.uid).collect();
-    let is_known = |pod: &&Pod| moved.replacement.as_ref() == Some(&pod.uid);
+    let is_known = |pod: &&Pod| known.as_ref() == Some(&pod.uid);
     if let Some(known) = new.iter().copied().find(is_known) {
         // Should it go, its own replacement is none of those that are there now.
         if let Some(siblings) = &mut moved.siblings {
@@ -173,9 +168,9 @@ fn replacement<'a>(
     }
     if let Some(siblings) = &mut moved.siblings {
         // The pod that was moved, or the replacement that was taken for its own.
-        let has_parted = |pod: &&Pod| match &moved.replacement {
+        let has_parted = |pod: &&Pod| match &known {
             Some(replacement) => pod.uid == *replacement,
-            None => pod.uid == *status.uid,
+            None => pod.uid == moved.uid,
         };
         let mut pods = index.cluster().pods_in(namespace).map(|(_, pod)| pod);
         let left = pods.find(has_parted).and_then(|pod| pod.seen_leaving);
@@ -190,7 +185,7 @@ fn replacement<'a>(
         }
         None => (0, true, 0),
     };
-    let settled = !is_certain && now.duration_since(moved.started) >= SETTLES_WITHIN;
+    let settled = !is_certain && now >= settles_at(moved);
     let left = if settled { left.min(new.len().saturating_sub(1)) } else { left };
     // Who makes more pods than have left is scaled up.
     let ours = new.get(left.max(older)).copied()?;
@@ -202,7 +197,7 @@ fn replacement<'a>(
     let mut of_its_second = new.into_iter().filter(|pod| pod.created == ours.created);
     let is_expected = |pod: &&Pod| {
         let zone = index.cluster().zone_of(pod);
-        zone.is_some_and(|zone| moved.is_expected_in(zone.as_str()))
+        zone.is_some_and(|zone| moved.is_expected_in(zone))
     };
     of_its_second.find(is_expected).or(Some(ours))
 }
@@ -211,7 +206,7 @@ fn replacement<'a>(
 mod tests {
     use serde_json::json;
 
-    use super::super::Siblings;
+    use super::super::{Asked, Siblings, Step, Transition};
     use super::*;
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Kind, Zone};
@@ -280,8 +275,9 @@ mod tests {
                 tied: 1,
             };
             let siblings = Arc::new(Siblings::of(&index, evicted));
-            let mut moved = Move::begin("web", evicted, &planned, siblings, at(0));
-            moved.asked = Asked::Granted;
+            let web = Name::from("web");
+            let mut moved = Move::begin(&web, evicted, &planned, siblings, at(0)).unwrap();
+            moved.apply(Transition::Granted, at(0));
             gone(&mut index, "web-1");
             gone(&mut index, "web-2");
             Self { index, moved }
@@ -295,13 +291,20 @@ mod tests {
 
         /// How the move is at that time, and who replaces its pod.
         fn after(&mut self, second: i64) -> (Option<Ending>, Option<String>) {
-            let timeout = Duration::from_mins(1);
-            let evicted = [Uid::new(&self.moved.status.uid)].into();
+            let evicted = [self.moved.uid.clone()].into();
             let others = OtherMoves { evicted, ..OtherMoves::default() };
-            let default = Name::from("default");
-            let ending =
-                follow(&self.index, &default, &mut self.moved, &others, timeout, at(second));
-            (ending, self.moved.status.replacement.clone())
+            let view = View {
+                index: &self.index,
+                namespace: &Name::from("default"),
+                others: &others,
+                landing_timeout: Duration::from_mins(1),
+            };
+            let ending = match self.moved.step(&view, at(second)) {
+                Step::Ended(ending) => Some(ending),
+                Step::Wait => None,
+                Step::Ask(verb) => panic!("{verb:?}"),
+            };
+            (ending, self.moved.to_status().replacement)
         }
     }
 
@@ -317,8 +320,8 @@ mod tests {
     #[test]
     fn of_two_pods_of_one_second_the_one_that_is_where_it_was_expected_is_ours() {
         let mut scene = Scene::new();
-        scene.moved = Move::restore(scene.moved.status.clone(), at(1));
-        scene.moved.status.state = MoveState::Evicted;
+        scene.moved = Move::from_status(&scene.moved.to_status(), at(1));
+        scene.moved.apply(Transition::Evicted, at(1));
         for (name, node) in [("web-4", "a1"), ("web-5", "c1"), ("web-6", "b1")] {
             show(&mut scene.index, name, node, 0);
         }
@@ -348,12 +351,13 @@ mod tests {
     #[test]
     fn a_pod_that_goes_before_the_api_server_answers_may_not_be_ours() {
         let mut scene = Scene::new();
-        scene.moved.asked = Asked::Waiting;
+        scene.moved.apply(Transition::Asked, at(0));
         show(&mut scene.index, "web-4", "c1", 0);
         show(&mut scene.index, "web-5", "c1", 0);
         assert_eq!(scene.after(20), (None, None));
-        assert_eq!(scene.moved.status.state, MoveState::Evicting);
-        scene.moved.asked = Asked::Unknown;
+        assert!(scene.moved.is_unconfirmed());
+        assert_eq!(scene.moved.request(), Asked::Waiting);
+        scene.moved.apply(Transition::Unanswered, at(20));
         assert_eq!(scene.after(21), (Some(Ending::Landed), Some("web-5".to_owned())));
     }
 

@@ -2,15 +2,18 @@
 //! cluster for it, and what became of that. No client and no clock.
 
 mod event;
+mod evict;
 mod follow;
 mod outcome;
 mod owner_snapshot;
 mod request;
+mod step;
 mod tracked_move;
 
 pub use event::Note;
-pub use follow::{Ending, OtherMoves, follow};
+pub use follow::{Ending, OtherMoves, View};
 pub use outcome::{EvictionResult, MoveOutcome, Outcome, Refusal, Signal};
 pub use owner_snapshot::Siblings;
-pub use request::{Effect, EvictionRequest, Ground};
-pub use tracked_move::{Asked, Move};
+pub use request::{Effect, EvictionRequest, Ground, Verb};
+pub use step::Step;
+pub use tracked_move::{Asked, Move, OwnerName, Replacement, Transition};

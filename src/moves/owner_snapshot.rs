@@ -42,8 +42,8 @@ impl Siblings {
     /// Whether the pod that was moved had the same owner.
     #[must_use]
     pub fn are_of(&self, moved: &Move) -> bool {
-        let owner = self.owner.as_ref().zip(moved.status.owner.split_once('/'));
-        owner.is_some_and(|(own, (kind, name))| *own.kind == *kind && *own.name == *name)
+        let owner = self.owner.as_deref().zip(moved.owner.as_ref());
+        owner.is_some_and(|(own, known)| known.is(own))
     }
 
     /// Whether it is one of them.

@@ -28,6 +28,13 @@ pub enum Effect {
     Evict(EvictionRequest),
 }
 
+/// What a move asks of the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Evict the pod.
+    Evict,
+}
+
 /// A pod to be evicted, and what must still be true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvictionRequest {

@@ -1,37 +1,79 @@
-//! A move: one eviction, its replacement, and where that landed. What must
-//! survive a restart is in its status.
+//! A move: one pod leaves, its replacement lands. What must survive a restart is in its
+//! status.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::{MoveState, MoveStatus, seconds};
-use crate::observe::{Index, Name, Pod, PodId, Uid};
+use crate::api::{MoveKind, MoveState, MoveStatus, seconds};
+use crate::observe::{Index, Name, Owner, Pod, PodId, Uid, Zone};
 use crate::plan::PlannedMove;
 use crate::predict::PendingPod;
 
+use super::follow::Ending;
 use super::owner_snapshot::Siblings;
 
 /// A move that this process made, or took over from the one before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {
-    /// What users see, and what is restored.
-    pub status: MoveStatus,
+    /// How the pod is moved.
+    pub kind: MoveKind,
+    /// The tier.
+    pub tier: Name,
+    /// The pod that is moved.
+    pub pod: Name,
+    /// Its uid.
+    pub uid: Uid,
+    /// The controller that makes the replacement.
+    pub owner: Option<OwnerName>,
+    /// The zone that the pod leaves.
+    pub from: Zone,
+    /// The zone that its replacement is expected in; once it has landed, the zone it is in.
+    pub to: Zone,
+    /// Zones in which a landing is as good.
+    pub alternatives: Vec<Zone>,
+    /// The pod that replaces it, once it is there.
+    pub replacement: Option<Replacement>,
+    /// When it was decided, in whole seconds.
+    pub decided: Timestamp,
     /// When the API server granted it; before that, when it was decided or taken over.
     pub started: Timestamp,
-    /// What is known of the eviction request.
-    pub asked: Asked,
+    /// When it ended, in whole seconds.
+    pub finished: Option<Timestamp>,
     /// Pods that the owner had when the move was decided. Unknown after a restart.
     pub siblings: Option<Arc<Siblings>>,
-    /// The pod that is expected, and the node where.
+    /// The pod that is expected, and the node where. Unknown after a restart.
     pub expected: Option<(PendingPod, Name)>,
-    /// The replacement's uid, once it is there.
-    pub replacement: Option<Uid>,
+    state: MoveState,
+    request: Asked,
+    message: String,
 }
 
-/// What is known of an eviction request.
+/// A controller, by what a status says of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnerName {
+    /// `ReplicaSet`, `StatefulSet`, or a custom kind.
+    pub kind: Name,
+    /// Its name.
+    pub name: Name,
+}
+
+/// The pod that replaces one that was moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Its name.
+    pub name: Name,
+    /// Its uid; unknown after a restart, until it is seen.
+    pub uid: Option<Uid>,
+    /// The node it is on.
+    pub node: Option<Name>,
+}
+
+/// What is known of the request that a move waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
+    /// To be made.
+    Due,
     /// On its way.
     Waiting,
     /// Whether it was made is not known: a time-out, or a restart.
@@ -40,91 +82,222 @@ pub enum Asked {
     Granted,
 }
 
+/// What takes a move further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// The request that was due is on its way.
+    Asked,
+    /// The API server said yes.
+    Granted,
+    /// Whether the API server said yes is not known.
+    Unanswered,
+    /// The pod was surely evicted: its replacement is awaited.
+    Evicted,
+    /// It is over, with a message for a human.
+    Ended(Ending, String),
+}
+
 impl Move {
     /// A move that is about to be made.
     #[must_use]
     pub fn begin(
-        tier: &str,
+        tier: &Name,
         pod: &Pod,
         planned: &PlannedMove,
         siblings: Arc<Siblings>,
         now: Timestamp,
-    ) -> Self {
-        let owner = pod.owner.as_ref();
-        let mut zones = planned.to.iter().map(ToString::to_string);
-        Self {
-            status: MoveStatus {
-                tier: tier.to_owned(),
-                pod: pod.name.to_string(),
-                uid: pod.uid.to_string(),
-                owner: owner
-                    .map_or_else(String::new, |owner| format!("{}/{}", owner.kind, owner.name)),
-                from: planned.from.to_string(),
-                to: zones.next().unwrap_or_default(),
-                alternatives: zones.collect(),
-                replacement: None,
-                node: None,
-                state: MoveState::Evicting,
-                started_at: seconds(now),
-                finished_at: None,
-                message: String::new(),
-            },
+    ) -> Option<Self> {
+        let (to, alternatives) = planned.to.split_first()?;
+        Some(Self {
+            kind: MoveKind::Evict,
+            tier: Name::clone(tier),
+            pod: Name::clone(&pod.name),
+            uid: pod.uid.clone(),
+            owner: pod.owner.as_deref().map(OwnerName::from),
+            from: planned.from.clone(),
+            to: to.clone(),
+            alternatives: alternatives.to_vec(),
+            replacement: None,
+            decided: seconds(now).0,
             started: now,
-            asked: Asked::Waiting,
+            finished: None,
             siblings: Some(siblings),
             expected: planned.nodes.first().map(|node| (PendingPod::like(pod), Name::clone(node))),
-            replacement: None,
-        }
+            state: MoveState::Evicting,
+            request: Asked::Due,
+            message: String::new(),
+        })
     }
 
     /// A move that an earlier process recorded.
     #[must_use]
-    pub fn restore(status: MoveStatus, now: Timestamp) -> Self {
+    pub fn from_status(status: &MoveStatus, now: Timestamp) -> Self {
+        let is_confirmed = status.state != MoveState::Evicting;
+        let name = |text: &String| Name::from(text.as_str());
         Self {
-            started: if status.state == MoveState::Evicting { now } else { status.started_at.0 },
-            asked: if status.state == MoveState::Evicting {
-                Asked::Unknown
-            } else {
-                Asked::Granted
-            },
+            kind: status.kind,
+            tier: name(&status.tier),
+            pod: name(&status.pod),
+            uid: Uid::new(&status.uid),
+            owner: OwnerName::parse(&status.owner),
+            from: Zone::new(&status.from),
+            to: Zone::new(&status.to),
+            alternatives: status.alternatives.iter().map(|zone| Zone::new(zone)).collect(),
+            replacement: status.replacement.as_ref().map(|replacement| Replacement {
+                name: name(replacement),
+                uid: None,
+                node: status.node.as_ref().map(name),
+            }),
+            decided: status.started_at.0,
+            started: if is_confirmed { status.started_at.0 } else { now },
+            finished: status.finished_at.as_ref().map(|at| at.0),
             siblings: None,
             expected: None,
-            replacement: None,
-            status,
+            state: status.state,
+            request: if is_confirmed { Asked::Granted } else { Asked::Unknown },
+            message: status.message.clone(),
         }
     }
 
-    /// The pod that is moved, while it is there.
+    /// What users see, and what is restored.
     #[must_use]
-    pub fn pod<'a>(&self, index: &'a Index, namespace: &str) -> Option<(PodId, &'a Pod)> {
-        let id = index.cluster().pod_id(namespace, &self.status.pod)?;
-        let pod = index.cluster().pod(id)?;
-        (pod.uid == *self.status.uid).then_some((id, pod))
+    pub fn to_status(&self) -> MoveStatus {
+        let replacement = self.replacement.as_ref();
+        MoveStatus {
+            kind: self.kind,
+            tier: self.tier.to_string(),
+            pod: self.pod.to_string(),
+            uid: self.uid.to_string(),
+            owner: self.owner.as_ref().map_or_else(String::new, OwnerName::to_string),
+            from: self.from.to_string(),
+            to: self.to.to_string(),
+            alternatives: self.alternatives.iter().map(Zone::to_string).collect(),
+            replacement: replacement.map(|known| known.name.to_string()),
+            node: replacement.and_then(|known| known.node.as_ref()).map(Name::to_string),
+            state: self.state,
+            started_at: seconds(self.decided),
+            finished_at: self.finished.map(seconds),
+            message: self.message.clone(),
+        }
+    }
+
+    /// Takes it further: the only place where its state changes.
+    pub fn apply(&mut self, transition: Transition, now: Timestamp) {
+        match transition {
+            Transition::Asked => self.request = Asked::Waiting,
+            Transition::Granted => {
+                self.request = Asked::Granted;
+                // From now on it has time to land.
+                self.started = now;
+            }
+            Transition::Unanswered => self.request = Asked::Unknown,
+            Transition::Evicted => self.state = MoveState::Evicted,
+            Transition::Ended(ending, message) => {
+                self.state = ending.state();
+                self.message = message;
+                self.finished = Some(seconds(now).0);
+            }
+        }
+    }
+
+    /// What is known of the request that it waits for.
+    #[must_use]
+    pub const fn request(&self) -> Asked {
+        self.request
+    }
+
+    /// Whether its request is on its way, or not known to have been made.
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        matches!(self.state, MoveState::Evicting)
+    }
+
+    /// Whether its pod has left, and the replacement is awaited.
+    #[must_use]
+    pub const fn is_evicted(&self) -> bool {
+        matches!(self.state, MoveState::Evicted)
     }
 
     /// Whether its replacement is still awaited.
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
-        self.status.state.is_under_way()
+        self.state.is_under_way()
+    }
+
+    /// How long it took, in whole seconds, if it landed.
+    #[must_use]
+    pub fn landed_after(&self) -> Option<jiff::SignedDuration> {
+        let finished = self.finished.filter(|_| self.state == MoveState::Landed)?;
+        Some(finished.duration_since(self.decided))
+    }
+
+    /// The pod that is moved, while it is there.
+    #[must_use]
+    pub fn pod<'a>(&self, index: &'a Index, namespace: &str) -> Option<(PodId, &'a Pod)> {
+        let id = index.cluster().pod_id(namespace, &self.pod)?;
+        let pod = index.cluster().pod(id)?;
+        (pod.uid == self.uid).then_some((id, pod))
+    }
+
+    /// The uid of the replacement, if that was seen.
+    #[must_use]
+    pub fn replacement_uid(&self) -> Option<&Uid> {
+        self.replacement.as_ref()?.uid.as_ref()
+    }
+
+    /// Whether the replacement has a node, as far as is known.
+    #[must_use]
+    pub fn is_placed(&self) -> bool {
+        self.replacement.as_ref().is_some_and(|known| known.node.is_some())
     }
 
     /// The uid of the pod that replaced its pod, as far as is known: no other
     /// move's pod was replaced by it.
     #[must_use]
     pub fn claims(&self, index: &Index, namespace: &str) -> Option<Uid> {
-        if self.replacement.is_some() {
-            return self.replacement.clone();
+        let known = self.replacement.as_ref()?;
+        if known.uid.is_some() {
+            return known.uid.clone();
         }
         // After a restart there is the name only. A StatefulSet gives it to each
         // pod in turn, so there it says nothing.
-        let name = self.status.replacement.as_deref().filter(|name| *name != self.status.pod)?;
-        let pod = index.cluster().pod(index.cluster().pod_id(namespace, name)?)?;
+        if known.name == self.pod {
+            return None;
+        }
+        let pod = index.cluster().pod(index.cluster().pod_id(namespace, &known.name)?)?;
         Some(pod.uid.clone())
     }
 
     /// Whether a landing in `zone` is what was expected.
     #[must_use]
-    pub fn is_expected_in(&self, zone: &str) -> bool {
-        self.status.to == zone || self.status.alternatives.iter().any(|known| known == zone)
+    pub fn is_expected_in(&self, zone: &Zone) -> bool {
+        self.to == *zone || self.alternatives.contains(zone)
+    }
+}
+
+impl OwnerName {
+    /// What a status says: `Kind/name`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once('/')?;
+        Some(Self { kind: Name::from(kind), name: Name::from(name) })
+    }
+
+    /// Whether this is that controller.
+    #[must_use]
+    pub fn is(&self, owner: &Owner) -> bool {
+        self.kind == owner.kind && self.name == owner.name
+    }
+}
+
+impl From<&Owner> for OwnerName {
+    fn from(owner: &Owner) -> Self {
+        Self { kind: Name::clone(&owner.kind), name: Name::clone(&owner.name) }
+    }
+}
+
+impl std::fmt::Display for OwnerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
     }
 }

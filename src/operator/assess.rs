@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
-    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, follow,
+    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, Step,
+    Transition, Verb, View,
 };
-use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Uid, Zone, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneMemory};
 use crate::plan::{
     Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, tier_count,
 };
@@ -62,7 +63,7 @@ impl Operator {
             policy,
             zones: &self.zones,
             tiers: &reports,
-            moves: memory.moves.iter().map(|moved| moved.status.clone()).collect(),
+            moves: memory.moves.iter().map(Move::to_status).collect(),
             approved: memory.approved.clone(),
             recovery: memory.recovery.clone(),
             conditions: &conditions,
@@ -127,24 +128,30 @@ impl Operator {
         let moves = memory.moves.iter();
         let mut others = OtherMoves {
             claimed: moves.filter_map(|moved| moved.claims(&self.index, &key.namespace)).collect(),
-            evicted: memory.moves.iter().map(|moved| Uid::new(&moved.status.uid)).collect(),
+            evicted: memory.moves.iter().map(|moved| moved.uid.clone()).collect(),
         };
         let mut endings = Vec::new();
         for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
-            let timeout = TierSettings::landing_timeout_of(spec.as_deref(), &moved.status.tier);
+            let landing_timeout = TierSettings::landing_timeout_of(spec.as_deref(), &moved.tier);
             if let Some(own) = moved.claims(&self.index, &key.namespace) {
                 others.claimed.remove(&own);
             }
-            let ending = follow(&self.index, &key.namespace, moved, &others, timeout, now);
-            others.claimed.extend(moved.replacement.clone());
-            if let Some(ending) = ending {
+            let view = View {
+                index: &self.index,
+                namespace: &key.namespace,
+                others: &others,
+                landing_timeout,
+            };
+            let step = moved.step(&view, now);
+            others.claimed.extend(moved.replacement_uid().cloned());
+            if let Step::Ended(ending) = step {
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
                 endings.push((
                     ending,
-                    moved.status.tier.clone(),
-                    Zone::new(&moved.status.to),
+                    moved.tier.to_string(),
+                    moved.to.clone(),
                     took,
-                    timeout,
+                    landing_timeout,
                 ));
             }
         }
@@ -273,6 +280,15 @@ impl Operator {
         }
         let pod = self.index.cluster().pod(planned.pod)?;
         let siblings = Arc::new(Siblings::of(&self.index, pod));
+        let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&siblings), now)?;
+        let no_others = OtherMoves::default();
+        let seen = View {
+            index: &self.index,
+            namespace: &policy.key.namespace,
+            others: &no_others,
+            landing_timeout: view.settings.landing_timeout,
+        };
+        let Step::Ask(Verb::Evict) = moved.step(&seen, now) else { return None };
         let request = EvictionRequest {
             policy: policy.key.clone(),
             tier: Name::clone(&view.name),
@@ -280,7 +296,7 @@ impl Operator {
             uid: Name::from(pod.uid.to_string()),
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
-            zone: Name::from(planned.to.first()?.as_str()),
+            zone: Name::from(moved.to.as_str()),
             ground: self.ground_of(policy, view, memory, &siblings),
             decided: now,
             closes: match view.windows.at(now) {
@@ -288,7 +304,8 @@ impl Operator {
                 Opening::Always | Opening::Closed { .. } => None,
             },
         };
-        memory.moves.push(Move::begin(&view.name, pod, planned, siblings, now));
+        moved.apply(Transition::Asked, now);
+        memory.moves.push(moved);
         memory.trim_moves();
         Some(request)
     }
@@ -382,10 +399,8 @@ fn wake(
     }
     at("throttled", throttled_until);
     for moved in memory.under_way() {
-        let timeout = TierSettings::of(spec, &moved.status.tier).landing_timeout;
-        let timeout = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-        at("landing", moved.started.checked_add(timeout).ok());
-        at("unconfirmed", moved.started.checked_add(SignedDuration::from_secs(30)).ok());
+        let timeout = TierSettings::of(spec, &moved.tier).landing_timeout;
+        at("moves", moved.wakes_at(timeout, now));
     }
     memory.next = memory.next.into_iter().chain(times.into_values()).min();
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::MoveState;
 use crate::moves::{Ground, Move, Siblings};
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
@@ -60,7 +59,7 @@ impl Operator {
         now: Timestamp,
     ) -> InFlight {
         let own = || memory.under_way_of(&view.name);
-        let evicted = || own().filter(|moved| moved.status.state == MoveState::Evicted);
+        let evicted = || own().filter(|moved| moved.is_evicted());
         let count = |moves: usize| i32::try_from(moves).unwrap_or(i32::MAX);
         InFlight {
             moves: count(own().count()),
@@ -94,8 +93,8 @@ impl Operator {
         let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
         let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
         self.all_under_way(key, memory).find_map(|(_, moved)| {
-            let zone = zones.iter().find(|zone| moved.is_expected_in(zone.as_str()))?;
-            Some(format!("zone {zone} ({})", moved.status.pod))
+            let zone = zones.iter().find(|zone| moved.is_expected_in(zone))?;
+            Some(format!("zone {zone} ({})", moved.pod))
         })
     }
 
@@ -108,7 +107,7 @@ impl Operator {
         siblings: &Arc<Siblings>,
     ) -> Ground {
         let desired = usize::try_from(view.desired).unwrap_or(0);
-        let unreplaced = memory.under_way().filter(|moved| moved.replacement.is_none());
+        let unreplaced = memory.under_way().filter(|moved| moved.replacement_uid().is_none());
         let awaited = unreplaced.filter(|moved| siblings.are_of(moved)).count();
         let moving = || memory.under_way_of(&view.name);
         let nodes_in =
@@ -118,7 +117,7 @@ impl Operator {
             siblings: Arc::clone(siblings),
             awaited,
             available: desired.saturating_sub(moving().count()),
-            coming: moving().filter_map(|moved| moved.replacement.clone()).collect(),
+            coming: moving().filter_map(|moved| moved.replacement_uid().cloned()).collect(),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),
             all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
@@ -136,7 +135,7 @@ pub(super) fn in_flight_pods<'a>(
         if let Some((id, _)) = moved.pod(index, &policy.namespace) {
             in_flight.evict(id);
         }
-        if moved.status.node.is_none()
+        if !moved.is_placed()
             && let Some((pending, node)) = &moved.expected
         {
             in_flight.assume(pending.clone(), Name::clone(node));
@@ -149,7 +148,7 @@ pub(super) fn in_flight_pods<'a>(
 fn expected_of(index: &Index, namespace: &Name, moved: &Move) -> Expected {
     let still_counted = moved.pod(index, namespace).is_some_and(|(_, pod)| pod.is_counted());
     Expected {
-        leaving: still_counted.then(|| Zone::new(&moved.status.from)),
-        coming: moved.status.node.is_none().then(|| Zone::new(&moved.status.to)),
+        leaving: still_counted.then(|| moved.from.clone()),
+        coming: (!moved.is_placed()).then(|| moved.to.clone()),
     }
 }

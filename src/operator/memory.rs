@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::bounded;
 use crate::api::{
-    ApprovedPlan, Blocked, Mode, MoveState, PlannedMove, Reason, Recovery, TierStatus,
-    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit, seconds,
+    ApprovedPlan, Blocked, Mode, PlannedMove, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus,
+    ZoneState, ZoneStatus, limit, seconds,
 };
-use crate::moves::{Asked, Ending, EvictionResult, Move, Outcome, Refusal, Signal};
+use crate::moves::{Ending, EvictionResult, Move, Outcome, Refusal, Signal, Transition};
 use crate::observe::{
     Index, Name, PolicyEntry, PolicyKey, Seen, Zone, ZoneCondition, ZoneHealth, ZoneMemory,
     ZoneReason,
@@ -59,7 +59,7 @@ impl PolicyMemory {
         Self {
             uid: None,
             generation: status.observed_generation,
-            moves: status.moves.iter().cloned().map(|known| Move::restore(known, now)).collect(),
+            moves: status.moves.iter().map(|known| Move::from_status(known, now)).collect(),
             standings: status
                 .tiers
                 .iter()
@@ -103,7 +103,7 @@ impl PolicyMemory {
 
     /// Those of a tier.
     pub fn under_way_of(&self, tier: &str) -> impl Iterator<Item = &Move> {
-        self.under_way().filter(move |moved| moved.status.tier == *tier)
+        self.under_way().filter(move |moved| *moved.tier == *tier)
     }
 
     /// Keeps all moves under way and the last of the others.
@@ -212,7 +212,8 @@ impl PolicyMemory {
 
     /// Pods that recent moves made: the last to be moved again.
     pub fn just_moved(&self) -> BTreeSet<&str> {
-        self.moves.iter().filter_map(|moved| moved.status.replacement.as_deref()).collect()
+        let replacements = self.moves.iter().filter_map(|moved| moved.replacement.as_ref());
+        replacements.map(|replacement| &*replacement.name).collect()
     }
 
     /// Books the end of a move.
@@ -268,17 +269,13 @@ impl PolicyMemory {
             Some(Refusal::Outdated(_)) => self.next,
             _ => Some(now),
         };
-        let is_asked = |moved: &&mut Move| {
-            *moved.status.uid == **uid && moved.status.state == MoveState::Evicting
-        };
+        let is_asked = |moved: &&mut Move| moved.uid == **uid && moved.is_unconfirmed();
         let Some(moved) = self.moves.iter_mut().rev().find(is_asked) else {
             return Vec::new();
         };
-        let tier = moved.status.tier.clone();
+        let tier = moved.tier.to_string();
         let Some(refusal) = refusal else {
-            moved.asked = Asked::Granted;
-            // From now on it has time to land.
-            moved.started = now;
+            moved.apply(Transition::Granted, now);
             return vec![Signal::EvictionAnswered {
                 policy: policy.clone(),
                 tier,
@@ -287,7 +284,7 @@ impl PolicyMemory {
         };
         if let Refusal::Unknown(_) = refusal {
             // It may have been made: whether it was shows in the cluster.
-            moved.asked = Asked::Unknown;
+            moved.apply(Transition::Unanswered, now);
             self.heed(&tier, refusal, now);
         } else {
             self.refused(uid, &tier, refusal, now);
@@ -336,12 +333,10 @@ impl PolicyMemory {
         // leaves no trace, so that retries do not push real moves off the list.
         let asked = refusal.result().is_some();
         self.moves.retain_mut(|moved| {
-            if *moved.status.uid != **uid || moved.status.state != MoveState::Evicting {
+            if moved.uid != **uid || !moved.is_unconfirmed() {
                 return true;
             }
-            moved.status.state = MoveState::Refused;
-            moved.status.message.clone_from(&message);
-            moved.status.finished_at = Some(seconds(now));
+            moved.apply(Transition::Ended(Ending::Refused, message.clone()), now);
             asked
         });
     }

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{
-    MoveState, Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, seconds,
-};
+use crate::api::{Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, seconds};
+
+use crate::moves::Move;
 
 use super::memory::PolicyMemory;
 
@@ -56,10 +56,7 @@ impl PolicyMemory {
         }
         let held =
             status.zones.iter().filter_map(|zone| zone.hold_until.as_ref()).map(|at| at.0).max();
-        let begun = self
-            .moves
-            .iter()
-            .map(|moved| moved.status.finished_at.as_ref().unwrap_or(&moved.status.started_at).0);
+        let begun = self.moves.iter().map(|moved| moved.finished.unwrap_or(moved.decided));
         let from = begun.chain(held).chain([recovery.started_at.0]).max();
         recovery.estimated_end = from.zip(mean).and_then(|(from, mean)| {
             let left = mean.checked_mul(under_way + planned)?;
@@ -69,15 +66,8 @@ impl PolicyMemory {
 
     /// How long a landing took on average, over the moves that are remembered.
     fn mean_duration(&self) -> Option<SignedDuration> {
-        let landed: Vec<SignedDuration> = self
-            .moves
-            .iter()
-            .filter(|moved| moved.status.state == MoveState::Landed)
-            .filter_map(|moved| {
-                let finished = moved.status.finished_at.as_ref()?;
-                Some(finished.0.duration_since(moved.status.started_at.0))
-            })
-            .collect();
+        let landed: Vec<SignedDuration> =
+            self.moves.iter().filter_map(Move::landed_after).collect();
         let total: SignedDuration = landed.iter().sum();
         (!landed.is_empty()).then(|| total / i32::try_from(landed.len()).unwrap_or(1))
     }

@@ -1,0 +1,166 @@
+//! What a move does next.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::MoveKind;
+
+use super::evict;
+use super::follow::{Ending, View};
+use super::request::Verb;
+use super::tracked_move::{Move, Transition};
+
+/// What a move does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing: the cluster or the API server is waited for.
+    Wait,
+    /// This is to be asked of the API server; [`Transition::Asked`] once that is done.
+    Ask(Verb),
+    /// It is over, and says so from now on.
+    Ended(Ending),
+}
+
+impl Move {
+    /// Brings it up to what the index shows, and says what comes next.
+    pub fn step(&mut self, view: &View<'_>, now: Timestamp) -> Step {
+        if !self.is_under_way() {
+            return Step::Wait;
+        }
+        let next = match self.kind {
+            MoveKind::Evict => evict::step(self, view, now),
+        };
+        match next {
+            Next::Wait => Step::Wait,
+            Next::Ask(verb) => Step::Ask(verb),
+            Next::End(ending, message) => {
+                self.apply(Transition::Ended(ending, message), now);
+                Step::Ended(ending)
+            }
+        }
+    }
+
+    /// When it may go on by time alone.
+    #[must_use]
+    pub fn wakes_at(&self, landing_timeout: Duration, now: Timestamp) -> Option<Timestamp> {
+        let times = match self.kind {
+            MoveKind::Evict => evict::wakes_at(self, landing_timeout),
+        };
+        times.into_iter().filter(|at| *at > now).min()
+    }
+}
+
+/// What a kind of move wants next.
+pub(super) enum Next {
+    Wait,
+    Ask(Verb),
+    End(Ending, String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::observe::fixtures::{node, pod};
+    use crate::observe::{Change, Index, Name, Zone};
+    use crate::plan::PlannedMove;
+
+    use super::super::{OtherMoves, Siblings};
+
+    const TIMEOUT: Duration = Duration::from_mins(5);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    /// Web-1 is to move from zone a to zone c.
+    fn decided() -> (Index, Move) {
+        let mut index = Index::default();
+        for zone in ["a", "c"] {
+            index.apply(Change::Node(node(&format!("{zone}1")).zone(zone).watched()));
+        }
+        index.apply(Change::Pod(pod("web-1").on("a1").owner("ReplicaSet", "web").watched()));
+        let id = index.cluster().pod_id("default", "web-1").unwrap();
+        let planned = PlannedMove {
+            pod: id,
+            from: Zone::new("a"),
+            to: vec![Zone::new("c"), Zone::new("d")],
+            nodes: vec![Name::from("c1")],
+            tied: 1,
+        };
+        let pod = index.cluster().pod(id).unwrap();
+        let siblings = Arc::new(Siblings::of(&index, pod));
+        let moved = Move::begin(&Name::from("web"), pod, &planned, siblings, at(0)).unwrap();
+        (index, moved)
+    }
+
+    fn step(index: &Index, moved: &mut Move, second: i64) -> Step {
+        let view = View {
+            index,
+            namespace: &Name::from("default"),
+            others: &OtherMoves::default(),
+            landing_timeout: TIMEOUT,
+        };
+        moved.step(&view, at(second))
+    }
+
+    #[test]
+    fn a_move_is_asked_for_once_and_then_waited_for() {
+        let (index, mut moved) = decided();
+        assert_eq!(step(&index, &mut moved, 0), Step::Ask(Verb::Evict));
+        moved.apply(Transition::Asked, at(0));
+        assert_eq!(step(&index, &mut moved, 500), Step::Wait, "the answer will tell");
+        moved.apply(Transition::Granted, at(501));
+        assert_eq!(step(&index, &mut moved, 502), Step::Wait);
+        assert!(moved.is_evicted());
+        let Step::Ended(ending) = step(&index, &mut moved, 801) else { panic!("{moved:?}") };
+        assert_eq!(ending, Ending::Stuck { in_target_zone: false });
+        assert_eq!(step(&index, &mut moved, 9_000), Step::Wait, "it is over");
+    }
+
+    #[test]
+    fn a_move_wakes_exactly_when_time_alone_takes_it_further() {
+        let (index, mut moved) = decided();
+        moved.apply(Transition::Asked, at(0));
+        assert_eq!(moved.wakes_at(TIMEOUT, at(0)), None, "an answer is waited for");
+        let mut granted = moved.clone();
+        moved.apply(Transition::Unanswered, at(5));
+        let wakes = moved.wakes_at(TIMEOUT, at(5)).unwrap();
+        assert_eq!(step_at(&index, &moved, wakes - second()), Step::Wait);
+        assert_eq!(step_at(&index, &moved, wakes), Step::Ended(Ending::Refused));
+
+        granted.apply(Transition::Granted, at(5));
+        let settles = granted.wakes_at(TIMEOUT, at(5)).unwrap();
+        assert_eq!(step_at(&index, &granted, settles), Step::Wait);
+        let wakes = granted.wakes_at(TIMEOUT, settles).unwrap();
+        assert_eq!(step_at(&index, &granted, wakes - second()), Step::Wait);
+        assert!(matches!(step_at(&index, &granted, wakes), Step::Ended(Ending::Stuck { .. })));
+        assert_eq!(granted.wakes_at(TIMEOUT, wakes), None);
+    }
+
+    fn step_at(index: &Index, moved: &Move, now: Timestamp) -> Step {
+        step(index, &mut moved.clone(), now.as_second() - at(0).as_second())
+    }
+
+    fn second() -> jiff::SignedDuration {
+        jiff::SignedDuration::from_secs(1)
+    }
+
+    #[test]
+    fn a_status_gives_back_all_that_it_says() {
+        let (index, mut moved) = decided();
+        moved.apply(Transition::Asked, at(0));
+        let mut statuses = vec![moved.to_status()];
+        moved.apply(Transition::Granted, at(7));
+        let _ = step(&index, &mut moved, 8);
+        statuses.push(moved.to_status());
+        let _ = step(&index, &mut moved, 400);
+        statuses.push(moved.to_status());
+        assert_eq!((&*statuses[2].owner, &*statuses[2].alternatives[0]), ("ReplicaSet/web", "d"));
+        for status in statuses {
+            assert_eq!(Move::from_status(&status, at(9_000)).to_status(), status);
+        }
+    }
+}
