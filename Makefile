@@ -67,8 +67,8 @@ control-plane: ## Build the control plane for tests and demo, once, into ~/.cach
 	@tests/control-plane/build.sh >/dev/null
 
 .PHONY: bench
-bench: control-plane ## What large clusters cost: events, memory, plans, the process
-	$(CARGO) bench
+bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n
+	BASELINE=$(BASELINE) ROUNDS=$(ROUNDS) $(CARGO) bench $(if $(ONLY),--bench $(ONLY)) -- $(WHAT)
 
 .PHONY: clean
 clean: ## Remove what was built here; the control plane's cache stays

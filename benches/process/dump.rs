@@ -46,7 +46,7 @@ pub fn write(size: Size, to: impl Write) -> io::Result<()> {
 }
 
 /// The pod with what else the API server says of one.
-fn in_full(mut pod: Value) -> Value {
+pub fn in_full(mut pod: Value) -> Value {
     let name = pod["metadata"]["name"].clone();
     pod["metadata"]["generateName"] = json!("tier-6d4f9c8b7-");
     pod["metadata"]["resourceVersion"] = json!("123456789");

@@ -17,6 +17,10 @@ mod dump;
 mod harness;
 mod offline;
 mod rest;
+#[allow(dead_code, reason = "shared with another benchmark")]
+mod usage;
+
+use usage::memory_of;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_zonespread");
 
@@ -33,12 +37,4 @@ fn main() {
     if wanted("offline") {
         offline::measure();
     }
-}
-
-/// Megabytes that a process has in use: `VmRSS` now, or `VmHWM` at most so far.
-fn memory_of(process: u32, what: &str) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'))?;
-    let kilobytes: f64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kilobytes * 1024.0 / 1e6)
 }

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use serde_json::{Value, json};
-use zonespread::observe::{Change, HealthRules};
+use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::moves::{Effect, Outcome};
+use zonespread::observe::{Change, HealthRules, PolicyKey};
 use zonespread::operator::Operator;
 
 use super::cluster::{HARD, LARGE, Size, node, now, read};
@@ -50,9 +52,53 @@ pub fn measure() {
     let began = Instant::now();
     operator.decide(now(), None);
     println!(
-        "with 3 pods each: {took:.1?} for a pod's event, {changed:.1?} for a change of a policy; all of them decided in {:.1?}\n",
+        "with 3 pods each: {took:.1?} for a pod's event, {changed:.1?} for a change of a policy; all of them decided in {:.1?}",
         began.elapsed()
     );
+    lead(&mut operator);
+}
+
+/// The same policies of a process that leads: every one has a status to be written.
+fn lead(operator: &mut Operator) {
+    let before = resident();
+    operator.lead(Vec::<(PolicyKey, &ZoneSpreadPolicyStatus)>::new(), now());
+    let (first, took) = all_written(operator);
+    let grown = resident().zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
+    println!(
+        "leading: {first} statuses decided in {took:.1?}, {:.1} kB more resident each",
+        grown as f64 / POLICIES as f64 / 1e3
+    );
+    let cordon = |at: usize, cordoned: bool| {
+        let mut node = node(at, true);
+        node["spec"]["unschedulable"] = json!(cordoned);
+        Change::Node(read(node))
+    };
+    // Those of zone c, of nine.
+    for cordoned in [true, false] {
+        for at in [2, 5, 8] {
+            operator.apply(cordon(at, cordoned));
+        }
+        let (written, took) = all_written(operator);
+        let what = if cordoned { "is lost" } else { "is back" };
+        println!("  a zone {what}: {written} statuses decided in {took:.1?}");
+    }
+    let (written, took) = all_written(operator);
+    println!("  nothing changes: {written} statuses decided in {took:.1?}\n");
+}
+
+/// How many statuses are decided, and how long that takes; all of them get written.
+fn all_written(operator: &mut Operator) -> (usize, Duration) {
+    let began = Instant::now();
+    let decision = operator.decide(now(), None);
+    let took = began.elapsed();
+    let mut written = 0;
+    for effect in decision.effects {
+        if let Effect::WriteStatus { policy, .. } = effect {
+            written += 1;
+            operator.outcome(Outcome::Written { policy }, now());
+        }
+    }
+    (written, took)
 }
 
 /// Events for one policy with 100,000 pods.

@@ -1,7 +1,7 @@
 //! One control plane with everything a test asks of it.
 
 use super::access;
-use super::control_plane::ControlPlane;
+use super::control_plane::{ControlPlane, Parts};
 use super::eventually::eventually;
 use super::ports::Ports;
 use super::watchdog::Watchdog;
@@ -17,6 +17,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// A cluster is half a GiB and ten seconds of a core to start up; then it mostly waits.
 static PLACES: Semaphore = Semaphore::const_new(6);
 
+async fn place() -> SemaphorePermit<'static> {
+    PLACES.acquire().await.expect("never closed")
+}
+
 /// A running cluster; dropping it ends its processes and removes its files.
 // Fields drop in this order: processes first, their guard and files after them.
 pub struct Cluster {
@@ -30,12 +34,18 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster without nodes; waits for a place among those that run in this process.
     pub async fn start() -> Self {
-        Self::start_in(PLACES.acquire().await.expect("never closed"), &[]).await
+        Self::start_with_scheduler(&[]).await
     }
 
     /// The same with more flags for the scheduler.
     pub async fn start_with_scheduler(flags: &[&str]) -> Self {
-        Self::start_in(PLACES.acquire().await.expect("never closed"), flags).await
+        Self::start_in(place().await, Parts::All { scheduler_flags: flags }).await
+    }
+
+    /// Starts etcd and the API server only: what is written stays as it is. Namespaces have
+    /// no service account unless somebody creates one.
+    pub async fn start_api_server_only() -> Self {
+        Self::start_in(place().await, Parts::ApiServerOnly).await
     }
 
     /// Starts two clusters side by side, for which both places are taken at once: two
@@ -43,18 +53,20 @@ impl Cluster {
     pub async fn start_two() -> [Self; 2] {
         let mut both = PLACES.acquire_many(2).await.expect("never closed");
         let one = both.split(1).expect("one of two places");
-        let (first, second) = tokio::join!(Self::start_in(one, &[]), Self::start_in(both, &[]));
+        let parts = Parts::All { scheduler_flags: &[] };
+        let (first, second) = tokio::join!(Self::start_in(one, parts), Self::start_in(both, parts));
         [first, second]
     }
 
-    async fn start_in(place: SemaphorePermit<'static>, scheduler_flags: &[&str]) -> Self {
+    async fn start_in(place: SemaphorePermit<'static>, parts: Parts<'_>) -> Self {
         let directory = TempDir::with_prefix("zonespread-").expect("a directory for the cluster");
         let watchdog = Arc::new(Watchdog::start(directory.path()));
         let ports = Ports::take();
-        let control_plane =
-            ControlPlane::start(directory.path(), &ports, &watchdog, scheduler_flags).await;
+        let control_plane = ControlPlane::start(directory.path(), &ports, &watchdog, parts).await;
         let cluster = Self { control_plane, watchdog, ports, directory, _place: place };
-        cluster.wait_for_service_account("default").await;
+        if matches!(parts, Parts::All { .. }) {
+            cluster.wait_for_service_account("default").await;
+        }
         cluster
     }
 
@@ -116,6 +128,11 @@ impl Cluster {
     /// Where logs and kubeconfigs are; gone with the cluster.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where etcd listens; plain HTTP.
+    pub fn etcd(&self) -> &str {
+        &self.control_plane.etcd
     }
 
     /// The ids of etcd, API server, controller manager, scheduler and kwok.

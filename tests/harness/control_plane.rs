@@ -61,16 +61,26 @@ pub struct ControlPlane {
     pub components: Components,
     pub files: Files,
     pub server: String,
+    pub etcd: String,
     pub client: Client,
 }
 
+/// What is started besides etcd and the API server.
+#[derive(Clone, Copy)]
+pub enum Parts<'a> {
+    /// Controllers, kwok, and the scheduler with these further flags.
+    All { scheduler_flags: &'a [&'a str] },
+    /// Nothing: objects stay as they were written, and only one program works on them.
+    ApiServerOnly,
+}
+
 impl ControlPlane {
-    /// Starts everything in `directory` and waits until all of it is healthy.
+    /// Starts these parts in `directory` and waits until all of them are healthy.
     pub async fn start(
         directory: &Path,
         ports: &Ports,
         watchdog: &Arc<Watchdog>,
-        scheduler_flags: &[&str],
+        parts: Parts<'_>,
     ) -> Self {
         let files = Files::in_directory(directory);
         std::fs::create_dir_all(&files.certificates).expect("a directory for certificates");
@@ -81,11 +91,8 @@ impl ControlPlane {
         let port = ports.next();
         let server = format!("https://127.0.0.1:{port}");
         let components = Components::default();
-        let run = |component: Component, arguments: Vec<String>| {
-            let name = component.program();
-            let mut command = Command::new(binaries::directory().join(name));
-            command.args(arguments);
-            components.add(component, Process::start(name, command, directory, watchdog));
+        let run = |component, arguments| {
+            run(&components, component, arguments, directory, watchdog);
         };
 
         let etcd_url = format!("http://127.0.0.1:{}", ports.next());
@@ -105,17 +112,41 @@ impl ControlPlane {
         }
         let client = client(&files.admin_kubeconfig).await;
         components.healthy(&client, "/readyz").await;
+        let control_plane = Self { components, files, server, etcd: etcd_url, client };
+        if let Parts::All { scheduler_flags } = parts {
+            control_plane.start_controllers(ports, watchdog, scheduler_flags).await;
+        }
+        control_plane
+    }
 
+    /// Starts what makes pods, places them, and lets them run.
+    async fn start_controllers(&self, ports: &Ports, watchdog: &Arc<Watchdog>, flags: &[&str]) {
+        let (components, files) = (&self.components, &self.files);
+        let run = |component, arguments| {
+            run(components, component, arguments, &files.directory, watchdog);
+        };
         let manager_port = ports.next();
         let scheduler_port = ports.next();
-        run(Component::ControllerManager, controller_manager(&files, manager_port));
-        run(Component::Scheduler, scheduler(&files, scheduler_port, scheduler_flags));
-        run(Component::Kwok, kwok(&files));
+        run(Component::ControllerManager, controller_manager(files, manager_port));
+        run(Component::Scheduler, scheduler(files, scheduler_port, flags));
+        run(Component::Kwok, kwok(files));
         for port in [manager_port, scheduler_port] {
             components.healthy(&unverified_client(port), "/healthz").await;
         }
-        Self { components, files, server, client }
     }
+}
+
+fn run(
+    components: &Components,
+    component: Component,
+    arguments: Vec<String>,
+    directory: &Path,
+    watchdog: &Arc<Watchdog>,
+) {
+    let name = component.program();
+    let mut command = Command::new(binaries::directory().join(name));
+    command.args(arguments);
+    components.add(component, Process::start(name, command, directory, watchdog));
 }
 
 fn etcd(directory: &Path, url: &str, peer_port: u16) -> Vec<String> {

@@ -2,7 +2,9 @@
 //! the operator runs here as a process under the same service account.
 
 use super::cluster::Cluster;
+use serde_json::json;
 use std::path::{Path, PathBuf};
+use tokio::process::Command;
 
 /// Where the operator and its lease live.
 pub const OPERATOR_NAMESPACE: &str = "zonespread-system";
@@ -31,6 +33,35 @@ pub async fn install(cluster: &Cluster) -> PathBuf {
     }
     cluster.apply(access.join("\n---\n")).await;
     cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await
+}
+
+/// Applies the CRDs that this build prints, and a service account that may do everything:
+/// builds differ in what they need, and here they are compared. Its kubeconfig.
+pub async fn install_build(cluster: &Cluster, binary: &str) -> PathBuf {
+    let printed = Command::new(binary).arg("crd").output().await.expect("the build starts");
+    assert!(printed.status.success(), "{binary} crd failed");
+    cluster.apply(String::from_utf8(printed.stdout).expect("YAML")).await;
+    let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
+    kubectl(cluster, &established).await;
+    let access = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}},
+        {"apiVersion": "v1", "kind": "ServiceAccount",
+         "metadata": {"name": OPERATOR_ACCOUNT, "namespace": OPERATOR_NAMESPACE}},
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+         "metadata": {"name": "zonespread-may-everything"},
+         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                     "name": "cluster-admin"},
+         "subjects": [{"kind": "ServiceAccount", "name": OPERATOR_ACCOUNT,
+                       "namespace": OPERATOR_NAMESPACE}]},
+    ]});
+    cluster.apply(access.to_string()).await;
+    cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await
+}
+
+/// Takes away what [`install_build`] applied, and with it all that the build remembers.
+pub async fn uninstall_build(cluster: &Cluster) {
+    kubectl(cluster, &["delete", "crd", "--all"]).await;
+    kubectl(cluster, &["delete", "lease", "--all", "-n", OPERATOR_NAMESPACE]).await;
 }
 
 /// How many evictions the operator made, by the API server's audit log.

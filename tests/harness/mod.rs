@@ -45,7 +45,9 @@ pub use audit::Request;
 pub use cluster::Cluster;
 pub use components::Component;
 pub use eventually::{eventually, holds_for};
-pub use install::{OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install};
+pub use install::{
+    OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install, install_build, uninstall_build,
+};
 pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};

@@ -40,7 +40,12 @@ impl Operator {
 
     /// Waits until /readyz says yes; panics with its log when it ends instead.
     pub async fn ready(&mut self) {
-        eventually(Duration::from_secs(30), "the operator's /readyz", async || {
+        self.ready_within(Duration::from_secs(30)).await;
+    }
+
+    /// The same for a cluster whose objects take long to list.
+    pub async fn ready_within(&mut self, timeout: Duration) {
+        eventually(timeout, "the operator's /readyz", async || {
             self.process.assert_running();
             match get(self.port, "/readyz").await {
                 Ok((200, _)) => Ok(()),
