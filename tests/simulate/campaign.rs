@@ -158,9 +158,12 @@ pub fn campaign(first: u64, worlds: u64) -> Report {
     report
 }
 
-/// After how many worlds a broken operator breaks a law.
-pub fn caught(mutant: Mutant, most: u64) -> Option<u64> {
-    (1..=most).find(|seed| run(*seed, Some(mutant)).laws.broken.is_some())
+/// After how many worlds a broken operator breaks one of the laws that it goes against, and how.
+pub fn caught(mutant: Mutant, laws: &[usize], most: u64) -> Option<(u64, Broken)> {
+    (1..=most).find_map(|seed| {
+        let broken = run(seed, Some(mutant)).laws.broken?;
+        laws.contains(&broken.law).then_some((seed, broken))
+    })
 }
 
 /// Takes away what the story does not need.

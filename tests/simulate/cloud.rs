@@ -92,10 +92,10 @@ impl World {
                     self.delete_pods(|_, pod| pod.name == name);
                 }
             }
-            Trouble::Mark(tier, marked) => {
+            Trouble::Mark(tier, mark) => {
                 let of_tier = self.pods.values().filter(|pod| pod.tier == tier);
                 for name in of_tier.map(|pod| pod.name.clone()).collect::<Vec<_>>() {
-                    self.change_pod(&name, |pod| pod.marked = marked);
+                    self.change_pod(&name, |pod| pod.mark = mark);
                 }
             }
             Trouble::EditPolicy(policy) => self.edit_policy(policy),

@@ -59,6 +59,8 @@ impl World {
     fn create_pod(&mut self, tier: usize, revision: u32, name: String) -> Option<usize> {
         self.made += 1;
         let stateful = self.script.tiers[tier].stateful;
+        let marked = self.script.tiers[tier].marked;
+        let mark = self.dice.chance(marked).then(|| self.dice.below(objects::MARKS.len()));
         let replaces = self.laws.replaced(tier, stateful.then_some(&*name), self.now);
         let pod = Pod {
             uid: format!("uid-{}", self.made),
@@ -68,7 +70,7 @@ impl World {
             ready_since: None,
             terminating: false,
             created: self.now,
-            marked: false,
+            mark,
             replaces,
             name,
         };

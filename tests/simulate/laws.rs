@@ -40,6 +40,7 @@ pub struct Laws {
 pub struct TierTruth {
     policy: usize,
     max_unavailable: Option<usize>,
+    pub max_skew: i32,
     timeout: Millis,
     granted_in_vain: Option<Millis>,
     /// The fewest moves, when the first was made.
@@ -63,6 +64,7 @@ impl Laws {
         let tier = |tier: &crate::script::TierScript| TierTruth {
             policy: tier.policy,
             max_unavailable: script.policies[tier.policy].max_unavailable,
+            max_skew: script.policies[tier.policy].max_skew,
             timeout: script.policies[tier.policy].landing_timeout,
             granted_in_vain: None,
             fewest: None,
@@ -158,6 +160,11 @@ impl Laws {
             eviction.placed = Some(zone);
         }
         let tier = eviction.tier;
+        // Where nothing else happens, every replacement goes where it was predicted to.
+        if self.is_calm() && !helps {
+            let how = format!("tier {tier} gets a pod in zone {zone}, where it does not help");
+            self.breaks(2, now, how);
+        }
         self.count_futile(tier, now);
     }
 
@@ -382,7 +389,7 @@ impl Laws {
         }
         self.judge_canary(to, now);
         if self.tiers[tier].fewest.is_none() {
-            self.tiers[tier].fewest = Some(fewest_moves(spread));
+            self.tiers[tier].fewest = Some(fewest_moves(spread, self.tiers[tier].max_skew));
         }
         let timeout = self.tiers[tier].timeout;
         self.evictions.push(Eviction {
@@ -465,13 +472,15 @@ fn is_out(nodes: &[Node], zone: usize) -> bool {
     usable * 100 <= all * 45
 }
 
-/// The fewest moves to a skew of one: what the poor lack of the floor, or the rich have
-/// above the ceiling, whichever is more.
-fn fewest_moves(spread: &[i32]) -> i32 {
-    let zones = i32::try_from(spread.len()).unwrap();
-    let (floor, rest) = (spread.iter().sum::<i32>() / zones, spread.iter().sum::<i32>() % zones);
-    let lack: i32 = spread.iter().map(|count| (floor - count).max(0)).sum();
-    let ceiling = floor + i32::from(rest > 0);
-    let excess: i32 = spread.iter().map(|count| (count - ceiling).max(0)).sum();
-    lack.max(excess)
+/// The fewest moves to this skew. The zones end between some floor and so many pods more:
+/// what the poor lack of the floor, or the rich have above the ceiling, whichever is more.
+fn fewest_moves(spread: &[i32], max_skew: i32) -> i32 {
+    let (zones, pods) = (i32::try_from(spread.len()).unwrap(), spread.iter().sum::<i32>());
+    let moves = |floor: i32| {
+        let lack: i32 = spread.iter().map(|count| (floor - count).max(0)).sum();
+        let excess: i32 = spread.iter().map(|count| (count - floor - max_skew).max(0)).sum();
+        lack.max(excess)
+    };
+    let holds_all = |floor: &i32| (floor + max_skew) * zones >= pods;
+    (0..=pods / zones).filter(holds_all).map(moves).min().unwrap_or(0)
 }

@@ -1,6 +1,12 @@
-//! Operators that are broken on purpose: the checker must catch each of them.
+//! Operators that are broken on purpose: the checker must catch each of them, for the law
+//! that it goes against.
 
+use crate::objects::spec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use std::sync::Arc;
 use std::time::Duration;
+use zonespread::act::{Answer, Request};
 use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Feed};
 
@@ -28,48 +34,113 @@ pub enum Mutant {
     IgnoresWindows,
     /// Needs nobody's approval.
     ApprovesItself,
+    /// Takes for granted that replacements go where they should.
+    MovesBlindly,
+    /// Takes one move more than the allowed skew needs.
+    MovesOneTooMany,
+    /// Evicts without a dry run.
+    SkipsTheDryRun,
+    /// Moves pods that are marked as not to be disturbed.
+    IgnoresMarks,
+    /// Shows other numbers than there are.
+    LiesInTheStatus,
+    /// Evicts pods whose moves are written nowhere.
+    SkipsTheWrite,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 11] = [
-        Self::SkipsTheHold,
-        Self::ForgetsMisses,
-        Self::ForgetsMoves,
-        Self::SkipsTheCanary,
-        Self::IgnoresTheLease,
-        Self::MissesSuspensions,
-        Self::TrustsStaleViews,
-        Self::IgnoresTheFloor,
-        Self::IgnoresPauses,
-        Self::IgnoresWindows,
-        Self::ApprovesItself,
+    /// All of them, and the laws that each goes against.
+    pub const ALL: [(Self, &[usize]); 17] = [
+        (Self::SkipsTheHold, &[1]),
+        (Self::ForgetsMisses, &[5]),
+        (Self::ForgetsMoves, &[3, 4, 5, 9]),
+        (Self::SkipsTheCanary, &[9]),
+        (Self::IgnoresTheLease, &[8]),
+        (Self::MissesSuspensions, &[8]),
+        (Self::TrustsStaleViews, &[1, 3]),
+        (Self::IgnoresTheFloor, &[3]),
+        (Self::IgnoresPauses, &[6]),
+        (Self::IgnoresWindows, &[6]),
+        (Self::ApprovesItself, &[6]),
+        (Self::MovesBlindly, &[2]),
+        (Self::MovesOneTooMany, &[4]),
+        (Self::SkipsTheDryRun, &[6]),
+        (Self::IgnoresMarks, &[6]),
+        (Self::LiesInTheStatus, &[10]),
+        (Self::SkipsTheWrite, &[7]),
     ];
 
     /// What it sees instead of what is.
     pub fn feed(self, mut feed: Feed) -> Feed {
-        if let (Self::TrustsStaleViews, Feed::Failed(kind)) = (self, &feed) {
-            return Feed::Alive(*kind);
-        }
-        if let Feed::Change(_, change) = &mut feed
-            && let Change::Policy(policy) = &mut **change
-        {
-            let rebalance = &mut policy.spec.rebalance;
-            match self {
-                Self::IgnoresPauses => {
-                    let annotations = policy.metadata.annotations.as_mut();
-                    annotations.map(|annotations| annotations.remove(PAUSED));
-                }
-                Self::IgnoresWindows => rebalance.windows = None,
-                Self::ApprovesItself => policy.spec.mode = Mode::Auto,
-                Self::SkipsTheHold => rebalance.hold_down = Some(Duration::ZERO.into()),
-                Self::IgnoresTheFloor => {
-                    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-                    rebalance.max_unavailable = Some(IntOrString::Int(100));
-                }
-                _ => {}
-            }
+        match &mut feed {
+            Feed::Failed(kind) if self == Self::TrustsStaleViews => return Feed::Alive(*kind),
+            Feed::Change(_, change) => self.sees(change),
+            _ => {}
         }
         feed
+    }
+
+    fn sees(self, change: &mut Change) {
+        match change {
+            Change::Policy(policy) => {
+                let spec = &mut policy.spec;
+                match self {
+                    Self::IgnoresPauses => {
+                        let annotations = policy.metadata.annotations.as_mut();
+                        annotations.map(|annotations| annotations.remove(PAUSED));
+                    }
+                    Self::IgnoresWindows => spec.rebalance.windows = None,
+                    Self::ApprovesItself => spec.mode = Mode::Auto,
+                    Self::MovesOneTooMany => spec.max_skew = (spec.max_skew - 1).max(1),
+                    Self::SkipsTheHold => spec.rebalance.hold_down = Some(Duration::ZERO.into()),
+                    Self::IgnoresTheFloor => {
+                        use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+                        spec.rebalance.max_unavailable = Some(IntOrString::Int(100));
+                    }
+                    _ => {}
+                }
+            }
+            Change::Pod(pod) if self == Self::IgnoresMarks => unmark(&mut pod.metadata),
+            Change::Pod(pod) if self == Self::MovesBlindly => {
+                // A scheduler that must even out the zones, whatever else it would like.
+                let app = pod.labels().get("app").cloned().unwrap_or_default();
+                let node = pod.spec.node_name.take();
+                pod.spec = serde_json::from_value(spec(&app, true, None)).expect("a spec");
+                pod.spec.node_name = node;
+            }
+            _ => {}
+        }
+    }
+
+    /// What it asks instead; what it believes, if it does not ask at all.
+    pub fn asks(self, request: &mut Request) -> Option<Answer> {
+        match request {
+            Request::Evict { dry_run: true, .. } if self == Self::SkipsTheDryRun => {
+                Some(Answer::Evicted(Ok(())))
+            }
+            Request::WriteStatus { status, .. } if self == Self::SkipsTheWrite => {
+                let moves = status.moves.iter().any(|moved| moved.state.is_under_way());
+                moves.then_some(Answer::Written)
+            }
+            Request::WriteStatus { status, .. } if self == Self::LiesInTheStatus => {
+                for tier in &mut Arc::make_mut(status).tiers {
+                    if let Some(zone) = tier.zones.first_mut() {
+                        zone.pods += 1;
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// What it takes an answer for.
+    pub fn hears(self, answer: &mut Answer) {
+        if let (Self::IgnoresMarks, Answer::Pods(pods)) = (self, answer) {
+            for pod in pods {
+                unmark(&mut pod.metadata);
+            }
+        }
     }
 
     /// What it remembers instead of what was written.
@@ -84,4 +155,8 @@ impl Mutant {
             _ => {}
         }
     }
+}
+
+fn unmark(metadata: &mut ObjectMeta) {
+    metadata.annotations = None;
 }

@@ -1,7 +1,6 @@
 //! Kubernetes objects as a watch shows them.
 
 use crate::script::{Millis, PolicyScript, TierScript, Window};
-use k8s_openapi::api::core::v1::PodCondition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -77,6 +76,13 @@ pub fn zone_number(name: &str) -> usize {
     ZONES.iter().position(|known| *known == name).expect("a zone of the world")
 }
 
+/// Annotations of pods that are not to be moved.
+pub const MARKS: [(&str, &str); 3] = [
+    ("zonespread.io/do-not-evict", "true"),
+    ("karpenter.sh/do-not-disrupt", "true"),
+    ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
+];
+
 /// A pod of the world.
 #[derive(Clone, Debug)]
 pub struct Pod {
@@ -89,7 +95,8 @@ pub struct Pod {
     /// When it is gone; never while its node is down.
     pub terminating: bool,
     pub created: Millis,
-    pub marked: bool,
+    /// By which of [`MARKS`] it asks not to be moved.
+    pub mark: Option<usize>,
     /// The eviction that it replaces.
     pub replaces: Option<usize>,
 }
@@ -121,21 +128,17 @@ impl Pod {
         shown.metadata.uid = Some(self.uid.clone());
         shown.metadata.creation_timestamp = Some(whole_second(self.created));
         shown.metadata.deletion_timestamp = self.terminating.then(|| whole_second(self.created));
-        if self.marked {
-            let mark = ("zonespread.io/do-not-evict".to_owned(), "true".to_owned());
-            shown.metadata.annotations = Some([mark].into());
+        if let Some(mark) = self.mark {
+            let (key, value) = MARKS[mark];
+            shown.metadata.annotations = Some([(key.to_owned(), value.to_owned())].into());
         }
         shown.spec.node_name.clone_from(&self.node);
         let phase = if self.ready_since.is_some() { "Running" } else { "Pending" };
-        shown.status.phase = Some(phase.to_owned());
-        shown.status.conditions = self.ready_since.map(|since| {
-            vec![PodCondition {
-                type_: "Ready".to_owned(),
-                status: "True".to_owned(),
-                last_transition_time: Some(whole_second(since)),
-                ..PodCondition::default()
-            }]
+        let ready = self.ready_since.map(|since| {
+            json!({"type": "Ready", "status": "True", "lastTransitionTime": whole_second(since)})
         });
+        let status = json!({"phase": phase, "conditions": Vec::from_iter(ready)});
+        shown.status = serde_json::from_value(status).expect("a pod's status");
         shown
     }
 }
@@ -166,17 +169,27 @@ fn labels(tier: usize, script: &TierScript, revision: u32) -> serde_json::Value 
     json!({"app": app(tier), "policy": policy_name(script.policy), "revision": revision.to_string()})
 }
 
-fn spec(tier: usize, script: &TierScript) -> serde_json::Value {
-    json!({
+/// The spec of an app's pods; `likes` is a zone that they prefer to being spread.
+pub fn spec(app: &str, hard: bool, likes: Option<usize>) -> serde_json::Value {
+    let mut spec = json!({
         "containers": [{"name": "main", "image": "app:1", "resources": {"requests": {"cpu": "10m"}}}],
         "topologySpreadConstraints": [{
             "topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1,
-            "whenUnsatisfiable": if script.hard { "DoNotSchedule" } else { "ScheduleAnyway" },
+            "whenUnsatisfiable": if hard { "DoNotSchedule" } else { "ScheduleAnyway" },
             // A zone that is out must not keep pods Pending.
             "nodeTaintsPolicy": "Honor",
-            "labelSelector": {"matchLabels": {"app": app(tier)}},
+            "labelSelector": {"matchLabels": {"app": app}},
         }],
-    })
+    });
+    if let Some(zone) = likes {
+        spec["affinity"] = json!({"nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {
+                "matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In",
+                    "values": [zone_name(zone)]}],
+            }}],
+        }});
+    }
+    spec
 }
 
 pub fn pod_template(tier: usize, script: &TierScript, revision: u32) -> WatchedPod {
@@ -187,7 +200,7 @@ pub fn pod_template(tier: usize, script: &TierScript, revision: u32) -> WatchedP
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": name,
                 "uid": format!("uid-{name}"), "controller": true}],
         },
-        "spec": spec(tier, script),
+        "spec": spec(&app(tier), script.hard, script.likes),
     }))
     .unwrap()
 }
@@ -202,7 +215,7 @@ fn workload(tier: usize, script: &TierScript, revision: u32, replicas: usize) ->
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": {"app": app(tier), "revision": revision.to_string()}},
-            "template": {"metadata": {"labels": labels(tier, script, revision)}, "spec": spec(tier, script)},
+            "template": {"metadata": {"labels": labels(tier, script, revision)}, "spec": spec(&app(tier), script.hard, script.likes)},
         },
     })
 }
@@ -264,6 +277,7 @@ pub fn policy(
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}-{made}"),
             "generation": generation, "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"selector": {"matchLabels": {"policy": name}}, "tierLabel": "app",
+            "maxSkew": script.max_skew,
             "mode": if script.approve { "Approve" } else { "Auto" }, "rebalance": rebalance},
     }))
     .unwrap()

@@ -21,6 +21,8 @@ impl World {
     pub fn recreate_policy(&mut self, number: usize) {
         self.publish_gone(Kind::Policy, &objects::policy_name(number));
         let policy = &mut self.policies[number];
+        let status = policy.object.as_mut().and_then(|object| object.status.take());
+        policy.before = Some((self.now, status.unwrap_or_default()));
         policy.made += 1;
         policy.generation = 1;
         let object = objects::policy(number, &self.script.policies[number], policy.made, 1);

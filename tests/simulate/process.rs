@@ -234,18 +234,15 @@ impl Process {
     /// True if it goes on with a request.
     fn follow(&mut self, next: Next, now: Millis, calls: &mut Calls) -> bool {
         match next {
-            Next::Ask(asking)
-                if self.mutant == Some(Mutant::TrustsStaleViews)
-                    && self.seen.answer(&asking.request).is_some() =>
-            {
-                let answer = self.seen.answer(&asking.request).expect("just seen");
-                let (may_act, wall) = (self.may_act(now), self.wall(now));
-                let next = self.performance.answered(*asking, answer, may_act, wall);
-                self.follow(next, now, calls)
-            }
             Next::Ask(asking) => {
+                let mut request = asking.request.clone();
+                if let Some(answer) = self.made_up(&mut request) {
+                    let (may_act, wall) = (self.may_act(now), self.wall(now));
+                    let next = self.performance.answered(*asking, answer, may_act, wall);
+                    return self.follow(next, now, calls);
+                }
                 let ticket = self.ticket();
-                calls.push((ticket, Call::Act(Box::new(asking.request.clone()))));
+                calls.push((ticket, Call::Act(Box::new(request))));
                 self.asking = Some((ticket, asking));
                 true
             }
@@ -256,10 +253,20 @@ impl Process {
         }
     }
 
+    /// What a mutant believes without asking; it may ask for something else, too.
+    fn made_up(&self, request: &mut Request) -> Option<Answer> {
+        let mutant = self.mutant?;
+        let seen = (mutant == Mutant::TrustsStaleViews).then(|| self.seen.answer(request));
+        seen.flatten().or_else(|| mutant.asks(request))
+    }
+
     /// An answer, or that there will be none.
     pub fn answered(&mut self, ticket: Ticket, reply: Reply, now: Millis, calls: &mut Calls) {
         match reply {
-            Reply::Act(answer) => {
+            Reply::Act(mut answer) => {
+                if let Some(mutant) = self.mutant {
+                    mutant.hears(&mut answer);
+                }
                 let Some((_, asking)) = self.asking.take_if(|(known, _)| *known == ticket) else {
                     return;
                 };

@@ -2,6 +2,7 @@
 
 use crate::consent::Pause;
 use crate::dice::Dice;
+use crate::objects::MARKS;
 
 /// Milliseconds since the world began.
 pub type Millis = u64;
@@ -51,6 +52,10 @@ pub struct TierScript {
     /// `maxUnavailable` of its disruption budget.
     pub budget: Option<usize>,
     pub hard: bool,
+    /// A zone that the scheduler would rather put its pods into than spread them.
+    pub likes: Option<usize>,
+    /// How many of a hundred new pods are marked as not to be moved.
+    pub marked: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +63,7 @@ pub struct PolicyScript {
     pub hold_down: Millis,
     pub landing_timeout: Millis,
     pub max_unavailable: Option<usize>,
+    pub max_skew: i32,
     /// Moves are made with approval only.
     pub approve: bool,
     pub window: Option<Window>,
@@ -103,7 +109,8 @@ pub enum Trouble {
     Scale(usize, usize),
     Rollout(usize),
     DeletePod(usize),
-    Mark(usize, bool),
+    /// The tier's pods that there are, by one of the marks or by none.
+    Mark(usize, Option<usize>),
     EditPolicy(usize),
     RecreatePolicy(usize),
     Pause(Pause, bool),
@@ -166,6 +173,7 @@ impl Script {
                 hold_down: dice.pick(&[5, 20, 60, 120]) * SECOND,
                 landing_timeout: if calm { 120 } else { dice.pick(&[20, 60, 120]) } * SECOND,
                 max_unavailable: dice.chance(25).then(|| dice.between(1, 4)),
+                max_skew: dice.pick(&[1, 1, 1, 1, 1, 2, 3]),
                 approve: dice.chance(consent),
                 window: dice.chance(consent).then(|| {
                     let every = dice.pick(&[2, 3, 5, 10]);
@@ -181,6 +189,8 @@ impl Script {
                 start: dice.pick(&[500, 2_000, 10_000, 30_000]),
                 budget: dice.chance(25).then(|| dice.between(usize::from(calm), 3)),
                 hard: dice.chance(20),
+                likes: dice.chance(10).then(|| dice.below(zones.len())),
+                marked: if dice.chance(15) { dice.pick(&[10, 30, 100]) } else { 0 },
             })
             .collect::<Vec<_>>();
         let operators = (0..if dice.chance(40) { 2 } else { 1 })
@@ -321,7 +331,10 @@ impl Script {
                 12 => vec![(at, Trouble::Scale(tier, dice.between(1, 12)))],
                 13 => vec![(at, Trouble::Rollout(tier))],
                 14 => vec![(at, Trouble::DeletePod(tier))],
-                15 => both(Trouble::Mark(tier, true), Trouble::Mark(tier, false)),
+                15 => {
+                    let mark = dice.below(MARKS.len());
+                    both(Trouble::Mark(tier, Some(mark)), Trouble::Mark(tier, None))
+                }
                 16 => vec![(at, Trouble::EditPolicy(policy))],
                 17 => vec![(at, Trouble::RecreatePolicy(policy))],
                 18 => {

@@ -149,7 +149,7 @@ impl World {
 
     fn see_tier(&mut self, operator: usize, tier: usize) {
         let available = self.available(tier);
-        let marked = self.pods.values().filter(|pod| pod.tier == tier && pod.marked);
+        let marked = self.pods.values().filter(|pod| pod.tier == tier && pod.mark.is_some());
         let marked = marked.map(|pod| pod.uid.clone()).collect();
         let desired = self.desired_of_late(tier);
         self.laws.pods_read(operator, tier, available, desired, marked);
@@ -201,6 +201,10 @@ impl World {
         let news = self.news_of(operator);
         let policy = self.script.tiers[pod.tier].policy;
         self.laws.judge_consent(request, policy, news, self.now);
+        if !self.policies[policy].holds_move(&pod.uid, news.0) {
+            let how = format!("{} is evicted, and policy{policy} holds no such move", pod.name);
+            self.laws.breaks(7, self.now, how);
+        }
         self.laws.evicted(operator, incarnation, request, &pod, from, &spread, floor, self.now);
         self.delete_pods(|_, other| other.uid == pod.uid);
         Ok(())

@@ -41,11 +41,12 @@ impl World {
                 let how = format!("tier {tier} is {spread:?}, the status says {counts:?}");
                 self.laws.breaks(10, now, how);
             }
-            if skew > 1 && told.blocked.is_none() {
+            let max_skew = self.laws.tiers[tier].max_skew;
+            if skew > max_skew && told.blocked.is_none() {
                 let how = format!("tier {tier} is {spread:?}, and nobody says why");
                 self.laws.breaks(10, now, how);
             }
-            if skew <= 1 && told.blocked.is_some() {
+            if skew <= max_skew && told.blocked.is_some() {
                 let how = format!("tier {tier} is balanced, and blocked: {:?}", told.blocked);
                 self.laws.breaks(10, now, how);
             }
@@ -84,7 +85,7 @@ impl Laws {
                     | Reason::AwaitingApproval
             )
         );
-        if skew > 1 && !gets_no_further {
+        if skew > self.tiers[tier].max_skew && !gets_no_further {
             self.breaks(4, now, format!("tier {tier} does not get home: {why:?}"));
         }
     }

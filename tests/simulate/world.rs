@@ -12,7 +12,7 @@ use crate::script::{Fault, Millis, SECOND, Script, Trouble, Watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use zonespread::api::{Plan, ZoneSpreadPolicy};
+use zonespread::api::{Plan, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Feed, Index, Kind, Name};
 use zonespread::predict::SchedulerCache;
 
@@ -52,6 +52,22 @@ pub struct Policy {
     pub object: Option<ZoneSpreadPolicy>,
     pub made: u32,
     pub generation: i64,
+    /// When the one before it was deleted, and its last status.
+    pub before: Option<(Millis, ZoneSpreadPolicyStatus)>,
+}
+
+impl Policy {
+    /// Law 7: whether the stored status tells of a move of this pod that is under way. Whoever
+    /// evicts it may not know yet that the policy was made anew after `heard`.
+    pub fn holds_move(&self, uid: &str, heard: Option<Millis>) -> bool {
+        let holds = |status: &ZoneSpreadPolicyStatus| {
+            status.moves.iter().any(|moved| moved.uid == uid && moved.state.is_under_way())
+        };
+        let stored = self.object.as_ref().and_then(|object| object.status.as_ref());
+        let is_news = |at: Millis| heard.is_none_or(|heard| at >= heard);
+        stored.is_some_and(holds)
+            || self.before.as_ref().is_some_and(|(at, status)| is_news(*at) && holds(status))
+    }
 }
 
 /// The watches of one operator.
@@ -152,7 +168,12 @@ impl World {
         }
         for number in 0..self.script.policies.len() {
             let object = objects::policy(number, &self.script.policies[number], 0, 1);
-            self.policies.push(Policy { object: Some(object), made: 0, generation: 1 });
+            self.policies.push(Policy {
+                object: Some(object),
+                made: 0,
+                generation: 1,
+                before: None,
+            });
         }
         for tier in 0..self.tiers.len() {
             self.show_workload(tier);
