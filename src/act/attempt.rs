@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::text::counted;
 use crate::moves::{EvictionRequest, Refusal};
 use crate::observe::{
     HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unstable_nodes,
@@ -157,8 +158,10 @@ impl Attempt {
             let available = others.filter(|pod| pod.is_available(min_ready, now)).count();
             if available < request.ground.available {
                 return stale(format!(
-                    "{available} pods of tier {} are Available, {} are needed to evict one",
-                    request.tier, request.ground.available
+                    "tier {} has {} Available and needs {} to evict one",
+                    request.tier,
+                    counted(available, "pod"),
+                    request.ground.available
                 ));
             }
         }

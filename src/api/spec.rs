@@ -131,7 +131,7 @@ pub struct Rebalance {
 
     /// The most pods of a tier that may be missing or moving at once, as a
     /// number or a percentage (rounded down, at least 1). Default: 1 up to 3
-    /// replicas, 2 up to 10, else 10%.
+    /// replicas, 2 up to 29, else 10%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
     #[x_kube(validation = Rule::new("type(self) == int ? int(self) >= 1 && int(self) <= 10000 : string(self).matches('^(100|[1-9][0-9]?)%$')").message("rebalance.maxUnavailable must be a number of at least 1, or a percentage from 1% to 100%"))]

@@ -240,7 +240,7 @@ pub struct TierStatus {
     pub retry_at: Option<Time>,
     /// What is left of the tier if a zone is lost now.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["zone"]))]
-    pub lose: Vec<ZoneLoss>,
+    pub zone_loss: Vec<ZoneLoss>,
 }
 
 /// A tier's pods in one zone.

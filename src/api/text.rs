@@ -1,11 +1,19 @@
-//! What others wrote, safe to show: names, labels and messages reach logs,
-//! events, statuses and terminals.
+//! Text for people: numbers with their nouns, and what others wrote, made safe
+//! to show. Names, labels and messages reach logs, events, statuses and terminals.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 /// The most bytes of a message in a status or an event; the API allows 1024.
 const MOST: usize = 1000;
+
+/// A number with its noun, which takes an s in the plural: `1 move`, `2 moves`.
+#[must_use]
+pub fn counted(number: impl Display, noun: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
 
 /// Text without what a terminal or a log would obey.
 #[must_use]
@@ -68,6 +76,11 @@ pub fn escape(text: &str, unwanted: impl Fn(char) -> bool) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn one_thing_is_not_several() {
+        assert_eq!([0, 1, 2].map(|moves| counted(moves, "move")), ["0 moves", "1 move", "2 moves"]);
+    }
 
     #[test]
     fn nothing_a_terminal_obeys_gets_through() {

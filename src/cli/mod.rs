@@ -6,16 +6,15 @@ mod crd;
 mod live;
 mod log;
 pub mod offline;
-mod outlook;
 mod output;
 mod plan;
-mod policy_table;
 mod predict;
 mod run;
 mod scope;
 mod source;
 mod status;
 mod table;
+mod view;
 
 use std::process::ExitCode;
 

@@ -10,9 +10,9 @@ use crate::predict::{Landing, NodeScore, Prediction, Rejection};
 
 use super::Failure;
 use super::cluster::Access;
-use super::outlook::Outlook;
 use super::output::{Output, note};
 use super::source::Source;
+use super::view::PredictionTable;
 
 /// Arguments of `zonespread predict`.
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ impl Predict {
         let scheduler = snapshot.operator.scheduler();
         let prediction = scheduler.predict(&in_flight, &scheduler.replacing(pod));
         let answer = Answer::new(index, pod, prediction);
-        self.output.print(&answer, |answer| Outlook::of(answer).to_string())
+        self.output.print(&answer, |answer| PredictionTable::of(answer).to_string())
     }
 }
 

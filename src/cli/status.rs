@@ -13,9 +13,9 @@ use super::age::age;
 use super::cluster::Access;
 use super::live::{block_on, client, policies_error};
 use super::output::{Output, note};
-use super::policy_table;
 use super::scope::Scope;
 use super::table::Grid;
+use super::view::policy_table;
 
 /// Arguments of `zonespread status`.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ impl Status {
         let answer = Answer { policies: found };
         self.output.print(&answer, |answer| {
             if name.is_some() {
-                let parts: Vec<String> = answer.policies.iter().map(policy_table::print).collect();
+                let parts: Vec<String> = answer.policies.iter().map(policy_table).collect();
                 return parts.join("\n");
             }
             if answer.policies.is_empty() {

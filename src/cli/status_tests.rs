@@ -31,7 +31,7 @@ fn petclinic() -> Known {
                 {
                     "name": "was", "pods": 5, "skew": 3, "maxSkew": 1, "reachableSkew": 1,
                     "zones": [{"name": "2a", "pods": 4, "available": 4}, {"name": "2c", "pods": 1, "available": 0}],
-                    "lose": [{"zone": "2a", "surviving": 1, "percent": 20}, {"zone": "2c", "surviving": 4, "percent": 80}],
+                    "zoneLoss": [{"zone": "2a", "surviving": 1, "percent": 20}, {"zone": "2c", "surviving": 4, "percent": 80}],
                     "blocked": {"reason": "MovesUnderWay", "message": "1 move is under way"},
                 },
                 {
@@ -77,18 +77,18 @@ fn all_namespaces_begin_with_theirs() {
 
 #[test]
 fn one_policy_is_told_in_full() {
-    insta::assert_snapshot!(policy_table::print(&petclinic()));
+    insta::assert_snapshot!(policy_table(&petclinic()));
 }
 
 #[test]
 fn a_status_that_is_behind_the_spec_says_so() {
     let mut policy = petclinic();
     policy.outdated = true;
-    let text = policy_table::print(&policy);
+    let text = policy_table(&policy);
     assert!(text.contains("The spec has changed since"), "{text}");
     policy.status = None;
     assert_eq!(
-        policy_table::print(&policy),
+        policy_table(&policy),
         "petclinic/petclinic: no status yet: does the operator run?\n"
     );
 }

@@ -224,6 +224,12 @@ impl Move {
         self.state.is_under_way()
     }
 
+    /// How it ended, in words, if it missed or got stuck.
+    #[must_use]
+    pub fn miss(&self) -> Option<&str> {
+        matches!(self.state, MoveState::Missed | MoveState::Stuck).then_some(&self.message)
+    }
+
     /// How long it took, in whole seconds, if it landed.
     #[must_use]
     pub fn landed_after(&self) -> Option<jiff::SignedDuration> {

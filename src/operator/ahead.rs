@@ -10,7 +10,7 @@ use std::thread;
 use jiff::Timestamp;
 
 use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
-use crate::plan::{Consent, Expected, TierPlan, TierView, plan_tier, tiers_of};
+use crate::plan::{Approval, Expected, TierPlan, TierView, plan_tier, tiers_of};
 use crate::predict::InFlightPods;
 
 use super::Operator;
@@ -23,7 +23,7 @@ const WORTH_SHARING: usize = 64;
 /// What a tier's plan is made from, besides the cluster and its zones.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Basis {
-    consent: Consent,
+    approval: Approval,
     in_flight: InFlightPods,
     expected: Vec<Expected>,
     just_moved: BTreeSet<String>,
@@ -83,7 +83,7 @@ impl Operator {
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
         let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
         let plan = |mut view: TierView| {
-            view.consent = memory.consent(&view);
+            view.approval = memory.approval_of(&view);
             let basis = self.basis(policy, &view, memory);
             let plan = self.plan_on(&view, &basis);
             Planned { view, ahead: Some((basis, plan)) }
@@ -110,7 +110,7 @@ impl Operator {
         memory: &PolicyMemory,
     ) -> Basis {
         Basis {
-            consent: view.consent.clone(),
+            approval: view.approval.clone(),
             in_flight: self.in_flight_with(&policy.key, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved().into_iter().map(str::to_owned).collect(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
     Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, Step,
@@ -13,7 +14,7 @@ use crate::moves::{
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneMemory};
 use crate::plan::{
-    Facts, PlannedMove, Standing, TierPlan, TierSettings, TierView, gate, tier_count,
+    ClusterFacts, MissHistory, PlannedMove, TierPlan, TierSettings, TierView, gate, tier_count,
 };
 use crate::report::{Assessment, TierReport, invalid_status, plan_of, status_of, story};
 
@@ -196,29 +197,29 @@ impl Operator {
         requests: &mut Vec<EvictionRequest>,
     ) -> TierReport {
         let Planned { mut view, ahead } = planned;
-        let facts = Facts {
+        let facts = ClusterFacts {
             now,
             zones: &self.zones,
             unstable: self.weather.unstable.clone(),
             stale: self.weather.stale.clone(),
             throttled_until: self.throttled_until,
         };
-        let mut standing = memory.standings.get(&view.name).cloned().unwrap_or_default();
-        view.consent = memory.consent(&view);
+        let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();
+        view.approval = memory.approval_of(&view);
         let mut plan = self.plan(policy, &view, memory, ahead);
-        let mut blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
+        let mut blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
         let is_at_rest = memory.under_way_of(&view.name).next().is_none();
         if blocked.as_ref().is_some_and(awaits) && is_at_rest {
             memory.end_approval(&view.name);
-            view.consent = memory.consent(&view);
+            view.approval = memory.approval_of(&view);
         }
         if view.is_balanced() && is_at_rest {
             // Balanced: what went wrong on the way is over.
-            if let Some(known) = memory.standings.get_mut(&view.name) {
-                known.forgive();
+            if let Some(known) = memory.miss_histories.get_mut(&view.name) {
+                known.reset();
             }
-            standing.forgive();
+            history.reset();
         }
         // A tier that looks balanced passes no gate: what is under way may unbalance it
         // for a moment, and that is waited for.
@@ -227,11 +228,11 @@ impl Operator {
         if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
             requests.push(request);
             plan = self.plan(policy, &view, memory, None);
-            blocked = self.why_not(policy, &view, &plan, &facts, &standing, memory);
+            blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
             // The tier may afford another move at once.
             memory.next = Some(now);
         }
-        TierReport { view, plan, blocked, standing }
+        TierReport { view, plan, blocked, history }
     }
 
     /// The tier's plan, given all moves under way; the one made ahead if that still holds.
@@ -254,15 +255,15 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         plan: &TierPlan,
-        facts: &Facts<'_>,
-        standing: &Standing,
+        facts: &ClusterFacts<'_>,
+        history: &MissHistory,
         memory: &PolicyMemory,
     ) -> Option<Blocked> {
         if view.is_balanced() {
             return None;
         }
         let in_flight = self.in_flight(policy, view, plan, memory, facts.now);
-        gate(&self.index, view, plan, facts, standing, &in_flight).or_else(|| memory.unwritten())
+        gate(&self.index, view, plan, facts, history, &in_flight).or_else(|| memory.unwritten())
     }
 
     /// Records a move and says what to ask for.
@@ -323,7 +324,7 @@ fn tell_how_to_approve(index: &Index, key: &PolicyKey, reports: &mut [TierReport
     let moves = reports.iter().filter(|report| report.needs_approval());
     let moves: usize = moves.map(|report| report.plan.moves.len()).sum();
     let covered = moves.min(limit::PLANNED_MOVES);
-    let count = if covered == 1 { "1 move".to_owned() } else { format!("{covered} moves") };
+    let count = counted(covered, "move");
     for blocked in reports.iter_mut().filter_map(|report| report.blocked.as_mut()) {
         if blocked.reason == Reason::AwaitingApproval {
             blocked.message = format!(
@@ -393,8 +394,8 @@ fn wake(
         if !report.view.is_balanced() {
             at("window", report.view.windows.at(now).changes());
         }
-        at("retry", report.standing.retry_at);
-        at("refusal", report.standing.refused.as_ref().map(|(_, until)| *until));
+        at("retry", report.history.retry_at);
+        at("refusal", report.history.refused.as_ref().map(|(_, until)| *until));
         at("available", report.view.available_later);
     }
     at("throttled", throttled_until);

@@ -69,6 +69,7 @@ impl Operator {
             just_left: evicted()
                 .filter(|moved| now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
                 .count(),
+            last_miss: memory.last_miss_of(&view.name),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::observe::{
     Index, Name, PolicyEntry, PolicyKey, Seen, Zone, ZoneCondition, ZoneHealth, ZoneMemory,
     ZoneReason,
 };
-use crate::plan::{Consent, Standing, TierSettings, TierView};
+use crate::plan::{Approval, MissHistory, TierSettings, TierView};
 
 /// How long a refusal is heeded before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
@@ -36,7 +36,7 @@ pub struct PolicyMemory {
     /// Its last moves, oldest first.
     pub moves: Vec<Move>,
     /// Misses and refusals, by tier.
-    pub standings: BTreeMap<Name, Standing>,
+    pub miss_histories: BTreeMap<Name, MissHistory>,
     /// The plan that was approved last, and its moves that are left.
     pub approved: Option<ApprovedPlan>,
     /// The recovery under way, or the last.
@@ -60,17 +60,17 @@ impl PolicyMemory {
             uid: None,
             generation: status.observed_generation,
             moves: status.moves.iter().map(|known| Move::from_status(known, now)).collect(),
-            standings: status
+            miss_histories: status
                 .tiers
                 .iter()
                 .filter(|tier| tier.misses > 0)
                 .map(|tier| {
-                    let standing = Standing {
+                    let history = MissHistory {
                         misses: tier.misses,
                         retry_at: tier.retry_at.as_ref().map(|at| at.0),
                         refused: None,
                     };
-                    (Name::from(tier.name.as_str()), standing)
+                    (Name::from(tier.name.as_str()), history)
                 })
                 .collect(),
             approved: status.approved.clone(),
@@ -106,6 +106,12 @@ impl PolicyMemory {
         self.under_way().filter(move |moved| *moved.tier == *tier)
     }
 
+    /// How a tier's last miss ended, in words.
+    pub fn last_miss_of(&self, tier: &str) -> Option<String> {
+        let mut own = self.moves.iter().rev().filter(|moved| *moved.tier == *tier);
+        own.find_map(Move::miss).map(str::to_owned)
+    }
+
     /// Keeps all moves under way and the last of the others.
     pub fn trim_moves(&mut self) {
         let mut excess = self.moves.len().saturating_sub(limit::MOVES);
@@ -128,14 +134,14 @@ impl PolicyMemory {
     }
 
     /// Another recovery begins: misses are counted anew.
-    pub fn forgive(&mut self) {
-        self.standings.values_mut().for_each(Standing::forgive);
+    pub fn reset_misses(&mut self) {
+        self.miss_histories.values_mut().for_each(MissHistory::reset);
     }
 
     /// Misses are forgotten when the user changes the policy.
     pub fn heed_generation(&mut self, generation: Option<i64>) {
         if self.generation != generation {
-            self.standings.clear();
+            self.miss_histories.clear();
             self.generation = generation;
         }
     }
@@ -148,13 +154,13 @@ impl PolicyMemory {
 
     /// What must survive of the tiers while the policy cannot be followed.
     pub fn misses(&self) -> Vec<TierStatus> {
-        let missed = self.standings.iter().filter(|(_, standing)| standing.misses > 0);
+        let missed = self.miss_histories.iter().filter(|(_, history)| history.misses > 0);
         missed
             .take(limit::TIERS)
-            .map(|(tier, standing)| TierStatus {
+            .map(|(tier, history)| TierStatus {
                 name: tier.to_string(),
-                misses: standing.misses,
-                retry_at: standing.retry_at.map(seconds),
+                misses: history.misses,
+                retry_at: history.retry_at.map(seconds),
                 ..TierStatus::default()
             })
             .collect()
@@ -190,13 +196,13 @@ impl PolicyMemory {
     }
 
     /// What people agreed to for a tier.
-    pub fn consent(&self, tier: &TierView) -> Consent {
+    pub fn approval_of(&self, tier: &TierView) -> Approval {
         if tier.settings.mode != Mode::Approve {
-            return Consent::default();
+            return Approval::default();
         }
         let shown = self.written.as_ref().and_then(|status| status.plan.as_ref());
         let approved = self.approved.as_ref();
-        Consent::of(
+        Approval::of(
             &tier.name,
             shown.map_or(&[], |plan| &plan.moves),
             approved.map_or(&[], |plan| &plan.moves),
@@ -225,11 +231,11 @@ impl PolicyMemory {
                 }
             }
             Ending::Missed | Ending::Stuck { .. } => {
-                let standing = self.standings.entry(Name::from(tier)).or_default();
-                let doublings = u32::try_from(standing.misses).unwrap_or(0).min(16);
-                standing.misses += 1;
+                let history = self.miss_histories.entry(Name::from(tier)).or_default();
+                let doublings = u32::try_from(history.misses).unwrap_or(0).min(16);
+                history.misses += 1;
                 let wait = backoff.checked_mul(1 << doublings).unwrap_or(SignedDuration::MAX);
-                standing.retry_at = now.checked_add(wait).ok().map(|at| seconds(at).0);
+                history.retry_at = now.checked_add(wait).ok().map(|at| seconds(at).0);
             }
             Ending::Refused => {}
         }
@@ -321,7 +327,8 @@ impl PolicyMemory {
         let message = bounded(&message);
         if let (Some(reason), Ok(until)) = (reason, now.checked_add(heeded)) {
             let blocked = Blocked { reason, message: message.clone() };
-            self.standings.entry(Name::from(tier)).or_default().refused = Some((blocked, until));
+            self.miss_histories.entry(Name::from(tier)).or_default().refused =
+                Some((blocked, until));
         }
         message
     }

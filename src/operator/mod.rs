@@ -291,7 +291,7 @@ impl Operator {
 }
 
 #[cfg(test)]
-mod consent_tests;
+mod approval_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl PolicyMemory {
         {
             self.recovery = Some(begin(Some(zone.name.clone()), at.0));
             // Law 5 counts futile evictions per recovery.
-            self.forgive();
+            self.reset_misses();
         }
         let planned = status.plan.as_ref().map_or(0, |plan| plan.total);
         let under_way = i32::try_from(self.under_way().count()).unwrap_or(i32::MAX);

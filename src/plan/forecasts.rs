@@ -1,7 +1,7 @@
-//! Where the pods of a tier would land, kept up to date move by move.
+//! Where replacements of a tier's pods would land, updated move by move.
 //!
-//! To prepare a forecast means to look at every node; pods that the scheduler
-//! cannot tell apart share one.
+//! Preparing a forecast visits every node; pods that are equal to the scheduler
+//! share one.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Forecasts<'s> {
 #[derive(Debug)]
 struct Known<'s> {
     pending: PendingPod,
-    /// None: it cannot be known where such pods land.
+    /// None: the landing of such pods cannot be predicted.
     forecast: Option<Simulation<'s>>,
 }
 
@@ -30,7 +30,7 @@ impl<'s> Forecasts<'s> {
     }
 
     /// Where the replacement of a pod lands if it is the next to be evicted;
-    /// none if that is nowhere, or not known.
+    /// none if it would stay Pending or cannot be predicted.
     pub fn landing_of(&mut self, id: PodId, pod: &Pod) -> Option<Best> {
         let at = self.prepared(self.scheduler.replacing(pod));
         let forecast = self.known[at].forecast.as_mut()?;
@@ -40,7 +40,7 @@ impl<'s> Forecasts<'s> {
         best
     }
 
-    /// The same with every reason.
+    /// The same with scores and rejections.
     pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
         let pending = self.scheduler.replacing(pod);
         let at = self.prepared(pending);
@@ -80,7 +80,7 @@ impl<'s> Forecasts<'s> {
     }
 }
 
-/// Whether the scheduler cannot tell the two apart.
+/// Whether the two are equal to the scheduler.
 pub fn is_alike(one: &PendingPod, other: &PendingPod) -> bool {
     Arc::ptr_eq(&one.template, &other.template)
         && one.labels == other.labels

@@ -2,41 +2,42 @@
 
 use jiff::Timestamp;
 
+use crate::api::text::counted;
 use crate::api::{Blocked, Mode, PAUSED, Reason, ZoneState};
 use crate::observe::{Index, Opening, Pause, PodId, ZoneTracker};
 
-use super::moves::TierPlan;
 use super::tier::TierView;
+use super::tier_plan::{PlannedMove, TierPlan};
 
-/// What holds for the whole cluster at this moment.
+/// The state of the whole cluster that gates look at.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct ClusterFacts<'a> {
     /// The time.
     pub now: Timestamp,
     /// The zones' health.
     pub zones: &'a ZoneTracker,
     /// Why the cluster as a whole is in no state to move pods.
     pub unstable: Option<String>,
-    /// What we may not know.
+    /// Why the index may be out of date.
     pub stale: Option<String>,
-    /// Until when the API server asked for no more evictions.
+    /// The API server asked for no evictions before this time.
     pub throttled_until: Option<Timestamp>,
 }
 
-/// What a tier has behind it.
+/// A tier's misses in this recovery, and the last refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Moves of this recovery that did not help.
+pub struct MissHistory {
+    /// Moves of this recovery that missed or got stuck.
     pub misses: i32,
-    /// When it is tried again after a miss.
+    /// No move before this time, after a miss.
     pub retry_at: Option<Timestamp>,
-    /// What the API server said to the last eviction, and until when it is heeded.
+    /// Why the last eviction was refused, and until when that blocks the tier.
     pub refused: Option<(Blocked, Timestamp)>,
 }
 
-impl Standing {
-    /// Misses are forgotten; what the API server said a moment ago is not.
-    pub fn forgive(&mut self) {
+impl MissHistory {
+    /// Forgets misses, but not the last refusal.
+    pub fn reset(&mut self) {
         self.misses = 0;
         self.retry_at = None;
     }
@@ -45,64 +46,73 @@ impl Standing {
 /// A tier's moves under way, and those that matter for its canary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InFlight {
-    /// Moves under way.
+    /// How many moves are under way.
     pub moves: i32,
-    /// Those of them whose pod no longer counts as available.
+    /// How many of their pods no longer count as Available.
     pub away: i32,
     /// A move under way, of any policy, into a zone that is still to be proven
     /// and that the next move would go to: `zone c (petclinic/web-1)`.
     pub canary: Option<String>,
-    /// Pods of any policy whose eviction was decided and does not show yet:
-    /// their budgets are still to be spent.
+    /// Pods of any policy whose eviction was decided but is not in the index yet:
+    /// their disruption budgets are not spent yet.
     pub leaving: Vec<PodId>,
-    /// Pods of the tier that were evicted a moment ago: that shows on the pods
-    /// before it shows in their budget.
+    /// Pods of the tier that were evicted a moment ago: the index shows that on the
+    /// pods before it shows it in their disruption budget.
     pub just_left: usize,
+    /// How the tier's last miss ended: `web-x landed on b1 in zone b,
+    /// expected in c`.
+    pub last_miss: Option<String>,
 }
 
-/// Futile moves after which a tier is left alone (law 5).
+/// Misses in one recovery after which a tier is left alone (law 5).
 pub const MISSES_ALLOWED: i32 = 3;
 
-/// The first reason that applies, in the order of [`Reason`]; none if the
-/// first move of the plan may be made now. For unbalanced tiers.
+/// Why the first move of an unbalanced tier's plan may not be made now: of all
+/// reasons that apply, the first in the order of [`Reason`]. None if it may.
 #[must_use]
 pub fn gate(
     index: &Index,
     tier: &TierView,
     plan: &TierPlan,
-    facts: &Facts<'_>,
-    standing: &Standing,
+    facts: &ClusterFacts<'_>,
+    history: &MissHistory,
     in_flight: &InFlight,
 ) -> Option<Blocked> {
-    let by_cluster = || zones(tier, facts).or_else(|| cluster(facts));
-    let by_policy = || policy(index, tier, plan, facts.now);
-    let by_tier = || wholeness(tier, standing, in_flight);
-    let by_budgets = || budgets(index, plan, in_flight);
-    let by_plan = || plan.moves.is_empty().then(|| plan.obstacle.clone()).flatten();
-    by_cluster()
-        .or_else(by_policy)
-        .or_else(by_tier)
-        .or_else(by_budgets)
-        .or_else(|| refused(standing, facts.now, |reason| reason < Reason::NoRoom))
-        .or_else(by_plan)
-        .or_else(|| backoff(standing, facts.now))
-        .or_else(|| refused(standing, facts.now, |reason| reason > Reason::MissedTooOften))
-        .or_else(|| throttled(facts))
-        .or_else(|| {
-            // Unbalanced, nothing planned and nothing in the way: what is
-            // under way will bring it into balance.
-            plan.moves.is_empty().then(|| under_way(in_flight.moves))
-        })
+    let next = plan.moves.first();
+    let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
+    let applying = [
+        zones(tier, facts),
+        unstable(facts),
+        stale(facts),
+        paused(tier),
+        observe_only(tier),
+        awaiting_approval(index, tier, next),
+        outside_window(tier, next, facts.now),
+        single_zone(tier),
+        unavailable(tier, in_flight),
+        rollout(tier),
+        canary(in_flight),
+        limit(tier, history, in_flight),
+        budgets(index, next, in_flight),
+        obstacle,
+        misses(history, in_flight, facts.now),
+        refused(history, facts.now),
+        throttled(facts),
+    ];
+    let first = applying.into_iter().flatten().min_by_key(|blocked| blocked.reason);
+    // Unbalanced, nothing planned and nothing in the way: what is under way
+    // will bring it into balance.
+    first.or_else(|| next.is_none().then(|| under_way(in_flight.moves)))
 }
 
-/// For the ends of functions that may find nothing.
+/// For the last line of a gate.
 #[allow(clippy::unnecessary_wraps, reason = "every caller returns an Option")]
-fn blocked(reason: Reason, message: String) -> Option<Blocked> {
-    Some(Blocked { reason, message })
+fn blocked(reason: Reason, message: impl Into<String>) -> Option<Blocked> {
+    Some(Blocked { reason, message: message.into() })
 }
 
 /// Law 1: nothing is evicted while a zone of the tier is not Ready.
-fn zones(tier: &TierView, facts: &Facts<'_>) -> Option<Blocked> {
+fn zones(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
     tier.zones
         .keys()
         .filter_map(|zone| {
@@ -139,88 +149,113 @@ fn zones(tier: &TierView, facts: &Facts<'_>) -> Option<Blocked> {
         })
 }
 
-fn cluster(facts: &Facts<'_>) -> Option<Blocked> {
-    let unstable = facts.unstable.clone().map(|message| (Reason::ClusterUnstable, message));
-    let stale = facts.stale.clone().map(|message| (Reason::StaleView, message));
-    unstable.or(stale).and_then(|(reason, message)| blocked(reason, message))
+fn unstable(facts: &ClusterFacts<'_>) -> Option<Blocked> {
+    blocked(Reason::ClusterUnstable, facts.unstable.clone()?)
 }
 
-fn policy(index: &Index, tier: &TierView, plan: &TierPlan, now: Timestamp) -> Option<Blocked> {
-    // Where nothing is ever moved there is nothing to pause.
-    if let Some(pause) = tier.paused.filter(|_| tier.settings.single_zone.is_none()) {
-        let what = match pause {
-            Pause::Policy => "the policy",
-            Pause::Namespace => "the namespace",
-        };
-        let message =
-            format!("{what} is paused: remove its annotation {PAUSED} to let pods be moved");
-        return blocked(Reason::Paused, message);
+fn stale(facts: &ClusterFacts<'_>) -> Option<Blocked> {
+    blocked(Reason::StaleView, facts.stale.clone()?)
+}
+
+fn paused(tier: &TierView) -> Option<Blocked> {
+    // A tier that is never moved has nothing to pause.
+    let pause = tier.paused.filter(|_| tier.settings.single_zone.is_none())?;
+    let what = match pause {
+        Pause::Policy => "the policy",
+        Pause::Namespace => "the namespace",
+    };
+    blocked(
+        Reason::Paused,
+        format!("{what} is paused: remove its annotation {PAUSED} to let pods be moved"),
+    )
+}
+
+fn observe_only(tier: &TierView) -> Option<Blocked> {
+    if tier.settings.mode != Mode::Observe {
+        return None;
     }
-    if tier.settings.mode == Mode::Observe {
-        let message = "the mode is Observe: set mode: Auto to let pods be moved".to_owned();
-        return blocked(Reason::ObserveOnly, message);
+    blocked(Reason::ObserveOnly, "the mode is Observe: set mode: Auto to let pods be moved")
+}
+
+/// Approvals are for moves: a tier that has none to make, or never makes any,
+/// has another reason.
+fn awaiting_approval(
+    index: &Index,
+    tier: &TierView,
+    next: Option<&PlannedMove>,
+) -> Option<Blocked> {
+    let next = next.filter(|_| tier.settings.single_zone.is_none())?;
+    if tier.settings.mode != Mode::Approve || tier.approval.covers(index, next) {
+        return None;
     }
-    // Approvals and windows are for moves: a tier that has none to make, or
-    // never makes any, has another reason, by day and by night.
-    let next = plan.moves.first().filter(|_| tier.settings.single_zone.is_none());
-    if let Some(next) = next
-        && tier.settings.mode == Mode::Approve
-        && !tier.consent.covers(index, next)
-    {
-        // The plan and its id are the policy's: the report names them.
-        return blocked(Reason::AwaitingApproval, String::new());
-    }
-    if next.is_some()
-        && let Opening::Closed { opens } = tier.windows.at(now)
-    {
-        let next = opens.map_or_else(
-            || "no other window is in sight".to_owned(),
-            |opens| format!("the next opens at {}", opens.strftime("%Y-%m-%d %H:%M:%SZ")),
-        );
-        let message = format!("no window of rebalance.windows is open: {next}");
-        return blocked(Reason::OutsideWindow, message);
-    }
-    if let Some(obstacle) = &plan.obstacle
-        && plan.moves.is_empty()
-        && obstacle.reason == Reason::SingleReplica
-    {
-        return Some(obstacle.clone());
-    }
+    // The plan and its id are the policy's: the report names them.
+    blocked(Reason::AwaitingApproval, String::new())
+}
+
+/// Windows are for moves, as approvals are.
+fn outside_window(tier: &TierView, next: Option<&PlannedMove>, now: Timestamp) -> Option<Blocked> {
+    next.filter(|_| tier.settings.single_zone.is_none())?;
+    let Opening::Closed { opens } = tier.windows.at(now) else { return None };
+    let next = opens.map_or_else(
+        || "no further window is scheduled".to_owned(),
+        |opens| format!("the next opens at {}", opens.strftime("%Y-%m-%d %H:%M:%SZ")),
+    );
+    blocked(Reason::OutsideWindow, format!("no window of rebalance.windows is open: {next}"))
+}
+
+fn single_zone(tier: &TierView) -> Option<Blocked> {
     let reason = tier.settings.single_zone.as_ref()?;
-    blocked(Reason::SingleZoneAccepted, format!("one zone is accepted for this tier: {reason}"))
+    blocked(
+        Reason::SingleZoneAccepted,
+        format!("the policy accepts a single zone for this tier: {reason}"),
+    )
 }
 
-/// Law 3: a tier that misses a pod is not touched, nor one that is changing.
-fn wholeness(tier: &TierView, standing: &Standing, in_flight: &InFlight) -> Option<Blocked> {
-    let missing = tier.missing() - in_flight.away;
-    if missing > 0 {
-        let message = format!(
-            "{} of {} pods are Available: nothing is evicted from a tier that misses a pod",
+/// Law 3: a tier that misses a pod is not touched.
+fn unavailable(tier: &TierView, in_flight: &InFlight) -> Option<Blocked> {
+    if tier.missing() <= in_flight.away {
+        return None;
+    }
+    blocked(
+        Reason::TierUnavailable,
+        format!(
+            "{} of {} pods are Available: nothing is evicted while a pod is missing",
             tier.available, tier.desired
-        );
-        return blocked(Reason::TierUnavailable, message);
-    }
-    if let Some(workload) = &tier.rolling_out {
-        return blocked(Reason::RolloutInProgress, format!("{workload} is rolling out"));
-    }
-    if let Some(canary) = &in_flight.canary {
-        let message = format!("the first pod moved to {canary} has to become Available there");
-        return blocked(Reason::MovesUnderWay, message);
-    }
+        ),
+    )
+}
+
+fn rollout(tier: &TierView) -> Option<Blocked> {
+    let workload = tier.rolling_out.as_ref()?;
+    blocked(Reason::RolloutInProgress, format!("{workload} is rolling out"))
+}
+
+/// Law 9: a recovered zone gets one pod first.
+fn canary(in_flight: &InFlight) -> Option<Blocked> {
+    let canary = in_flight.canary.as_ref()?;
+    blocked(
+        Reason::MovesUnderWay,
+        format!("the first pod moved to {canary} has to become Available there"),
+    )
+}
+
+/// Law 3: no more moves than the tier's budget. Law 5: no more than may still
+/// miss, should all that are under way do so.
+fn limit(tier: &TierView, history: &MissHistory, in_flight: &InFlight) -> Option<Blocked> {
     let budget = tier.settings.budget(tier.desired);
-    // Law 5: should all that are under way miss, it is three misses in all.
-    let may_miss = (MISSES_ALLOWED - standing.misses).max(1);
+    let may_miss = (MISSES_ALLOWED - history.misses).max(1);
     (in_flight.moves >= budget.min(may_miss)).then(|| under_way(in_flight.moves))
 }
 
 fn under_way(moves: i32) -> Blocked {
-    let moves = if moves == 1 { "1 move is".to_owned() } else { format!("{moves} moves are") };
-    Blocked { reason: Reason::MovesUnderWay, message: format!("{moves} under way") }
+    let are = if moves == 1 { "is" } else { "are" };
+    let message = format!("{} {are} under way", counted(moves, "move"));
+    Blocked { reason: Reason::MovesUnderWay, message }
 }
 
-/// Looks at the budgets before the API server is asked.
-fn budgets(index: &Index, plan: &TierPlan, in_flight: &InFlight) -> Option<Blocked> {
-    let pod = index.cluster().pod(plan.moves.first()?.pod)?;
+/// Checks the disruption budgets before the API server is asked.
+fn budgets(index: &Index, next: Option<&PlannedMove>, in_flight: &InFlight) -> Option<Blocked> {
+    let pod = index.cluster().pod(next?.pod)?;
     let budgets: Vec<_> = index.budgets_of(pod).collect();
     if let [first, second, ..] = budgets[..] {
         return blocked(
@@ -253,32 +288,32 @@ fn budgets(index: &Index, plan: &TierPlan, in_flight: &InFlight) -> Option<Block
     )
 }
 
-/// Law 5: a miss is waited out, the third ends it.
-fn backoff(standing: &Standing, now: Timestamp) -> Option<Blocked> {
-    if standing.misses >= MISSES_ALLOWED {
+/// Law 5: after a miss the tier waits, and after the third it stops.
+fn misses(history: &MissHistory, in_flight: &InFlight, now: Timestamp) -> Option<Blocked> {
+    let last = in_flight.last_miss.as_ref().map_or_else(String::new, |last| format!(" ({last})"));
+    let count = format!("{} of {MISSES_ALLOWED} allowed misses{last}", history.misses);
+    if history.misses >= MISSES_ALLOWED {
         let message = format!(
-            "{} moves did not land where they were expected: change the policy to try again",
-            standing.misses
+            "{count}: nothing is moved until the next recovery or any change of the policy's spec"
         );
         return blocked(Reason::MissedTooOften, message);
     }
-    let retry_at = standing.retry_at.filter(|at| *at > now)?;
-    let message =
-        format!("move {} did not help; the next is tried at {}", standing.misses, short(retry_at));
-    blocked(Reason::Backoff, message)
+    let retry_at = history.retry_at.filter(|at| *at > now)?;
+    blocked(Reason::Backoff, format!("{count}; next try at {}", short(retry_at)))
 }
 
-fn refused(standing: &Standing, now: Timestamp, which: impl Fn(Reason) -> bool) -> Option<Blocked> {
-    let (blocked, until) = standing.refused.as_ref()?;
-    (*until > now && which(blocked.reason)).then(|| blocked.clone())
+/// The last eviction of the tier was refused, less than a while ago.
+fn refused(history: &MissHistory, now: Timestamp) -> Option<Blocked> {
+    let (blocked, until) = history.refused.as_ref()?;
+    (*until > now).then(|| blocked.clone())
 }
 
-fn throttled(facts: &Facts<'_>) -> Option<Blocked> {
+fn throttled(facts: &ClusterFacts<'_>) -> Option<Blocked> {
     let until = facts.throttled_until.filter(|until| *until > facts.now)?;
     blocked(
         Reason::Throttled,
         format!(
-            "the API server asks for fewer requests: nothing is evicted until {}",
+            "the API server asks for fewer requests: the next eviction is tried at {}",
             short(until)
         ),
     )

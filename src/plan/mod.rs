@@ -1,27 +1,33 @@
-//! What to do: pure functions from a view of the cluster, a policy and the
-//! time to skew, moves, and the one reason why nothing is done.
+//! The planner: pure functions from the index, a policy and the time to the
+//! skew of each tier, the fewest moves, and the reason why none may be made.
 
-mod consent;
+mod affinity_dependents;
+mod approval;
+mod blocked;
+mod evictable;
+#[cfg(test)]
+mod fixtures;
 mod forecasts;
+#[cfg(test)]
+mod gate_tests;
 mod gates;
-mod moves;
-mod needs;
-mod obstacle;
-mod outlook;
-mod pinned;
+mod pdb_limits;
+mod planner;
 #[cfg(test)]
 mod properties;
 mod settings;
 mod skew;
 mod tier;
+mod tier_plan;
 #[cfg(test)]
 mod victim_tests;
-mod victims;
+mod zone_loss;
 
-pub use consent::Consent;
-pub use gates::{Facts, InFlight, MISSES_ALLOWED, Standing, gate};
-pub use moves::{Expected, PlannedMove, TierPlan, plan_tier};
-pub use outlook::{lose, worst_loss};
+pub use approval::Approval;
+pub use gates::{ClusterFacts, InFlight, MISSES_ALLOWED, MissHistory, gate};
+pub use planner::plan_tier;
 pub use settings::TierSettings;
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 pub use tier::{TierView, TierZoneCount, tier_count, tiers_of, workloads_by_tier};
+pub use tier_plan::{Expected, PlannedMove, TierPlan};
+pub use zone_loss::{worst_loss, zone_loss};

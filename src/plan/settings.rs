@@ -1,5 +1,5 @@
-//! What a policy asks for one tier: its own settings, the tier's overrides,
-//! and the defaults.
+//! The settings of one tier: its overrides, else the policy's settings, else
+//! the defaults.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::api::{LocalStorage, Mode, Rebalance, ZoneSpreadPolicySpec};
 const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
 const DEFAULT_LANDING_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// What holds for one tier.
+/// The settings of one tier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TierSettings {
-    /// How far the zones may differ.
+    /// The largest allowed difference between two zones, in pods.
     pub max_skew: i32,
     /// Whether pods are moved.
     pub mode: Mode,
     /// How long a recovered zone is held, before any doubling.
     pub hold_down: Duration,
-    /// How long a replacement may take.
+    /// How long a replacement may take to become Available.
     pub landing_timeout: Duration,
-    /// What happens to pods with emptyDir volumes.
+    /// Whether pods with emptyDir volumes are moved.
     pub local_storage: LocalStorage,
-    /// Why one zone is accepted, if it is.
+    /// The user's reason for accepting a single zone, if accepted.
     pub single_zone: Option<String>,
     max_unavailable: Option<IntOrString>,
 }
@@ -71,8 +71,7 @@ impl TierSettings {
                 percent_of(text.strip_suffix('%').and_then(|text| text.parse().ok()).unwrap_or(1))
             }
             None if replicas <= 3 => 1,
-            None if replicas <= 10 => 2,
-            None => percent_of(10),
+            None => percent_of(10).max(2),
         };
         i32::try_from(budget).unwrap_or(i32::MAX)
     }
@@ -93,11 +92,19 @@ mod tests {
     #[case(3, 1)]
     #[case(4, 2)]
     #[case(10, 2)]
-    #[case(11, 1)]
+    #[case(11, 2)]
+    #[case(29, 2)]
+    #[case(30, 3)]
     #[case(60, 6)]
     fn the_default_budget_grows_with_the_tier(#[case] replicas: i32, #[case] budget: i32) {
         let spec = spec(json!({"selector": {"matchLabels": {"app": "x"}}}));
         assert_eq!(TierSettings::of(&spec, "web").budget(replicas), budget);
+    }
+
+    #[test]
+    fn a_tier_that_grows_is_never_moved_more_slowly() {
+        let settings = TierSettings::of(&spec(json!({"selector": {}})), "web");
+        assert!((1..2_000).map(|replicas| settings.budget(replicas)).is_sorted());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A tier as the planner sees it: its pods per zone, and how whole it is.
+//! A tier as the planner sees it: its pods per zone, desired and Available.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{
-    Index, Name, Owner, Pause, PodId, PolicyEntry, Template, Tier, Windows, Workload, WorkloadKind,
-    Zone, ZoneTracker,
+    Index, Name, Owner, Pause, Pod, PodId, PolicyEntry, Template, Tier, Windows, Workload,
+    WorkloadKind, Zone, ZoneTracker,
 };
 use crate::predict::Scheduler;
 
-use super::consent::Consent;
+use super::approval::Approval;
 use super::settings::TierSettings;
 use super::skew::skew_of;
 
@@ -30,11 +30,11 @@ pub struct TierZoneCount {
 pub struct TierView {
     /// Its name.
     pub name: Name,
-    /// What holds for it.
+    /// The policy's settings for it.
     pub settings: TierSettings,
-    /// What people agreed to.
-    pub consent: Consent,
-    /// What stops it, if it is paused.
+    /// The published plan and the approved moves, in mode Approve.
+    pub approval: Approval,
+    /// The object whose annotation pauses it.
     pub paused: Option<Pause>,
     /// When its evictions may start.
     pub windows: Windows,
@@ -72,20 +72,20 @@ impl TierView {
         self.counts().sum::<i32>() + self.unzoned
     }
 
-    /// How many pods it misses.
+    /// How many desired pods are not Available.
     #[must_use]
     pub fn missing(&self) -> i32 {
         (self.desired - self.available).max(0)
     }
 
-    /// Whether it is within its skew.
+    /// Whether its skew is at most `maxSkew`.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.skew() <= self.settings.max_skew
     }
 }
 
-/// A number of things as Kubernetes counts them.
+/// A length as the i32 that Kubernetes counts in.
 fn count<T>(things: &[T]) -> i32 {
     i32::try_from(things.len()).unwrap_or(i32::MAX)
 }
@@ -152,25 +152,7 @@ fn view(
     now: Timestamp,
 ) -> (TierView, Vec<Arc<Template>>) {
     let cluster = index.cluster();
-    let mut view = TierView {
-        name: Name::from(name),
-        settings: TierSettings::of(&policy.spec, name),
-        consent: Consent::default(),
-        paused: index.pauses().of(&policy.key),
-        // A policy whose windows cannot be read is Invalid, and moves nothing.
-        windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
-        zones: BTreeMap::new(),
-        unzoned: 0,
-        desired: workloads.iter().map(|workload| workload.replicas).sum(),
-        available: 0,
-        min_ready_seconds: workloads
-            .iter()
-            .map(|workload| workload.min_ready_seconds)
-            .max()
-            .unwrap_or(0),
-        rolling_out: rolling_out(index, workloads),
-        available_later: None,
-    };
+    let mut view = without_pods(index, policy, name, workloads);
     let mut templates: Vec<Arc<Template>> =
         workloads.iter().map(|workload| Arc::clone(&workload.template)).collect();
     let mut counts: Vec<(&Zone, TierZoneCount)> = Vec::new();
@@ -183,15 +165,14 @@ fn view(
         let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
         let available = pod.is_available(min_ready, now);
         view.available += i32::from(available);
-        if !available && let Some(since) = pod.ready_since {
-            let at = since.time() + jiff::SignedDuration::from_secs(min_ready);
-            view.available_later =
-                Some(view.available_later.map_or(at, |known| known.min(at))).filter(|at| *at > now);
+        if !available {
+            let known = view.available_later.into_iter();
+            view.available_later = known.chain(available_later(pod, min_ready, now)).min();
         }
         if !pod.is_counted() {
             continue;
         }
-        // Pods whose controller is unknown to us are wanted because they are there.
+        // A pod whose controller is not watched counts as desired.
         view.desired += i32::from(workload.is_none());
         if workload.is_none() && !templates.iter().any(|known| Arc::ptr_eq(known, &pod.template)) {
             templates.push(Arc::clone(&pod.template));
@@ -224,6 +205,40 @@ fn add_zones_without_pods(
             view.zones.insert(zone.clone(), TierZoneCount::default());
         }
     }
+}
+
+/// The tier before its pods are counted.
+fn without_pods(
+    index: &Index,
+    policy: &PolicyEntry,
+    name: &str,
+    workloads: &[&Workload],
+) -> TierView {
+    TierView {
+        name: Name::from(name),
+        settings: TierSettings::of(&policy.spec, name),
+        approval: Approval::default(),
+        paused: index.pauses().of(&policy.key),
+        // A policy whose windows cannot be read is Invalid, and moves nothing.
+        windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
+        zones: BTreeMap::new(),
+        unzoned: 0,
+        desired: workloads.iter().map(|workload| workload.replicas).sum(),
+        available: 0,
+        min_ready_seconds: workloads
+            .iter()
+            .map(|workload| workload.min_ready_seconds)
+            .max()
+            .unwrap_or(0),
+        rolling_out: rolling_out(index, workloads),
+        available_later: None,
+    }
+}
+
+/// When a pod that is Ready, but not for long enough, becomes Available.
+fn available_later(pod: &Pod, min_ready: i64, now: Timestamp) -> Option<Timestamp> {
+    let at = pod.ready_since?.time() + jiff::SignedDuration::from_secs(min_ready);
+    (at > now).then_some(at)
 }
 
 /// The name of a workload that has pods of two revisions, or is about to.

@@ -1,5 +1,6 @@
 //! Events that tell the story: what changed between two statuses.
 
+use crate::api::text::counted;
 use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
 use crate::moves::Note;
 
@@ -85,7 +86,11 @@ fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Opti
         .collect();
     let more = usize::try_from(plan.total).unwrap_or(0).saturating_sub(shown.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(normal("Planned", "Plan", format!("{} moves: {}{more}", plan.total, shown.join(", "))))
+    Some(normal(
+        "Planned",
+        "Plan",
+        format!("{}: {}{more}", counted(plan.total, "move"), shown.join(", ")),
+    ))
 }
 
 fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Note> {
@@ -95,7 +100,8 @@ fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> 
     let approved = left(after)?;
     let is_told = left(before).is_some_and(|known| known.id == approved.id);
     (!is_told).then(|| {
-        let text = format!("plan {} is approved: {} moves", approved.id, approved.moves.len());
+        let text =
+            format!("plan {} is approved: {}", approved.id, counted(approved.moves.len(), "move"));
         normal("Approved", "Plan", text)
     })
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::text::bounded;
+use crate::api::text::{bounded, counted};
 use crate::api::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, Mode,
     MoveStatus, Phase, Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone,
     ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
-use crate::plan::{Standing, TierPlan, TierSettings, TierView, lose, worst_loss};
+use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
 
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct TierReport {
     /// Why not now; none for a balanced tier.
     pub blocked: Option<Blocked>,
     /// Misses and back-off.
-    pub standing: Standing,
+    pub history: MissHistory,
 }
 
 impl TierReport {
@@ -224,9 +224,9 @@ fn tier_status(tier: &TierReport) -> TierStatus {
             .blocked
             .clone()
             .map(|blocked| Blocked { reason: blocked.reason, message: bounded(&blocked.message) }),
-        misses: tier.standing.misses,
-        retry_at: tier.standing.retry_at.map(seconds),
-        lose: lose(view).into_iter().take(limit::ZONES).collect(),
+        misses: tier.history.misses,
+        retry_at: tier.history.retry_at.map(seconds),
+        zone_loss: zone_loss(view).into_iter().take(limit::ZONES).collect(),
     }
 }
 
@@ -303,7 +303,8 @@ fn message(
             |recovery| format!("{} of {} moves done", recovery.moves_done, recovery.moves_total),
         ),
         Phase::Balanced if tiers.is_empty() && untiered > 0 => format!(
-            "{untiered} pods are selected and none has the tier label: set spec.tierLabel to a label they carry"
+            "no selected pod has the tier label ({}): set spec.tierLabel to a label that the pods carry",
+            counted(untiered, "pod")
         ),
         Phase::Balanced if tiers.is_empty() => "no pods are selected".to_owned(),
         Phase::Balanced => "every tier is within its skew".to_owned(),

@@ -374,12 +374,8 @@ impl Laws {
         let own = self.tiers[tier].max_unavailable;
         let most = own.unwrap_or(match desired.1 {
             0..=3 => 1,
-            4..=10 => 2,
-            many => (many / 10).max(1),
+            many => (many / 10).max(2),
         });
-        // Between 4 and 10 replicas more may move at once than with 11 to 20.
-        let most =
-            if own.is_none() && desired.0 <= 10 && desired.1 > 10 { most.max(2) } else { most };
         // What fails between the look and the eviction nobody could know.
         let seen = self.sights.get(&operator).map_or(0, |sight| sight.available);
         let missing = desired.0.saturating_sub(available.max(seen));

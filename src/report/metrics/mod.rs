@@ -57,7 +57,7 @@ impl Metrics {
             IntCounterVec::new(
                 Opts::new(
                     "zonespread_predictions_total",
-                    "Landings that were predicted, by whether the scheduler agreed.",
+                    "Predicted landings, by whether the replacement landed there.",
                 ),
                 &["outcome"],
             )?,
@@ -65,7 +65,7 @@ impl Metrics {
         let build_info = register(
             &registry,
             Gauge::with_opts(
-                Opts::new("zonespread_build_info", "Always 1; the labels tell what runs.")
+                Opts::new("zonespread_build_info", "Build information; always 1.")
                     .const_label("version", env!("CARGO_PKG_VERSION")),
             )?,
         )?;
@@ -97,7 +97,7 @@ impl Metrics {
                 GaugeVec::new(
                     Opts::new(
                         "zonespread_watch_staleness_seconds",
-                        "Time since the API server was last heard of for a resource.",
+                        "Seconds since the watch of a resource last showed a sign of life.",
                     ),
                     &["resource"],
                 )?,
@@ -105,16 +105,13 @@ impl Metrics {
             reconcile_errors: register(
                 &registry,
                 IntCounterVec::new(
-                    Opts::new(
-                        "zonespread_reconcile_errors_total",
-                        "Steps that failed, by what they were.",
-                    ),
+                    Opts::new("zonespread_reconcile_errors_total", "Failed steps, by category."),
                     &["category"],
                 )?,
             )?,
             leader: register(
                 &registry,
-                IntGauge::new("zonespread_leader", "1 on the replica that leads, 0 on others.")?,
+                IntGauge::new("zonespread_leader", "1 on the leading replica, 0 on the others.")?,
             )?,
             registry,
         })

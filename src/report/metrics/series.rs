@@ -167,16 +167,16 @@ impl Known {
             "zonespread_tier_skew",
             "Most minus fewest pods over the zones that the tier may use.",
         );
-        let mut max_skew = Family::gauge("zonespread_tier_max_skew", "The skew that is allowed.");
+        let mut max_skew = Family::gauge("zonespread_tier_max_skew", "The allowed skew.");
         let mut reachable = Family::gauge(
             "zonespread_tier_reachable_skew",
             "The lowest skew that moves can reach now.",
         );
         let mut blocked =
-            Family::gauge("zonespread_tier_blocked", "1 while nothing is moved, for this reason.");
+            Family::gauge("zonespread_tier_blocked", "1 for the reason why nothing is moved.");
         let mut surviving = Family::gauge(
             "zonespread_tier_surviving_ratio",
-            "What is left of the tier if the zone is lost now.",
+            "Share of the tier's pods that survives the loss of the zone now, 0 to 1.",
         );
         for ((namespace, policy), known) in self.reported() {
             for tier in &known.tiers {
@@ -193,7 +193,7 @@ impl Known {
                 if let Some(why) = &tier.blocked {
                     blocked.add(&with("reason", why.reason.as_str()), 1.0);
                 }
-                for loss in &tier.lose {
+                for loss in &tier.zone_loss {
                     surviving.add(&with("zone", &loss.zone), f64::from(loss.percent) / 100.0);
                 }
             }
@@ -204,9 +204,9 @@ impl Known {
     fn tier_counters(&self) -> [Family; 2] {
         let mut evictions = Family::counter(
             "zonespread_evictions_total",
-            "Evictions asked for, by the answer of the API server.",
+            "Evictions requested, by the API server's answer.",
         );
-        let mut moves = Family::counter("zonespread_moves_total", "Moves, by how they ended.");
+        let mut moves = Family::counter("zonespread_moves_total", "Moves that ended, by outcome.");
         for ((namespace, policy), known) in self.reported() {
             for (tier, counts) in &known.counts {
                 let with = |name, value| {
@@ -225,7 +225,7 @@ impl Known {
 
     fn policy_phase(&self) -> Family {
         let mut phases =
-            Family::gauge("zonespread_policy_phase", "1 for the phase the policy is in.");
+            Family::gauge("zonespread_policy_phase", "1 for the current phase of the policy.");
         for ((namespace, policy), known) in &self.policies {
             if let Some(phase) = known.phase {
                 phases.add(
@@ -240,11 +240,11 @@ impl Known {
     fn zone_gauges(&self, now: Timestamp) -> [Family; 2] {
         let mut states = Family::gauge(
             "zonespread_zone_state",
-            "1 for the state the zone is in, 0 for the others.",
+            "1 for the current state of the zone, 0 for the others.",
         );
         let mut holds = Family::gauge(
             "zonespread_zone_hold_seconds",
-            "Seconds until pods may be moved into the zone, 0 if nothing holds them.",
+            "Seconds until pods may be moved into the zone, 0 if it is not held.",
         );
         for (name, zone) in &self.zones {
             for state in ZoneState::ALL {

@@ -46,7 +46,7 @@ fn recovering_petclinic() -> Metrics {
         skew: 3,
         reachable_skew: 1,
         blocked: Some(because(Reason::ZoneRecovering)),
-        lose: vec![
+        zone_loss: vec![
             ZoneLoss { zone: "a".to_owned(), surviving: 3, percent: 50 },
             ZoneLoss { zone: "c".to_owned(), surviving: 6, percent: 100 },
         ],
@@ -120,7 +120,7 @@ fn series_of_a_zone_a_reason_and_a_phase_that_are_no_more_disappear() {
     let metrics = metrics();
     let web = TierStatus {
         blocked: Some(because(Reason::NoRoom)),
-        lose: vec![ZoneLoss { zone: "c".to_owned(), surviving: 3, percent: 75 }],
+        zone_loss: vec![ZoneLoss { zone: "c".to_owned(), surviving: 3, percent: 75 }],
         ..tier("web", &[("a", 3), ("c", 1)])
     };
     metrics.policy("shop", "petclinic", &status(Phase::Blocked, vec![web]));

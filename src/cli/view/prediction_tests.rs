@@ -51,7 +51,7 @@ fn a_certain_landing_is_told_with_its_runner_up_and_what_decided() {
     let mut answer = answer(&["c"], &["c1", "c2"], true, scores);
     answer.scores[2].note = Some("untolerated taint maintenance:PreferNoSchedule".to_owned());
     answer.filtered = vec![filtered("a2", "a", "NodeResourcesFit", "Insufficient cpu")];
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }
 
 #[test]
@@ -62,14 +62,14 @@ fn a_pod_that_fits_in_one_zone_only_is_told_what_keeps_it_from_the_others() {
         filtered("b2", "b", "NodeResourcesFit", "Insufficient cpu"),
         filtered("c1", "c", "TaintToleration", "untolerated taint spot:NoSchedule"),
     ];
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }
 
 #[test]
 fn zones_that_tie_are_not_certain() {
     let scores = vec![scored("b1", "b", 200, 94), scored("c1", "c", 200, 94)];
     let answer = answer(&["b", "c"], &["b1", "c1"], false, scores);
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }
 
 #[test]
@@ -77,19 +77,19 @@ fn what_a_sample_decides_is_told_with_its_probability() {
     let scores = vec![scored("c1", "c", 200, 94), scored("b1", "b", 190, 94)];
     let mut answer = answer(&["b", "c"], &["c1"], false, scores);
     answer.probability = BTreeMap::from([("b".to_owned(), 0.17), ("c".to_owned(), 0.83)]);
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }
 
 #[test]
 fn a_pod_that_fits_nowhere_would_stay_pending() {
     let mut answer = answer(&[], &[], false, Vec::new());
     answer.filtered = vec![filtered("a1", "a", "NodeAffinity", "node(s) didn't match")];
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }
 
 #[test]
 fn what_cannot_be_known_is_told_as_such() {
     let mut answer = answer(&[], &[], false, Vec::new());
     answer.unpredictable = Some("schedulerName fancy: another scheduler".to_owned());
-    insta::assert_snapshot!(Outlook::of(&answer));
+    insta::assert_snapshot!(PredictionTable::of(&answer));
 }

@@ -6,53 +6,18 @@ use crate::api::Blocked;
 use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{InFlightPods, PendingPod, Scheduler};
 
-use super::consent::Consent;
+use super::affinity_dependents::AffinityDependents;
+use super::approval::Approval;
+use super::blocked::{self, no_target};
+use super::evictable::{EvictionBlocker, eviction_blocker};
 use super::forecasts::{Forecasts, is_alike};
-use super::needs::Needs;
-use super::obstacle::{self, no_target};
-use super::pinned::{Pin, pin_of};
+use super::pdb_limits::PdbLimits;
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 use super::tier::{TierView, TierZoneCount};
-use super::victims::BudgetsOf;
+use super::tier_plan::{Expected, PlannedMove, TierPlan};
 
 /// How many different victims of one zone are tried before it is given up.
 const VICTIMS_TRIED: usize = 8;
-
-/// A pod that would be evicted, and where its replacement is expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedMove {
-    /// The pod.
-    pub pod: PodId,
-    /// Its zone.
-    pub from: Zone,
-    /// The zones in which its replacement lands: one if that is certain, else
-    /// zones that tie, each of which lowers the skew.
-    pub to: Vec<Zone>,
-    /// The nodes that tie for best; of many the first, by name.
-    pub nodes: Vec<Name>,
-    /// How many tie.
-    pub tied: usize,
-}
-
-/// What a tier needs and can get.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TierPlan {
-    /// The moves, in order.
-    pub moves: Vec<PlannedMove>,
-    /// The skew after them.
-    pub reachable_skew: i32,
-    /// Why it is not lower, if it is above what is allowed.
-    pub obstacle: Option<Blocked>,
-}
-
-/// A move under way that the counts do not show yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// The zone that still counts the evicted pod.
-    pub leaving: Option<Zone>,
-    /// The zone that will count the replacement.
-    pub coming: Option<Zone>,
-}
 
 /// The fewest moves for `tier`, given the moves under way.
 #[must_use]
@@ -73,8 +38,8 @@ pub fn plan_tier(
     let mut in_flight = in_flight.clone();
     let mut expected = expected.to_vec();
     let mut added = plan.moves.clone();
-    // A zone that the scheduler passes over now may be its choice once others
-    // have got their pods: what follows after these moves is part of the plan.
+    // The scheduler may choose a zone only after others have got their pods, so
+    // the plan continues from the state after these moves.
     while plan.obstacle.is_some() && !added.is_empty() {
         for planned in &added {
             let pod = index.cluster().pod(planned.pod);
@@ -96,7 +61,7 @@ pub fn plan_tier(
     plan
 }
 
-/// The moves that are on a shortest way as it looks before the first of them.
+/// The moves of a shortest way, as seen before the first of them.
 fn stage(
     index: &Index,
     scheduler: &Scheduler<'_>,
@@ -106,51 +71,52 @@ fn stage(
     expected: &[Expected],
     just_moved: &BTreeSet<&str>,
 ) -> TierPlan {
-    let needs = Needs::of(index, scheduler, in_flight);
-    let mut ground = Ground::new(index, tier, health, &needs, expected, just_moved);
+    let dependents = AffinityDependents::of(index, scheduler, in_flight);
+    let mut planner = Planner::new(index, tier, health, &dependents, expected, just_moved);
     let max_skew = tier.settings.max_skew;
-    let start = skew_of(ground.counts());
+    let start = skew_of(planner.counts());
     if start <= max_skew {
         return TierPlan { reachable_skew: start, ..TierPlan::default() };
     }
     let mut obstacle = None;
     let mut moves = Vec::new();
-    // Each round that gets stuck learns that some zones take no more pods, and
-    // begins anew with that knowledge, so that no pod is moved in vain.
-    for _ in 0..=2 * ground.zones.len() {
-        let goal = minimum_moves(&ground.ranges(), max_skew);
+    // Each round that gets stuck lowers the ceiling of the zones that take no
+    // more pods and starts over, so that no pod is moved in vain.
+    for _ in 0..=2 * planner.zones.len() {
+        let goal = minimum_moves(&planner.ranges(), max_skew);
         if goal.moves == 0 {
             moves.clear();
             break;
         }
-        let walk = ground.walk(index, scheduler, goal, max_skew);
+        let walk = planner.walk(index, scheduler, goal, max_skew);
         moves = walk.moves;
         let Some(stuck) = walk.stuck else { break };
         obstacle = Some(stuck.blocked);
         for (at, count) in stuck.full {
-            ground.zones[at].range.ceiling = count.max(ground.zones[at].range.count);
+            planner.zones[at].range.ceiling = count.max(planner.zones[at].range.count);
         }
     }
-    let (moves, reachable_skew) = ground.shortest_prefix(moves);
+    let (moves, reachable_skew) = planner.shortest_prefix(moves);
     let obstacle = (reachable_skew > max_skew)
-        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, health, &ground.pins())));
+        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, health, &planner.blockers())));
     TierPlan { moves, reachable_skew, obstacle }
 }
 
-/// A zone of the tier while planning.
-struct ZoneGround {
+/// A zone of the tier, as the planner sees it.
+struct PlannerZone {
     zone: Zone,
     range: ZoneRange,
     /// Pods that can move, the best victim first.
     victims: Vec<PodId>,
-    /// Pods whose eviction the API server would refuse now: taken only where
-    /// no other helps, so that the budget is named.
+    /// Pods whose disruption budget allows no eviction now: chosen only where no
+    /// other pod helps, so that the budget is named as the reason.
     refused: Vec<PodId>,
-    pins: Vec<(PodId, Pin)>,
+    blockers: Vec<(PodId, EvictionBlocker)>,
 }
 
-struct Ground<'a> {
-    zones: Vec<ZoneGround>,
+/// The zones and pods that the moves of one stage are chosen from.
+struct Planner<'a> {
+    zones: Vec<PlannerZone>,
     in_flight: &'a InFlightPods,
 }
 
@@ -161,45 +127,45 @@ struct Walk {
 
 struct Stuck {
     blocked: Blocked,
-    /// Zones that took no more, by position, and what they had then.
+    /// Zones that took no more pods, by position, with their pod counts then.
     full: Vec<(usize, i32)>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Planner<'a> {
     fn new(
         index: &Index,
         tier: &TierView,
         health: &ZoneTracker,
-        needs: &Needs<'a>,
+        dependents: &AffinityDependents<'a>,
         expected: &[Expected],
         just_moved: &BTreeSet<&str>,
     ) -> Self {
-        let in_flight = needs.in_flight();
-        let mut budgets = BudgetsOf::new(index);
+        let in_flight = dependents.in_flight();
+        let mut budgets = PdbLimits::new(index);
         let zones = counts(tier, expected)
             .map(|(zone, counted, count)| {
                 let mut victims = Vec::new();
-                let mut pins = Vec::new();
+                let mut blockers = Vec::new();
                 for id in &counted.pods {
                     let Some(pod) = index.cluster().pod(*id) else { continue };
-                    let pin = pin_of(index, pod, &tier.settings);
-                    match pin.or_else(|| needs.pin_of(*id, pod)) {
-                        Some(pin) => pins.push((*id, pin)),
+                    let blocker = eviction_blocker(index, pod, &tier.settings);
+                    match blocker.or_else(|| dependents.eviction_blocker(*id, pod)) {
+                        Some(blocker) => blockers.push((*id, blocker)),
                         None if in_flight.is_evicted(*id) => {}
                         None => victims.push(*id),
                     }
                 }
-                rank(index, &mut victims, &tier.consent, just_moved);
+                rank(index, &mut victims, &tier.approval, just_moved);
                 let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
                 let open = health.get(zone).is_some_and(|memory| {
                     memory.health == ZoneHealth::Usable && memory.condition.usable > 0
                 });
                 let range = ZoneRange {
                     count,
-                    floor: i32::try_from(pins.len()).unwrap_or(i32::MAX).min(count),
+                    floor: i32::try_from(blockers.len()).unwrap_or(i32::MAX).min(count),
                     ceiling: if open { i32::MAX } else { count },
                 };
-                ZoneGround { zone: zone.clone(), range, victims, refused, pins }
+                PlannerZone { zone: zone.clone(), range, victims, refused, blockers }
             })
             .collect();
         Self { zones, in_flight }
@@ -213,11 +179,11 @@ impl<'a> Ground<'a> {
         self.zones.iter().map(|zone| zone.range).collect()
     }
 
-    fn pins(&self) -> Vec<&(PodId, Pin)> {
-        self.zones.iter().flat_map(|zone| &zone.pins).collect()
+    fn blockers(&self) -> Vec<&(PodId, EvictionBlocker)> {
+        self.zones.iter().flat_map(|zone| &zone.blockers).collect()
     }
 
-    /// Takes one move after the other, each of which is a step on a shortest way.
+    /// Chooses move after move, each a step on a shortest way.
     fn walk(&self, index: &Index, scheduler: &Scheduler<'_>, goal: Minimum, max_skew: i32) -> Walk {
         let mut ranges = self.ranges();
         let mut forecasts = Forecasts::new(scheduler, self.in_flight.clone());
@@ -268,8 +234,8 @@ impl<'a> Ground<'a> {
                 .filter(|id| !moved.contains(id))
                 .filter_map(|id| Some((*id, index.cluster().pod(*id)?)))
                 .take(VICTIMS_TRIED);
-            // Each way to be refused is explained once: an explanation takes
-            // longer than all tries.
+            // Explained once for equal pods: an explanation takes longer than
+            // all tries.
             let mut refused: Vec<(PodId, &Pod)> = Vec::new();
             for (id, pod) in candidates {
                 let landing = forecasts.landing_of(id, pod).filter(|landing| {
@@ -295,15 +261,15 @@ impl<'a> Ground<'a> {
                     refused.push((id, pod));
                 }
             }
-            let explained = refused
-                .into_iter()
-                .map(|(id, pod)| obstacle::of(pod, &targets, &forecasts.explain(id, pod)));
+            let explained = refused.into_iter().map(|(id, pod)| {
+                blocked::would_not_land(pod, &targets, &forecasts.explain(id, pod))
+            });
             obstacles.extend(explained);
         }
         Err(obstacles
             .into_iter()
             .min_by_key(|blocked| blocked.reason)
-            .unwrap_or_else(|| obstacle::pinned(index, &self.pins())))
+            .unwrap_or_else(|| blocked::none_evictable(index, &self.blockers())))
     }
 
     /// The moves up to where the skew is lowest first, and that skew.
@@ -328,7 +294,7 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// The tier's zones, their pods, and how many these are after the moves under way.
+/// The tier's zones with their pods, and the pod counts after the moves under way.
 fn counts<'t>(
     tier: &'t TierView,
     expected: &'t [Expected],
@@ -340,8 +306,8 @@ fn counts<'t>(
     })
 }
 
-/// For each zone that can give a pod, the zones that bring the goal one move
-/// nearer when they get it.
+/// For each zone that can give a pod, the zones that can take it such that one
+/// move less is needed.
 fn useful_targets(
     ranges: &[ZoneRange],
     goal: Minimum,
@@ -370,9 +336,9 @@ fn useful_targets(
     useful
 }
 
-/// The best victim first: one of the plan that people were shown, not one that was just moved, the lowest priority,
-/// the lowest deletion cost, on the fullest node, the youngest; by name in the end.
-fn rank(index: &Index, victims: &mut [PodId], consent: &Consent, just_moved: &BTreeSet<&str>) {
+/// Sorts the best victim first: in the order of the published plan, not just moved, with the
+/// lowest priority, the lowest deletion cost, on the fullest node, the youngest; then by name.
+fn rank(index: &Index, victims: &mut [PodId], approval: &Approval, just_moved: &BTreeSet<&str>) {
     victims.sort_by_cached_key(|id| {
         index.cluster().pod(*id).map(|pod| {
             let seat = index.cluster().seat_of(*id);
@@ -380,7 +346,7 @@ fn rank(index: &Index, victims: &mut [PodId], consent: &Consent, just_moved: &BT
                 .and_then(|slot| index.cluster().entry(slot))
                 .map_or(0, |entry| entry.pods.len());
             (
-                consent.place_of(&pod.uid),
+                approval.place_of(&pod.uid),
                 just_moved.contains(&*pod.name),
                 pod.template.priority,
                 pod.deletion_cost,

@@ -4,23 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::plan::shortened;
-use super::predict::{Answer, Filtered, Scored};
-use super::table::Grid;
+use super::shortened;
+use crate::cli::predict::{Answer, Filtered, Scored};
+use crate::cli::table::Grid;
 
 /// Reasons that are named of the many for which nodes are rejected.
 const REASONS_SHOWN: usize = 4;
 
 /// A prediction for a person.
-pub struct Outlook<'a> {
+pub struct PredictionTable<'a> {
     answer: &'a Answer,
     best: Option<&'a Scored>,
     /// The best node of a zone in which the pod does not land.
     runner_up: Option<&'a Scored>,
 }
 
-impl<'a> Outlook<'a> {
-    /// What there is to say of `answer`.
+impl<'a> PredictionTable<'a> {
+    /// The table of an answer.
     pub fn of(answer: &'a Answer) -> Self {
         let elsewhere = |score: &&Scored| {
             !answer.nodes.contains(&score.node)
@@ -199,21 +199,21 @@ fn reasons<'a>(rejected: impl Iterator<Item = &'a Filtered>) -> Option<String> {
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-impl fmt::Display for Outlook<'_> {
+impl fmt::Display for PredictionTable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut facts = Grid::new(["POD", &self.answer.title]);
-        facts.row(["LANDS IN", &self.lands_in()]);
-        facts.row(["HOW SURE", &self.how_sure()]);
+        let mut summary = Grid::new(["POD", &self.answer.title]);
+        summary.row(["LANDS IN", &self.lands_in()]);
+        summary.row(["HOW SURE", &self.how_sure()]);
         if !self.answer.nodes.is_empty() {
-            facts.row(["NODES", &shortened(&self.answer.nodes, self.answer.nodes.len())]);
+            summary.row(["NODES", &shortened(&self.answer.nodes, self.answer.nodes.len())]);
         }
         if let Some(runner_up) = self.runner_up() {
-            facts.row(["RUNNER-UP", &runner_up]);
+            summary.row(["RUNNER-UP", &runner_up]);
         }
         if let Some(decided_by) = self.decided_by() {
-            facts.row(["DECIDED BY", &decided_by]);
+            summary.row(["DECIDED BY", &decided_by]);
         }
-        f.write_str(&facts.print())?;
+        f.write_str(&summary.print())?;
         match self.zones() {
             Some(zones) => write!(f, "\n{zones}"),
             None => Ok(()),
@@ -222,5 +222,5 @@ impl fmt::Display for Outlook<'_> {
 }
 
 #[cfg(test)]
-#[path = "outlook_tests.rs"]
+#[path = "prediction_tests.rs"]
 mod tests;

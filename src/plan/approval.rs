@@ -1,25 +1,25 @@
-//! What people were shown of a tier's moves, and what they agreed to.
+//! The published plan of a tier, and the moves that were approved.
 
 use std::collections::BTreeMap;
 
 use crate::api;
 use crate::observe::{Index, Uid, Zone};
 
-use super::moves::PlannedMove;
+use super::tier_plan::PlannedMove;
 
-/// What people were shown of a tier's moves, and what they agreed to; empty
-/// unless the mode is Approve.
+/// A tier's part of the published plan and of the approved one; empty unless
+/// the mode is Approve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Consent {
-    /// The uids of the pods in the plan that was published, and their places
-    /// in it. They are moved first and in this order, so that a plan stays as
-    /// it is while it can: who has read it may approve it.
+pub struct Approval {
+    /// The uids of the pods in the published plan, with their positions. They
+    /// are moved first and in this order, so that a plan does not change
+    /// between reading and approving it.
     shown: BTreeMap<Uid, usize>,
     /// The approved moves that are left.
     approved: Vec<api::PlannedMove>,
 }
 
-impl Consent {
+impl Approval {
     /// For `tier`, from the published plan and the approved one.
     #[must_use]
     pub fn of(tier: &str, shown: &[api::PlannedMove], approved: &[api::PlannedMove]) -> Self {
@@ -47,7 +47,7 @@ impl Consent {
         })
     }
 
-    /// Where a pod was in the plan that people were shown; after it, if it was not in it.
+    /// The position of a pod in the published plan; after the end if it is not in it.
     pub(super) fn place_of(&self, uid: &Uid) -> usize {
         self.shown.get(uid).copied().unwrap_or(usize::MAX)
     }

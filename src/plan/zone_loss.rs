@@ -1,12 +1,12 @@
-//! What is left if a zone is lost now, by pod counts.
+//! How many pods survive the loss of a zone now.
 
 use crate::api::ZoneLoss;
 
 use super::tier::TierView;
 
-/// What is left of a tier, for each of its zones.
+/// The pods of a tier that survive the loss of each of its zones.
 #[must_use]
-pub fn lose(tier: &TierView) -> Vec<ZoneLoss> {
+pub fn zone_loss(tier: &TierView) -> Vec<ZoneLoss> {
     let pods = tier.pods();
     tier.zones
         .iter()
@@ -18,19 +18,19 @@ pub fn lose(tier: &TierView) -> Vec<ZoneLoss> {
 }
 
 fn percent(part: i32, whole: i32) -> i32 {
-    // Of nothing, nothing can be lost.
+    // An empty tier loses nothing.
     if whole <= 0 {
         return 100;
     }
     i32::try_from(i64::from(part) * 100 / i64::from(whole)).unwrap_or(0)
 }
 
-/// The tier that loses most with its fullest zone, and what is left of it in
-/// percent. Tiers whose single zone is accepted, and empty ones, are left out.
+/// The tier that loses most with its fullest zone, and the percentage of its
+/// pods that survives. Ignores empty tiers and those with an accepted single zone.
 #[must_use]
 pub fn worst_loss<'a>(tiers: impl Iterator<Item = &'a TierView>) -> Option<(&'a TierView, i32)> {
     tiers
         .filter(|tier| tier.settings.single_zone.is_none() && tier.pods() > 0)
-        .filter_map(|tier| Some((tier, lose(tier).iter().map(|loss| loss.percent).min()?)))
+        .filter_map(|tier| Some((tier, zone_loss(tier).iter().map(|loss| loss.percent).min()?)))
         .min_by_key(|(_, percent)| *percent)
 }

@@ -1,23 +1,23 @@
-//! Which pods the API server would let go now.
+//! Which pods their disruption budgets allow to evict now.
 
 use std::sync::Arc;
 
 use crate::observe::{Index, Labels, Name, PodId};
 
-/// The disruption budgets of pods, asked once for all that carry the same labels.
+/// The disruption budgets of pods, looked up once for all pods with the same labels.
 #[derive(Debug)]
-pub struct BudgetsOf<'i> {
+pub struct PdbLimits<'i> {
     index: &'i Index,
     known: Vec<(Name, Arc<Labels>, bool)>,
 }
 
-impl<'i> BudgetsOf<'i> {
+impl<'i> PdbLimits<'i> {
     pub fn new(index: &'i Index) -> Self {
         Self { index, known: Vec::new() }
     }
 
     /// Whether an eviction of the pod would be refused: its budget allows none
-    /// now, or it has two, which the API never accepts.
+    /// now, or it has two, which the API server always refuses.
     pub fn refuse(&mut self, id: PodId) -> bool {
         let Some(pod) = self.index.cluster().pod(id) else { return false };
         let known = self.known.iter().find(|(namespace, labels, _)| {

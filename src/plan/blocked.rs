@@ -1,4 +1,4 @@
-//! What is in the way of a lower skew, and what would help.
+//! Why a tier cannot reach a lower skew, and what would help.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use crate::api::{Blocked, Reason};
 use crate::observe::{Index, Pod, PodId, VolumeSource, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{Landing, Prediction, Rejection};
 
-use super::pinned::Pin;
+use super::evictable::EvictionBlocker;
 use super::tier::TierView;
 
 fn blocked(reason: Reason, message: String) -> Blocked {
@@ -14,15 +14,15 @@ fn blocked(reason: Reason, message: String) -> Blocked {
 }
 
 /// Why the replacement of `pod` would not land in any of `targets`.
-pub fn of(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Blocked {
+pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Blocked {
     match prediction {
         Prediction::Unpredictable(why) => blocked(
             Reason::Unpredictable,
-            format!("where a replacement of pod {} lands cannot be known: {why}", pod.name),
+            format!("the landing of a replacement for pod {} cannot be predicted: {why}", pod.name),
         ),
         Prediction::Pending(rejections) => {
             rejected(pod, targets, rejections).unwrap_or_else(|| {
-                let message = format!("a replacement of pod {} would stay Pending", pod.name);
+                let message = format!("a replacement for pod {} would stay Pending", pod.name);
                 blocked(Reason::WouldNotLand, message)
             })
         }
@@ -38,9 +38,9 @@ pub fn of(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Bloc
     }
 }
 
-/// The scheduler's filters, by how near a node came that they reject: a later
-/// one says more about what is in the way. Nodes that the pod's own selector
-/// leaves out say least.
+/// The scheduler's filters in an order of our own: a node that a later one
+/// rejects came nearer to taking the pod, and explains more. A rejection by
+/// the pod's own node selector explains least.
 const FILTERS: [&str; 12] = [
     "NodeName",
     "NodeAffinity",
@@ -56,8 +56,8 @@ const FILTERS: [&str; 12] = [
     "InterPodAffinity",
 ];
 
-/// The nodes of the targets all refuse the pod: the refusal of those that come
-/// nearest to taking it says why, and of these the most common.
+/// Every node of the targets rejects the pod: explained by the most common
+/// rejection among the nodes that came nearest to taking it.
 fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> Option<Blocked> {
     let mut counts: BTreeMap<(usize, &str), (usize, &Rejection)> = BTreeMap::new();
     for rejection in rejections {
@@ -86,7 +86,7 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
     Some(blocked(
         reason,
         format!(
-            "zone {zone} has no place for a replacement of pod {}: {} on {}{others} ({}): {help}",
+            "no node in zone {zone} can run a replacement for pod {}: {} on {}{others} ({}): {help}",
             pod.name, example.message, example.node, example.plugin
         ),
     ))
@@ -116,7 +116,7 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
     let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {
         let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
         let message = format!(
-            "the scheduler could put a replacement of pod {} into any of {}: which one is a coin toss",
+            "the scheduler could put a replacement for pod {} into any of the zones {}: they tie, so the landing cannot be predicted",
             pod.name,
             zones.join(", ")
         );
@@ -125,7 +125,7 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
     if target.total > winner.total {
         let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
         let message = format!(
-            "the scheduler scores only some of so many nodes, and could put a replacement of pod {} into any of {}; a DoNotSchedule constraint on zones would decide it",
+            "the scheduler scores only a sample of the nodes in large clusters, and could put a replacement for pod {} into any of the zones {}: a DoNotSchedule constraint on zones would decide it",
             pod.name,
             zones.join(", ")
         );
@@ -141,41 +141,43 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         .max();
     let because = match decisive {
         Some((by, plugin)) if by > 0 => format!("{plugin} decides, by {by} points"),
-        _ => "nothing tells them apart".to_owned(),
+        _ => "their scores are equal".to_owned(),
     };
     let detail = target.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
     blocked(
         Reason::WouldNotLand,
         format!(
-            "the scheduler would put a replacement of pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it",
+            "the scheduler would put a replacement for pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it",
             pod.name, winner.node, winner.total, target.node, target.total
         ),
     )
 }
 
-/// Every pod that could lower the skew is pinned.
-pub fn pinned(index: &Index, pins: &[&(PodId, Pin)]) -> Blocked {
-    let only_single = pins.iter().all(|(_, pin)| matches!(pin, Pin::SingleReplica(_)));
-    let first = pins
+/// Every pod that could lower the skew is not evictable.
+pub fn none_evictable(index: &Index, blockers: &[&(PodId, EvictionBlocker)]) -> Blocked {
+    let only_single =
+        blockers.iter().all(|(_, blocker)| matches!(blocker, EvictionBlocker::SingleReplica(_)));
+    let first = blockers
         .iter()
-        .find(|(_, pin)| only_single || !matches!(pin, Pin::SingleReplica(_)))
-        .and_then(|(id, pin)| Some(pin.message(index.cluster().pod(*id)?)));
+        .find(|(_, blocker)| only_single || !matches!(blocker, EvictionBlocker::SingleReplica(_)))
+        .and_then(|(id, blocker)| Some(blocker.message(index.cluster().pod(*id)?)));
     match first {
         Some(message) if only_single => blocked(Reason::SingleReplica, message),
         Some(message) => blocked(Reason::Pinned, message),
         None => blocked(
             Reason::Pinned,
-            "no pod of the fullest zones can move: others are already leaving".to_owned(),
+            "no further pod of the fullest zones can be moved now: others are already leaving"
+                .to_owned(),
         ),
     }
 }
 
-/// No zone can take or give a pod: it is full of pinned pods, or has no nodes.
+/// No zone can take or give a pod: it is full of pods that cannot be evicted, or has no nodes.
 pub fn no_target(
     index: &Index,
     tier: &TierView,
     health: &ZoneTracker,
-    pins: &[&(PodId, Pin)],
+    blockers: &[&(PodId, EvictionBlocker)],
 ) -> Blocked {
     let least = tier.zones.values().map(|zone| zone.pods.len()).min().unwrap_or(0);
     let closed = tier.zones.iter().find(|(zone, counted)| {
@@ -190,6 +192,6 @@ pub fn no_target(
             let what = if nodes == 0 { "no nodes" } else { "no usable node" };
             blocked(Reason::NoRoom, format!("zone {zone} has {what}: add a node there"))
         }
-        None => pinned(index, pins),
+        None => none_evictable(index, blockers),
     }
 }

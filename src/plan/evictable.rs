@@ -1,74 +1,78 @@
-//! Pods that count but do not move, and why.
+//! Which pods are never evicted, and why.
 
 use crate::api::LocalStorage;
 use crate::observe::{Index, KeepMark, Name, Pod, VolumeSource, WorkloadKind};
 
 use super::settings::TierSettings;
 
-/// Why a pod does not move.
+/// Why a pod is not evicted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pin {
+pub enum EvictionBlocker {
     /// It is the only replica of its workload (law 3).
     SingleReplica(String),
-    /// Nothing would re-create it, or not what we know.
+    /// No controller that we know would re-create it.
     NotRecreated(String),
-    /// A mark asks to keep it.
+    /// An annotation asks to keep it.
     Marked(KeepMark),
-    /// Its data lives on its node.
+    /// It has data on its node.
     LocalStorage(String),
-    /// Another pod must run near one like it, and has no other.
+    /// It is the only match of another pod's required affinity.
     Needed {
         /// The other pod.
         by: Name,
-        /// The node label whose value they share.
+        /// The topology key: the node label whose value they share.
         near: Name,
     },
 }
 
-impl Pin {
-    /// Why, and what would help, for a human.
+impl EvictionBlocker {
+    /// A message for people, with a remedy.
     #[must_use]
     pub fn message(&self, pod: &Pod) -> String {
         let name = &pod.name;
         match self {
             Self::SingleReplica(workload) => format!(
-                "pod {name} is the only replica of {workload}, and a single replica is never evicted: run at least 2"
+                "pod {name} is the only replica of {workload}, and a single replica is never evicted: run at least 2 replicas"
             ),
             Self::NotRecreated(why) => format!("pod {name} {why}"),
             Self::Marked(mark) => format!(
-                "pod {name} is marked {}: remove the annotation to let it move",
+                "pod {name} has the annotation {}: remove it to let the pod be moved",
                 mark.annotation()
             ),
-            Self::LocalStorage(what) => format!("pod {name} keeps data on its node ({what})"),
+            Self::LocalStorage(what) => format!("pod {name} has data on its node: {what}"),
             Self::Needed { by, near } => format!(
-                "pod {name} is the only one that pod {by} can run near, which it must (podAffinity by {near}): run another one there"
+                "pod {by} requires pod {name} nearby (podAffinity, {near}) and it is the only match: run another match there"
             ),
         }
     }
 }
 
-/// Why `pod` does not move, if it does not.
+/// Why `pod` is not evicted, if so.
 #[must_use]
-pub fn pin_of(index: &Index, pod: &Pod, settings: &TierSettings) -> Option<Pin> {
-    let not_recreated = |why: &str| Some(Pin::NotRecreated(why.to_owned()));
+pub fn eviction_blocker(
+    index: &Index,
+    pod: &Pod,
+    settings: &TierSettings,
+) -> Option<EvictionBlocker> {
+    let not_recreated = |why: &str| Some(EvictionBlocker::NotRecreated(why.to_owned()));
     if pod.mirror {
-        return not_recreated("is a static pod of its node: it cannot move");
+        return not_recreated("is a static pod of its node and cannot be moved");
     }
     let Some(owner) = &pod.owner else {
-        return not_recreated("has no controller, nothing would re-create it: use a Deployment");
+        return not_recreated("has no controller that would re-create it: use a Deployment");
     };
     if let Some(mark) = pod.keep {
-        return Some(Pin::Marked(mark));
+        return Some(EvictionBlocker::Marked(mark));
     }
     let Some(kind) = WorkloadKind::parse(&owner.kind) else {
-        return Some(Pin::NotRecreated(format!(
+        return Some(EvictionBlocker::NotRecreated(format!(
             "belongs to {} {}: only pods of ReplicaSets and StatefulSets are moved",
             owner.kind, owner.name
         )));
     };
     let Some(workload) = index.workload_of(pod) else {
-        return Some(Pin::NotRecreated(format!(
-            "belongs to {} {}, which is gone: nothing would re-create it",
+        return Some(EvictionBlocker::NotRecreated(format!(
+            "belongs to {} {}, which does not exist any more: nothing would re-create the pod",
             owner.kind, owner.name
         )));
     };
@@ -77,7 +81,7 @@ pub fn pin_of(index: &Index, pod: &Pod, settings: &TierSettings) -> Option<Pin> 
             || format!("{} {}", owner.kind, owner.name),
             |owner| format!("{} {}", owner.kind, owner.name),
         );
-        return Some(Pin::SingleReplica(named));
+        return Some(EvictionBlocker::SingleReplica(named));
     }
     let keeps_empty_dirs = match settings.local_storage {
         LocalStorage::Auto => kind == WorkloadKind::StatefulSet,
@@ -87,17 +91,17 @@ pub fn pin_of(index: &Index, pod: &Pod, settings: &TierSettings) -> Option<Pin> 
     for volume in &pod.template.volumes {
         match volume {
             VolumeSource::HostPath => {
-                return Some(Pin::LocalStorage("a hostPath volume".to_owned()));
+                return Some(EvictionBlocker::LocalStorage("a hostPath volume".to_owned()));
             }
             VolumeSource::EmptyDir if keeps_empty_dirs => {
-                return Some(Pin::LocalStorage(
+                return Some(EvictionBlocker::LocalStorage(
                     "an emptyDir volume; rebalance.localStorage: Evict lets it move".to_owned(),
                 ));
             }
             VolumeSource::EmptyDir => {}
             VolumeSource::Claim(_) | VolumeSource::Ephemeral(_) => {
                 if let Some(volume) = local_volume(index, pod, volume) {
-                    return Some(Pin::LocalStorage(format!("local volume {volume}")));
+                    return Some(EvictionBlocker::LocalStorage(format!("local volume {volume}")));
                 }
             }
         }

@@ -11,12 +11,12 @@ use crate::api::{
     ZoneStatus,
 };
 
-use super::output::plain;
-use super::status::Known;
-use super::table::{Grid, or_dash};
+use crate::cli::output::plain;
+use crate::cli::status::Known;
+use crate::cli::table::{Grid, or_dash};
 
 /// The policy's status as text.
-pub fn print(policy: &Known) -> String {
+pub fn policy_table(policy: &Known) -> String {
     let title = format!("{}/{}", policy.namespace, policy.name);
     let title = plain(&title);
     let Some(status) = &policy.status else {
@@ -66,7 +66,7 @@ fn pods(zone: &TierZone) -> String {
 
 /// What is left of a tier when the zone that hurts most is lost.
 fn survives(tier: &TierStatus) -> String {
-    tier.lose
+    tier.zone_loss
         .iter()
         .min_by_key(|loss| loss.percent)
         .map_or("-".to_owned(), |loss| format!("{}% without {}", loss.percent, loss.zone))

@@ -1,0 +1,21 @@
+//! Answers of commands as people read them: tables on one screen.
+
+mod plan;
+mod policy;
+mod prediction;
+
+pub use plan::{Plans, PolicyPlan, plan_table};
+pub use policy::policy_table;
+pub use prediction::PredictionTable;
+
+/// How many nodes a table names.
+const NODES_SHOWN: usize = 3;
+
+/// The first names of a list, and how many more there are of `total`.
+fn shortened(names: &[String], total: usize) -> String {
+    let shown = names.iter().take(NODES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match total.saturating_sub(NODES_SHOWN.min(names.len())) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,165 @@
+//! Why a tier is not moved, when several things keep it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::fixtures::{Story, three_three_zero};
+use super::{ClusterFacts, InFlight, MissHistory, TierPlan, TierView, gate};
+use crate::api::{Blocked, Mode, Reason};
+use crate::observe::{HealthRules, Pause, ZoneTracker, zone_conditions};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// A tier, and everything that may keep it from being moved.
+struct Situation {
+    story: Story,
+    tier: TierView,
+    plan: TierPlan,
+    zones: ZoneTracker,
+    unstable: Option<String>,
+    stale: Option<String>,
+    throttled_until: Option<Timestamp>,
+    history: MissHistory,
+    in_flight: InFlight,
+}
+
+impl Situation {
+    /// 3/3/0, and nothing is in the way.
+    fn clear() -> Self {
+        let story = Story::new(three_three_zero());
+        Self {
+            tier: story.tier(),
+            plan: story.plan(),
+            zones: story.zones.clone(),
+            story,
+            unstable: None,
+            stale: None,
+            throttled_until: None,
+            history: MissHistory::default(),
+            in_flight: InFlight::default(),
+        }
+    }
+
+    fn blocked(&self) -> Option<Blocked> {
+        let facts = ClusterFacts {
+            now: NOW,
+            zones: &self.zones,
+            unstable: self.unstable.clone(),
+            stale: self.stale.clone(),
+            throttled_until: self.throttled_until,
+        };
+        let Self { story, tier, plan, history, in_flight, .. } = self;
+        gate(&story.index, tier, plan, &facts, history, in_flight)
+    }
+
+    fn message(&self) -> String {
+        self.blocked().unwrap().message
+    }
+}
+
+type Remedy = fn(&mut Situation);
+
+fn later() -> Timestamp {
+    NOW + SignedDuration::from_mins(42)
+}
+
+/// Zones none of which has a node that can be used.
+fn all_zones_out(story: &Story) -> ZoneTracker {
+    let mut conditions = zone_conditions(
+        story.index.cluster().nodes().map(|(node, _)| node),
+        &HealthRules::default().allowed_taints,
+    );
+    for condition in conditions.values_mut() {
+        condition.usable = 0;
+    }
+    let mut zones = ZoneTracker::default();
+    zones.observe(&conditions, NOW);
+    zones
+}
+
+#[test]
+fn of_everything_that_is_in_the_way_the_first_reason_in_the_order_is_shown() {
+    let mut now = Situation::clear();
+    now.story = Story::new(three_three_zero()).budget("web", json!({"app": "web"}), 0);
+    now.zones = all_zones_out(&now.story);
+    now.unstable = Some("two zones".to_owned());
+    now.stale = Some("no pods are known".to_owned());
+    now.throttled_until = Some(later());
+    now.tier.paused = Some(Pause::Policy);
+    now.tier.settings.mode = Mode::Observe;
+    let newyear = json!([{"schedule": "0 12 1 1 *", "duration": "1m"}]);
+    let spec =
+        json!({"selector": {"matchLabels": {"app": "web"}}, "rebalance": {"windows": newyear}});
+    now.tier.windows = Story::new(three_three_zero()).policy(spec).tier().windows;
+    now.tier.available = 5;
+    now.tier.rolling_out = Some("Deployment web".to_owned());
+    now.in_flight.canary = Some("zone c (web-1)".to_owned());
+    now.history.misses = 1;
+    now.history.retry_at = Some(later());
+    let forbidden = Blocked { reason: Reason::Forbidden, message: "no".to_owned() };
+    now.history.refused = Some((forbidden, later()));
+
+    let remedies: [(Reason, Remedy); 14] = [
+        (Reason::ZoneImpaired, |now| now.zones = now.story.zones.clone()),
+        (Reason::ClusterUnstable, |now| now.unstable = None),
+        (Reason::StaleView, |now| now.stale = None),
+        (Reason::Paused, |now| now.tier.paused = None),
+        (Reason::ObserveOnly, |now| now.tier.settings.mode = Mode::Approve),
+        (Reason::AwaitingApproval, |now| now.tier.settings.mode = Mode::Auto),
+        (Reason::OutsideWindow, |now| now.tier.windows = Situation::clear().tier.windows),
+        (Reason::TierUnavailable, |now| now.tier.available = 6),
+        (Reason::RolloutInProgress, |now| now.tier.rolling_out = None),
+        (Reason::MovesUnderWay, |now| now.in_flight.canary = None),
+        (Reason::BudgetExhausted, |now| now.story = Situation::clear().story),
+        (Reason::Backoff, |now| now.history.retry_at = None),
+        (Reason::Forbidden, |now| now.history.refused = None),
+        (Reason::Throttled, |now| now.throttled_until = None),
+    ];
+    for (reason, remedy) in remedies {
+        assert_eq!(now.blocked().map(|blocked| blocked.reason), Some(reason));
+        remedy(&mut now);
+    }
+    assert_eq!(now.blocked(), None);
+    assert!(remedies.is_sorted_by_key(|(reason, _)| *reason));
+}
+
+#[test]
+fn what_keeps_the_plan_empty_has_its_place_in_the_order() {
+    let mut now = Situation::clear();
+    now.history.misses = 3;
+    assert_eq!(now.blocked().unwrap().reason, Reason::MissedTooOften);
+    now.plan.moves.clear();
+    let obstacle = |reason| Some(Blocked { reason, message: String::new() });
+    now.plan.obstacle = obstacle(Reason::NoRoom);
+    assert_eq!(now.blocked().unwrap().reason, Reason::NoRoom);
+    now.tier.available = 5;
+    assert_eq!(now.blocked().unwrap().reason, Reason::TierUnavailable);
+    now.plan.obstacle = obstacle(Reason::SingleReplica);
+    assert_eq!(now.blocked().unwrap().reason, Reason::SingleReplica);
+}
+
+#[test]
+fn an_empty_plan_without_an_obstacle_waits_for_the_moves_under_way() {
+    let mut now = Situation::clear();
+    now.plan.moves.clear();
+    now.in_flight.moves = 1;
+    assert_eq!(now.message(), "1 move is under way");
+}
+
+#[test]
+fn a_miss_is_told_with_its_landing_and_what_ends_the_wait() {
+    let mut now = Situation::clear();
+    now.history.misses = 2;
+    now.history.retry_at = Some(later());
+    now.in_flight.last_miss = Some("web-x landed on b1 in zone b, expected in c".to_owned());
+    assert_eq!(
+        now.message(),
+        "2 of 3 allowed misses (web-x landed on b1 in zone b, expected in c); next try at 00:42:00Z"
+    );
+    now.history.misses = 3;
+    now.in_flight.last_miss = None;
+    assert_eq!(
+        now.message(),
+        "3 of 3 allowed misses: nothing is moved until the next recovery or any change of the policy's spec"
+    );
+}
