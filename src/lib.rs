@@ -28,8 +28,8 @@
 //!
 //! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
 //!    and `operator/weather` say; looked at anew in `act/attempt`
-//! 2. no blind eviction: `plan/moves` asks `predict/`
-//! 3. the floor holds: `plan/gates` and `plan/pinned`; looked at anew in `act/attempt`
+//! 2. no blind eviction: `plan/planner` asks `predict/`
+//! 3. the floor holds: `plan/gates` and `plan/evictable`; looked at anew in `act/attempt`
 //! 4. as few as possible: `plan/skew`
 //! 5. no loops: `moves/follow` verifies, `operator/memory` counts, `plan/gates` stops
 //! 6. polite: `act/attempt`, `controller/refusal`
@@ -50,3 +50,7 @@ pub mod operator;
 pub mod plan;
 pub mod predict;
 pub mod report;
+
+#[cfg(test)]
+#[path = "../tests/conventions/mod.rs"]
+mod conventions;
