@@ -341,7 +341,7 @@ fn useful_targets(
 fn rank(index: &Index, victims: &mut [PodId], approval: &Approval, just_moved: &BTreeSet<&str>) {
     victims.sort_by_cached_key(|id| {
         index.cluster().pod(*id).map(|pod| {
-            let seat = index.cluster().seat_of(*id);
+            let seat = index.cluster().slot_of(*id);
             let on_node = seat
                 .and_then(|slot| index.cluster().entry(slot))
                 .map_or(0, |entry| entry.pods.len());

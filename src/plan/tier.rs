@@ -177,7 +177,7 @@ fn view(
         if workload.is_none() && !templates.iter().any(|known| Arc::ptr_eq(known, &pod.template)) {
             templates.push(Arc::clone(&pod.template));
         }
-        let Some(zone) = cluster.zone_of_seat(*id) else {
+        let Some(zone) = cluster.zone_of_slot(*id) else {
             view.unzoned += 1;
             continue;
         };

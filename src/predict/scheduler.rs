@@ -68,7 +68,7 @@ impl<'a> Scheduler<'a> {
 
     /// The row of the node on which a pod holds a place.
     pub(super) fn row_of_seat(&self, pod: PodId) -> Option<usize> {
-        self.snapshot.row_of_slot(self.cluster.seat_of(pod)?)
+        self.snapshot.row_of_slot(self.cluster.slot_of(pod)?)
     }
 
     /// The values of a node label.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::cohort::{Cohort, Cohorts};
-use super::roll::Roll;
+use super::pods::PodStore;
 use crate::observe::object::csi::{CsiDriver, CsiNode};
 use crate::observe::object::node::Node;
 use crate::observe::object::pod::{Pod, PodPhase};
@@ -83,7 +83,7 @@ pub struct Cluster {
     nodes: BTreeMap<Name, NodeSlot>,
     entries: Vec<NodeEntry>,
     free: Vec<NodeSlot>,
-    pods: Roll,
+    pods: PodStore,
     cohorts: Cohorts,
     pub(in crate::observe) services: FxHashMap<Name, BTreeMap<Name, Service>>,
     pub(in crate::observe) workloads: FxHashMap<WorkloadKey, Workload>,
@@ -156,14 +156,14 @@ impl Cluster {
 
     /// The node on which a pod holds a place.
     #[must_use]
-    pub fn seat_of(&self, id: PodId) -> Option<NodeSlot> {
-        self.pods.seat(id)
+    pub fn slot_of(&self, id: PodId) -> Option<NodeSlot> {
+        self.pods.node(id)
     }
 
     /// The zone of the node on which a pod holds a place.
     #[must_use]
-    pub fn zone_of_seat(&self, id: PodId) -> Option<&Zone> {
-        self.entry(self.seat_of(id)?)?.node.as_ref()?.zone.as_ref()
+    pub fn zone_of_slot(&self, id: PodId) -> Option<&Zone> {
+        self.entry(self.slot_of(id)?)?.node.as_ref()?.zone.as_ref()
     }
 
     /// The pod with this id.
@@ -324,7 +324,7 @@ impl Cluster {
     fn seat(&mut self, id: PodId) {
         let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
         let slot = self.slot(&node);
-        self.pods.set_seat(id, Some(slot));
+        self.pods.set_node(id, Some(slot));
         self.pods_generation = Generation::next();
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
@@ -339,8 +339,8 @@ impl Cluster {
 
     /// A pod leaves its place.
     fn unseat(&mut self, id: PodId) {
-        let Some(slot) = self.pods.seat(id) else { return };
-        self.pods.set_seat(id, None);
+        let Some(slot) = self.pods.node(id) else { return };
+        self.pods.set_node(id, None);
         self.pods_generation = Generation::next();
         let rank = self.pods.rank(id);
         let Some(pod) = self.pods.get(id) else { return };

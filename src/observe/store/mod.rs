@@ -2,5 +2,5 @@
 
 pub(super) mod cluster;
 pub(super) mod cohort;
+pub(super) mod pods;
 pub(super) mod references;
-pub(super) mod roll;

@@ -14,18 +14,18 @@ use crate::observe::value::name::Name;
 
 /// Every pod.
 #[derive(Debug, Default)]
-pub(in crate::observe) struct Roll {
-    places: Vec<Place>,
+pub(in crate::observe) struct PodStore {
+    slots: Vec<Slot>,
     free: Vec<PodId>,
     by_namespace: FxHashMap<Name, HashTable<PodId>>,
 }
 
 /// A pod and where else the index knows it.
 #[derive(Debug, Default)]
-struct Place {
+struct Slot {
     pod: Option<Pod>,
-    /// The node on which it holds a place.
-    seat: Option<NodeSlot>,
+    /// The node on which it holds a slot.
+    node: Option<NodeSlot>,
     /// Its position among the pods of its cohort.
     rank: u32,
 }
@@ -34,9 +34,9 @@ fn hash(name: &str) -> u64 {
     FxBuildHasher.hash_one(name)
 }
 
-impl Roll {
+impl PodStore {
     pub(in crate::observe) fn get(&self, id: PodId) -> Option<&Pod> {
-        self.places.get(id.index())?.pod.as_ref()
+        self.slots.get(id.index())?.pod.as_ref()
     }
 
     pub(in crate::observe) fn find(&self, namespace: &str, name: &str) -> Option<PodId> {
@@ -53,53 +53,53 @@ impl Roll {
     }
 
     pub(in crate::observe) fn all(&self) -> impl Iterator<Item = (PodId, &Pod)> {
-        let places = self.places.iter().enumerate();
-        places.filter_map(|(at, place)| Some((PodId::at(at), place.pod.as_ref()?)))
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(at, slot)| Some((PodId::at(at), slot.pod.as_ref()?)))
     }
 
-    /// The node on which the pod holds a place.
-    pub(in crate::observe) fn seat(&self, id: PodId) -> Option<NodeSlot> {
-        self.places.get(id.index())?.seat
+    /// The node on which the pod holds a slot.
+    pub(in crate::observe) fn node(&self, id: PodId) -> Option<NodeSlot> {
+        self.slots.get(id.index())?.node
     }
 
-    pub(in crate::observe) fn set_seat(&mut self, id: PodId, seat: Option<NodeSlot>) {
-        if let Some(place) = self.places.get_mut(id.index()) {
-            place.seat = seat;
+    pub(in crate::observe) fn set_node(&mut self, id: PodId, node: Option<NodeSlot>) {
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            slot.node = node;
         }
     }
 
     pub(in crate::observe) fn rank(&self, id: PodId) -> usize {
-        self.places.get(id.index()).map_or(0, |place| place.rank as usize)
+        self.slots.get(id.index()).map_or(0, |slot| slot.rank as usize)
     }
 
     pub(in crate::observe) fn set_rank(&mut self, id: PodId, rank: usize) {
-        if let Some(place) = self.places.get_mut(id.index()) {
-            place.rank = u32::try_from(rank).unwrap_or(u32::MAX);
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            slot.rank = u32::try_from(rank).unwrap_or(u32::MAX);
         }
     }
 
-    /// A place for a pod that is new.
+    /// A slot for a pod that is new.
     pub(in crate::observe) fn add(&mut self, pod: Pod) -> PodId {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            PodId::at(self.places.len() - 1)
+            self.slots.push(Slot::default());
+            PodId::at(self.slots.len() - 1)
         });
-        let places = &mut self.places;
+        let slots = &mut self.slots;
         let name = hash(&pod.name);
         let ids = self.by_namespace.entry(Name::clone(&pod.namespace)).or_default();
-        places[id.index()].pod = Some(pod);
+        slots[id.index()].pod = Some(pod);
         ids.insert_unique(name, id, |id| {
-            places
+            slots
                 .get(id.index())
-                .and_then(|place| place.pod.as_ref())
+                .and_then(|slot| slot.pod.as_ref())
                 .map_or(0, |pod| hash(&pod.name))
         });
         id
     }
 
-    /// Puts a pod of the same name in the place of one that is there.
+    /// Puts a pod of the same name in the slot of one that is there.
     pub(in crate::observe) fn replace(&mut self, id: PodId, pod: Pod) -> Option<Pod> {
-        self.places.get_mut(id.index())?.pod.replace(pod)
+        self.slots.get_mut(id.index())?.pod.replace(pod)
     }
 
     pub(in crate::observe) fn remove(&mut self, id: PodId) -> Option<Pod> {
@@ -114,6 +114,6 @@ impl Roll {
             }
         }
         self.free.push(id);
-        std::mem::take(self.places.get_mut(id.index())?).pod
+        std::mem::take(self.slots.get_mut(id.index())?).pod
     }
 }
