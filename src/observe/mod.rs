@@ -44,7 +44,7 @@ pub use policy::entry::{PolicyEntry, PolicyKey, Tier};
 pub use policy::pause::{Pause, Pauses};
 pub use policy::windows::{Calendar, Opening, Windows};
 pub use store::cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
-pub use store::cohort::Cohort;
+pub use store::pod_class::PodClass;
 pub use value::generation::Generation;
 pub use value::moment::Moment;
 pub use value::name::{Labels, Name};

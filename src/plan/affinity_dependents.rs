@@ -5,7 +5,7 @@
 //! replacement of a dependent would find no node: a move of one tier must not
 //! do that to another.
 
-use crate::observe::{Cohort, Index, Name, Pod, PodId};
+use crate::observe::{Index, Name, Pod, PodClass, PodId};
 use crate::predict::{InFlightPods, Scheduler};
 
 use super::evictable::EvictionBlocker;
@@ -17,15 +17,15 @@ pub struct AffinityDependents<'a> {
     scheduler: &'a Scheduler<'a>,
     in_flight: &'a InFlightPods,
     /// Pods with required affinity to others.
-    dependents: Vec<&'a Cohort>,
+    dependents: Vec<&'a PodClass>,
 }
 
 impl<'a> AffinityDependents<'a> {
     pub fn of(index: &'a Index, scheduler: &'a Scheduler<'a>, in_flight: &'a InFlightPods) -> Self {
         let dependents = index
             .cluster()
-            .choosy_cohorts()
-            .filter(|cohort| !cohort.template.required_affinity.is_empty())
+            .pod_classes_with_pod_affinity()
+            .filter(|pod_class| !pod_class.template.required_affinity.is_empty())
             .collect();
         Self { index, scheduler, in_flight, dependents }
     }
@@ -49,7 +49,7 @@ impl<'a> AffinityDependents<'a> {
     /// `key`, and no other match of its affinity does.
     fn last_for(
         &self,
-        dependents: &Cohort,
+        dependents: &PodClass,
         key: &Name,
         id: PodId,
         pod: &Pod,
@@ -64,7 +64,7 @@ impl<'a> AffinityDependents<'a> {
         };
         let (who, dependent) =
             dependents.pods().iter().find_map(|other| Some((*other, stays(*other)?)))?;
-        let another = cluster.cohorts().any(|others| {
+        let another = cluster.pod_classes().any(|others| {
             self.scheduler.is_needed(dependents, &others.namespace, &others.labels)
                 && others.pods().iter().any(|other| *other != who && stays(*other).is_some())
         });

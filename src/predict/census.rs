@@ -1,7 +1,7 @@
 //! Which pods are where: those of the cluster, less those that leave, and
 //! those that are about to come.
 
-use crate::observe::{Cohort, Name, Pod, PodId, Template};
+use crate::observe::{Name, Pod, PodClass, PodId, Template};
 
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::neighbours::{Reach, Tenants};
@@ -51,10 +51,11 @@ impl Simulation<'_> {
         if !spread.counts_pods() {
             return;
         }
-        for cohort in scheduler.cluster.cohorts_in(&pod.namespace) {
-            let rows =
-                || rows(scheduler, cohort, |id, pod| pod.is_counted() && !in_flight.is_evicted(id));
-            spread.count(&cohort.labels, rows, 1);
+        for pod_class in scheduler.cluster.pod_classes_in(&pod.namespace) {
+            let rows = || {
+                rows(scheduler, pod_class, |id, pod| pod.is_counted() && !in_flight.is_evicted(id))
+            };
+            spread.count(&pod_class.labels, rows, 1);
         }
     }
 
@@ -64,18 +65,18 @@ impl Simulation<'_> {
         let cluster = scheduler.cluster;
         let there = |id: PodId, other: &Pod| !is_gone(in_flight, pod, *order, id, other);
         let reach = neighbours.reach();
-        let mut ask = |cohort: &Cohort| {
-            let rows = || rows(scheduler, cohort, there);
-            neighbours.ask(scheduler, Tenants::of(cohort), rows, 1);
+        let mut ask = |pod_class: &PodClass| {
+            let rows = || rows(scheduler, pod_class, there);
+            neighbours.ask(scheduler, Tenants::of(pod_class), rows, 1);
         };
         match reach {
             Reach::Nobody => {}
-            Reach::OwnNamespace => cluster.cohorts_in(&pod.namespace).for_each(&mut ask),
-            Reach::AllNamespaces => cluster.cohorts().for_each(&mut ask),
+            Reach::OwnNamespace => cluster.pod_classes_in(&pod.namespace).for_each(&mut ask),
+            Reach::AllNamespaces => cluster.pod_classes().for_each(&mut ask),
         }
-        for cohort in cluster.choosy_cohorts() {
-            let rows = || rows(scheduler, cohort, there);
-            neighbours.answer(scheduler, pod, Tenants::of(cohort), rows, 1);
+        for pod_class in cluster.pod_classes_with_pod_affinity() {
+            let rows = || rows(scheduler, pod_class, there);
+            neighbours.answer(scheduler, pod, Tenants::of(pod_class), rows, 1);
         }
     }
 
@@ -83,13 +84,13 @@ impl Simulation<'_> {
     fn find_claims_in_use(&mut self) {
         let Self { scheduler, pod, order, in_flight, sole_use, .. } = self;
         let Some(namespace) = sole_use.namespace().cloned() else { return };
-        for cohort in scheduler.cluster.cohorts_in(&namespace) {
-            let users = cohort.pods().iter().filter(|id| {
+        for pod_class in scheduler.cluster.pod_classes_in(&namespace) {
+            let users = pod_class.pods().iter().filter(|id| {
                 let other = scheduler.cluster.pod(**id);
                 other.is_some_and(|other| !is_gone(in_flight, pod, *order, **id, other))
             });
             let users = i64::try_from(users.count()).unwrap_or(i64::MAX);
-            sole_use.count(&namespace, &cohort.template, users);
+            sole_use.count(&namespace, &pod_class.template, users);
         }
     }
 
@@ -213,13 +214,13 @@ fn is_gone(
     in_flight.is_evicted(id) && replacement.outlives(pod, order)
 }
 
-/// The nodes of the pods of a cohort that `counts`, by row.
+/// The nodes of the pods of a pod_class that `counts`, by row.
 fn rows(
     scheduler: &Scheduler<'_>,
-    cohort: &Cohort,
+    pod_class: &PodClass,
     counts: impl Fn(PodId, &Pod) -> bool,
 ) -> Vec<usize> {
-    cohort
+    pod_class
         .pods()
         .iter()
         .filter_map(|id| {

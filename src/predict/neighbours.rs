@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use kube::core::{Expression, Selector, SelectorExt};
 
-use crate::observe::{Cohort, Labels, Name, PodAffinityTerm, Template, WeightedPodAffinityTerm};
+use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, Template, WeightedPodAffinityTerm};
 
 use super::bounds::{Extremes, Range, Sample};
 use super::in_flight::PendingPod;
@@ -30,8 +30,12 @@ pub(super) struct Tenants<'p> {
 }
 
 impl<'p> Tenants<'p> {
-    pub(super) fn of(cohort: &'p Cohort) -> Self {
-        Self { namespace: &cohort.namespace, labels: &cohort.labels, template: &cohort.template }
+    pub(super) fn of(pod_class: &'p PodClass) -> Self {
+        Self {
+            namespace: &pod_class.namespace,
+            labels: &pod_class.labels,
+            template: &pod_class.template,
+        }
     }
 
     pub(super) fn like(pod: &'p PendingPod) -> Self {
@@ -123,7 +127,7 @@ fn term_of_matches(
 impl Scheduler<'_> {
     /// Whether pods with these labels are such as the `needy` must run near.
     #[must_use]
-    pub fn is_needed(&self, needy: &Cohort, namespace: &str, labels: &Labels) -> bool {
+    pub fn is_needed(&self, needy: &PodClass, namespace: &str, labels: &Labels) -> bool {
         let mut terms = needy.template.required_affinity.iter();
         terms.all(|term| term_of_matches(self, Tenants::of(needy), term, namespace, labels))
     }

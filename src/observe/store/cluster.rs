@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::cohort::{Cohort, Cohorts};
+use super::pod_class::{PodClass, PodClasses};
 use super::pods::PodStore;
 use crate::observe::object::csi::{CsiDriver, CsiNode};
 use crate::observe::object::node::Node;
@@ -84,7 +84,7 @@ pub struct Cluster {
     entries: Vec<NodeEntry>,
     free: Vec<NodeSlot>,
     pods: PodStore,
-    cohorts: Cohorts,
+    pod_classes: PodClasses,
     pub(in crate::observe) services: FxHashMap<Name, BTreeMap<Name, Service>>,
     pub(in crate::observe) workloads: FxHashMap<WorkloadKey, Workload>,
     pub(in crate::observe) namespaces: FxHashMap<Name, Labels>,
@@ -196,18 +196,18 @@ impl Cluster {
     }
 
     /// Pods of a namespace that hold a place, alike in all but their nodes, in no order.
-    pub fn cohorts_in(&self, namespace: &str) -> impl Iterator<Item = &Cohort> {
-        self.cohorts.of_namespace(namespace)
+    pub fn pod_classes_in(&self, namespace: &str) -> impl Iterator<Item = &PodClass> {
+        self.pod_classes.of_namespace(namespace)
     }
 
     /// Pods that hold a place, alike in all but their nodes, in no order.
-    pub fn cohorts(&self) -> impl Iterator<Item = &Cohort> {
-        self.cohorts.all()
+    pub fn pod_classes(&self) -> impl Iterator<Item = &PodClass> {
+        self.pod_classes.all()
     }
 
-    /// Those of [`Self::cohorts`] that care which pods are near them.
-    pub fn choosy_cohorts(&self) -> impl Iterator<Item = &Cohort> {
-        self.cohorts.choosy()
+    /// Those of [`Self::pod_classes`] that care which pods are near them.
+    pub fn pod_classes_with_pod_affinity(&self) -> impl Iterator<Item = &PodClass> {
+        self.pod_classes.with_pod_affinity()
     }
 
     /// Changes whenever a node does.
@@ -333,7 +333,7 @@ impl Cluster {
             entry.scored_cpu_milli += pod.template.scored_cpu_milli;
             entry.scored_memory += pod.template.scored_memory;
         }
-        let rank = self.cohorts.join(id, pod);
+        let rank = self.pod_classes.add(id, pod);
         self.pods.set_rank(id, rank);
     }
 
@@ -353,7 +353,7 @@ impl Cluster {
             entry.scored_memory -= pod.template.scored_memory;
         }
         let node = pod.node.clone();
-        if let Some(moved) = self.cohorts.leave(rank, pod) {
+        if let Some(moved) = self.pod_classes.remove(rank, pod) {
             self.pods.set_rank(moved, rank);
         }
         if let Some(node) = node {

@@ -26,7 +26,7 @@ struct Slot {
     pod: Option<Pod>,
     /// The node on which it holds a slot.
     node: Option<NodeSlot>,
-    /// Its position among the pods of its cohort.
+    /// Its position among the pods of its class.
     rank: u32,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What a constraint selects, it selects by namespace and labels; what a pod
 //! asks of its neighbours stands in its template. Both are asked once per
-//! cohort instead of once per pod.
+//! class instead of once per pod.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::observe::value::name::{Labels, Name};
 
 /// Pods with the same namespace, labels and template that hold a place.
 #[derive(Clone, Debug)]
-pub struct Cohort {
+pub struct PodClass {
     /// Their namespace.
     pub namespace: Name,
     /// Their labels.
@@ -25,7 +25,7 @@ pub struct Cohort {
     pods: Vec<PodId>,
 }
 
-impl Cohort {
+impl PodClass {
     /// The pods, in no order.
     #[must_use]
     pub fn pods(&self) -> &[PodId] {
@@ -33,29 +33,33 @@ impl Cohort {
     }
 }
 
-/// Addresses of shared labels and templates: a cohort keeps both alive, so
+/// Addresses of shared labels and templates: a class keeps both alive, so
 /// nothing else can get their address.
 type Key = (usize, usize);
 
-type ByNamespace = FxHashMap<Name, FxHashMap<Key, Cohort>>;
+type ByNamespace = FxHashMap<Name, FxHashMap<Key, PodClass>>;
 
-/// Every cohort.
+/// Every class.
 #[derive(Debug, Default)]
-pub(in crate::observe) struct Cohorts {
+pub(in crate::observe) struct PodClasses {
     plain: ByNamespace,
     /// Those with affinity or anti-affinity to pods.
-    choosy: ByNamespace,
+    with_pod_affinity: ByNamespace,
 }
 
-impl Cohorts {
-    /// Adds a pod; gives its position in the cohort.
-    pub(in crate::observe) fn join(&mut self, id: PodId, pod: &Pod) -> usize {
-        let side = if pod.template.has_pod_terms() { &mut self.choosy } else { &mut self.plain };
+impl PodClasses {
+    /// Adds a pod; gives its position in the class.
+    pub(in crate::observe) fn add(&mut self, id: PodId, pod: &Pod) -> usize {
+        let side = if pod.template.has_pod_terms() {
+            &mut self.with_pod_affinity
+        } else {
+            &mut self.plain
+        };
         let pods = &mut side
             .entry(Name::clone(&pod.namespace))
             .or_default()
             .entry(key(pod))
-            .or_insert_with(|| Cohort {
+            .or_insert_with(|| PodClass {
                 namespace: Name::clone(&pod.namespace),
                 labels: Arc::clone(&pod.labels),
                 template: Arc::clone(&pod.template),
@@ -67,18 +71,22 @@ impl Cohorts {
     }
 
     /// Removes the pod at this position; gives the one that takes it over.
-    pub(in crate::observe) fn leave(&mut self, position: usize, pod: &Pod) -> Option<PodId> {
-        let side = if pod.template.has_pod_terms() { &mut self.choosy } else { &mut self.plain };
-        let cohorts = side.get_mut(&pod.namespace)?;
+    pub(in crate::observe) fn remove(&mut self, position: usize, pod: &Pod) -> Option<PodId> {
+        let side = if pod.template.has_pod_terms() {
+            &mut self.with_pod_affinity
+        } else {
+            &mut self.plain
+        };
+        let pod_classes = side.get_mut(&pod.namespace)?;
         let key = key(pod);
-        let cohort = cohorts.get_mut(&key)?;
-        if position < cohort.pods.len() {
-            cohort.pods.swap_remove(position);
+        let pod_class = pod_classes.get_mut(&key)?;
+        if position < pod_class.pods.len() {
+            pod_class.pods.swap_remove(position);
         }
-        let moved = cohort.pods.get(position).copied();
-        if cohort.pods.is_empty() {
-            cohorts.remove(&key);
-            if cohorts.is_empty() {
+        let moved = pod_class.pods.get(position).copied();
+        if pod_class.pods.is_empty() {
+            pod_classes.remove(&key);
+            if pod_classes.is_empty() {
                 side.remove(&pod.namespace);
             }
         }
@@ -88,19 +96,19 @@ impl Cohorts {
     pub(in crate::observe) fn of_namespace(
         &self,
         namespace: &str,
-    ) -> impl Iterator<Item = &Cohort> {
-        [&self.plain, &self.choosy]
+    ) -> impl Iterator<Item = &PodClass> {
+        [&self.plain, &self.with_pod_affinity]
             .into_iter()
             .filter_map(move |side| side.get(namespace))
             .flat_map(FxHashMap::values)
     }
 
-    pub(in crate::observe) fn all(&self) -> impl Iterator<Item = &Cohort> {
-        self.plain.values().flat_map(FxHashMap::values).chain(self.choosy())
+    pub(in crate::observe) fn all(&self) -> impl Iterator<Item = &PodClass> {
+        self.plain.values().flat_map(FxHashMap::values).chain(self.with_pod_affinity())
     }
 
-    pub(in crate::observe) fn choosy(&self) -> impl Iterator<Item = &Cohort> {
-        self.choosy.values().flat_map(FxHashMap::values)
+    pub(in crate::observe) fn with_pod_affinity(&self) -> impl Iterator<Item = &PodClass> {
+        self.with_pod_affinity.values().flat_map(FxHashMap::values)
     }
 }
 
