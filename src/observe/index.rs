@@ -17,7 +17,7 @@ use super::object::pod::Pod;
 use super::object::volume::{Claim, PersistentVolume, StorageClass};
 use super::object::workload::{Workload, WorkloadKey, WorkloadKind};
 use super::policy::entry::{PolicyEntry, PolicyKey};
-use super::policy::kinship::Kinship;
+use super::policy::label_index::LabelIndex;
 use super::policy::pause::{Pauses, is_paused};
 use super::policy::seniority::Seniority;
 use super::store::cluster::Cluster;
@@ -47,7 +47,7 @@ pub struct Index {
     /// By namespace.
     pub(super) seniority: FxHashMap<Name, Seniority>,
     /// By namespace.
-    pub(super) kinship: FxHashMap<Name, Kinship>,
+    pub(super) label_indexes: FxHashMap<Name, LabelIndex>,
     pauses: Arc<Pauses>,
     pub(super) changed: Changed,
 }

@@ -30,25 +30,25 @@ impl Index {
 
     /// A pod is there.
     pub(in crate::observe) fn meet(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
-        let kinship = self.kinship.entry(Name::clone(namespace)).or_default();
-        kinship.of(labels).pods.insert(id);
+        let label_index = self.label_indexes.entry(Name::clone(namespace)).or_default();
+        label_index.of(labels).pods.insert(id);
         self.join(id, namespace, labels);
     }
 
     /// A pod is gone, or has other labels.
     pub(in crate::observe) fn part(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
         self.leave(id, namespace, labels);
-        if let Some(kinship) = self.kinship.get_mut(namespace) {
-            kinship.of(labels).pods.remove(&id);
+        if let Some(label_index) = self.label_indexes.get_mut(namespace) {
+            label_index.of(labels).pods.remove(&id);
         }
         self.tidy(namespace, labels);
     }
 
     fn tidy(&mut self, namespace: &Name, labels: &Arc<Labels>) {
-        if let Some(kinship) = self.kinship.get_mut(namespace) {
-            kinship.tidy(labels);
-            if kinship.is_empty() {
-                self.kinship.remove(namespace);
+        if let Some(label_index) = self.label_indexes.get_mut(namespace) {
+            label_index.drop_if_unused(labels);
+            if label_index.is_empty() {
+                self.label_indexes.remove(namespace);
             }
         }
     }
@@ -98,8 +98,8 @@ impl Index {
     /// Adds a workload to the policies that select its pods, or removes it.
     pub(in crate::observe) fn assign_workload(&mut self, workload: &Workload, is_there: bool) {
         let key = &workload.key;
-        let kinship = self.kinship.entry(Name::clone(&key.namespace)).or_default();
-        let workloads = &mut kinship.of(&workload.pod_labels).workloads;
+        let label_index = self.label_indexes.entry(Name::clone(&key.namespace)).or_default();
+        let workloads = &mut label_index.of(&workload.pod_labels).workloads;
         if is_there {
             workloads.insert(key.clone());
         } else {
@@ -166,10 +166,10 @@ impl Index {
     /// The labels that a policy selects. Its seniority must be known.
     fn selected_by(&self, policy: &PolicyEntry) -> Vec<Arc<Labels>> {
         let namespace = &policy.key.namespace;
-        let Some(kinship) = self.kinship.get(namespace) else { return Vec::new() };
+        let Some(label_index) = self.label_indexes.get(namespace) else { return Vec::new() };
         let hook = self.seniority.get(namespace).and_then(|all| all.hook(&policy.key.name));
-        let kin = kinship.under(hook).into_iter();
-        kin.filter(|kin| policy.selects(&kin.labels)).map(|kin| Arc::clone(&kin.labels)).collect()
+        let sets = label_index.carrying(hook).into_iter();
+        sets.filter(|set| policy.selects(&set.labels)).map(|set| Arc::clone(&set.labels)).collect()
     }
 
     /// Takes everything with these labels out of its policies and puts it back
@@ -183,11 +183,11 @@ impl Index {
         let namespace = &policy.namespace;
         let mut pods: Vec<(PodId, Arc<Labels>)> = Vec::new();
         let mut workloads = Vec::new();
-        if let Some(kinship) = self.kinship.get_mut(namespace) {
+        if let Some(label_index) = self.label_indexes.get_mut(namespace) {
             for labels in &selected {
-                let kin = kinship.of(labels);
-                pods.extend(kin.pods.iter().map(|id| (*id, Arc::clone(labels))));
-                workloads.extend(kin.workloads.iter().cloned());
+                let set = label_index.of(labels);
+                pods.extend(set.pods.iter().map(|id| (*id, Arc::clone(labels))));
+                workloads.extend(set.workloads.iter().cloned());
             }
         }
         for (id, labels) in &pods {
@@ -204,11 +204,11 @@ impl Index {
 
     /// Marks the policies of the pods that a budget protects.
     pub(in crate::observe) fn touch_protected(&mut self, budget: &Budget) {
-        let Some(kinship) = self.kinship.get(&budget.namespace) else { return };
-        let kin = kinship.under(budget.hook.as_ref()).into_iter();
-        let protected: Vec<Arc<Labels>> = kin
-            .filter(|kin| budget.protects(&kin.labels))
-            .map(|kin| Arc::clone(&kin.labels))
+        let Some(label_index) = self.label_indexes.get(&budget.namespace) else { return };
+        let sets = label_index.carrying(budget.hook.as_ref()).into_iter();
+        let protected: Vec<Arc<Labels>> = sets
+            .filter(|set| budget.protects(&set.labels))
+            .map(|set| Arc::clone(&set.labels))
             .collect();
         for labels in protected {
             self.touch_selecting(&budget.namespace, &labels);

@@ -2,7 +2,7 @@
 
 pub(super) mod assignment;
 pub(super) mod entry;
-pub(super) mod kinship;
+pub(super) mod label_index;
 pub(super) mod pause;
 pub(super) mod seniority;
 pub(super) mod windows;

@@ -13,20 +13,20 @@ use crate::observe::value::name::Labels;
 
 /// What carries the same labels.
 #[derive(Debug)]
-pub(in crate::observe) struct Kin {
+pub(in crate::observe) struct LabelSet {
     pub labels: Arc<Labels>,
     pub pods: FxHashSet<PodId>,
     /// Workloads whose pods carry them.
     pub workloads: BTreeSet<WorkloadKey>,
 }
 
-/// The address of shared labels, which their kin keeps alive.
+/// The address of shared labels, which their set keeps alive.
 type Key = usize;
 
 /// Everything in a namespace that carries labels.
 #[derive(Debug, Default)]
-pub(in crate::observe) struct Kinship {
-    kin: FxHashMap<Key, Kin>,
+pub(in crate::observe) struct LabelIndex {
+    sets: FxHashMap<Key, LabelSet>,
     by_label: FxHashMap<String, FxHashMap<String, FxHashSet<Key>>>,
 }
 
@@ -34,12 +34,12 @@ fn key(labels: &Arc<Labels>) -> Key {
     Arc::as_ptr(labels).addr()
 }
 
-impl Kinship {
+impl LabelIndex {
     /// Those with these labels; `labels` must be interned.
-    pub(in crate::observe) fn of(&mut self, labels: &Arc<Labels>) -> &mut Kin {
+    pub(in crate::observe) fn of(&mut self, labels: &Arc<Labels>) -> &mut LabelSet {
         let key = key(labels);
-        let Self { kin, by_label } = self;
-        kin.entry(key).or_insert_with(|| {
+        let Self { sets, by_label } = self;
+        sets.entry(key).or_insert_with(|| {
             for (label, value) in &**labels {
                 // Once there, names of labels are not copied again.
                 if !by_label.contains_key(label) {
@@ -48,7 +48,7 @@ impl Kinship {
                 let by_value = by_label.entry(label.clone()).or_default();
                 by_value.entry(value.clone()).or_default().insert(key);
             }
-            Kin {
+            LabelSet {
                 labels: Arc::clone(labels),
                 pods: FxHashSet::default(),
                 workloads: BTreeSet::new(),
@@ -57,13 +57,13 @@ impl Kinship {
     }
 
     /// Forgets these labels if nothing carries them any more.
-    pub(in crate::observe) fn tidy(&mut self, labels: &Arc<Labels>) {
+    pub(in crate::observe) fn drop_if_unused(&mut self, labels: &Arc<Labels>) {
         let key = key(labels);
-        let is_idle = |kin: &Kin| kin.pods.is_empty() && kin.workloads.is_empty();
-        if !self.kin.get(&key).is_some_and(is_idle) {
+        let is_idle = |set: &LabelSet| set.pods.is_empty() && set.workloads.is_empty();
+        if !self.sets.get(&key).is_some_and(is_idle) {
             return;
         }
-        self.kin.remove(&key);
+        self.sets.remove(&key);
         for (label, value) in &**labels {
             let Some(by_value) = self.by_label.get_mut(label) else { continue };
             if let Some(keys) = by_value.get_mut(value) {
@@ -79,17 +79,17 @@ impl Kinship {
     }
 
     /// Those that carry one of the values; all of them without a hook.
-    pub(in crate::observe) fn under<'k>(&'k self, hook: Option<&'k Hook>) -> Vec<&'k Kin> {
+    pub(in crate::observe) fn carrying<'k>(&'k self, hook: Option<&'k Hook>) -> Vec<&'k LabelSet> {
         let Some(Hook { label, values }) = hook else {
-            return self.kin.values().collect();
+            return self.sets.values().collect();
         };
         let Some(by_value) = self.by_label.get(label) else { return Vec::new() };
         let keys = values.iter().filter_map(|value| by_value.get(value)).flatten();
-        keys.filter_map(|key| self.kin.get(key)).collect()
+        keys.filter_map(|key| self.sets.get(key)).collect()
     }
 
     /// Whether there is nothing.
     pub(in crate::observe) fn is_empty(&self) -> bool {
-        self.kin.is_empty()
+        self.sets.is_empty()
     }
 }
