@@ -19,7 +19,7 @@ use super::object::workload::{Workload, WorkloadKey, WorkloadKind};
 use super::policy::entry::{PolicyEntry, PolicyKey};
 use super::policy::label_index::LabelIndex;
 use super::policy::pause::{Pauses, is_paused};
-use super::policy::seniority::Seniority;
+use super::policy::selector_index::SelectorIndex;
 use super::store::cluster::Cluster;
 use super::value::name::Name;
 use super::value::zone::Zone;
@@ -45,7 +45,7 @@ pub struct Index {
     budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
     pub(super) policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// By namespace.
-    pub(super) seniority: FxHashMap<Name, Seniority>,
+    pub(super) selector_indexes: FxHashMap<Name, SelectorIndex>,
     /// By namespace.
     pub(super) label_indexes: FxHashMap<Name, LabelIndex>,
     pauses: Arc<Pauses>,

@@ -6,7 +6,7 @@ use kube::core::Selector;
 use serde::Deserialize;
 
 use super::interner::Interner;
-use crate::observe::policy::seniority::{Hook, hooks};
+use crate::observe::policy::selector_index::{RequiredLabel, required_labels};
 use crate::observe::value::name::{Labels, Name};
 
 /// The watched part of a `PodDisruptionBudget`.
@@ -47,7 +47,7 @@ pub struct Budget {
     /// How many evictions it allows now; 0 while its controller has not looked.
     pub allowed: i32,
     /// What its pods are found by.
-    pub(in crate::observe) hook: Option<Hook>,
+    pub(in crate::observe) required_label: Option<RequiredLabel>,
 }
 
 impl Budget {
@@ -59,7 +59,10 @@ impl Budget {
         Self {
             namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
             name: interner.name(metadata.name.as_deref().unwrap_or_default()),
-            hook: spec.selector.as_ref().and_then(|selector| hooks(selector).next()),
+            required_label: spec
+                .selector
+                .as_ref()
+                .and_then(|selector| required_labels(selector).next()),
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             allowed: if looked { status.disruptions_allowed.unwrap_or_default() } else { 0 },
         }

@@ -8,7 +8,7 @@ use crate::api::ZoneSpreadPolicy;
 
 use super::entry::{PolicyEntry, PolicyKey};
 use super::pause::is_paused;
-use super::seniority::Seniority;
+use super::selector_index::SelectorIndex;
 use crate::observe::index::Index;
 use crate::observe::object::budget::Budget;
 use crate::observe::object::workload::Workload;
@@ -18,8 +18,8 @@ use crate::observe::value::name::{Labels, Name};
 impl Index {
     /// The policies that select pods with these labels, the oldest first.
     fn selecting(&self, namespace: &Name, labels: &Labels) -> Vec<PolicyKey> {
-        let Some(seniority) = self.seniority.get(namespace) else { return Vec::new() };
-        let candidates = seniority.candidates(labels).into_iter();
+        let Some(selector_index) = self.selector_indexes.get(namespace) else { return Vec::new() };
+        let candidates = selector_index.candidates(labels).into_iter();
         let keys = candidates.map(|(_, name)| PolicyKey {
             namespace: Name::clone(namespace),
             name: Name::clone(name),
@@ -139,8 +139,8 @@ impl Index {
         }
         self.remove_policy(&entry.key);
         let (key, selects) = (entry.key.clone(), entry.spec.selector.clone());
-        let seniority = self.seniority.entry(Name::clone(&key.namespace)).or_default();
-        seniority.add(&key.name, entry.created, &selects);
+        let selector_index = self.selector_indexes.entry(Name::clone(&key.namespace)).or_default();
+        selector_index.add(&key.name, entry.created, &selects);
         let selected = self.selected_by(&entry);
         self.reassign(&key, selected, |index| {
             index.policies.insert(entry.key.clone(), entry);
@@ -155,20 +155,23 @@ impl Index {
         self.reassign(key, selected, |index| {
             index.policies.remove(key);
         });
-        if let Some(seniority) = self.seniority.get_mut(&key.namespace) {
-            seniority.remove(&key.name);
-            if seniority.is_empty() {
-                self.seniority.remove(&key.namespace);
+        if let Some(selector_index) = self.selector_indexes.get_mut(&key.namespace) {
+            selector_index.remove(&key.name);
+            if selector_index.is_empty() {
+                self.selector_indexes.remove(&key.namespace);
             }
         }
     }
 
-    /// The labels that a policy selects. Its seniority must be known.
+    /// The labels that a policy selects. Its selector_index must be known.
     fn selected_by(&self, policy: &PolicyEntry) -> Vec<Arc<Labels>> {
         let namespace = &policy.key.namespace;
         let Some(label_index) = self.label_indexes.get(namespace) else { return Vec::new() };
-        let hook = self.seniority.get(namespace).and_then(|all| all.hook(&policy.key.name));
-        let sets = label_index.carrying(hook).into_iter();
+        let required_label = self
+            .selector_indexes
+            .get(namespace)
+            .and_then(|all| all.required_label(&policy.key.name));
+        let sets = label_index.carrying(required_label).into_iter();
         sets.filter(|set| policy.selects(&set.labels)).map(|set| Arc::clone(&set.labels)).collect()
     }
 
@@ -205,7 +208,7 @@ impl Index {
     /// Marks the policies of the pods that a budget protects.
     pub(in crate::observe) fn touch_protected(&mut self, budget: &Budget) {
         let Some(label_index) = self.label_indexes.get(&budget.namespace) else { return };
-        let sets = label_index.carrying(budget.hook.as_ref()).into_iter();
+        let sets = label_index.carrying(budget.required_label.as_ref()).into_iter();
         let protected: Vec<Arc<Labels>> = sets
             .filter(|set| budget.protects(&set.labels))
             .map(|set| Arc::clone(&set.labels))
@@ -217,7 +220,7 @@ impl Index {
 
     /// Marks all policies of a namespace.
     pub(in crate::observe) fn touch_namespace(&mut self, namespace: &Name) {
-        let names = self.seniority.get(namespace).into_iter().flat_map(Seniority::names);
+        let names = self.selector_indexes.get(namespace).into_iter().flat_map(SelectorIndex::names);
         let keys = names
             .map(|name| PolicyKey { namespace: Name::clone(namespace), name: Name::clone(name) });
         self.changed.policies.extend(keys);

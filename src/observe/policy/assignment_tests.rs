@@ -156,8 +156,8 @@ fn of_ten_thousand_policies_a_pod_asks_only_its_own() {
     let shown = pod("app-77-x").label("a-part-of", "shop").label("app", "app-77");
     index.take_changed();
     index.apply(Change::Pod(shown.watched()));
-    let asked =
-        index.seniority["default"].candidates(&index.cluster().pods().next().unwrap().1.labels);
+    let asked = index.selector_indexes["default"]
+        .candidates(&index.cluster().pods().next().unwrap().1.labels);
     assert!(asked.len() <= 2, "{} were asked", asked.len());
     let changed: Vec<_> = index.take_changed().policies.into_iter().collect();
     assert_eq!(changed.iter().map(|key| &*key.name).collect::<Vec<_>>(), ["policy-77"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::seniority::Hook;
+use super::selector_index::RequiredLabel;
 use crate::observe::object::workload::WorkloadKey;
 use crate::observe::store::cluster::PodId;
 use crate::observe::value::name::Labels;
@@ -78,9 +78,12 @@ impl LabelIndex {
         }
     }
 
-    /// Those that carry one of the values; all of them without a hook.
-    pub(in crate::observe) fn carrying<'k>(&'k self, hook: Option<&'k Hook>) -> Vec<&'k LabelSet> {
-        let Some(Hook { label, values }) = hook else {
+    /// Those that carry one of the values; all of them without a required_label.
+    pub(in crate::observe) fn carrying<'k>(
+        &'k self,
+        required_label: Option<&'k RequiredLabel>,
+    ) -> Vec<&'k LabelSet> {
+        let Some(RequiredLabel { label, values }) = required_label else {
             return self.sets.values().collect();
         };
         let Some(by_value) = self.by_label.get(label) else { return Vec::new() };

@@ -4,5 +4,5 @@ pub(super) mod assignment;
 pub(super) mod entry;
 pub(super) mod label_index;
 pub(super) mod pause;
-pub(super) mod seniority;
+pub(super) mod selector_index;
 pub(super) mod windows;
