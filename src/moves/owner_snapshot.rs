@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::observe::{Index, Name, Owner, Pod, Sighting, Uid};
+use crate::observe::{EventSeq, Index, Name, Owner, Pod, Uid};
 
 use super::tracked_move::Move;
 
@@ -20,7 +20,7 @@ pub struct Siblings {
     /// Whether the pod that was moved is seen to have left.
     parted: bool,
     /// When it was, if that is known: what was seen before was made for something else.
-    parted_at: Option<Sighting>,
+    parted_at: Option<EventSeq>,
 }
 
 impl Siblings {
@@ -66,7 +66,7 @@ impl Siblings {
 
     /// The pod that was moved has left, and these others are there: should they leave
     /// later, they are replaced later.
-    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>, at: Option<Sighting>) {
+    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>, at: Option<EventSeq>) {
         if !std::mem::replace(&mut self.parted, true) {
             self.parted_at = at;
             for uid in others {

@@ -114,7 +114,7 @@ impl Index {
         std::mem::take(&mut self.changed)
     }
 
-    /// What comes now is seen later than all before; see [`super::Sighting`].
+    /// What comes now is seen later than all before; see [`super::EventSeq`].
     pub fn advance(&mut self) {
         self.cluster.advance();
     }

@@ -45,11 +45,11 @@ pub use policy::pause::{Pause, Pauses};
 pub use policy::windows::{Calendar, Opening, Windows};
 pub use store::cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
 pub use store::pod_class::PodClass;
+pub use value::event_seq::EventSeq;
 pub use value::generation::Generation;
 pub use value::moment::Moment;
 pub use value::name::{Labels, Name};
 pub use value::second::Second;
-pub use value::sighting::Sighting;
 pub use value::uid::Uid;
 pub use value::zone::Zone;
 pub use zones::condition::{

@@ -14,9 +14,9 @@ use super::metadata::{DELETION_COST, DO_NOT_DISRUPT, MIRROR, Ready, SAFE_TO_EVIC
 use super::owner::Owner;
 use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
+use crate::observe::value::event_seq::EventSeq;
 use crate::observe::value::name::{Labels, Name};
 use crate::observe::value::second::Second;
-use crate::observe::value::sighting::Sighting;
 use crate::observe::value::uid::Uid;
 
 /// The watched part of a Pod.
@@ -68,9 +68,9 @@ pub struct Pod {
     /// Whether it is being deleted.
     pub terminating: bool,
     /// When it was first seen.
-    pub seen: Sighting,
+    pub seen: EventSeq,
     /// When it was first seen terminating.
-    pub seen_leaving: Option<Sighting>,
+    pub seen_leaving: Option<EventSeq>,
     /// When it was made.
     pub created: Second,
     /// `controller.kubernetes.io/pod-deletion-cost`.
@@ -157,7 +157,7 @@ impl Pod {
             },
             ready_since: status.ready.since.map(Second::of),
             terminating: metadata.deletion_timestamp.is_some(),
-            seen: Sighting::default(),
+            seen: EventSeq::default(),
             seen_leaving: None,
             created: Second::of(
                 metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),

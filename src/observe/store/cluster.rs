@@ -16,9 +16,9 @@ use crate::observe::object::resources::Resources;
 use crate::observe::object::service::Service;
 use crate::observe::object::volume::{Claim, PersistentVolume, StorageClass};
 use crate::observe::object::workload::{Workload, WorkloadKey, WorkloadKind};
+use crate::observe::value::event_seq::EventSeq;
 use crate::observe::value::generation::Generation;
 use crate::observe::value::name::{Labels, Name};
-use crate::observe::value::sighting::Sighting;
 use crate::observe::value::zone::Zone;
 
 /// A pod's place in the index; valid until the pod is removed.
@@ -100,7 +100,7 @@ pub struct Cluster {
     wanted: usize,
     waiting: usize,
     /// That of the event that is being folded in.
-    sighting: Sighting,
+    event_seq: EventSeq,
 }
 
 impl Cluster {
@@ -295,14 +295,14 @@ impl Cluster {
     /// Notes when a pod was first seen, and first seen terminating.
     fn sight(&self, known: Option<PodId>, pod: &mut Pod) {
         let before = known.and_then(|id| self.pod(id)).filter(|before| before.uid == pod.uid);
-        pod.seen = before.map_or(self.sighting, |before| before.seen);
+        pod.seen = before.map_or(self.event_seq, |before| before.seen);
         let seen_leaving = before.and_then(|before| before.seen_leaving);
-        pod.seen_leaving = pod.terminating.then(|| seen_leaving.unwrap_or(self.sighting));
+        pod.seen_leaving = pod.terminating.then(|| seen_leaving.unwrap_or(self.event_seq));
     }
 
     /// What comes now is seen later than all before.
     pub(in crate::observe) fn advance(&mut self) {
-        self.sighting = self.sighting.next();
+        self.event_seq = self.event_seq.next();
     }
 
     /// A pod no longer counts as wanted, or waiting.

@@ -1,10 +1,10 @@
 //! Small values that everything else is made of.
 
+pub(super) mod event_seq;
 pub(super) mod generation;
 pub(super) mod moment;
 pub(super) mod name;
 pub(super) mod pool;
 pub(super) mod second;
-pub(super) mod sighting;
 pub(super) mod uid;
 pub(super) mod zone;

@@ -5,15 +5,15 @@ use std::num::NonZeroU64;
 /// The number of the event that showed something first. What a list shows has the same
 /// number: it comes in no order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sighting(NonZeroU64);
+pub struct EventSeq(NonZeroU64);
 
-impl Default for Sighting {
+impl Default for EventSeq {
     fn default() -> Self {
         Self(NonZeroU64::MIN)
     }
 }
 
-impl Sighting {
+impl EventSeq {
     /// That of the next event.
     pub(in crate::observe) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
