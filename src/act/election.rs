@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
-use crate::observe::Moment;
+use crate::observe::ClockReading;
 
 /// The lease's name.
 pub const LEASE_NAME: &str = "zonespread";
@@ -26,12 +26,12 @@ pub const RETRY_PERIOD: Duration = Duration::from_secs(2);
 
 /// The right to change the cluster, from a round that began then.
 #[derive(Clone, Copy, Debug)]
-pub struct Grant(Moment);
+pub struct Grant(ClockReading);
 
 impl Grant {
     /// Whether it lasts still. Ask before every request.
     #[must_use]
-    pub fn holds(self, now: Moment) -> bool {
+    pub fn holds(self, now: ClockReading) -> bool {
         now.since(self.0) < ACTS_FOR
     }
 }
@@ -77,7 +77,7 @@ pub struct Election {
     /// The lease as last seen, and when it last changed, on our clock.
     seen: Option<(Lease, Instant)>,
     /// When the round began.
-    began: Option<Moment>,
+    began: Option<ClockReading>,
     granted: Option<Grant>,
 }
 
@@ -102,7 +102,7 @@ impl Election {
 
     /// What to ask first in a round that begins now.
     #[must_use]
-    pub fn begin(&mut self, now: Moment) -> LeaseRequest {
+    pub fn begin(&mut self, now: ClockReading) -> LeaseRequest {
         self.began = Some(now);
         match &self.seen {
             Some((lease, _)) if self.holds(lease) => {
@@ -113,7 +113,12 @@ impl Election {
     }
 
     /// What follows from the answer to `asked`.
-    pub fn answered(&mut self, asked: &LeaseRequest, answer: LeaseAnswer, now: Moment) -> Turn {
+    pub fn answered(
+        &mut self,
+        asked: &LeaseRequest,
+        answer: LeaseAnswer,
+        now: ClockReading,
+    ) -> Turn {
         match (asked, answer) {
             (LeaseRequest::Read, LeaseAnswer::Lease(lease)) => self.found(*lease, now),
             (LeaseRequest::Read, _) => {
@@ -137,7 +142,7 @@ impl Election {
         }
     }
 
-    fn found(&mut self, lease: Lease, now: Moment) -> Turn {
+    fn found(&mut self, lease: Lease, now: ClockReading) -> Turn {
         let version = |lease: &Lease| lease.metadata.resource_version.clone();
         let changed_at = match &self.seen {
             Some((seen, at)) if version(seen) == version(&lease) => *at,
@@ -161,7 +166,7 @@ impl Election {
 
     /// What to replace the lease by, to give it up; none if we do not hold it.
     #[must_use]
-    pub fn release(&mut self, now: Moment) -> Option<LeaseRequest> {
+    pub fn release(&mut self, now: ClockReading) -> Option<LeaseRequest> {
         self.granted = None;
         let (mut lease, _) = self.seen.take()?;
         if !self.holds(&lease) {
@@ -213,8 +218,8 @@ mod tests {
     use crate::act::REQUEST_TIMEOUT;
     use std::time::Instant;
 
-    fn now() -> Moment {
-        Moment { monotonic: Instant::now(), wall: Timestamp::now() }
+    fn now() -> ClockReading {
+        ClockReading { monotonic: Instant::now(), wall: Timestamp::now() }
     }
 
     fn lease(holder: Option<&str>, seconds: Option<i32>) -> Lease {
@@ -243,7 +248,7 @@ mod tests {
     fn an_expired_lease_is_taken_after_it_was_seen_unchanged_for_its_duration() {
         let mut election = Election::new("me".to_owned());
         let start = now();
-        let at = |seconds| Moment {
+        let at = |seconds| ClockReading {
             monotonic: start.monotonic + Duration::from_secs(seconds),
             wall: start.wall + Duration::from_secs(seconds),
         };
@@ -267,7 +272,7 @@ mod tests {
         let granted = election.granted().unwrap();
         assert!(granted.holds(at(22)));
         assert!(!granted.holds(at(23)), "it counts from the beginning of the round");
-        let suspended = Moment { wall: at(0).wall + Duration::from_mins(1), ..at(16) };
+        let suspended = ClockReading { wall: at(0).wall + Duration::from_mins(1), ..at(16) };
         assert!(!granted.holds(suspended), "the monotonic clock stood still");
     }
 

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::observe::Moment;
+use crate::observe::ClockReading;
 
 /// Now, on both clocks.
 #[must_use]
-pub fn now() -> Moment {
-    Moment { monotonic: Instant::now(), wall: Timestamp::now() }
+pub fn now() -> ClockReading {
+    ClockReading { monotonic: Instant::now(), wall: Timestamp::now() }
 }

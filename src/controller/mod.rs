@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use crate::moves::{Effect, Outcome, Signal};
-use crate::observe::{Feed, HealthRules, Moment, Name, Pauses, PolicyKey, SILENT_AFTER};
+use crate::observe::{ClockReading, Feed, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER};
 use crate::operator::{Decision, Look, MainLoop, Operator};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
@@ -272,7 +272,7 @@ impl Driver {
         look
     }
 
-    fn carry_out(&mut self, decision: Decision, now: Moment) {
+    fn carry_out(&mut self, decision: Decision, now: ClockReading) {
         let Decision { effects, statuses, gone, signals, next: _ } = decision;
         self.count(signals);
         for key in gone {

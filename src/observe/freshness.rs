@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::{Change, Kind};
 use super::index::Index;
-use super::value::moment::Moment;
+use super::value::clock::ClockReading;
 use super::value::name::Name;
 
 /// Something that a watch says.
@@ -30,8 +30,8 @@ pub enum Feed {
 #[derive(Debug, Default)]
 pub struct Freshness {
     synced: FxHashSet<Kind>,
-    failing: FxHashMap<Kind, Moment>,
-    alive: FxHashMap<Kind, Moment>,
+    failing: FxHashMap<Kind, ClockReading>,
+    alive: FxHashMap<Kind, ClockReading>,
     listing: FxHashMap<Kind, FxHashSet<(Name, Name)>>,
 }
 
@@ -46,7 +46,7 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {
     /// Takes note of a feed, and gives the changes that follow from it.
-    pub fn note(&mut self, feed: Feed, index: &Index, now: Moment) -> Vec<Change> {
+    pub fn note(&mut self, feed: Feed, index: &Index, now: ClockReading) -> Vec<Change> {
         match feed {
             Feed::Change(kind, change) => {
                 self.alive.entry(kind).and_modify(|last| *last = now);
@@ -64,7 +64,7 @@ impl Freshness {
                 // Half a list is neither what was nor what is.
                 if self.synced.contains(&kind) {
                     let matters = now.monotonic.checked_sub(STALE_AFTER).unwrap_or(now.monotonic);
-                    self.failing.entry(kind).or_insert(Moment { monotonic: matters, ..now });
+                    self.failing.entry(kind).or_insert(ClockReading { monotonic: matters, ..now });
                 }
                 Vec::new()
             }
@@ -105,15 +105,15 @@ impl Freshness {
     }
 
     /// Since when a watch fails or is silent; none if it works.
-    fn stale_since(&self, kind: Kind, now: Moment) -> Option<Moment> {
-        let silent = |last: &&Moment| now.since(**last) >= SILENT_AFTER;
+    fn stale_since(&self, kind: Kind, now: ClockReading) -> Option<ClockReading> {
+        let silent = |last: &&ClockReading| now.since(**last) >= SILENT_AFTER;
         let silent = self.alive.get(&kind).filter(silent);
         let stale = silent.into_iter().chain(self.failing.get(&kind));
         stale.min_by_key(|since| since.monotonic).copied()
     }
 
     /// How long each watch has failed or been silent; zero for those that work.
-    pub fn ages(&self, now: Moment) -> impl Iterator<Item = (Kind, Duration)> {
+    pub fn ages(&self, now: ClockReading) -> impl Iterator<Item = (Kind, Duration)> {
         Kind::ALL.into_iter().map(move |kind| {
             let since = self.stale_since(kind, now);
             (kind, since.map_or(Duration::ZERO, |since| now.since(since)))
@@ -122,7 +122,7 @@ impl Freshness {
 
     /// What we may not know (law 1).
     #[must_use]
-    pub fn stale(&self, now: Moment) -> Option<String> {
+    pub fn stale(&self, now: ClockReading) -> Option<String> {
         let (kind, age) = self.ages(now).max_by_key(|(_, age)| *age)?;
         let since = self.stale_since(kind, now)?;
         (age >= STALE_AFTER).then(|| {
@@ -147,10 +147,10 @@ mod tests {
     use jiff::Timestamp;
     use std::sync::LazyLock;
 
-    fn at(second: u64) -> Moment {
+    fn at(second: u64) -> ClockReading {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let wall = 1_800_000_000 + i64::try_from(second).unwrap();
-        Moment {
+        ClockReading {
             monotonic: *START + Duration::from_secs(second),
             wall: Timestamp::from_second(wall).unwrap(),
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::moves::{Effect, Outcome, Refusal, Signal};
-use crate::observe::{Feed, Freshness, Kind, Moment, PolicyKey};
+use crate::observe::{ClockReading, Feed, Freshness, Kind, PolicyKey};
 
 use super::{Decision, Operator};
 
@@ -76,7 +76,7 @@ impl MainLoop {
     }
 
     /// A watch says something.
-    pub fn feed(&mut self, feed: Feed, now: Moment) {
+    pub fn feed(&mut self, feed: Feed, now: ClockReading) {
         // A list is in no order.
         if !self.freshness.is_listing(Kind::Pod) {
             self.operator.advance();
@@ -88,14 +88,14 @@ impl MainLoop {
     }
 
     /// What became of an effect.
-    pub fn outcome(&mut self, outcome: Outcome, now: Moment) -> Vec<Signal> {
+    pub fn outcome(&mut self, outcome: Outcome, now: ClockReading) -> Vec<Signal> {
         self.decide_at = self.decide_at.min(now.monotonic);
         self.operator.outcome(outcome, now.wall)
     }
 
     /// An effect that found no place in the queue: the API server is slow. Nothing is
     /// lost, it is tried again at the next look.
-    pub fn not_begun(&mut self, effect: Effect, now: Moment) -> Vec<Signal> {
+    pub fn not_begun(&mut self, effect: Effect, now: ClockReading) -> Vec<Signal> {
         let outcome = match effect {
             Effect::WriteStatus { policy, .. } => Outcome::NotWritten { policy },
             Effect::Evict(request) => Outcome::Refused {
@@ -119,7 +119,7 @@ impl MainLoop {
     pub fn policies_read<'a>(
         &mut self,
         statuses: Option<impl IntoIterator<Item = (PolicyKey, &'a ZoneSpreadPolicyStatus)>>,
-        now: Moment,
+        now: ClockReading,
     ) {
         if self.reading != Reading::UnderWay {
             return;
@@ -143,7 +143,7 @@ impl MainLoop {
     }
 
     /// Does what is due by now.
-    pub fn tick(&mut self, now: Moment) -> Look {
+    pub fn tick(&mut self, now: ClockReading) -> Look {
         let mut look = Look::default();
         if self.decide_at <= now.monotonic {
             self.look(now, &mut look);
@@ -155,7 +155,7 @@ impl MainLoop {
         look
     }
 
-    fn look(&mut self, now: Moment, look: &mut Look) {
+    fn look(&mut self, now: ClockReading, look: &mut Look) {
         look.missing = self.freshness.missing();
         if !look.missing.is_empty() {
             self.decide_at = now.monotonic + LOOK_EVERY;
@@ -189,7 +189,7 @@ mod tests {
 
     struct Story {
         main_loop: MainLoop,
-        start: Moment,
+        start: ClockReading,
     }
 
     impl Story {
@@ -204,14 +204,14 @@ mod tests {
         }
 
         fn begun() -> Self {
-            let start = Moment { monotonic: Instant::now(), wall: jiff::Timestamp::now() };
+            let start = ClockReading { monotonic: Instant::now(), wall: jiff::Timestamp::now() };
             let operator = Operator::new(HealthRules::default());
             Self { main_loop: MainLoop::new(operator, false, start.monotonic), start }
         }
 
-        fn at(&self, millis: u64) -> Moment {
+        fn at(&self, millis: u64) -> ClockReading {
             let later = Duration::from_millis(millis);
-            Moment {
+            ClockReading {
                 monotonic: self.start.monotonic + later,
                 wall: self.start.wall.checked_add(later).unwrap(),
             }
@@ -322,7 +322,7 @@ mod tests {
         let mut story = Story::synced();
         story.main_loop.feed(Feed::Alive(Kind::Pod), story.at(0));
         let jumped = story.start.wall.checked_sub(Duration::from_hours(1)).unwrap();
-        let silent = Moment { wall: jumped, ..story.at(25_000) };
+        let silent = ClockReading { wall: jumped, ..story.at(25_000) };
         story.main_loop.tick(silent);
         let weather = &story.main_loop.operator.weather;
         assert!(weather.stale.as_ref().is_some_and(|why| why.contains("pods")), "{weather:?}");

@@ -15,7 +15,7 @@ use zonespread::act::{
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::moves::Effect;
 use zonespread::observe::{
-    Change, Feed, HealthRules, Kind, Moment, PolicyKey, WatchedNode, WatchedPod,
+    Change, ClockReading, Feed, HealthRules, Kind, PolicyKey, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator};
 
@@ -141,9 +141,9 @@ impl Process {
         time(now + self.speed * 20 - 19_400)
     }
 
-    fn moment(&self, now: Millis) -> Moment {
+    fn moment(&self, now: Millis) -> ClockReading {
         let ran = now.saturating_sub(self.stood);
-        Moment { monotonic: monotonic(ran, self.speed), wall: self.wall(now) }
+        ClockReading { monotonic: monotonic(ran, self.speed), wall: self.wall(now) }
     }
 
     /// When our monotonic clock will have gone this far.

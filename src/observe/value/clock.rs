@@ -7,14 +7,14 @@ use jiff::Timestamp;
 /// The time on both clocks of a machine: the first never jumps, but stands still while the
 /// machine is suspended.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct ClockReading {
     /// The monotonic clock.
     pub monotonic: Instant,
     /// The wall clock.
     pub wall: Timestamp,
 }
 
-impl Moment {
+impl ClockReading {
     /// How long ago `earlier` was, on the clock that says more: what may be too old then
     /// is.
     #[must_use]
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn the_clock_that_says_more_counts() {
         let start = Instant::now();
-        let at = |monotonic: u64, wall: i64| Moment {
+        let at = |monotonic: u64, wall: i64| ClockReading {
             monotonic: start + Duration::from_secs(monotonic),
             wall: Timestamp::from_second(1_800_000_000 + wall).unwrap(),
         };
