@@ -49,8 +49,8 @@ pub use value::clock::ClockReading;
 pub use value::event_seq::EventSeq;
 pub use value::generation::Generation;
 pub use value::name::{Labels, Name};
-pub use value::second::Second;
 pub use value::uid::Uid;
+pub use value::unix_seconds::UnixSeconds;
 pub use value::zone::Zone;
 pub use zones::condition::{
     DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,

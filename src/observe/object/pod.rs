@@ -16,8 +16,8 @@ use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
 use crate::observe::value::event_seq::EventSeq;
 use crate::observe::value::name::{Labels, Name};
-use crate::observe::value::second::Second;
 use crate::observe::value::uid::Uid;
+use crate::observe::value::unix_seconds::UnixSeconds;
 
 /// The watched part of a Pod.
 #[derive(Resource, Clone, Debug, Deserialize)]
@@ -64,7 +64,7 @@ pub struct Pod {
     /// Where it is in its life.
     pub phase: PodPhase,
     /// Since when it is Ready; none if it is not.
-    pub ready_since: Option<Second>,
+    pub ready_since: Option<UnixSeconds>,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// When it was first seen.
@@ -72,7 +72,7 @@ pub struct Pod {
     /// When it was first seen terminating.
     pub seen_leaving: Option<EventSeq>,
     /// When it was made.
-    pub created: Second,
+    pub created: UnixSeconds,
     /// `controller.kubernetes.io/pod-deletion-cost`.
     pub deletion_cost: i32,
     /// A mark that asks not to evict it.
@@ -155,11 +155,11 @@ impl Pod {
                 Some("Succeeded" | "Failed") => PodPhase::Finished,
                 _ => PodPhase::Pending,
             },
-            ready_since: status.ready.since.map(Second::of),
+            ready_since: status.ready.since.map(UnixSeconds::of),
             terminating: metadata.deletion_timestamp.is_some(),
             seen: EventSeq::default(),
             seen_leaving: None,
-            created: Second::of(
+            created: UnixSeconds::of(
                 metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             ),
             deletion_cost,

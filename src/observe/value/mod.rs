@@ -5,6 +5,6 @@ pub(super) mod event_seq;
 pub(super) mod generation;
 pub(super) mod name;
 pub(super) mod pool;
-pub(super) mod second;
 pub(super) mod uid;
+pub(super) mod unix_seconds;
 pub(super) mod zone;
