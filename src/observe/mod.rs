@@ -56,5 +56,5 @@ pub use zones::condition::{
     DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,
 };
 pub use zones::health::{
-    HealthRules, Seen, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
+    HealthRules, ObservedOutages, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
 };

@@ -12,8 +12,8 @@ use crate::api::{
 };
 use crate::moves::{Ending, EvictionResult, Move, Outcome, Refusal, Signal, Transition};
 use crate::observe::{
-    Index, Name, PolicyEntry, PolicyKey, Seen, Zone, ZoneCondition, ZoneHealth, ZoneMemory,
-    ZoneReason,
+    Index, Name, ObservedOutages, PolicyEntry, PolicyKey, Zone, ZoneCondition, ZoneHealth,
+    ZoneMemory, ZoneReason,
 };
 use crate::plan::{Approval, MissHistory, TierSettings, TierView};
 
@@ -373,7 +373,7 @@ pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
         outages: u32::try_from(status.outages).unwrap_or(0),
         last_outage: status.last_outage.as_ref().map(|at| at.0),
         recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
-        seen: Seen::from(status.last_outage.as_ref().map_or(since, |at| at.0)),
+        observed: ObservedOutages::from(status.last_outage.as_ref().map_or(since, |at| at.0)),
         proven: status.proven,
         suspect: status.state == ZoneState::Suspect,
     };

@@ -46,7 +46,7 @@ pub struct ZoneMemory {
     /// When it came back from the last outage; none if there was none.
     pub recovered_at: Option<Timestamp>,
     /// What of it this process saw itself.
-    pub seen: Seen,
+    pub observed: ObservedOutages,
     /// Whether a moved pod has become Available there since it came back.
     pub proven: bool,
     /// Whether the first pod moved there did not come up.
@@ -55,7 +55,7 @@ pub struct ZoneMemory {
 
 /// What a process saw of a zone; two of them may see different parts of its story.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedOutages {
     /// Since when it looks.
     pub from: Timestamp,
     /// Whether the zone was out already.
@@ -64,7 +64,7 @@ pub struct Seen {
     pub outages: Vec<Timestamp>,
 }
 
-impl Seen {
+impl ObservedOutages {
     /// Nothing, from then on.
     #[must_use]
     pub const fn from(from: Timestamp) -> Self {
@@ -139,7 +139,7 @@ impl ZoneMemory {
             outages: u32::from(impaired),
             last_outage: impaired.then_some(now),
             recovered_at: None,
-            seen: Seen {
+            observed: ObservedOutages {
                 from: now,
                 began_out: impaired,
                 outages: if impaired { vec![now] } else { Vec::new() },
@@ -199,9 +199,9 @@ impl ZoneMemory {
         let outages = self.outages.max(other.outages);
         let last_outage = self.last_outage.max(other.last_outage);
         if other.recovered_at > self.recovered_at {
-            let own = (self.condition, self.nodes_gone, self.seen.clone());
+            let own = (self.condition, self.nodes_gone, self.observed.clone());
             *self = other;
-            (self.condition, self.nodes_gone, self.seen) = own;
+            (self.condition, self.nodes_gone, self.observed) = own;
         } else if other.recovered_at == self.recovered_at {
             self.proven |= other.proven;
             self.suspect |= other.suspect;
@@ -216,7 +216,7 @@ impl ZoneMemory {
 
     /// Takes over what was written of the zone, and counts what nobody wrote down.
     fn restore(&mut self, written: Self) {
-        let unknown = self.seen.unknown_to(&written);
+        let unknown = self.observed.unknown_to(&written);
         let before = unknown.first().map_or(written.outages, |began| written.outages_at(*began));
         let outages = before + u32::try_from(unknown.len()).unwrap_or(u32::MAX);
         self.merge(written);
@@ -226,7 +226,7 @@ impl ZoneMemory {
     fn count_outage(&mut self, now: Timestamp) {
         self.outages = self.outages_at(now) + 1;
         self.last_outage = Some(now);
-        self.seen.outage(now);
+        self.observed.outage(now);
         self.proven = false;
     }
 

@@ -206,6 +206,6 @@ fn an_outage_that_the_leader_missed_is_counted_after_its_doubts() {
 /// What a policy's status tells of the zone.
 fn written(tracker: &ZoneTracker) -> (Zone, ZoneMemory) {
     let mut memory = tracker.get(&zone_c()).unwrap().clone();
-    memory.seen = Seen::from(memory.last_outage.unwrap_or(memory.since));
+    memory.observed = ObservedOutages::from(memory.last_outage.unwrap_or(memory.since));
     (zone_c(), memory)
 }
