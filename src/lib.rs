@@ -2,7 +2,7 @@
 //! them back after a zone has recovered.
 //!
 //! ```text
-//!  watch Pods, Nodes, PDBs, workloads, policies          controller/feed
+//!  watch Pods, Nodes, PDBs, workloads, policies          controller/watches
 //!         │ events
 //!         ▼
 //!  observe/   a synchronous index of the cluster, no IO: zones and their

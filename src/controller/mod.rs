@@ -1,13 +1,13 @@
 //! Wires the rooms together; holds no logic of its own.
 
 mod clock;
-mod feed;
 mod lease;
 mod perform;
 mod publish;
 mod pulse;
 mod refusal;
 mod server;
+mod watches;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -25,19 +25,21 @@ use tracing::{info, warn};
 
 use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use crate::moves::{Effect, Outcome, Signal};
-use crate::observe::{ClockReading, Feed, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER};
+use crate::observe::{
+    ClockReading, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent,
+};
 use crate::operator::{Decision, Look, MainLoop, Operator};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
-use feed::watch_all;
 use lease::{Elector, Leadership};
 use perform::Performer;
 use pulse::watching_client;
 use server::{Health, serve};
+use watches::watch_all;
 
 /// Watch events taken in one go.
-const FEEDS_AT_ONCE: usize = 4096;
+const EVENTS_AT_ONCE: usize = 4096;
 /// How many effects may wait.
 const EFFECTS_WAITING: usize = 1024;
 /// Reading all policies takes no longer.
@@ -102,12 +104,12 @@ pub async fn run(
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
     };
-    let (feeds, fed) = mpsc::channel(EFFECTS_WAITING);
+    let (events, watched) = mpsc::channel(EFFECTS_WAITING);
     // Longer than a watch lasts: a silent connection is a dead one.
     let mut patient = config.clone();
     patient.read_timeout = Some(SILENT_AFTER);
     let watching =
-        watching_client(patient, &feeds).map_err(|error| RunError::Client(Box::new(error)))?;
+        watching_client(patient, &events).map_err(|error| RunError::Client(Box::new(error)))?;
     // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
     let mut direct = config;
     direct.default_retry = false;
@@ -127,7 +129,7 @@ pub async fn run(
     let identity = settings.identity.clone();
     let performer = Performer::new(acting.clone(), rules, leadership, paused, identity);
 
-    watch_all(&watching, &feeds);
+    watch_all(&watching, &events);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
     let electing = settings.leader_elect.then(|| tokio::spawn(elector.run(leads, stop.clone())));
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
@@ -144,7 +146,7 @@ pub async fn run(
     };
     let mut stopping = stop.clone();
     tokio::select! {
-        () = driver.run(fed, performed, leading) => return Err(RunError::Ended("the main loop")),
+        () = driver.run(watched, performed, leading) => return Err(RunError::Ended("the main loop")),
         _ = performing => return Err(RunError::Ended("the performer")),
         served = serving => {
             if !*stop.borrow() {
@@ -180,17 +182,17 @@ struct Driver {
 impl Driver {
     async fn run(
         mut self,
-        mut fed: mpsc::Receiver<Feed>,
+        mut events: mpsc::Receiver<WatchEvent>,
         mut performed: mpsc::Receiver<Outcome>,
         mut leading: watch::Receiver<bool>,
     ) {
-        let mut buffer = Vec::with_capacity(FEEDS_AT_ONCE);
+        let mut buffer = Vec::with_capacity(EVENTS_AT_ONCE);
         let mut reading = pin!(Fuse::<Read>::terminated());
         // Without an election, and once it is over on SIGTERM, nothing changes.
         let mut election_over = false;
         loop {
             tokio::select! {
-                taken = fed.recv_many(&mut buffer, FEEDS_AT_ONCE) => {
+                taken = events.recv_many(&mut buffer, EVENTS_AT_ONCE) => {
                     if taken == 0 {
                         return;
                     }
@@ -225,11 +227,11 @@ impl Driver {
         }
     }
 
-    fn take_in(&mut self, buffer: &mut Vec<Feed>) {
+    fn take_in(&mut self, buffer: &mut Vec<WatchEvent>) {
         let now = clock::now();
-        for feed in buffer.drain(..) {
+        for event in buffer.drain(..) {
             let began = Instant::now();
-            self.main_loop.feed(feed, now);
+            self.main_loop.watch_event(event, now);
             self.metrics.event_took(began.elapsed());
         }
         let pauses = self.main_loop.operator().index().pauses();

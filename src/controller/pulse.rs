@@ -11,26 +11,26 @@ use http::{Request, Response, Uri};
 use kube::{Client, Config, Error};
 use tokio::sync::mpsc;
 
-use crate::observe::{Feed, Kind};
+use crate::observe::{Kind, WatchEvent};
 
 /// One sign of life in so long is enough.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
-/// A client for watches, that tells `feeds` of their signs of life.
+/// A client for watches, that tells `events` of their signs of life.
 ///
 /// # Errors
 /// When the configuration does not make a client.
-pub fn watching_client(config: Config, feeds: &mpsc::Sender<Feed>) -> Result<Client, Error> {
+pub fn watching_client(config: Config, events: &mpsc::Sender<WatchEvent>) -> Result<Client, Error> {
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config)?;
-    let feeds = feeds.clone();
+    let events = events.clone();
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let kind = watched(request.uri());
-        let (client, feeds) = (client.clone(), feeds.clone());
+        let (client, events) = (client.clone(), events.clone());
         async move {
             let response = client.send(request).await?.map(Body::new);
             Ok::<_, Error>(match kind.filter(|_| response.status().is_success()) {
-                Some(kind) => with_pulse(response, kind, feeds),
+                Some(kind) => with_pulse(response, kind, events),
                 None => response,
             })
         }
@@ -45,9 +45,13 @@ fn watched(uri: &Uri) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| is_watch && kind.resource() == resource)
 }
 
-fn with_pulse(response: Response<Body>, kind: Kind, feeds: mpsc::Sender<Feed>) -> Response<Body> {
+fn with_pulse(
+    response: Response<Body>,
+    kind: Kind,
+    events: mpsc::Sender<WatchEvent>,
+) -> Response<Body> {
     // With a full queue there is no need to be told that something came.
-    let tell = move || drop(feeds.try_send(Feed::Alive(kind)));
+    let tell = move || drop(events.try_send(WatchEvent::Alive(kind)));
     tell();
     let mut told = Instant::now();
     response.map(|body| {

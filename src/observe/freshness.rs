@@ -12,7 +12,7 @@ use super::value::name::Name;
 
 /// Something that a watch says.
 #[derive(Clone, Debug)]
-pub enum Feed {
+pub enum WatchEvent {
     /// An object was applied, or is gone.
     Change(Kind, Box<Change>),
     /// A list begins.
@@ -45,10 +45,10 @@ pub const WATCH_LASTS: u32 = 15;
 pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {
-    /// Takes note of a feed, and gives the changes that follow from it.
-    pub fn note(&mut self, feed: Feed, index: &Index, now: ClockReading) -> Vec<Change> {
-        match feed {
-            Feed::Change(kind, change) => {
+    /// Takes note of a event, and gives the changes that follow from it.
+    pub fn note(&mut self, event: WatchEvent, index: &Index, now: ClockReading) -> Vec<Change> {
+        match event {
+            WatchEvent::Change(kind, change) => {
                 self.alive.entry(kind).and_modify(|last| *last = now);
                 if let Some(listed) = self.listing.get_mut(&kind) {
                     if change.metadata().is_some() {
@@ -59,7 +59,7 @@ impl Freshness {
                 }
                 vec![*change]
             }
-            Feed::ListBegins(kind) => {
+            WatchEvent::ListBegins(kind) => {
                 self.listing.insert(kind, FxHashSet::default());
                 // Half a list is neither what was nor what is.
                 if self.synced.contains(&kind) {
@@ -68,7 +68,7 @@ impl Freshness {
                 }
                 Vec::new()
             }
-            Feed::ListEnds(kind) => {
+            WatchEvent::ListEnds(kind) => {
                 self.synced.insert(kind);
                 self.failing.remove(&kind);
                 let listed = self.listing.remove(&kind).unwrap_or_default();
@@ -78,11 +78,11 @@ impl Freshness {
                     .map(|(namespace, name)| Change::Gone(kind, namespace, name))
                     .collect()
             }
-            Feed::Failed(kind) => {
+            WatchEvent::Failed(kind) => {
                 self.failing.entry(kind).or_insert(now);
                 Vec::new()
             }
-            Feed::Alive(kind) => {
+            WatchEvent::Alive(kind) => {
                 if !self.is_listing(kind) {
                     self.failing.remove(&kind);
                 }
@@ -156,48 +156,48 @@ mod tests {
         }
     }
 
-    fn note(freshness: &mut Freshness, feed: Feed, second: u64) {
-        freshness.note(feed, &Index::default(), at(second));
+    fn note(freshness: &mut Freshness, event: WatchEvent, second: u64) {
+        freshness.note(event, &Index::default(), at(second));
     }
 
     #[test]
     fn a_watch_that_failed_is_fresh_again_once_it_has_begun_anew() {
         let mut freshness = Freshness::default();
-        note(&mut freshness, Feed::Failed(Kind::StorageClass), 0);
+        note(&mut freshness, WatchEvent::Failed(Kind::StorageClass), 0);
         assert_eq!(freshness.stale(at(0)), None);
         assert_eq!(freshness.next_change(at(0).monotonic), Some(at(1).monotonic));
         let why = freshness.stale(at(1)).unwrap();
         assert_eq!(why, "the watch of storageclasses has failed since 08:00:00Z");
         // There are none, so no event will ever come.
-        note(&mut freshness, Feed::Alive(Kind::StorageClass), 30);
+        note(&mut freshness, WatchEvent::Alive(Kind::StorageClass), 30);
         assert_eq!(freshness.stale(at(30)), None);
     }
 
     #[test]
     fn half_a_list_is_stale_whatever_came_of_it() {
         let mut freshness = Freshness::default();
-        let list = |freshness: &mut Freshness, feed: fn(Kind) -> Feed, second| {
-            note(freshness, feed(Kind::Namespace), second);
+        let list = |freshness: &mut Freshness, event: fn(Kind) -> WatchEvent, second| {
+            note(freshness, event(Kind::Namespace), second);
         };
-        list(&mut freshness, Feed::ListBegins, 0);
+        list(&mut freshness, WatchEvent::ListBegins, 0);
         assert_eq!(freshness.stale(at(0)), None, "the first list is waited for anyway");
-        list(&mut freshness, Feed::ListEnds, 1);
-        list(&mut freshness, Feed::ListBegins, 10);
+        list(&mut freshness, WatchEvent::ListEnds, 1);
+        list(&mut freshness, WatchEvent::ListBegins, 10);
         assert!(freshness.stale(at(10)).is_some());
         let gone = Change::Gone(Kind::Namespace, Name::from(""), Name::from("shop"));
-        note(&mut freshness, Feed::Change(Kind::Namespace, Box::new(gone)), 11);
-        list(&mut freshness, Feed::Alive, 11);
+        note(&mut freshness, WatchEvent::Change(Kind::Namespace, Box::new(gone)), 11);
+        list(&mut freshness, WatchEvent::Alive, 11);
         assert!(freshness.stale(at(11)).is_some(), "more of it is to come");
-        list(&mut freshness, Feed::ListEnds, 12);
+        list(&mut freshness, WatchEvent::ListEnds, 12);
         assert_eq!(freshness.stale(at(12)), None);
     }
 
     #[test]
     fn a_watch_without_a_sign_of_life_is_stale_though_nothing_failed() {
         let mut freshness = Freshness::default();
-        note(&mut freshness, Feed::Alive(Kind::Node), 0);
-        note(&mut freshness, Feed::Alive(Kind::Pod), 0);
-        note(&mut freshness, Feed::Alive(Kind::Node), 20);
+        note(&mut freshness, WatchEvent::Alive(Kind::Node), 0);
+        note(&mut freshness, WatchEvent::Alive(Kind::Pod), 0);
+        note(&mut freshness, WatchEvent::Alive(Kind::Node), 20);
         assert_eq!(freshness.next_change(at(20).monotonic), Some(at(25).monotonic));
         assert_eq!(freshness.stale(at(24)), None);
         let why = freshness.stale(at(25)).unwrap();

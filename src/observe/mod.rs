@@ -14,7 +14,7 @@ mod value;
 mod zones;
 
 pub use change::{Change, Kind, KindVisitor, Watched};
-pub use freshness::{Feed, Freshness, SILENT_AFTER, WATCH_LASTS};
+pub use freshness::{Freshness, SILENT_AFTER, WATCH_LASTS, WatchEvent};
 pub use index::{Changed, Index};
 pub use object::budget::{Budget, WatchedBudget};
 pub use object::csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};

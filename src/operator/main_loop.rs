@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::moves::{Effect, Outcome, Refusal, Signal};
-use crate::observe::{ClockReading, Feed, Freshness, Kind, PolicyKey};
+use crate::observe::{ClockReading, Freshness, Kind, PolicyKey, WatchEvent};
 
 use super::{Decision, Operator};
 
@@ -76,12 +76,12 @@ impl MainLoop {
     }
 
     /// A watch says something.
-    pub fn feed(&mut self, feed: Feed, now: ClockReading) {
+    pub fn watch_event(&mut self, event: WatchEvent, now: ClockReading) {
         // A list is in no order.
         if !self.freshness.is_listing(Kind::Pod) {
             self.operator.advance();
         }
-        for change in self.freshness.note(feed, self.operator.index(), now) {
+        for change in self.freshness.note(event, self.operator.index(), now) {
             self.operator.apply(change);
         }
         self.decide_at = self.decide_at.min(now.monotonic + DECIDE_EVERY);
@@ -198,7 +198,7 @@ mod tests {
             let mut story = Self::begun();
             let start = story.start;
             for kind in Kind::ALL {
-                story.main_loop.feed(Feed::ListEnds(kind), start);
+                story.main_loop.watch_event(WatchEvent::ListEnds(kind), start);
             }
             story
         }
@@ -243,10 +243,10 @@ mod tests {
         assert_eq!(look.missing.len(), Kind::ALL.len());
         assert!(look.decision.is_none());
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Budget) {
-            story.main_loop.feed(Feed::ListEnds(kind), story.at(10));
+            story.main_loop.watch_event(WatchEvent::ListEnds(kind), story.at(10));
         }
         assert_eq!(story.tick(110).missing, ["poddisruptionbudgets"]);
-        story.main_loop.feed(Feed::ListEnds(Kind::Budget), story.at(120));
+        story.main_loop.watch_event(WatchEvent::ListEnds(Kind::Budget), story.at(120));
         assert!(story.tick(220).decision.is_some());
     }
 
@@ -255,8 +255,8 @@ mod tests {
         let mut story = Story::synced();
         assert!(story.tick(0).decision.is_some());
         assert_eq!(story.next(), 10_000, "zones and holds are looked at");
-        story.main_loop.feed(Feed::Alive(Kind::Pod), story.at(1_000));
-        story.main_loop.feed(Feed::Alive(Kind::Node), story.at(1_050));
+        story.main_loop.watch_event(WatchEvent::Alive(Kind::Pod), story.at(1_000));
+        story.main_loop.watch_event(WatchEvent::Alive(Kind::Node), story.at(1_050));
         assert_eq!(story.next(), 1_100);
         assert!(story.tick(1_099).decision.is_none());
         assert!(story.tick(1_100).decision.is_some());
@@ -299,15 +299,15 @@ mod tests {
     #[test]
     fn what_a_list_shows_is_seen_at_once_and_what_a_watch_shows_in_its_order() {
         let mut story = Story::synced();
-        let mut feed = |feed| story.main_loop.feed(feed, story.start);
+        let mut event = |event| story.main_loop.watch_event(event, story.start);
         let shown = |name| {
             let shown = Change::Pod(pod(name).on("a1").watched());
-            Feed::Change(Kind::Pod, Box::new(shown))
+            WatchEvent::Change(Kind::Pod, Box::new(shown))
         };
-        feed(Feed::ListBegins(Kind::Pod));
-        ["web-1", "web-2"].map(shown).into_iter().for_each(&mut feed);
-        feed(Feed::ListEnds(Kind::Pod));
-        ["web-4", "web-3", "web-1"].map(shown).into_iter().for_each(&mut feed);
+        event(WatchEvent::ListBegins(Kind::Pod));
+        ["web-1", "web-2"].map(shown).into_iter().for_each(&mut event);
+        event(WatchEvent::ListEnds(Kind::Pod));
+        ["web-4", "web-3", "web-1"].map(shown).into_iter().for_each(&mut event);
         let cluster = story.main_loop.operator.index().cluster();
         let seen = ["web-1", "web-2", "web-4", "web-3"].map(|name| {
             let id = cluster.pod_id("default", name).unwrap();
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_jump_of_the_wall_clock_hides_no_watch_that_is_silent() {
         let mut story = Story::synced();
-        story.main_loop.feed(Feed::Alive(Kind::Pod), story.at(0));
+        story.main_loop.watch_event(WatchEvent::Alive(Kind::Pod), story.at(0));
         let jumped = story.start.wall.checked_sub(Duration::from_hours(1)).unwrap();
         let silent = ClockReading { wall: jumped, ..story.at(25_000) };
         story.main_loop.tick(silent);

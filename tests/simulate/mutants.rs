@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
 use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus};
-use zonespread::observe::{Change, Feed};
+use zonespread::observe::{Change, WatchEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -71,13 +71,15 @@ impl Mutant {
     ];
 
     /// What it sees instead of what is.
-    pub fn feed(self, mut feed: Feed) -> Feed {
-        match &mut feed {
-            Feed::Failed(kind) if self == Self::TrustsStaleViews => return Feed::Alive(*kind),
-            Feed::Change(_, change) => self.sees(change),
+    pub fn event(self, mut event: WatchEvent) -> WatchEvent {
+        match &mut event {
+            WatchEvent::Failed(kind) if self == Self::TrustsStaleViews => {
+                return WatchEvent::Alive(*kind);
+            }
+            WatchEvent::Change(_, change) => self.sees(change),
             _ => {}
         }
-        feed
+        event
     }
 
     fn sees(self, change: &mut Change) {

@@ -15,7 +15,7 @@ use zonespread::act::{
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::moves::Effect;
 use zonespread::observe::{
-    Change, ClockReading, Feed, HealthRules, Kind, PolicyKey, WatchedNode, WatchedPod,
+    Change, ClockReading, HealthRules, Kind, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator};
 
@@ -75,8 +75,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, feed: &Feed) {
-        let Feed::Change(_, change) = feed else { return };
+    fn note(&mut self, event: &WatchEvent) {
+        let WatchEvent::Change(_, change) = event else { return };
         match &**change {
             Change::Pod(pod) => drop(self.pods.insert(pod.name_any(), pod.clone())),
             Change::Node(node) => drop(self.nodes.insert(node.name_any(), node.clone())),
@@ -177,15 +177,15 @@ impl Process {
     }
 
     /// A watch says something.
-    pub fn feed(&mut self, feed: Feed, now: Millis) {
-        let feed = match self.mutant {
-            Some(mutant) => mutant.feed(feed),
-            None => feed,
+    pub fn event(&mut self, event: WatchEvent, now: Millis) {
+        let event = match self.mutant {
+            Some(mutant) => mutant.event(event),
+            None => event,
         };
         if self.mutant == Some(Mutant::TrustsStaleViews) {
-            self.seen.note(&feed);
+            self.seen.note(&event);
         }
-        self.main_loop.feed(feed, self.moment(now));
+        self.main_loop.watch_event(event, self.moment(now));
     }
 
     /// When something is to be done by time alone.
@@ -200,7 +200,7 @@ impl Process {
         }
         if self.mutant == Some(Mutant::TrustsStaleViews) {
             for kind in Kind::ALL {
-                self.main_loop.feed(Feed::Alive(kind), self.moment(now));
+                self.main_loop.watch_event(WatchEvent::Alive(kind), self.moment(now));
             }
         }
         let look = self.main_loop.tick(self.moment(now));

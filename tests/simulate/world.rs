@@ -13,7 +13,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use zonespread::api::{Plan, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
-use zonespread::observe::{Change, Feed, Index, Kind, Name};
+use zonespread::observe::{Change, Index, Kind, Name, WatchEvent};
 use zonespread::predict::SchedulerCache;
 
 pub struct World {
@@ -95,7 +95,7 @@ pub enum Event {
     Approve(usize, u32, Plan),
     Revive(usize),
     Relist(usize, u32, Kind),
-    Deliver(usize, u32, Feed),
+    Deliver(usize, u32, WatchEvent),
     Tick(usize, u32),
     Arrive(usize, u32, Ticket, Call),
     Reply(usize, u32, Ticket, Reply),
@@ -274,7 +274,7 @@ impl World {
         }
         let mut calls = Calls::new();
         match event {
-            Event::Deliver(_, _, feed) => process.feed(feed, now),
+            Event::Deliver(_, _, event) => process.event(event, now),
             Event::Reply(_, _, ticket, reply) => process.answered(ticket, reply, now, &mut calls),
             _ => {
                 self.streams[operator].tick = Millis::MAX;
@@ -377,7 +377,7 @@ impl World {
             if self.streams[operator].failing.contains_key(kind) {
                 continue;
             }
-            self.deliver(operator, *kind, Feed::Failed(*kind));
+            self.deliver(operator, *kind, WatchEvent::Failed(*kind));
             self.streams[operator].failing.insert(*kind, self.now + lasts);
             self.at(self.now + lasts, Event::Relist(operator, incarnation, *kind));
         }
@@ -389,14 +389,14 @@ impl World {
 
     /// All objects of a kind, as a new list.
     fn relist(&mut self, operator: usize, kind: Kind) {
-        self.deliver(operator, kind, Feed::ListBegins(kind));
+        self.deliver(operator, kind, WatchEvent::ListBegins(kind));
         for change in self.objects(kind) {
-            self.deliver(operator, kind, Feed::Change(kind, Box::new(change)));
+            self.deliver(operator, kind, WatchEvent::Change(kind, Box::new(change)));
         }
-        self.deliver(operator, kind, Feed::ListEnds(kind));
+        self.deliver(operator, kind, WatchEvent::ListEnds(kind));
     }
 
-    fn deliver(&mut self, operator: usize, kind: Kind, feed: Feed) {
+    fn deliver(&mut self, operator: usize, kind: Kind, event: WatchEvent) {
         let Some(incarnation) =
             self.processes[operator].as_ref().map(|process| process.incarnation)
         else {
@@ -409,10 +409,10 @@ impl World {
         let last = streams.last.entry(kind).or_default();
         *last = (*last).max(arrives).max(silent);
         let at = *last;
-        if self.streams[operator].twice > self.now && matches!(feed, Feed::Change(..)) {
-            self.at(at, Event::Deliver(operator, incarnation, feed.clone()));
+        if self.streams[operator].twice > self.now && matches!(event, WatchEvent::Change(..)) {
+            self.at(at, Event::Deliver(operator, incarnation, event.clone()));
         }
-        self.at(at, Event::Deliver(operator, incarnation, feed));
+        self.at(at, Event::Deliver(operator, incarnation, event));
     }
 
     /// Something changed: every watch will show it.
@@ -423,7 +423,7 @@ impl World {
         }
         for operator in 0..self.processes.len() {
             if !self.streams[operator].failing.contains_key(&kind) {
-                self.deliver(operator, kind, Feed::Change(kind, Box::new(change.clone())));
+                self.deliver(operator, kind, WatchEvent::Change(kind, Box::new(change.clone())));
             }
         }
     }

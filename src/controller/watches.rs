@@ -7,18 +7,18 @@ use kube::{Client, ResourceExt};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::observe::{Change, Feed, Kind, KindVisitor, Name, WATCH_LASTS, Watched};
+use crate::observe::{Change, Kind, KindVisitor, Name, WATCH_LASTS, WatchEvent, Watched};
 
-/// Watches every kind; what is seen goes to `feeds`.
-pub fn watch_all(client: &Client, feeds: &mpsc::Sender<Feed>) {
+/// Watches every kind; what is seen goes to `events`.
+pub fn watch_all(client: &Client, events: &mpsc::Sender<WatchEvent>) {
     for kind in Kind::ALL {
-        kind.visit(Start { client, feeds });
+        kind.visit(Start { client, events });
     }
 }
 
 struct Start<'a> {
     client: &'a Client,
-    feeds: &'a mpsc::Sender<Feed>,
+    events: &'a mpsc::Sender<WatchEvent>,
 }
 
 impl KindVisitor for Start<'_> {
@@ -27,35 +27,35 @@ impl KindVisitor for Start<'_> {
     fn visit<K: Watched>(self) {
         let config = watcher::Config::default().timeout(WATCH_LASTS);
         let stream = watcher(Api::<K>::all(self.client.clone()), config).default_backoff();
-        tokio::spawn(forward(stream, self.feeds.clone()));
+        tokio::spawn(forward(stream, self.events.clone()));
     }
 }
 
 async fn forward<K: Watched>(
     stream: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>>,
-    feeds: mpsc::Sender<Feed>,
+    events: mpsc::Sender<WatchEvent>,
 ) {
     let kind = K::KIND;
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
-        let feed = match event {
+        let event = match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                Feed::Change(kind, Box::new(object.applied()))
+                WatchEvent::Change(kind, Box::new(object.applied()))
             }
             Ok(watcher::Event::Delete(object)) => {
                 let namespace = Name::from(object.namespace().unwrap_or_default());
                 let gone = Change::Gone(kind, namespace, Name::from(object.name_any()));
-                Feed::Change(kind, Box::new(gone))
+                WatchEvent::Change(kind, Box::new(gone))
             }
-            Ok(watcher::Event::Init) => Feed::ListBegins(kind),
-            Ok(watcher::Event::InitDone) => Feed::ListEnds(kind),
+            Ok(watcher::Event::Init) => WatchEvent::ListBegins(kind),
+            Ok(watcher::Event::InitDone) => WatchEvent::ListEnds(kind),
             Err(error) => {
                 warn!(resource = kind.resource(), %error, "the watch failed, trying again");
-                Feed::Failed(kind)
+                WatchEvent::Failed(kind)
             }
         };
         // The receiver is gone only when the process ends.
-        if feeds.send(feed).await.is_err() {
+        if events.send(event).await.is_err() {
             return;
         }
     }
