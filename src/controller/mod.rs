@@ -2,9 +2,9 @@
 
 mod clock;
 mod lease;
+mod liveness;
 mod perform;
 mod publish;
-mod pulse;
 mod refusal;
 mod server;
 mod watches;
@@ -33,8 +33,8 @@ use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
 use lease::{Elector, Leadership};
+use liveness::watching_client;
 use perform::Performer;
-use pulse::watching_client;
 use server::{Health, serve};
 use watches::watch_all;
 

@@ -30,7 +30,7 @@ pub fn watching_client(config: Config, events: &mpsc::Sender<WatchEvent>) -> Res
         async move {
             let response = client.send(request).await?.map(Body::new);
             Ok::<_, Error>(match kind.filter(|_| response.status().is_success()) {
-                Some(kind) => with_pulse(response, kind, events),
+                Some(kind) => with_liveness(response, kind, events),
                 None => response,
             })
         }
@@ -45,7 +45,7 @@ fn watched(uri: &Uri) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| is_watch && kind.resource() == resource)
 }
 
-fn with_pulse(
+fn with_liveness(
     response: Response<Body>,
     kind: Kind,
     events: mpsc::Sender<WatchEvent>,
