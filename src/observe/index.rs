@@ -170,7 +170,7 @@ impl Index {
             Kind::Node => self.changed.nodes |= self.cluster.remove_node(name),
             Kind::Pod => {
                 if let Some((id, pod)) = self.cluster.remove_pod(namespace, name) {
-                    self.part(id, namespace, &pod.labels);
+                    self.drop_pod(id, namespace, &pod.labels);
                 }
             }
             Kind::Deployment | Kind::ReplicaSet | Kind::StatefulSet => {
@@ -187,7 +187,7 @@ impl Index {
             Kind::Budget => {
                 let budgets = self.budgets.get_mut(namespace);
                 if let Some(budget) = budgets.and_then(|budgets| budgets.remove(name)) {
-                    self.touch_protected(&budget);
+                    self.mark_protected(&budget);
                 }
             }
             Kind::Service => self.cluster.remove_service(namespace, name),
@@ -225,9 +225,9 @@ impl Index {
             return;
         }
         if let Some(before) = before {
-            self.touch_protected(&before);
+            self.mark_protected(&before);
         }
-        self.touch_protected(&budget);
+        self.mark_protected(&budget);
     }
 
     fn note_regrouping(&mut self, node: &Node) {
@@ -244,14 +244,14 @@ impl Index {
         match before {
             Some(before) if before.labels == labels => {
                 if self.cluster.pod(id) != Some(&before) {
-                    self.touch_selecting(&namespace, &labels);
+                    self.mark_selecting(&namespace, &labels);
                 }
                 return;
             }
-            Some(before) => self.part(id, &namespace, &before.labels),
+            Some(before) => self.drop_pod(id, &namespace, &before.labels),
             None => {}
         }
-        self.meet(id, &namespace, &labels);
+        self.add_pod(id, &namespace, &labels);
     }
 
     fn put_namespace(&mut self, metadata: ObjectMeta) {
@@ -272,7 +272,7 @@ impl Index {
     fn pause_namespace(&mut self, name: &Name, paused: bool) {
         if self.pauses.is_namespace_marked(name) != paused {
             Arc::make_mut(&mut self.pauses).mark_namespace(name, paused);
-            self.touch_namespace(name);
+            self.mark_namespace(name);
         }
     }
 

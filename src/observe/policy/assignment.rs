@@ -29,15 +29,25 @@ impl Index {
     }
 
     /// A pod is there.
-    pub(in crate::observe) fn meet(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
+    pub(in crate::observe) fn add_pod(
+        &mut self,
+        id: PodId,
+        namespace: &Name,
+        labels: &Arc<Labels>,
+    ) {
         let label_index = self.label_indexes.entry(Name::clone(namespace)).or_default();
         label_index.of(labels).pods.insert(id);
-        self.join(id, namespace, labels);
+        self.assign(id, namespace, labels);
     }
 
     /// A pod is gone, or has other labels.
-    pub(in crate::observe) fn part(&mut self, id: PodId, namespace: &Name, labels: &Arc<Labels>) {
-        self.leave(id, namespace, labels);
+    pub(in crate::observe) fn drop_pod(
+        &mut self,
+        id: PodId,
+        namespace: &Name,
+        labels: &Arc<Labels>,
+    ) {
+        self.unassign(id, namespace, labels);
         if let Some(label_index) = self.label_indexes.get_mut(namespace) {
             label_index.of(labels).pods.remove(&id);
         }
@@ -54,7 +64,7 @@ impl Index {
     }
 
     /// Adds a pod to the tier it belongs to.
-    fn join(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
+    fn assign(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
         let mut owner: Option<PolicyKey> = None;
         for key in self.selecting(namespace, labels) {
             let Some(policy) = self.policies.get_mut(&key) else { continue };
@@ -76,7 +86,7 @@ impl Index {
     }
 
     /// Removes a pod from the tiers it was in.
-    fn leave(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
+    fn unassign(&mut self, id: PodId, namespace: &Name, labels: &Labels) {
         for (place, key) in self.selecting(namespace, labels).into_iter().enumerate() {
             let Some(policy) = self.policies.get_mut(&key) else { continue };
             if place > 0 {
@@ -194,11 +204,11 @@ impl Index {
             }
         }
         for (id, labels) in &pods {
-            self.leave(*id, namespace, labels);
+            self.unassign(*id, namespace, labels);
         }
         change(self);
         for (id, labels) in &pods {
-            self.join(*id, namespace, labels);
+            self.assign(*id, namespace, labels);
         }
         if let Some(entry) = self.policies.get_mut(policy) {
             entry.workloads = workloads.into_iter().collect();
@@ -206,7 +216,7 @@ impl Index {
     }
 
     /// Marks the policies of the pods that a budget protects.
-    pub(in crate::observe) fn touch_protected(&mut self, budget: &Budget) {
+    pub(in crate::observe) fn mark_protected(&mut self, budget: &Budget) {
         let Some(label_index) = self.label_indexes.get(&budget.namespace) else { return };
         let sets = label_index.carrying(budget.required_label.as_ref()).into_iter();
         let protected: Vec<Arc<Labels>> = sets
@@ -214,12 +224,12 @@ impl Index {
             .map(|set| Arc::clone(&set.labels))
             .collect();
         for labels in protected {
-            self.touch_selecting(&budget.namespace, &labels);
+            self.mark_selecting(&budget.namespace, &labels);
         }
     }
 
     /// Marks all policies of a namespace.
-    pub(in crate::observe) fn touch_namespace(&mut self, namespace: &Name) {
+    pub(in crate::observe) fn mark_namespace(&mut self, namespace: &Name) {
         let names = self.selector_indexes.get(namespace).into_iter().flat_map(SelectorIndex::names);
         let keys = names
             .map(|name| PolicyKey { namespace: Name::clone(namespace), name: Name::clone(name) });
@@ -227,7 +237,7 @@ impl Index {
     }
 
     /// Marks the policies that select pods with these labels.
-    pub(in crate::observe) fn touch_selecting(&mut self, namespace: &Name, labels: &Labels) {
+    pub(in crate::observe) fn mark_selecting(&mut self, namespace: &Name, labels: &Labels) {
         let keys = self.selecting(namespace, labels);
         self.changed.policies.extend(keys);
     }

@@ -277,7 +277,7 @@ impl Cluster {
         let known = self.pods.find(&pod.namespace, &pod.name);
         self.sight(known, &mut pod);
         if let Some(id) = known {
-            self.unseat(id);
+            self.take_off_node(id);
         }
         self.wanted += usize::from(is_wanted(&pod));
         self.waiting += usize::from(is_waiting(&pod));
@@ -288,7 +288,7 @@ impl Cluster {
         if let Some(before) = &before {
             self.forget(before);
         }
-        self.seat(id);
+        self.place_on_node(id);
         (id, before)
     }
 
@@ -314,14 +314,14 @@ impl Cluster {
     /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> Option<(PodId, Pod)> {
         let id = self.pods.find(namespace, name)?;
-        self.unseat(id);
+        self.take_off_node(id);
         let pod = self.pods.remove(id)?;
         self.forget(&pod);
         Some((id, pod))
     }
 
     /// A pod takes its place on its node, if it holds one.
-    fn seat(&mut self, id: PodId) {
+    fn place_on_node(&mut self, id: PodId) {
         let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
         let slot = self.slot(&node);
         self.pods.set_node(id, Some(slot));
@@ -338,7 +338,7 @@ impl Cluster {
     }
 
     /// A pod leaves its place.
-    fn unseat(&mut self, id: PodId) {
+    fn take_off_node(&mut self, id: PodId) {
         let Some(slot) = self.pods.node(id) else { return };
         self.pods.set_node(id, None);
         self.pods_generation = Generation::next();
