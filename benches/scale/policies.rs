@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use criterion::Criterion;
 use serde_json::{Value, json};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::moves::{Effect, Outcome};
+use zonespread::moves::{Effect, Outcome, StatusWrite};
 use zonespread::observe::{Change, HealthRules, PolicyKey};
 use zonespread::operator::Operator;
 
@@ -93,9 +93,9 @@ fn all_written(operator: &mut Operator) -> (usize, Duration) {
     let took = began.elapsed();
     let mut written = 0;
     for effect in decision.effects {
-        if let Effect::WriteStatus { policy, .. } = effect {
+        if let Effect::WriteStatus(StatusWrite { policy, uid, status, .. }) = effect {
             written += 1;
-            operator.outcome(Outcome::Written { policy }, now());
+            operator.outcome(Outcome::Written { policy, uid, status }, now());
         }
     }
     (written, took)

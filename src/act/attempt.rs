@@ -6,6 +6,7 @@
 //! its zones are not out (law 1), and the target still takes pods (law 2).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,15 +17,15 @@ use crate::observe::{
     unusable, zone_conditions,
 };
 
-use super::performance::{Answer, Request};
+use super::request::{Answer, Request};
 
 /// A decision older than this is not carried out.
-const DECISION_HOLDS: SignedDuration = SignedDuration::from_secs(15);
+pub(super) const DECISION_HOLDS: SignedDuration = SignedDuration::from_secs(15);
 
 /// An eviction on its way.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    request: EvictionRequest,
+    request: Arc<EvictionRequest>,
     step: Step,
 }
 
@@ -42,17 +43,19 @@ impl Attempt {
     /// # Errors
     /// When the decision is too old.
     pub fn begin(request: EvictionRequest, now: Timestamp) -> Result<Self, Refusal> {
-        let attempt = Self { request, step: Step::Pods };
-        attempt.decision_holds(now)?;
-        Ok(attempt)
+        Self::decision_holds(&request, now)?;
+        Ok(Self { request: Arc::new(request), step: Step::Pods })
     }
 
-    /// Whoever was suspended in between begins anew.
-    fn decision_holds(&self, now: Timestamp) -> Result<(), Refusal> {
-        if now.duration_since(self.request.decided).abs() > DECISION_HOLDS {
+    /// Whether it may still be carried out. Whoever was suspended in between begins anew.
+    ///
+    /// # Errors
+    /// When the decision is too old, or its window has closed.
+    pub fn decision_holds(request: &EvictionRequest, now: Timestamp) -> Result<(), Refusal> {
+        if now.duration_since(request.decided).abs() > DECISION_HOLDS {
             return Err(Refusal::Outdated("the decision is too old".to_owned()));
         }
-        if self.request.closes.is_some_and(|closes| closes <= now) {
+        if request.closes.is_some_and(|closes| closes <= now) {
             return Err(Refusal::Outdated("the window has closed".to_owned()));
         }
         Ok(())
@@ -60,14 +63,14 @@ impl Attempt {
 
     /// What it is about.
     #[must_use]
-    pub const fn request(&self) -> &EvictionRequest {
+    pub const fn request(&self) -> &Arc<EvictionRequest> {
         &self.request
     }
 
     /// What to ask now.
     #[must_use]
     pub fn asks(&self) -> Request {
-        let EvictionRequest { policy, pod, target, ground, .. } = &self.request;
+        let EvictionRequest { policy, pod, target, ground, .. } = &*self.request;
         let namespace = policy.namespace.clone();
         match (self.step, &ground.tier_selector) {
             (Step::Pods, Some(selector)) => Request::Pods { namespace, selector: selector.clone() },
@@ -75,8 +78,12 @@ impl Attempt {
             (Step::Nodes, _) if ground.all_nodes => Request::Nodes,
             (Step::Nodes, _) => Request::Node { name: target.clone() },
             // A failed uid precondition spends the budget all the same; a dry run does not.
-            (Step::DryRun, _) => Request::Evict { request: self.request.clone(), dry_run: true },
-            (Step::Eviction, _) => Request::Evict { request: self.request.clone(), dry_run: false },
+            (Step::DryRun, _) => {
+                Request::Evict { request: Arc::clone(&self.request), dry_run: true }
+            }
+            (Step::Eviction, _) => {
+                Request::Evict { request: Arc::clone(&self.request), dry_run: false }
+            }
         }
     }
 
@@ -124,7 +131,7 @@ impl Attempt {
                 return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
             }
         };
-        self.decision_holds(now)?;
+        Self::decision_holds(&self.request, now)?;
         self.step = next;
         Ok(false)
     }
@@ -210,7 +217,6 @@ mod tests {
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use rstest::rstest;
-    use std::sync::Arc;
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).unwrap()
@@ -326,11 +332,11 @@ mod tests {
             Answer::Pods(pods.into_iter().map(PodFixture::watched).collect())
         };
         let mut attempt = attempt();
-        let ground = &mut attempt.request.ground;
+        let ground = &mut Arc::make_mut(&mut attempt.request).ground;
         (ground.awaited, ground.available) = (1, 3);
         assert!(attempt.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
         // web-2 is gone, and web-4, which was awaited, is not for it.
-        attempt.request.ground.coming = Box::new([Uid::new("uid-web-4")]);
+        Arc::make_mut(&mut attempt.request).ground.coming = Box::new([Uid::new("uid-web-4")]);
         assert!(attempt.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 
@@ -342,7 +348,7 @@ mod tests {
         };
         for (awaited, is_stale) in [(0, true), (1, false)] {
             let mut attempt = attempt();
-            attempt.request.ground.awaited = awaited;
+            Arc::make_mut(&mut attempt.request).ground.awaited = awaited;
             let answered = attempt.answered(pods(), &HealthRules::default(), now());
             assert_eq!(answered.is_err(), is_stale, "{answered:?}");
         }
@@ -373,7 +379,7 @@ mod tests {
 
     #[test]
     fn nothing_is_evicted_after_the_window_has_closed() {
-        let mut request = attempt().request().clone();
+        let mut request = EvictionRequest::clone(attempt().request());
         request.closes = Some(now() + SignedDuration::from_secs(2));
         let second = |number| now() + SignedDuration::from_secs(number);
         let mut attempt = Attempt::begin(request.clone(), second(0)).unwrap();
@@ -387,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_was_decided_a_while_ago_is_not_carried_out() {
-        let request = attempt().request().clone();
+        let request = EvictionRequest::clone(attempt().request());
         let later = now() + SignedDuration::from_secs(16);
         assert!(matches!(Attempt::begin(request, later), Err(Refusal::Outdated(_))));
         // Nor is what was begun in time by somebody who was suspended then.

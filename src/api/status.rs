@@ -22,8 +22,12 @@ pub mod limit {
     pub const TIERS: usize = 200;
     /// Planned moves that are listed; `plan.total` counts them all.
     pub const PLANNED_MOVES: usize = 50;
-    /// Moves that are remembered.
-    pub const MOVES: usize = 20;
+    /// Moves that have ended; those that are under way are listed besides.
+    pub const FINISHED_MOVES: usize = 20;
+    /// Moves that a cluster can be told to have under way at once at most.
+    pub const CONCURRENT_MOVES: usize = 1000;
+    /// Moves, ended or under way.
+    pub const MOVES: usize = 1024;
 }
 
 /// What the operator knows and does.
@@ -56,8 +60,8 @@ pub struct ZoneSpreadPolicyStatus {
     /// zonespread.io/approve names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved: Option<ApprovedPlan>,
-    /// The last moves, oldest first.
-    #[schemars(length(max = 20))]
+    /// The moves under way, and the last of the others, oldest first.
+    #[schemars(length(max = 1024))]
     pub moves: Vec<MoveStatus>,
     /// The recovery under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

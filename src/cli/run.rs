@@ -36,6 +36,10 @@ pub struct Run {
     /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
     #[arg(long, value_name = "FILE")]
     scheduler_config: Option<PathBuf>,
+    /// How many moves may be under way in the cluster at once, whatever the budgets of
+    /// the tiers allow: a mass recovery must not drown registries and the zone
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_concurrent_moves: u16,
     /// How logs are written
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -79,6 +83,7 @@ impl Run {
             identity: identity(),
             rules: HealthRules { allowed_taints },
             scheduler: scheduler_config(self.scheduler_config.as_deref())?,
+            concurrent_moves: usize::from(self.max_concurrent_moves),
         };
         let (stopper, stop) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;

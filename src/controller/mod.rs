@@ -6,6 +6,7 @@ mod liveness;
 mod perform;
 mod publish;
 mod refusal;
+mod requests;
 mod server;
 mod watches;
 
@@ -21,10 +22,10 @@ use kube::{Client, Config};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
-use crate::api::{ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
-use crate::moves::{Effect, Outcome, Signal};
+use crate::api::{MoveStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{
     ClockReading, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent,
 };
@@ -34,14 +35,18 @@ use crate::report::Metrics;
 
 use lease::{Elector, Leadership};
 use liveness::watching_client;
-use perform::Performer;
+use perform::{Command, Performer};
 use server::{Health, serve};
 use watches::watch_all;
 
 /// Watch events taken in one go.
 const EVENTS_AT_ONCE: usize = 4096;
-/// How many effects may wait.
-const EFFECTS_WAITING: usize = 1024;
+/// How many watch events may wait.
+const EVENTS_WAITING: usize = 1024;
+/// How many decisions may wait for the performer, which takes them at once.
+const DECISIONS_WAITING: usize = 16;
+/// How many outcomes may wait for the main loop.
+const OUTCOMES_WAITING: usize = 1024;
 /// Reading all policies takes no longer.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 /// All must be over this long after SIGTERM.
@@ -62,6 +67,8 @@ pub struct Settings {
     pub rules: HealthRules,
     /// How the cluster's scheduler is configured.
     pub scheduler: SchedulerConfig,
+    /// How many moves may be under way in the cluster at once.
+    pub concurrent_moves: usize,
 }
 
 /// Why the operator could not run.
@@ -104,7 +111,7 @@ pub async fn run(
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| RunError::Client(Box::new(error)))
     };
-    let (events, watched) = mpsc::channel(EFFECTS_WAITING);
+    let (events, watched) = mpsc::channel(EVENTS_WAITING);
     // Longer than a watch lasts: a silent connection is a dead one.
     let mut patient = config.clone();
     patient.read_timeout = Some(SILENT_AFTER);
@@ -117,8 +124,8 @@ pub async fn run(
 
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::default();
-    let (effects, to_perform) = mpsc::channel(EFFECTS_WAITING);
-    let (outcomes, performed) = mpsc::channel(EFFECTS_WAITING);
+    let (commands, to_perform) = mpsc::channel(DECISIONS_WAITING);
+    let (outcomes, performed) = mpsc::channel(OUTCOMES_WAITING);
     let (leads, leading) = watch::channel(!settings.leader_elect);
 
     let elector = Elector::new(acting.clone(), &settings.namespace, settings.identity.clone());
@@ -135,11 +142,13 @@ pub async fn run(
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
 
-    let operator = Operator::new(settings.rules).with_scheduler(settings.scheduler);
+    let operator = Operator::new(settings.rules)
+        .with_scheduler(settings.scheduler)
+        .with_concurrent_moves(settings.concurrent_moves);
     let driver = Driver {
         main_loop: MainLoop::new(operator, !settings.leader_elect, Instant::now()),
         client: acting,
-        effects,
+        commands,
         pauses,
         metrics,
         health,
@@ -172,7 +181,7 @@ type Read = BoxFuture<'static, Option<Vec<ZoneSpreadPolicy>>>;
 struct Driver {
     main_loop: MainLoop,
     client: Client,
-    effects: mpsc::Sender<Effect>,
+    commands: mpsc::Sender<Command>,
     /// Told at once, and heeded by evictions that are on their way.
     pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
@@ -215,7 +224,7 @@ impl Driver {
                     self.main_loop.policies_read(statuses, clock::now());
                 }
                 () = tokio::time::sleep_until(self.main_loop.next().into()) => {
-                    let look = self.tick();
+                    let Some(look) = self.tick().await else { return };
                     if look.leads.is_some() {
                         reading.set(Fuse::terminated());
                     }
@@ -251,12 +260,13 @@ impl Driver {
                 Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
                 Err(_) => warn!("the policies could not be read in time, trying again"),
             }
-            metrics.reconcile_error("read_policies");
+            metrics.reconcile_error(ErrorCategory::ReadPolicies);
             None
         })
     }
 
-    fn tick(&mut self) -> Look {
+    /// None: the performer is gone, which it is only when the process ends.
+    async fn tick(&mut self) -> Option<Look> {
         let now = clock::now();
         let mut look = self.main_loop.tick(now);
         self.health.beat();
@@ -266,34 +276,39 @@ impl Driver {
         );
         if let Some(leads) = look.leads {
             self.metrics.leader(leads);
+            self.commands.send(Command::Clear).await.ok()?;
         }
         if let Some(decision) = look.decision.take() {
-            self.metrics.plan_took(now.monotonic.elapsed());
-            self.carry_out(decision, now);
+            // A look that asks nobody says nothing about how long deciding takes.
+            if !decision.statuses.is_empty() {
+                self.metrics.decision_took(now.monotonic.elapsed());
+            }
+            self.carry_out(decision, now).await?;
         }
-        look
+        Some(look)
     }
 
-    fn carry_out(&mut self, decision: Decision, now: ClockReading) {
-        let Decision { effects, statuses, gone, signals, next: _ } = decision;
+    async fn carry_out(&mut self, decision: Decision, now: ClockReading) -> Option<()> {
+        let Decision { effects, statuses, gone, signals, plans_took, next: _ } = decision;
         self.count(signals);
         for key in gone {
             self.metrics.forget_policy(&key.namespace, &key.name);
         }
+        for took in plans_took {
+            self.metrics.plan_took(took);
+        }
         for (key, status) in &statuses {
             self.metrics.policy(&key.namespace, &key.name, status);
+            tell_decision(key, status);
         }
         self.metrics.zones(self.main_loop.operator().zone_states(now.wall));
         for (kind, age) in self.main_loop.freshness().ages(now) {
             self.metrics.staleness(kind.resource(), age);
         }
-        for effect in effects {
-            if let Err(error) = self.effects.try_send(effect) {
-                self.metrics.reconcile_error("queue_full");
-                let signals = self.main_loop.not_begun(error.into_inner(), now);
-                self.count(signals);
-            }
+        if effects.is_empty() {
+            return Some(());
         }
+        self.commands.send(Command::CarryOut(effects)).await.ok()
     }
 
     fn count(&self, signals: Vec<Signal>) {
@@ -308,8 +323,26 @@ impl Driver {
                 Signal::EvictionAnswered { policy, tier, result } => {
                     self.metrics.eviction(&policy.namespace, &policy.name, &tier, result);
                 }
+                Signal::WriteFailed { policy: _, category } => {
+                    self.metrics.reconcile_error(category);
+                }
             }
         }
+    }
+}
+
+/// What was decided for each tier of a policy, for those who want to know it all.
+fn tell_decision(key: &PolicyKey, status: &ZoneSpreadPolicyStatus) {
+    if !enabled!(Level::DEBUG) {
+        return;
+    }
+    let PolicyKey { namespace, name } = key;
+    for tier in &status.tiers {
+        let reason = tier.blocked.as_ref().map(|blocked| blocked.reason.as_str());
+        let is_own = |moved: &&MoveStatus| moved.tier == tier.name && moved.state.is_under_way();
+        let moves = status.moves.iter().filter(is_own).count();
+        let (tier, skew) = (&tier.name, tier.skew);
+        debug!(%namespace, policy = %name, tier, skew, reason, moves, "decided");
     }
 }
 

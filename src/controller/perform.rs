@@ -1,36 +1,45 @@
-//! Sends what [`Performance`] asks for, one request after the other.
+//! Sends what the [`Executor`] asks for, many requests at once.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
-use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use kube::{Client, Error, Resource};
-use serde_json::json;
+use kube::Client;
 use tokio::sync::{mpsc, watch};
-use tracing::{info, warn};
+use tracing::{Instrument, Span, debug, info_span, warn};
 
-use crate::act::{Answer, Next, Performance, REQUEST_TIMEOUT, Request};
-use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
-use crate::moves::{Effect, EvictionRequest, Note, Outcome};
-use crate::observe::{HealthRules, Pauses, PolicyKey, WatchedNode, WatchedPod};
+use crate::act::{Answer, Asking, Executor, Lanes, Progress, Request, Ticket};
+use crate::moves::{Effect, Outcome};
+use crate::observe::{HealthRules, Pauses, PolicyKey};
 
 use super::lease::Leadership;
-use super::publish::Publisher;
-use super::refusal::{no_answer, refusal_of};
+use super::requests::Requests;
 
-/// How long a read may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon it is tried again to begin what waits until this process may act.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// What the main loop wants.
+#[derive(Debug)]
+pub enum Command {
+    /// These effects, in this order.
+    CarryOut(Vec<Effect>),
+    /// None of those that are not begun: another leads, or has led meanwhile.
+    Clear,
+}
 
 /// Carries effects out.
 pub struct Performer {
-    client: Client,
-    performance: Performance,
+    requests: Requests,
+    executor: Executor,
     leadership: Leadership,
     pauses: watch::Receiver<Arc<Pauses>>,
-    publisher: Publisher,
+    under_way: FuturesUnordered<BoxFuture<'static, (Ticket, Answer)>>,
+    /// What the main loop has not been told yet.
+    outbox: VecDeque<Outcome>,
 }
 
 impl Performer {
@@ -42,146 +51,90 @@ impl Performer {
         pauses: watch::Receiver<Arc<Pauses>>,
         identity: String,
     ) -> Self {
-        let publisher = Publisher::start(client.clone(), identity);
-        Self { client, performance: Performance::new(rules), leadership, pauses, publisher }
+        Self {
+            requests: Requests::new(client, identity),
+            executor: Executor::new(rules, Lanes::default()),
+            leadership,
+            pauses,
+            under_way: FuturesUnordered::new(),
+            outbox: VecDeque::new(),
+        }
     }
 
-    /// Carries out what comes in, and tells what became of it.
+    /// Carries out what comes in, and tells what became of it. Never waits for the main
+    /// loop while that may wait for it.
     pub async fn run(
         mut self,
-        mut effects: mpsc::Receiver<Effect>,
+        mut commands: mpsc::Receiver<Command>,
         outcomes: mpsc::Sender<Outcome>,
     ) {
-        while let Some(effect) = effects.recv().await {
-            let may_act = self.leadership.may_act();
-            self.performance.heed(&self.pauses.borrow());
-            let mut next = self.performance.begin(effect, may_act, Timestamp::now());
-            let outcome = loop {
-                match next {
-                    Next::Ask(asked) => {
-                        let answer = self.ask(&asked.request).await;
-                        self.performance.heed(&self.pauses.borrow());
-                        let (may_act, now) = (self.leadership.may_act(), Timestamp::now());
-                        next = self.performance.answered(*asked, answer, may_act, now);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None => return,
+                    Some(Command::Clear) => self.executor.clear(),
+                    Some(Command::CarryOut(effects)) => {
+                        self.executor.submit(effects);
+                        self.begin();
                     }
-                    Next::Done(outcome) => break outcome,
+                },
+                Some((ticket, answer)) = self.under_way.next() => {
+                    self.executor.heed(&self.pauses.borrow());
+                    let (may_act, now) = (self.leadership.may_act(), Timestamp::now());
+                    let progress = self.executor.answered(ticket, answer, may_act, now);
+                    self.go_on(progress);
                 }
-            };
+                place = outcomes.reserve(), if !self.outbox.is_empty() => {
+                    let Ok(place) = place else { return };
+                    if let Some(outcome) = self.outbox.pop_front() {
+                        place.send(outcome);
+                    }
+                }
+                () = tokio::time::sleep(TRY_AGAIN_AFTER), if self.executor.is_waiting() => {
+                    self.begin();
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.executor.heed(&self.pauses.borrow());
+        let (may_act, now) = (self.leadership.may_act(), Timestamp::now());
+        let progress = self.executor.begin(may_act, now);
+        self.go_on(progress);
+    }
+
+    fn go_on(&mut self, progress: Progress) {
+        for outcome in progress.outcomes {
             if let Outcome::Refused { policy, uid, refusal } = &outcome {
                 let (namespace, policy) = (&policy.namespace, &policy.name);
                 warn!(%namespace, %policy, %uid, ?refusal, "not evicted");
             }
-            if outcomes.send(outcome).await.is_err() {
-                return;
-            }
+            self.outbox.push_back(outcome);
         }
-    }
-
-    async fn ask(&self, request: &Request) -> Answer {
-        match request {
-            Request::WriteStatus { policy, uid, status, notes } => {
-                self.write(policy, uid, status, notes).await
-            }
-            Request::Pods { namespace, selector } => {
-                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
-                let params = ListParams::default().labels(selector);
-                read(async { Ok(pods.list(&params).await?.items) }, Answer::Pods).await
-            }
-            Request::Pod { namespace, name } => {
-                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
-                let pod = async { Ok(pods.get_opt(name).await?.into_iter().collect()) };
-                read(pod, Answer::Pods).await
-            }
-            Request::Nodes => {
-                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
-                let params = ListParams::default();
-                read(async { Ok(nodes.list(&params).await?.items) }, Answer::Nodes).await
-            }
-            Request::Node { name } => {
-                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
-                let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
-                read(node, Answer::Nodes).await
-            }
-            Request::Evict { request, dry_run } => self.evict(request, *dry_run).await,
+        for asking in progress.asks {
+            let span = span_of(&asking);
+            let Asking { ticket, request, .. } = asking;
+            span.in_scope(|| debug!(request = request.what(), "asking"));
+            let requests = self.requests.clone();
+            let answer = async move { (ticket, requests.ask(&request).await) };
+            self.under_way.push(Box::pin(answer.instrument(span)));
         }
-    }
-
-    async fn write(
-        &self,
-        policy: &PolicyKey,
-        uid: &str,
-        status: &ZoneSpreadPolicyStatus,
-        notes: &[Note],
-    ) -> Answer {
-        let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
-        // With the uid: a policy of the same name made since then is another one.
-        let patch = json!({
-            "apiVersion": ZoneSpreadPolicy::api_version(&()),
-            "kind": ZoneSpreadPolicy::kind(&()),
-            "metadata": {"name": &*policy.name, "uid": uid},
-            "status": status,
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(&patch);
-        let request = api.patch_status(&policy.name, &params, &patch);
-        let failed = |error: String| {
-            warn!(namespace = %policy.namespace, policy = %policy.name, %error, "the status could not be written");
-            Answer::Failed(error)
-        };
-        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Ok(Ok(written)) => {
-                for note in notes {
-                    self.publisher.publish(written.object_ref(&()), note.clone());
-                }
-                Answer::Written
-            }
-            Ok(Err(error)) => failed(error.to_string()),
-            Err(_) => failed(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())),
-        }
-    }
-
-    async fn evict(&self, request: &EvictionRequest, dry_run: bool) -> Answer {
-        let EvictionRequest { policy, tier, pod, uid, zone, .. } = request;
-        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
-        // Not `Api::evict`: it loses the preconditions (kube 5.0).
-        let eviction = Eviction {
-            metadata: ObjectMeta {
-                name: Some(pod.to_string()),
-                namespace: Some(policy.namespace.to_string()),
-                ..ObjectMeta::default()
-            },
-            delete_options: Some(DeleteOptions {
-                preconditions: Some(Preconditions {
-                    uid: Some(uid.to_string()),
-                    resource_version: None,
-                }),
-                ..DeleteOptions::default()
-            }),
-        };
-        let params = PostParams { dry_run, ..PostParams::default() };
-        let answer =
-            pods.create_subresource::<_, serde_json::Value>("eviction", pod, &params, &eviction);
-        Answer::Evicted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
-            Ok(Ok(_)) => {
-                if !dry_run {
-                    let (namespace, policy) = (&policy.namespace, &policy.name);
-                    info!(%namespace, %policy, %tier, %pod, %zone, "evicted");
-                }
-                Ok(())
-            }
-            Ok(Err(error)) => Err(refusal_of(error)),
-            Err(_) => Err(no_answer()),
-        })
     }
 }
 
-async fn read<T>(
-    request: impl Future<Output = Result<Vec<T>, Error>>,
-    into: impl Fn(Vec<T>) -> Answer,
-) -> Answer {
-    match tokio::time::timeout(READ_TIMEOUT, request).await {
-        Ok(Ok(objects)) => into(objects),
-        Ok(Err(error)) => Answer::Failed(error.to_string()),
-        Err(_) => Answer::Failed(format!("no answer within {}s", READ_TIMEOUT.as_secs())),
+/// Tells what a request is for to all that is logged on its way.
+fn span_of(asking: &Asking) -> Span {
+    match (&asking.request, &asking.eviction) {
+        (Request::WriteStatus(write), _) => {
+            let PolicyKey { namespace, name } = &write.policy;
+            info_span!("write_status", %namespace, policy = %name, uid = %write.uid)
+        }
+        (_, Some(eviction)) => {
+            let PolicyKey { namespace, name } = &eviction.policy;
+            let (tier, pod) = (&eviction.tier, &eviction.pod);
+            info_span!("evict", %namespace, policy = %name, %tier, %pod, uid = %eviction.uid)
+        }
+        _ => Span::none(),
     }
 }

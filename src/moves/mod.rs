@@ -12,8 +12,10 @@ mod tracked_move;
 
 pub use event::Note;
 pub use follow::{Ending, OtherMoves, View};
-pub use outcome::{EvictionResult, MoveOutcome, Outcome, Refusal, Signal};
+pub use outcome::{
+    ErrorCategory, EvictionResult, MoveOutcome, Outcome, Refusal, Signal, WriteFailure,
+};
 pub use owner_snapshot::Siblings;
-pub use request::{Effect, EvictionRequest, Ground, Verb};
+pub use request::{Effect, EvictionRequest, Ground, StatusWrite, Verb};
 pub use step::Step;
 pub use tracked_move::{Asked, Move, OwnerName, Replacement, Transition};

@@ -1,24 +1,36 @@
 //! What became of what was asked. What is counted comes in closed lists, since each is a
 //! label value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey};
 
 /// What became of an effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A status was written.
     Written {
         /// The policy.
         policy: PolicyKey,
+        /// Its uid.
+        uid: Name,
+        /// What was written.
+        status: Arc<ZoneSpreadPolicyStatus>,
     },
     /// A status could not be written.
     NotWritten {
         /// The policy.
         policy: PolicyKey,
+        /// Its uid.
+        uid: Name,
+        /// What was to be written.
+        status: Arc<ZoneSpreadPolicyStatus>,
+        /// Why not.
+        failure: WriteFailure,
     },
     /// A pod was evicted.
     Evicted {
@@ -43,12 +55,23 @@ impl Outcome {
     #[must_use]
     pub const fn policy(&self) -> &PolicyKey {
         match self {
-            Self::Written { policy }
-            | Self::NotWritten { policy }
+            Self::Written { policy, .. }
+            | Self::NotWritten { policy, .. }
             | Self::Evicted { policy, .. }
             | Self::Refused { policy, .. } => policy,
         }
     }
+}
+
+/// Why a status was not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFailure {
+    /// The API server said no, or could not be reached.
+    #[error("{0}")]
+    Refused(String),
+    /// No answer in time: it may be written all the same.
+    #[error("no answer in time")]
+    TimedOut,
 }
 
 /// Why a pod was not evicted.
@@ -117,6 +140,48 @@ pub enum Signal {
         /// How.
         result: EvictionResult,
     },
+    /// A status could not be written.
+    WriteFailed {
+        /// The policy.
+        policy: PolicyKey,
+        /// How it failed.
+        category: ErrorCategory,
+    },
+}
+
+/// A step that failed, as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorCategory {
+    /// Reading all policies, as a leader does first.
+    ReadPolicies,
+    /// Writing a status: the API server said no, or could not be reached.
+    WriteStatus,
+    /// Writing a status: no answer in time.
+    WriteStatusTimeout,
+}
+
+impl ErrorCategory {
+    /// Every category.
+    pub const ALL: [Self; 3] = [Self::ReadPolicies, Self::WriteStatus, Self::WriteStatusTimeout];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadPolicies => "read_policies",
+            Self::WriteStatus => "write_status",
+            Self::WriteStatusTimeout => "write_status_timeout",
+        }
+    }
+}
+
+impl From<&WriteFailure> for ErrorCategory {
+    fn from(failure: &WriteFailure) -> Self {
+        match failure {
+            WriteFailure::Refused(_) => Self::WriteStatus,
+            WriteFailure::TimedOut => Self::WriteStatusTimeout,
+        }
+    }
 }
 
 /// How the API server answered an eviction.

@@ -14,18 +14,22 @@ use super::owner_snapshot::Siblings;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Write a status, and publish the events that tell of it.
-    WriteStatus {
-        /// The policy.
-        policy: PolicyKey,
-        /// Its uid.
-        uid: Name,
-        /// What to write.
-        status: Arc<ZoneSpreadPolicyStatus>,
-        /// The events.
-        notes: Vec<Note>,
-    },
-    /// Evict a pod; only if the policy's status before it could be written (law 7).
+    WriteStatus(StatusWrite),
+    /// Evict a pod, once a status of the policy is stored that holds its move (law 7).
     Evict(EvictionRequest),
+}
+
+/// A status to be written, and the events that tell of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusWrite {
+    /// The policy.
+    pub policy: PolicyKey,
+    /// Its uid: a policy of the same name made since then is another one.
+    pub uid: Name,
+    /// What to write.
+    pub status: Arc<ZoneSpreadPolicyStatus>,
+    /// The events, published once it is written.
+    pub notes: Vec<Note>,
 }
 
 /// What a move asks of the API server.

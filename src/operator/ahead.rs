@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -40,7 +41,8 @@ pub(super) struct Planned {
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
     zones: ZoneTracker,
-    policies: BTreeMap<PolicyKey, Vec<Planned>>,
+    /// And how long each took.
+    policies: BTreeMap<PolicyKey, (Vec<Planned>, Duration)>,
 }
 
 impl Operator {
@@ -64,7 +66,9 @@ impl Operator {
         let work = || {
             let mut done = Vec::new();
             while let Some(policy) = policies.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((policy.key.clone(), self.plan_policy(policy, now)));
+                let began = Instant::now();
+                let planned = self.plan_policy(policy, now);
+                done.push((policy.key.clone(), (planned, began.elapsed())));
             }
             done
         };
@@ -91,15 +95,18 @@ impl Operator {
         views.into_iter().map(plan).collect()
     }
 
-    /// The tiers of a policy, with the plans that were made ahead.
-    pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> Vec<Planned> {
+    /// The tiers of a policy, with the plans that were made ahead, and how long these took.
+    pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> (Vec<Planned>, Duration) {
         let ahead = self.ahead.policies.remove(key).filter(|_| self.ahead.zones == self.zones);
         if let Some(planned) = ahead {
             return planned;
         }
-        let Some(policy) = self.index.policy(key) else { return Vec::new() };
+        let Some(policy) = self.index.policy(key) else {
+            return (Vec::new(), Duration::ZERO);
+        };
         let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
-        views.into_iter().map(|view| Planned { view, ahead: None }).collect()
+        let planned = views.into_iter().map(|view| Planned { view, ahead: None });
+        (planned.collect(), Duration::ZERO)
     }
 
     /// What the plan of a tier is made from now.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
-    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, Step,
-    Transition, Verb, View,
+    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, StatusWrite,
+    Step, Transition, Verb, View,
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneMemory};
 use crate::plan::{
@@ -32,7 +32,7 @@ const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
 
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, and starts
-    /// at most one move per tier.
+    /// as many moves as each may make at once.
     pub(super) fn look(
         &mut self,
         key: &PolicyKey,
@@ -43,7 +43,10 @@ impl Operator {
         let invalid = invalidity(&self.index, self.index.policy(key)?);
         self.follow_moves(key, now, decision);
         let mut memory = self.take(key).unwrap_or_default();
-        let planned = if invalid.is_none() { self.planned(key, now) } else { Vec::new() };
+        // Measured only: nothing is decided by this clock.
+        let began = Instant::now();
+        let (planned, ahead_took) =
+            if invalid.is_none() { self.planned(key, now) } else { (Vec::new(), Duration::ZERO) };
         let policy = self.index.policy(key)?;
         memory.heed_uid(&policy.uid);
         memory.heed_generation(policy.generation);
@@ -58,7 +61,9 @@ impl Operator {
                 reports.push(self.ask(policy, planned, &mut memory, now, &mut requests));
             }
             tell_how_to_approve(&self.index, key, &mut reports);
+            decision.plans_took.push(ahead_took + began.elapsed());
         }
+        memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
         let assessment = |memory: &PolicyMemory| Assessment {
             index: &self.index,
             policy,
@@ -97,17 +102,16 @@ impl Operator {
         let is_news = known.is_none();
         let status = known.map_or_else(|| Arc::new(status), Arc::clone);
         if self.leading {
-            if memory.rewrite || is_news {
-                memory.rewrite = false;
-                memory.before = memory.written.replace(Arc::clone(&status));
-                let nothing = ZoneSpreadPolicyStatus::default();
-                let before = memory.before.as_deref().unwrap_or(&nothing);
-                decision.effects.push(Effect::WriteStatus {
+            // An eviction waits for a status that holds its move: there is always one.
+            if memory.rewrite || is_news || !requests.is_empty() {
+                (memory.rewrite, memory.is_writing) = (false, true);
+                let before = memory.written.replace(Arc::clone(&status)).unwrap_or_default();
+                decision.effects.push(Effect::WriteStatus(StatusWrite {
                     policy: key.clone(),
                     uid,
-                    notes: story(before, &status),
+                    notes: story(&before, &status),
                     status: Arc::clone(&status),
-                });
+                }));
             }
             decision.effects.extend(requests.into_iter().map(Effect::Evict));
         }
@@ -224,13 +228,16 @@ impl Operator {
         // A tier that looks balanced passes no gate: what is under way may unbalance it
         // for a moment, and that is waited for.
         let wants = !view.is_balanced() && !plan.moves.is_empty();
-        let may_move = self.leading && wants && blocked.is_none();
-        if may_move && let Some(request) = self.start(policy, &view, &plan.moves[0], memory, now) {
+        let may_move = self.leading && wants;
+        // As many at once as the tier may afford: each is judged by those before it.
+        while may_move
+            && blocked.is_none()
+            && let Some(next) = plan.moves.first()
+            && let Some(request) = self.start(policy, &view, next, memory, now)
+        {
             requests.push(request);
             plan = self.plan(policy, &view, memory, None);
             blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
-            // The tier may afford another move at once.
-            memory.next = Some(now);
         }
         TierReport { view, plan, blocked, history }
     }
@@ -275,10 +282,6 @@ impl Operator {
         memory: &mut PolicyMemory,
         now: Timestamp,
     ) -> Option<EvictionRequest> {
-        // Moves under way are never cut from the status, so there is a limit to them.
-        if memory.under_way().count() >= limit::MOVES {
-            return None;
-        }
         let pod = self.index.cluster().pod(planned.pod)?;
         let siblings = Arc::new(Siblings::of(&self.index, pod));
         let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&siblings), now)?;

@@ -1,6 +1,7 @@
 //! What the operator wants done, all in all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -19,6 +20,8 @@ pub struct Decision {
     pub gone: Vec<PolicyKey>,
     /// What counters want to know.
     pub signals: Vec<Signal>,
+    /// How long it took to plan for each of the policies that were asked.
+    pub plans_took: Vec<Duration>,
     /// When to ask again at the latest.
     pub next: Option<Timestamp>,
 }

@@ -64,6 +64,7 @@ impl Operator {
         InFlight {
             moves: count(own().count()),
             away: count(evicted().count()),
+            cap_reached: self.cap_reached(plan, &policy.key, memory),
             canary: self.canary_under_way(plan.moves.first(), &policy.key, memory),
             leaving: self.leaving(&policy.key, memory),
             just_left: evicted()
@@ -71,6 +72,19 @@ impl Operator {
                 .count(),
             last_miss: memory.last_miss_of(&view.name),
         }
+    }
+
+    /// The most moves that may be under way in the cluster, if so many are and the next
+    /// of the plan has to wait.
+    fn cap_reached(
+        &self,
+        plan: &TierPlan,
+        key: &PolicyKey,
+        memory: &PolicyMemory,
+    ) -> Option<usize> {
+        let most = self.concurrent_moves.0;
+        let is_full = || self.all_under_way(key, memory).nth(most.saturating_sub(1)).is_some();
+        (!plan.moves.is_empty() && is_full()).then_some(most)
     }
 
     /// Pods whose eviction was decided and does not show yet.

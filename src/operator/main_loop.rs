@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::moves::{Effect, Outcome, Refusal, Signal};
+use crate::moves::{Outcome, Signal};
 use crate::observe::{ClockReading, Freshness, Kind, PolicyKey, WatchEvent};
 
 use super::{Decision, Operator};
@@ -26,6 +26,8 @@ pub struct MainLoop {
     lead_changed: bool,
     reading: Reading,
     decide_at: Instant,
+    /// When it last decided.
+    decided_at: Instant,
 }
 
 /// How far a leader-to-be is with reading the policies.
@@ -60,6 +62,7 @@ impl MainLoop {
             lead_changed: true,
             reading: Reading::Idle,
             decide_at: now,
+            decided_at: now,
         }
     }
 
@@ -89,21 +92,9 @@ impl MainLoop {
 
     /// What became of an effect.
     pub fn outcome(&mut self, outcome: Outcome, now: ClockReading) -> Vec<Signal> {
-        self.decide_at = self.decide_at.min(now.monotonic);
-        self.operator.outcome(outcome, now.wall)
-    }
-
-    /// An effect that found no place in the queue: the API server is slow. Nothing is
-    /// lost, it is tried again at the next look.
-    pub fn not_begun(&mut self, effect: Effect, now: ClockReading) -> Vec<Signal> {
-        let outcome = match effect {
-            Effect::WriteStatus { policy, .. } => Outcome::NotWritten { policy },
-            Effect::Evict(request) => Outcome::Refused {
-                policy: request.policy,
-                uid: request.uid,
-                refusal: Refusal::Outdated("too many effects are waiting".to_owned()),
-            },
-        };
+        // Of hundreds that come at once, each must not cost a decision.
+        let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
+        self.decide_at = self.decide_at.min(soon);
         self.operator.outcome(outcome, now.wall)
     }
 
@@ -169,6 +160,7 @@ impl MainLoop {
             look.leads = Some(self.leads);
         }
         let decision = self.operator.decide(now.wall, self.freshness.stale(now));
+        self.decided_at = now.monotonic;
         let wait = decision.next.map_or(LOOK_EVERY, |next| {
             Duration::try_from(next.duration_since(now.wall)).unwrap_or_default()
         });

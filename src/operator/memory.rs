@@ -10,7 +10,9 @@ use crate::api::{
     ApprovedPlan, Blocked, Mode, PlannedMove, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus,
     ZoneState, ZoneStatus, limit, seconds,
 };
-use crate::moves::{Ending, EvictionResult, Move, Outcome, Refusal, Signal, Transition};
+use crate::moves::{
+    Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Refusal, Signal, Transition,
+};
 use crate::observe::{
     Index, Name, ObservedOutages, PolicyEntry, PolicyKey, Zone, ZoneCondition, ZoneHealth,
     ZoneMemory, ZoneReason,
@@ -43,12 +45,16 @@ pub struct PolicyMemory {
     pub recovery: Option<Recovery>,
     /// The status as the API server has it, or is about to have it.
     pub written: Option<Arc<ZoneSpreadPolicyStatus>>,
-    /// The one before; what the API server still has if the write fails.
-    pub before: Option<Arc<ZoneSpreadPolicyStatus>>,
+    /// The status as the API server is known to have it.
+    stored: Option<Arc<ZoneSpreadPolicyStatus>>,
+    /// Whether what became of the last write is still to be told.
+    pub is_writing: bool,
     /// Whether a write failed and must be made again.
     pub rewrite: bool,
     /// How many writes in a row failed.
     failed_writes: u32,
+    /// Whether a tier was unbalanced when it was last asked: it may wait for others.
+    pub is_unbalanced: bool,
     /// When to ask again.
     pub next: Option<Timestamp>,
 }
@@ -56,6 +62,7 @@ pub struct PolicyMemory {
 impl PolicyMemory {
     /// What an earlier process wrote.
     pub fn restore(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Self {
+        let written = Some(Arc::new(status.clone()));
         Self {
             uid: None,
             generation: status.observed_generation,
@@ -75,10 +82,12 @@ impl PolicyMemory {
                 .collect(),
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
-            written: Some(Arc::new(status.clone())),
-            before: None,
+            stored: written.clone(),
+            is_writing: false,
+            written,
             rewrite: false,
             failed_writes: 0,
+            is_unbalanced: false,
             next: Some(now),
         }
     }
@@ -112,13 +121,32 @@ impl PolicyMemory {
         own.find_map(Move::miss).map(str::to_owned)
     }
 
-    /// Keeps all moves under way and the last of the others.
+    /// Keeps all moves under way, the last of the others, and those whose replacement
+    /// could be taken for that of a move that was under way beside them.
     pub fn trim_moves(&mut self) {
-        let mut excess = self.moves.len().saturating_sub(limit::MOVES);
+        let finished = self.moves.iter().filter(|moved| !moved.is_under_way()).count();
+        let mut old = finished.saturating_sub(limit::FINISHED_MOVES);
+        if old == 0 {
+            return;
+        }
+        let mut awaited: BTreeMap<Option<OwnerName>, Timestamp> = BTreeMap::new();
+        for moved in self.under_way() {
+            let first = awaited.entry(moved.owner.clone()).or_insert(moved.decided);
+            *first = moved.decided.min(*first);
+        }
+        let is_needed = |moved: &Move| {
+            let began = awaited.get(&moved.owner);
+            began.zip(moved.finished).is_some_and(|(began, finished)| finished >= *began)
+        };
+        let mut too_many = self.moves.len().saturating_sub(limit::MOVES);
         self.moves.retain(|moved| {
-            let drop = excess > 0 && !moved.is_under_way();
-            excess -= usize::from(drop);
-            !drop
+            if moved.is_under_way() || old == 0 {
+                return true;
+            }
+            old -= 1;
+            let stays = too_many == 0 && is_needed(moved);
+            too_many = too_many.saturating_sub(usize::from(!stays));
+            stays
         });
     }
 
@@ -249,21 +277,14 @@ impl PolicyMemory {
         now: Timestamp,
     ) -> Vec<Signal> {
         let (uid, refusal) = match outcome {
-            Outcome::Written { .. } => {
-                self.before = None;
-                if std::mem::take(&mut self.failed_writes) > 0 {
-                    // What waited for it may begin.
-                    self.next = Some(now);
-                }
+            Outcome::Written { uid, status, .. } => {
+                self.wrote(uid, status, now);
                 return Vec::new();
             }
-            Outcome::NotWritten { .. } => {
-                self.written = self.before.take();
-                self.rewrite = true;
-                let wait = RETRY * (1 << self.failed_writes.min(RETRY_DOUBLINGS));
-                self.failed_writes = self.failed_writes.saturating_add(1);
-                self.next = now.checked_add(wait).ok();
-                return Vec::new();
+            Outcome::NotWritten { uid, status, failure, .. } => {
+                self.not_written(uid, status, now);
+                let category = ErrorCategory::from(failure);
+                return vec![Signal::WriteFailed { policy: policy.clone(), category }];
             }
             Outcome::Evicted { uid, .. } => (uid, None),
             Outcome::Refused { uid, refusal, .. } => (uid, Some(refusal)),
@@ -300,6 +321,47 @@ impl PolicyMemory {
             .map(|result| Signal::EvictionAnswered { policy: policy.clone(), tier, result })
             .into_iter()
             .collect()
+    }
+
+    fn is_about(&self, uid: &Name) -> bool {
+        self.uid.as_ref().is_none_or(|known| known == uid)
+    }
+
+    fn is_newest(&self, status: &Arc<ZoneSpreadPolicyStatus>) -> bool {
+        self.written.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, status))
+    }
+
+    fn wrote(&mut self, uid: &Name, status: &Arc<ZoneSpreadPolicyStatus>, now: Timestamp) {
+        if !self.is_about(uid) {
+            return;
+        }
+        self.stored = Some(Arc::clone(status));
+        if self.is_newest(status) {
+            self.is_writing = false;
+        } else if !self.is_writing {
+            // Sent when this process led before: it came after what was read since.
+            self.rewrite = true;
+            self.next = Some(now);
+        }
+        if std::mem::take(&mut self.failed_writes) > 0 {
+            // What waited for it may begin.
+            self.next = Some(now);
+        }
+    }
+
+    fn not_written(&mut self, uid: &Name, status: &Arc<ZoneSpreadPolicyStatus>, now: Timestamp) {
+        if !self.is_about(uid) {
+            return;
+        }
+        let wait = RETRY * (1 << self.failed_writes.min(RETRY_DOUBLINGS));
+        self.failed_writes = self.failed_writes.saturating_add(1);
+        // A newer one that is on its way holds all that this one does.
+        if self.is_newest(status) {
+            self.is_writing = false;
+            self.written.clone_from(&self.stored);
+            self.rewrite = true;
+            self.next = now.checked_add(wait).ok();
+        }
     }
 
     /// Keeps in mind what the API server said; gives it as a message.

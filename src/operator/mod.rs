@@ -37,6 +37,19 @@ use ahead::Ahead;
 use memory::PolicyMemory;
 use weather::{Failures, Weather};
 
+/// How many moves may be under way in the cluster at once, if nobody says otherwise.
+pub const MAX_CONCURRENT_MOVES: usize = 200;
+
+/// How many moves may be under way at once, in the whole cluster.
+#[derive(Clone, Copy, Debug)]
+struct ConcurrentMoves(usize);
+
+impl Default for ConcurrentMoves {
+    fn default() -> Self {
+        Self(MAX_CONCURRENT_MOVES)
+    }
+}
+
 /// The operator without its IO.
 #[derive(Debug, Default)]
 pub struct Operator {
@@ -47,6 +60,8 @@ pub struct Operator {
     policies: BTreeMap<PolicyKey, PolicyMemory>,
     /// Policies with moves under way.
     moving: BTreeSet<PolicyKey>,
+    /// Policies with an unbalanced tier.
+    unbalanced: BTreeSet<PolicyKey>,
     /// When to ask a policy again by time alone.
     due: BTreeSet<(Timestamp, PolicyKey)>,
     /// Every hold-down in use.
@@ -54,6 +69,7 @@ pub struct Operator {
     /// The nodes of every zone, counted.
     conditions: BTreeMap<Zone, ZoneCondition>,
     throttled_until: Option<Timestamp>,
+    concurrent_moves: ConcurrentMoves,
     /// Requests that failed of late.
     failures: Failures,
     leading: bool,
@@ -80,6 +96,14 @@ impl Operator {
     #[must_use]
     pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
         self.cache = SchedulerCache::new(config);
+        self
+    }
+
+    /// An operator with so many moves under way in the cluster at most, so that a mass
+    /// recovery does not drown registries and the zone that recovers.
+    #[must_use]
+    pub const fn with_concurrent_moves(mut self, most: usize) -> Self {
+        self.concurrent_moves = ConcurrentMoves(most);
         self
     }
 
@@ -147,6 +171,7 @@ impl Operator {
     fn clear(&mut self) {
         self.policies.clear();
         self.moving.clear();
+        self.unbalanced.clear();
         self.due.clear();
         // All policies are asked anew.
         self.weather = Weather { unstable: None, stale: Some(String::new()) };
@@ -194,11 +219,12 @@ impl Operator {
         }
         let weather = Weather { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
-        let everything = nodes || hold_ended || weather != self.weather || self.is_news_for_all();
+        let zones_changed = self.zones != self.zones_asked;
+        let everything = nodes || hold_ended || weather != self.weather || zones_changed;
+        let move_ended = std::mem::take(&mut self.move_ended);
         self.weather = weather;
         self.decided = now;
         self.zones_asked = self.zones.clone();
-        self.move_ended = false;
 
         let mut decision = Decision::default();
         decision
@@ -209,6 +235,9 @@ impl Operator {
         let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
             asked.extend(self.index.policies().map(|policy| policy.key.clone()));
+        } else if move_ended {
+            // Where all is balanced, nothing waits for a move of others.
+            asked.extend(self.unbalanced.iter().cloned());
         }
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
         self.ahead = self.plan_ahead(&asked, now);
@@ -218,7 +247,7 @@ impl Operator {
         self.ahead = Ahead::default();
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
-        let at_once = self.is_news_for_all().then_some(now);
+        let at_once = self.is_news_for_others().then_some(now);
         let calm_again = self.failures.calm_at(now);
         decision.next =
             first_due.into_iter().chain(zone_change).chain(at_once).chain(calm_again).min();
@@ -249,9 +278,9 @@ impl Operator {
         }
     }
 
-    /// Whether something happened that any policy may wait for: a zone was
+    /// Whether something happened that other policies may wait for: a zone was
     /// proven or came into doubt, or a move ended.
-    fn is_news_for_all(&self) -> bool {
+    fn is_news_for_others(&self) -> bool {
         self.move_ended || self.zones != self.zones_asked
     }
 
@@ -263,6 +292,9 @@ impl Operator {
         if memory.under_way().next().is_some() {
             self.moving.insert(key.clone());
         }
+        if memory.is_unbalanced {
+            self.unbalanced.insert(key.clone());
+        }
         self.policies.insert(key, memory);
     }
 
@@ -270,6 +302,7 @@ impl Operator {
     fn take(&mut self, key: &PolicyKey) -> Option<PolicyMemory> {
         let memory = self.policies.remove(key)?;
         self.moving.remove(key);
+        self.unbalanced.remove(key);
         if let Some(next) = memory.next {
             self.due.remove(&(next, key.clone()));
         }
@@ -292,6 +325,8 @@ impl Operator {
 
 #[cfg(test)]
 mod approval_tests;
+#[cfg(test)]
+mod pace_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use rstest::rstest;
 use serde_json::json;
 
-use super::Refusal;
 use super::world::World;
 use super::*;
 use crate::api::{MoveState, Phase, Reason};

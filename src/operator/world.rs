@@ -5,13 +5,12 @@
 //! so stories are about what the operator does, not about the model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::moves::{Effect, EvictionRequest, Outcome, Refusal};
+use crate::moves::{Effect, EvictionRequest, Outcome, Refusal, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
@@ -292,18 +291,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         let outcome = match effect {
-            Effect::WriteStatus { policy, .. } if self.trouble.writes_fail => {
-                self.writes_failed += 1;
-                Outcome::NotWritten { policy }
-            }
-            Effect::WriteStatus { policy, status, .. } => {
-                self.statuses.insert(policy.name.to_string(), Arc::unwrap_or_clone(status));
-                if self.trouble.answers_are_lost {
-                    Outcome::NotWritten { policy }
-                } else {
-                    Outcome::Written { policy }
-                }
-            }
+            Effect::WriteStatus(write) => self.write(write),
             Effect::Evict(request) if self.trouble.writes_fail || self.trouble.answers_are_lost => {
                 let why = "the status could not be written before it".to_owned();
                 Outcome::Refused {
@@ -323,6 +311,20 @@ impl World {
             }
         };
         self.operator.outcome(outcome, self.now);
+    }
+
+    fn write(&mut self, write: StatusWrite) -> Outcome {
+        let StatusWrite { policy, uid, status, .. } = write;
+        let failure = WriteFailure::TimedOut;
+        if self.trouble.writes_fail {
+            self.writes_failed += 1;
+            return Outcome::NotWritten { policy, uid, status, failure };
+        }
+        self.statuses.insert(policy.name.to_string(), ZoneSpreadPolicyStatus::clone(&status));
+        if self.trouble.answers_are_lost {
+            return Outcome::NotWritten { policy, uid, status, failure };
+        }
+        Outcome::Written { policy, uid, status }
     }
 
     fn evict(&mut self, name: &str) {

@@ -50,6 +50,8 @@ pub struct InFlight {
     pub moves: i32,
     /// How many of their pods no longer count as Available.
     pub away: i32,
+    /// How many moves may be under way in the cluster, if so many are.
+    pub cap_reached: Option<usize>,
     /// A move under way, of any policy, into a zone that is still to be proven
     /// and that the next move would go to: `zone c (petclinic/web-1)`.
     pub canary: Option<String>,
@@ -93,6 +95,7 @@ pub fn gate(
         rollout(tier),
         canary(in_flight),
         limit(tier, history, in_flight),
+        cluster_limit(in_flight),
         budgets(index, next, in_flight),
         obstacle,
         misses(history, in_flight, facts.now),
@@ -245,6 +248,17 @@ fn limit(tier: &TierView, history: &MissHistory, in_flight: &InFlight) -> Option
     let budget = tier.settings.budget(tier.desired);
     let may_miss = (MISSES_ALLOWED - history.misses).max(1);
     (in_flight.moves >= budget.min(may_miss)).then(|| under_way(in_flight.moves))
+}
+
+/// A mass recovery must not drown registries and the zone.
+fn cluster_limit(in_flight: &InFlight) -> Option<Blocked> {
+    let most = in_flight.cap_reached?;
+    blocked(
+        Reason::MovesUnderWay,
+        format!(
+            "{most} moves are under way in the cluster, as many as --max-concurrent-moves allows: the next waits for one of them to end"
+        ),
+    )
 }
 
 fn under_way(moves: i32) -> Blocked {

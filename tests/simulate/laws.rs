@@ -28,7 +28,8 @@ pub struct Laws {
     kind: Kind,
     zones: Vec<ZoneTruth>,
     pub tiers: Vec<TierTruth>,
-    sights: BTreeMap<usize, Sight>,
+    /// By operator and the pod that it looked for: it does so for several at once.
+    sights: BTreeMap<(usize, String), Sight>,
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
     hold_downs: Vec<Millis>,
@@ -50,7 +51,6 @@ pub struct TierTruth {
 /// What an operator saw when it last looked.
 #[derive(Default)]
 struct Sight {
-    tier: usize,
     available: usize,
     desired: (usize, usize),
     under_way: usize,
@@ -279,7 +279,7 @@ impl Laws {
 
     pub fn pods_read(
         &mut self,
-        operator: usize,
+        seen_for: (usize, String),
         tier: usize,
         available: usize,
         desired: (usize, usize),
@@ -288,18 +288,18 @@ impl Laws {
         let under_way =
             self.evictions.iter().filter(|eviction| eviction.tier == tier && eviction.up.is_none());
         let under_way = under_way.count();
-        let sight = Sight { tier, available, desired, under_way, marked, ..Sight::default() };
-        self.sights.insert(operator, sight);
+        let sight = Sight { available, desired, under_way, marked, ..Sight::default() };
+        self.sights.insert(seen_for, sight);
     }
 
-    pub fn nodes_read(&mut self, operator: usize, nodes: &[Node]) {
+    pub fn nodes_read(&mut self, seen_for: &(usize, String), nodes: &[Node]) {
         // Of a zone without nodes that nobody has written of, nobody can know.
         let is_known =
             |zone: usize| !self.zones[zone].forgotten || nodes.iter().any(|node| node.zone == zone);
         let zones = (0..self.zones.len()).map(|zone| is_known(zone) && is_out(nodes, zone));
         let zones = zones.collect();
         let bad = nodes.iter().filter(|node| !node.is_usable()).count();
-        if let Some(sight) = self.sights.get_mut(&operator) {
+        if let Some(sight) = self.sights.get_mut(seen_for) {
             sight.zones_out = Some(zones);
             sight.nodes_bad = bad > 0 && bad * 100 >= nodes.len() * 20;
         }
@@ -325,7 +325,7 @@ impl Laws {
         reply: &Reply,
         now: Millis,
     ) {
-        let Call::Act(request) = call else { return };
+        let Call::Act(request, _) = call else { return };
         let Request::Evict { request, dry_run } = &**request else { return };
         let uid = (operator, incarnation, request.uid.to_string());
         let Reply::Act(Answer::Evicted(answer)) = reply else { return };
@@ -377,7 +377,8 @@ impl Laws {
             many => (many / 10).max(2),
         });
         // What fails between the look and the eviction nobody could know.
-        let seen = self.sights.get(&operator).map_or(0, |sight| sight.available);
+        let seen_for = (operator, pod.uid.clone());
+        let seen = self.sights.remove(&seen_for).map_or(0, |sight| sight.available);
         let missing = desired.0.saturating_sub(available.max(seen));
         if missing + 1 > most {
             let how = format!("{} pods of tier {tier} are away, {most} may", missing + 1);
@@ -409,7 +410,7 @@ impl Laws {
 
     /// Laws 1, 3 and 6, as the operator could see them when it looked.
     fn judge_sight(&mut self, operator: usize, pod: &Pod, now: Millis) {
-        let Some(sight) = self.sights.get(&operator).filter(|sight| sight.tier == pod.tier) else {
+        let Some(sight) = self.sights.get(&(operator, pod.uid.clone())) else {
             return self.breaks(3, now, format!("{} is evicted without a look", pod.name));
         };
         let missing = sight.desired.0.saturating_sub(sight.available);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
 use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus};
+use zonespread::moves::StatusWrite;
 use zonespread::observe::{Change, WatchEvent};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +121,11 @@ impl Mutant {
             Request::Evict { dry_run: true, .. } if self == Self::SkipsTheDryRun => {
                 Some(Answer::Evicted(Ok(())))
             }
-            Request::WriteStatus { status, .. } if self == Self::SkipsTheWrite => {
+            Request::WriteStatus(StatusWrite { status, .. }) if self == Self::SkipsTheWrite => {
                 let moves = status.moves.iter().any(|moved| moved.state.is_under_way());
                 moves.then_some(Answer::Written)
             }
-            Request::WriteStatus { status, .. } if self == Self::LiesInTheStatus => {
+            Request::WriteStatus(StatusWrite { status, .. }) if self == Self::LiesInTheStatus => {
                 for tier in &mut Arc::make_mut(status).tiers {
                     if let Some(zone) = tier.zones.first_mut() {
                         zone.pods += 1;

@@ -5,15 +5,16 @@ use crate::objects::time;
 use crate::script::Millis;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use zonespread::act::{
-    Answer, Asking, Election, LeaseAnswer, LeaseRequest, Next, Performance, REQUEST_TIMEOUT,
+    Answer, Election, Executor, Lanes, LeaseAnswer, LeaseRequest, Progress, REQUEST_TIMEOUT,
     RETRY_PERIOD, Request, Turn,
 };
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::moves::Effect;
+use zonespread::moves::EvictionRequest;
 use zonespread::observe::{
     Change, ClockReading, HealthRules, Kind, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
@@ -25,8 +26,8 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// What an operator asks its world for.
 #[derive(Clone, Debug)]
 pub enum Call {
-    /// A request of the performance.
-    Act(Box<Request>),
+    /// A request of the executor, and the eviction that it is part of.
+    Act(Box<Request>, Option<Arc<EvictionRequest>>),
     Lease(LeaseRequest),
     ReadPolicies,
 }
@@ -57,9 +58,9 @@ pub struct Process {
     told: bool,
     /// Reading what the leader before us wrote.
     reading: Option<Ticket>,
-    performance: Performance,
-    effects: VecDeque<Effect>,
-    asking: Option<(Ticket, Box<Asking>)>,
+    executor: Executor,
+    /// What the executor calls them, for its requests under way.
+    acting: BTreeMap<Ticket, zonespread::act::Ticket>,
     round: Option<(Ticket, LeaseRequest, Instant)>,
     next_round: Millis,
     tickets: Ticket,
@@ -110,6 +111,7 @@ impl Process {
         incarnation: u32,
         speed: u64,
         elects: bool,
+        lanes: Lanes,
         mutant: Option<Mutant>,
         now: Millis,
     ) -> Self {
@@ -125,9 +127,8 @@ impl Process {
             election: elects.then(|| Election::new(identity)),
             told: leads,
             reading: None,
-            performance: Performance::new(HealthRules::default()),
-            effects: VecDeque::new(),
-            asking: None,
+            executor: Executor::new(HealthRules::default(), lanes),
+            acting: BTreeMap::new(),
             round: None,
             next_round: if elects { now } else { Millis::MAX },
             tickets: 0,
@@ -206,51 +207,47 @@ impl Process {
         let look = self.main_loop.tick(self.moment(now));
         if look.leads.is_some() {
             self.reading = None;
+            self.executor.clear();
         }
         if look.read_policies {
             let ticket = self.ticket();
             self.reading = Some(ticket);
             calls.push((ticket, Call::ReadPolicies));
         }
-        if let Some(decision) = look.decision {
-            self.effects.extend(decision.effects);
-            if self.asking.is_none() {
-                self.perform(now, calls);
+        self.executor.submit(look.decision.into_iter().flat_map(|decision| decision.effects));
+        self.executor.heed(self.main_loop.operator().index().pauses());
+        let progress = self.executor.begin(self.may_act(now), self.wall(now));
+        self.go_on(progress, now, calls);
+    }
+
+    /// Sends what the executor asks for, and tells the main loop what became of effects.
+    fn go_on(&mut self, progress: Progress, now: Millis, calls: &mut Calls) {
+        for outcome in progress.outcomes {
+            self.main_loop.outcome(outcome, self.moment(now));
+        }
+        for asking in progress.asks {
+            let mut request = asking.request;
+            if let Some(answer) = self.made_up(&mut request) {
+                self.acted(asking.ticket, answer, now, calls);
+                continue;
             }
+            let ticket = self.ticket();
+            self.acting.insert(ticket, asking.ticket);
+            calls.push((ticket, Call::Act(Box::new(request), asking.eviction)));
         }
     }
 
-    /// Begins with the next effect that needs a request.
-    fn perform(&mut self, now: Millis, calls: &mut Calls) {
-        while let Some(effect) = self.effects.pop_front() {
-            self.performance.heed(self.main_loop.operator().index().pauses());
-            let next = self.performance.begin(effect, self.may_act(now), self.wall(now));
-            if self.follow(next, now, calls) {
-                return;
-            }
-        }
-    }
-
-    /// True if it goes on with a request.
-    fn follow(&mut self, next: Next, now: Millis, calls: &mut Calls) -> bool {
-        match next {
-            Next::Ask(asking) => {
-                let mut request = asking.request.clone();
-                if let Some(answer) = self.made_up(&mut request) {
-                    let (may_act, wall) = (self.may_act(now), self.wall(now));
-                    let next = self.performance.answered(*asking, answer, may_act, wall);
-                    return self.follow(next, now, calls);
-                }
-                let ticket = self.ticket();
-                calls.push((ticket, Call::Act(Box::new(request))));
-                self.asking = Some((ticket, asking));
-                true
-            }
-            Next::Done(outcome) => {
-                self.main_loop.outcome(outcome, self.moment(now));
-                false
-            }
-        }
+    fn acted(
+        &mut self,
+        ticket: zonespread::act::Ticket,
+        answer: Answer,
+        now: Millis,
+        calls: &mut Calls,
+    ) {
+        self.executor.heed(self.main_loop.operator().index().pauses());
+        let (may_act, wall) = (self.may_act(now), self.wall(now));
+        let progress = self.executor.answered(ticket, answer, may_act, wall);
+        self.go_on(progress, now, calls);
     }
 
     /// What a mutant believes without asking; it may ask for something else, too.
@@ -267,14 +264,8 @@ impl Process {
                 if let Some(mutant) = self.mutant {
                     mutant.hears(&mut answer);
                 }
-                let Some((_, asking)) = self.asking.take_if(|(known, _)| *known == ticket) else {
-                    return;
-                };
-                self.performance.heed(self.main_loop.operator().index().pauses());
-                let (may_act, wall) = (self.may_act(now), self.wall(now));
-                let next = self.performance.answered(*asking, answer, may_act, wall);
-                if !self.follow(next, now, calls) {
-                    self.perform(now, calls);
+                if let Some(ticket) = self.acting.remove(&ticket) {
+                    self.acted(ticket, answer, now, calls);
                 }
             }
             Reply::Lease(answer) => self.lease_answered(ticket, answer, now, calls),

@@ -22,6 +22,8 @@ pub struct Script {
     pub operators: Vec<u64>,
     /// How late a watch is at most.
     pub watch_delay: Millis,
+    /// How many statuses and evictions an operator has under way at once.
+    pub lanes: (usize, usize),
     pub troubles: Vec<(Millis, Trouble)>,
     pub end: Millis,
 }
@@ -205,10 +207,12 @@ impl Script {
             policies,
             operators,
             watch_delay,
+            lanes: (1, 1),
             troubles: Vec::new(),
             end: 0,
         };
         script.trouble(dice);
+        script.lanes = (dice.between(1, 3), dice.between(1, 4));
         script
     }
 

@@ -16,7 +16,7 @@ impl Call {
     pub fn no_answer(&self) -> Reply {
         let why = "no answer".to_owned();
         match self {
-            Self::Act(request) => Reply::Act(match **request {
+            Self::Act(request, _) => Reply::Act(match **request {
                 Request::Evict { .. } => Answer::Evicted(Err(Refusal::Unknown(why))),
                 _ => Answer::Failed(why),
             }),
@@ -28,7 +28,7 @@ impl Call {
     /// The answer of a server in trouble; nothing was carried out.
     pub fn refused(&self, fault: Fault) -> Reply {
         match self {
-            Self::Act(request) if matches!(**request, Request::Evict { .. }) => {
+            Self::Act(request, _) if matches!(**request, Request::Evict { .. }) => {
                 let refusal = match fault {
                     Fault::Throttle => {
                         Refusal::Throttled { retry_after: SignedDuration::from_secs(3) }
@@ -52,7 +52,10 @@ impl World {
                 self.laws.policies_read(self.now);
                 Reply::Policies(Some(self.statuses()))
             }
-            Call::Act(request) => Reply::Act(self.act(operator, incarnation, request)),
+            Call::Act(request, eviction) => {
+                let moved = eviction.as_deref();
+                Reply::Act(self.act(operator, incarnation, request, moved))
+            }
         };
         self.laws.answered(operator, incarnation, &call, &reply, self.now);
         reply
@@ -93,9 +96,17 @@ impl World {
         LeaseAnswer::Lease(Box::new(written))
     }
 
-    fn act(&mut self, operator: usize, incarnation: u32, request: &Request) -> Answer {
+    fn act(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        request: &Request,
+        eviction: Option<&EvictionRequest>,
+    ) -> Answer {
+        // The pod that is looked for.
+        let moved = || eviction.map(|request| request.uid.to_string()).expect("an eviction");
         match request {
-            Request::WriteStatus { policy, uid, status, .. } => {
+            Request::WriteStatus(StatusWrite { policy, uid, status, .. }) => {
                 self.check_hand(operator, incarnation, "a status");
                 let number = policy_number(&policy.name);
                 let object = &mut self.policies[number].object;
@@ -120,13 +131,13 @@ impl World {
                 else {
                     return Answer::Failed(format!("what is {selector}?"));
                 };
-                self.see_tier(operator, tier);
+                self.see_tier((operator, moved()), tier);
                 let own = self.pods.values().filter(|pod| pod.tier == tier);
                 let template = |revision: u32| &self.tiers[tier].templates[revision as usize];
                 Answer::Pods(own.map(|pod| pod.watched(template(pod.revision))).collect())
             }
             Request::Nodes => {
-                self.laws.nodes_read(operator, &self.nodes);
+                self.laws.nodes_read(&(operator, moved()), &self.nodes);
                 Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
             }
             Request::Pod { .. } | Request::Node { .. } => {
@@ -147,12 +158,12 @@ impl World {
         self.laws.hand(&identity, holder.as_deref(), what, self.now);
     }
 
-    fn see_tier(&mut self, operator: usize, tier: usize) {
+    fn see_tier(&mut self, seen_for: (usize, String), tier: usize) {
         let available = self.available(tier);
         let marked = self.pods.values().filter(|pod| pod.tier == tier && pod.mark.is_some());
         let marked = marked.map(|pod| pod.uid.clone()).collect();
         let desired = self.desired_of_late(tier);
-        self.laws.pods_read(operator, tier, available, desired, marked);
+        self.laws.pods_read(seen_for, tier, available, desired, marked);
     }
 
     /// The fewest and the most pods that were wanted while a watch could be behind.

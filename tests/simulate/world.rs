@@ -12,6 +12,7 @@ use crate::script::{Fault, Millis, SECOND, Script, Trouble, Watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use zonespread::act::Lanes;
 use zonespread::api::{Plan, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Index, Kind, Name, WatchEvent};
 use zonespread::predict::SchedulerCache;
@@ -326,7 +327,10 @@ impl World {
         let incarnation = self.incarnations[operator];
         let elects = self.processes.len() > 1;
         let speed = self.script.operators[operator];
-        let process = Process::new(operator, incarnation, speed, elects, self.mutant, self.now);
+        let (writes, evictions) = self.script.lanes;
+        let lanes = Lanes { writes, evictions };
+        let process =
+            Process::new(operator, incarnation, speed, elects, lanes, self.mutant, self.now);
         self.tell(|| format!("operator {operator} starts"));
         self.processes[operator] = Some(process);
         let twice = self.streams[operator].twice;

@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
-use crate::moves::{EvictionResult, MoveOutcome};
+use crate::moves::{ErrorCategory, EvictionResult, MoveOutcome};
 
 mod family;
 mod series;
@@ -34,6 +34,7 @@ pub struct Metrics {
     known: Mutex<Known>,
     move_duration: Histogram,
     plan_duration: Histogram,
+    decide_duration: Histogram,
     event_duration: Histogram,
     prediction_hits: IntCounter,
     prediction_misses: IntCounter,
@@ -70,6 +71,17 @@ impl Metrics {
             )?,
         )?;
         build_info.set(1.0);
+        let reconcile_errors = register(
+            &registry,
+            IntCounterVec::new(
+                Opts::new("zonespread_reconcile_errors_total", "Failed steps, by category."),
+                &["category"],
+            )?,
+        )?;
+        // An increase is seen only from a number that was there.
+        for category in ErrorCategory::ALL {
+            reconcile_errors.with_label_values(&[category.as_str()]);
+        }
         Ok(Self {
             known: Mutex::default(),
             move_duration: histogram(
@@ -82,6 +94,12 @@ impl Metrics {
                 &registry,
                 "zonespread_plan_duration_seconds",
                 "Time to plan for one policy.",
+                &PLAN_BUCKETS,
+            )?,
+            decide_duration: histogram(
+                &registry,
+                "zonespread_decide_duration_seconds",
+                "Time to decide, for all policies whose answer may have changed.",
                 &PLAN_BUCKETS,
             )?,
             event_duration: histogram(
@@ -102,13 +120,7 @@ impl Metrics {
                     &["resource"],
                 )?,
             )?,
-            reconcile_errors: register(
-                &registry,
-                IntCounterVec::new(
-                    Opts::new("zonespread_reconcile_errors_total", "Failed steps, by category."),
-                    &["category"],
-                )?,
-            )?,
+            reconcile_errors,
             leader: register(
                 &registry,
                 IntGauge::new("zonespread_leader", "1 on the leading replica, 0 on the others.")?,
@@ -177,7 +189,12 @@ impl Metrics {
         if hit { &self.prediction_hits } else { &self.prediction_misses }.inc();
     }
 
-    /// Records how long planning took.
+    /// Records how long a decision took.
+    pub fn decision_took(&self, took: Duration) {
+        self.decide_duration.observe(took.as_secs_f64());
+    }
+
+    /// Records how long planning took for one policy.
     pub fn plan_took(&self, took: Duration) {
         self.plan_duration.observe(took.as_secs_f64());
     }
@@ -192,9 +209,9 @@ impl Metrics {
         self.staleness.with_label_values(&[resource]).set(age.as_secs_f64());
     }
 
-    /// Counts a step that failed; `category` is from a closed list.
-    pub fn reconcile_error(&self, category: &'static str) {
-        self.reconcile_errors.with_label_values(&[category]).inc();
+    /// Counts a step that failed.
+    pub fn reconcile_error(&self, category: ErrorCategory) {
+        self.reconcile_errors.with_label_values(&[category.as_str()]).inc();
     }
 
     /// Reports whether this replica leads.

@@ -61,9 +61,10 @@ fn recovering_petclinic() -> Metrics {
     metrics.move_ended("shop", "petclinic", "web", MoveOutcome::Stuck, None);
     metrics.prediction(true);
     metrics.plan_took(Duration::from_millis(3));
+    metrics.decision_took(Duration::from_millis(4));
     metrics.event_took(Duration::from_micros(15));
     metrics.staleness("pods", Duration::from_millis(1500));
-    metrics.reconcile_error("status");
+    metrics.reconcile_error(ErrorCategory::WriteStatus);
     metrics.leader(true);
     metrics
 }

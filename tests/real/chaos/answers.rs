@@ -28,7 +28,7 @@ fn failure(code: u16, reason: &'static str) -> Fate {
 struct Field {
     names: Vec<&'static str>,
     proxy: Proxy,
-    _operator: Operator,
+    operator: Operator,
     cluster: Cluster,
 }
 
@@ -59,7 +59,7 @@ impl Field {
             proxy.turn(times, move |call| call.namespace == name && matches(call), fate);
         }
         cluster.uncordon_zone("c").await;
-        Self { names, proxy, _operator: operator, cluster }
+        Self { names, proxy, operator, cluster }
     }
 
     /// How often an eviction was asked for in a namespace, dry runs and others.
@@ -166,6 +166,15 @@ async fn what_fails_all_the_time_is_left_alone_and_nothing_is_evicted_unwritten(
     })
     .await;
     assert!(tier(&status, "web").blocked.is_some());
+    let (_, metrics) = field.operator.get("/metrics").await;
+    let counts = |category: &str| {
+        let series = format!("zonespread_reconcile_errors_total{{category=\"{category}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        line.unwrap_or_else(|| panic!("{category}: {metrics}")).parse::<u32>().unwrap()
+    };
+    // What the alert ZonespreadReconcileErrors looks at.
+    assert!(counts("write_status") > 3, "{metrics}");
+    assert_eq!((counts("write_status_timeout"), counts("read_policies")), (0, 0));
     field.proxy.mend();
     field.each_has_made_its_one_eviction().await;
 }

@@ -1,0 +1,74 @@
+//! What is asked of the API server, and what it answers.
+
+use std::sync::Arc;
+
+use crate::moves::{EvictionRequest, Refusal, StatusWrite, WriteFailure};
+use crate::observe::{Name, WatchedNode, WatchedPod};
+
+/// One request to the API server.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Write a policy's status, and publish the events that tell of it.
+    WriteStatus(StatusWrite),
+    /// List the pods of a tier.
+    Pods {
+        /// Their namespace.
+        namespace: Name,
+        /// What selects them.
+        selector: String,
+    },
+    /// Read one pod.
+    Pod {
+        /// Its namespace.
+        namespace: Name,
+        /// Its name.
+        name: Name,
+    },
+    /// List all nodes.
+    Nodes,
+    /// Read one node.
+    Node {
+        /// Its name.
+        name: Name,
+    },
+    /// Evict a pod, guarded by its uid.
+    Evict {
+        /// The pod.
+        request: Arc<EvictionRequest>,
+        /// Whether to change nothing.
+        dry_run: bool,
+    },
+}
+
+impl Request {
+    /// What it is, in a word.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        match self {
+            Self::WriteStatus(_) => "write the status",
+            Self::Pods { .. } => "list the tier's pods",
+            Self::Pod { .. } => "read the pod",
+            Self::Nodes => "list all nodes",
+            Self::Node { .. } => "read the node",
+            Self::Evict { dry_run: true, .. } => "evict (dry run)",
+            Self::Evict { dry_run: false, .. } => "evict",
+        }
+    }
+}
+
+/// What the API server said.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The status is written.
+    Written,
+    /// The status is not written, as far as is known.
+    NotWritten(WriteFailure),
+    /// The pods that were asked for; one that is not there is left out.
+    Pods(Vec<WatchedPod>),
+    /// The nodes that were asked for; one that is not there is left out.
+    Nodes(Vec<WatchedNode>),
+    /// What the eviction API said.
+    Evicted(Result<(), Refusal>),
+    /// No answer, or none that helps.
+    Failed(String),
+}

@@ -1,0 +1,136 @@
+//! The requests that the executor asks for, as the API server gets them.
+
+use std::time::Duration;
+
+use k8s_openapi::api::policy::v1::Eviction;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, Error, Resource};
+use serde_json::json;
+use tracing::{info, warn};
+
+use crate::act::{Answer, REQUEST_TIMEOUT, Request};
+use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy};
+use crate::moves::{EvictionRequest, StatusWrite, WriteFailure};
+use crate::observe::{WatchedNode, WatchedPod};
+
+use super::publish::Publisher;
+use super::refusal::{no_answer, refusal_of};
+
+/// How long a read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends requests.
+#[derive(Clone)]
+pub struct Requests {
+    client: Client,
+    publisher: Publisher,
+}
+
+impl Requests {
+    /// The client must not retry by itself: a PDB's 429 is an answer.
+    pub fn new(client: Client, identity: String) -> Self {
+        let publisher = Publisher::start(client.clone(), identity);
+        Self { client, publisher }
+    }
+
+    /// Sends one request, and waits for its answer, up to a time limit.
+    pub async fn ask(&self, request: &Request) -> Answer {
+        match request {
+            Request::WriteStatus(write) => self.write(write).await,
+            Request::Pods { namespace, selector } => {
+                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+                let params = ListParams::default().labels(selector);
+                read(async { Ok(pods.list(&params).await?.items) }, Answer::Pods).await
+            }
+            Request::Pod { namespace, name } => {
+                let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+                let pod = async { Ok(pods.get_opt(name).await?.into_iter().collect()) };
+                read(pod, Answer::Pods).await
+            }
+            Request::Nodes => {
+                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
+                let params = ListParams::default();
+                read(async { Ok(nodes.list(&params).await?.items) }, Answer::Nodes).await
+            }
+            Request::Node { name } => {
+                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
+                let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
+                read(node, Answer::Nodes).await
+            }
+            Request::Evict { request, dry_run } => self.evict(request, *dry_run).await,
+        }
+    }
+
+    async fn write(&self, write: &StatusWrite) -> Answer {
+        let StatusWrite { policy, uid, status, notes } = write;
+        let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
+        // With the uid: a policy of the same name made since then is another one.
+        let patch = json!({
+            "apiVersion": ZoneSpreadPolicy::api_version(&()),
+            "kind": ZoneSpreadPolicy::kind(&()),
+            "metadata": {"name": &*policy.name, "uid": &**uid},
+            "status": &**status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&patch);
+        let request = api.patch_status(&policy.name, &params, &patch);
+        let failure = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+            Ok(Ok(written)) => {
+                for note in notes {
+                    self.publisher.publish(written.object_ref(&()), note.clone());
+                }
+                return Answer::Written;
+            }
+            Ok(Err(error)) => WriteFailure::Refused(error.to_string()),
+            Err(_) => WriteFailure::TimedOut,
+        };
+        warn!(namespace = %policy.namespace, policy = %policy.name, %failure, "the status could not be written");
+        Answer::NotWritten(failure)
+    }
+
+    async fn evict(&self, request: &EvictionRequest, dry_run: bool) -> Answer {
+        let EvictionRequest { policy, tier, pod, uid, zone, .. } = request;
+        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
+        // Not `Api::evict`: it loses the preconditions (kube 5.0).
+        let eviction = Eviction {
+            metadata: ObjectMeta {
+                name: Some(pod.to_string()),
+                namespace: Some(policy.namespace.to_string()),
+                ..ObjectMeta::default()
+            },
+            delete_options: Some(DeleteOptions {
+                preconditions: Some(Preconditions {
+                    uid: Some(uid.to_string()),
+                    resource_version: None,
+                }),
+                ..DeleteOptions::default()
+            }),
+        };
+        let params = PostParams { dry_run, ..PostParams::default() };
+        let answer =
+            pods.create_subresource::<_, serde_json::Value>("eviction", pod, &params, &eviction);
+        Answer::Evicted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(_)) => {
+                if !dry_run {
+                    let (namespace, policy) = (&policy.namespace, &policy.name);
+                    info!(%namespace, %policy, %tier, %pod, %zone, "evicted");
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(refusal_of(error)),
+            Err(_) => Err(no_answer()),
+        })
+    }
+}
+
+async fn read<T>(
+    request: impl Future<Output = Result<Vec<T>, Error>>,
+    into: impl Fn(Vec<T>) -> Answer,
+) -> Answer {
+    match tokio::time::timeout(READ_TIMEOUT, request).await {
+        Ok(Ok(objects)) => into(objects),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
+        Err(_) => Answer::Failed(format!("no answer within {}s", READ_TIMEOUT.as_secs())),
+    }
+}
