@@ -102,13 +102,33 @@ pub fn time_zone_rule() -> String {
     format!("self.matches('{TIME_ZONE}')")
 }
 
-/// A number or a percentage; a CEL rule bounds both.
+/// A number from 1 to 10000, or a percentage from 1% to 100%.
 pub fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "minimum": 1,
+        "maximum": MOST_PODS,
         "maxLength": 4,
+        "pattern": "^(100|[1-9][0-9]?)%$",
     })
+}
+
+const MOST_PODS: i32 = 10_000;
+
+/// The CEL rule behind a message about numbers and percentages.
+///
+/// Kubernetes 1.33 estimates costs as if a string that may be a number, too,
+/// were as long as a request, whatever its `maxLength`. Whatever reads the
+/// string (`matches`, `string()`, even `type(self) == int`) exceeds the budget
+/// in the list of tiers, and the API server refuses the CRD. The cost of `in`
+/// depends only on the list.
+pub fn int_or_percent_rule() -> String {
+    let percentages: Vec<String> = (1..=100).map(|number| format!("'{number}%'")).collect();
+    format!(
+        "type(self) in [int] ? self >= 1 && self <= {MOST_PODS} : self in [{}]",
+        percentages.join(", ")
+    )
 }
 
 /// Conditions, merged by type under server-side apply.

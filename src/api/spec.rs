@@ -134,7 +134,7 @@ pub struct Rebalance {
     /// replicas, 2 up to 29, else 10%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::int_or_percent")]
-    #[x_kube(validation = Rule::new("type(self) == int ? int(self) >= 1 && int(self) <= 10000 : string(self).matches('^(100|[1-9][0-9]?)%$')").message("rebalance.maxUnavailable must be a number of at least 1, or a percentage from 1% to 100%"))]
+    #[x_kube(validation = Rule::new(schema::int_or_percent_rule()).message("rebalance.maxUnavailable must be a number of at least 1, or a percentage from 1% to 100%"))]
     pub max_unavailable: Option<IntOrString>,
 
     /// How long a replacement may take to become Available, 1s to 6h.
@@ -169,6 +169,8 @@ pub struct RebalanceWindow {
     /// month, month, day of week), such as `0 22 * * MON-FRI`. A start that
     /// falls into the hour that daylight saving skips is the end of that
     /// hour; one in the hour that occurs twice is the first of the two.
+    /// Where both kinds of days are restricted, also by a step such as `*/2`,
+    /// a day of either kind opens it, as for a CronJob.
     #[schemars(schema_with = "schema::cron")]
     #[x_kube(validation = Rule::new(schema::cron_rule()).message("rebalance.windows[].schedule must be a cron schedule of five fields (minute, hour, day of month, month, day of week), such as 0 22 * * MON-FRI"))]
     pub schedule: String,

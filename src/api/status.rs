@@ -232,7 +232,9 @@ pub struct TierStatus {
     /// The lowest skew that moves can reach now.
     pub reachable_skew: i32,
     /// Pods per zone; a zone without pods is a zero.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    // Atomic, as is `zone_loss`: of a list map the API server stores who owns each
+    // field of each entry, which takes more room than the entries do.
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub zones: Vec<TierZone>,
     /// Why an unbalanced tier is not moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -243,7 +245,7 @@ pub struct TierStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Time>,
     /// What is left of the tier if a zone is lost now.
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["zone"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub zone_loss: Vec<ZoneLoss>,
 }
 

@@ -6,12 +6,15 @@ use crate::policy::{self, SOON, evictions_in, phase, policy, ready};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
-use zonespread::api::Phase;
+use zonespread::api::{
+    FIELD_MANAGER, Phase, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicy, ZoneSpreadPolicyStatus,
+    limit,
+};
 
 /// Specs that are wrong, and what the answer must say: the field, and the remedy.
-const REFUSED: [(&str, &[&str]); 29] = [
+const REFUSED: [(&str, &[&str]); 31] = [
     ("{tierLabel: tier}", &["spec.selector", "Required value"]),
     ("{selector: {}}", &["spec.selector is empty", "name the pods with matchLabels"]),
     (
@@ -78,6 +81,14 @@ const REFUSED: [(&str, &[&str]); 29] = [
         &["spec.tiers[0].rebalance.holdDown", "from 0s to 6h, such as 90s"],
     ),
     (
+        "{SELECT, tiers: [{name: web, rebalance: {maxUnavailable: 10001}}]}",
+        &["spec.tiers[0].rebalance.maxUnavailable", "less than or equal to 10000"],
+    ),
+    (
+        "{SELECT, tiers: [{name: web, rebalance: {maxUnavailable: 101%}}]}",
+        &["spec.tiers[0].rebalance.maxUnavailable", "a percentage from 1% to 100%"],
+    ),
+    (
         "{SELECT, tiers: [{name: web, singleZone: {accepted: true}}]}",
         &["spec.tiers[0].singleZone", "reason is missing: say why"],
     ),
@@ -112,6 +123,36 @@ fn document(name: &str, spec: &str) -> String {
         "{{apiVersion: zonespread.io/v1alpha1, kind: ZoneSpreadPolicy, \
          metadata: {{name: {name}, namespace: default}}, spec: {spec}}}"
     )
+}
+
+/// Who owns which field is stored with a status, and counts against what etcd takes.
+#[tokio::test]
+async fn a_status_with_all_tiers_and_zones_that_there_may_be_can_be_written() {
+    let cluster = Cluster::start().await;
+    install(&cluster).await;
+    cluster.apply(document("large", "{SELECT}")).await;
+    let zones = (0..limit::ZONES).map(|number| format!("eu-west-2{number:02}"));
+    let tier = TierStatus {
+        pods: 100,
+        zones: zones.clone().map(|name| TierZone { name, pods: 10, available: 10 }).collect(),
+        zone_loss: zones.map(|zone| ZoneLoss { zone, surviving: 90, percent: 90 }).collect(),
+        ..TierStatus::default()
+    };
+    let tiers: Vec<TierStatus> = (0..limit::TIERS)
+        .map(|number| TierStatus { name: format!("tier-{number}"), ..tier.clone() })
+        .collect();
+    let status = ZoneSpreadPolicyStatus { tiers, ..ZoneSpreadPolicyStatus::default() };
+    let patch = json!({
+        "apiVersion": "zonespread.io/v1alpha1",
+        "kind": "ZoneSpreadPolicy",
+        "status": status,
+    });
+    let api: Api<ZoneSpreadPolicy> = Api::namespaced(cluster.client(), "default");
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch_status("large", &parameters, &Patch::Apply(&patch)).await.unwrap();
+    assert_eq!(written.status.unwrap().tiers.len(), limit::TIERS);
+    let owned = serde_json::to_vec(&written.metadata.managed_fields).unwrap().len();
+    assert!(owned < 100_000, "who owns it takes {owned} bytes");
 }
 
 /// Odd, but right: the operator must be able to read whatever the API server lets through,

@@ -210,6 +210,20 @@ mod tests {
         assert_eq!(windows.at(at(now)), expected);
     }
 
+    /// crontab(5) wants both where a field starts with a star; Kubernetes does not.
+    #[test]
+    fn either_kind_of_day_opens_it_also_with_a_step_as_for_a_cron_job() {
+        let windows = one("0 22 */2 * MON", "1h", "UTC");
+        // Thursday the 1st, Saturday the 3rd, Monday the 5th; Monday the 12th is even.
+        for (now, opens) in [
+            ("2026-01-01T23:00:00Z", "2026-01-03T22:00:00Z"),
+            ("2026-01-03T23:00:00Z", "2026-01-05T22:00:00Z"),
+            ("2026-01-11T23:00:00Z", "2026-01-12T22:00:00Z"),
+        ] {
+            assert_eq!(windows.at(at(now)), closed(opens), "after {now}");
+        }
+    }
+
     #[test]
     fn any_open_window_will_do_and_the_first_that_opens_is_told() {
         let windows = windows(json!([
