@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::observe::{Cluster, Generation};
 
+use super::classes::node_classes::{Common, NodeClasses};
 use super::config::SchedulerConfig;
-use super::node_classes::{Common, NodeClasses};
-use super::resource_fits::{FitKey, ResourceFit};
+use super::plugins::resource_fits::{FitKey, ResourceFit};
 use super::snapshot::{Snapshot, kept_or};
 
 /// How the cluster's scheduler is configured, and what simulations share. May be used

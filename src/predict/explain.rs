@@ -2,8 +2,9 @@
 
 use crate::observe::{Name, TaintEffect};
 
+use super::plugins::{taints, volume_limits};
 use super::simulation::{FilterFailure, Simulation};
-use super::{Landing, NodeScore, Prediction, Rejection, taints, volume_limits};
+use super::{Landing, NodeScore, Prediction, Rejection};
 
 impl Simulation<'_> {
     /// Where the pod would land now, and why there; without [`Landing::zone_probability`],

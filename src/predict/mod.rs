@@ -7,39 +7,20 @@
 //! [`Scheduler::predict`] answers one question. To plan many moves, ask it for a
 //! [`Simulation`] and tell that of each move: it computes what the move changes.
 
-mod balance;
-mod bounds;
 mod cache;
-mod census;
+mod classes;
 mod config;
 mod config_file;
 mod explain;
-mod fit;
-mod images;
 mod in_flight;
-mod neighbours;
-mod node_affinity;
-mod node_classes;
-mod node_tree;
-mod ports;
-mod resource_fits;
+mod plugins;
+mod prefilter;
 mod revision;
-mod sample;
-mod sampled;
+mod sampling;
 mod scheduler;
-mod score;
 mod simulation;
 mod snapshot;
-mod sole_use;
-mod spread;
-mod spread_constraints;
-mod static_filters;
-mod taints;
-mod topology_counts;
 mod unpredictable;
-mod volume_limits;
-mod volumes;
-mod zone_probability;
 
 #[cfg(test)]
 mod tests;

@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use crate::observe::{Name, PodId, Zone};
 
+use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
+use super::classes::static_filters::{NodeStatics, StaticFilters};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
-use super::neighbours::Neighbours;
-use super::node_classes::{Candidates, NodeClasses, ScoringSet};
-use super::resource_fits::{ResourceFit, ResourceFits};
+use super::plugins::image_locality;
+use super::plugins::inter_pod_affinity::Neighbours;
+use super::plugins::resource_fits::{ResourceFit, ResourceFits};
+use super::plugins::score::{normalise, normalise_reversed};
+use super::plugins::topology_spread::Spread;
+use super::plugins::volume_binding::Volumes;
+use super::plugins::volume_limits::VolumeLimits;
+use super::plugins::volume_restrictions::SoleUse;
 use super::scheduler::Scheduler;
-use super::score::{normalise, normalise_reversed};
 use super::snapshot::TopologyDomains;
-use super::sole_use::SoleUse;
-use super::spread::Spread;
-use super::static_filters::{NodeStatics, StaticFilters};
-use super::volume_limits::VolumeLimits;
-use super::volumes::Volumes;
-use super::{images, unpredictable};
+use super::unpredictable;
 
 /// How many of the nodes that tie are named.
 const NAMED: usize = 20;
@@ -164,7 +165,7 @@ impl<'s> Simulation<'s> {
             fits: ResourceFits::new(scheduler, template),
             spread: Spread::new(scheduler, pod, &static_filters)?,
             neighbours: Neighbours::new(scheduler, pod),
-            images: images::scores(scheduler, template),
+            images: image_locality::scores(scheduler, template),
             node_classes: OnceCell::new(),
             static_filters,
             scheduler,

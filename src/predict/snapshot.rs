@@ -8,9 +8,9 @@ use rustc_hash::FxHashMap;
 
 use crate::observe::{Cluster, Name, Node, NodeSlot, Template, Zone};
 
-use super::images::Images;
-use super::node_tree::NodeTree;
-use super::static_filters::StaticFilters;
+use super::classes::static_filters::StaticFilters;
+use super::plugins::image_locality::Images;
+use super::sampling::node_tree::NodeTree;
 
 /// How many combinations of node labels, and of what pods ask of nodes, are kept.
 const KEPT: usize = 64;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::stories::{ZONE, evicted, landing, zones};
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, id_of, node, pod};
 use crate::observe::{Cluster, Zone};
-use crate::predict::node_classes::Candidates;
+use crate::predict::classes::node_classes::Candidates;
 use crate::predict::{InFlightPods, PendingPod, Scheduler, SchedulerCache};
 
 /// So many nodes in each of the zones a, b and c: `a000`, `a001` …

@@ -1,23 +1,23 @@
 //! Scores from 0 to 100, with Go's arithmetic: rounding decides who wins.
 
 /// The best score that a plugin can give.
-pub(super) const MAX: i64 = 100;
+pub const MAX: i64 = 100;
 
 /// A count or an amount as a float, as Go converts it.
 #[allow(clippy::cast_precision_loss, reason = "kube-scheduler loses the same")]
-pub(super) fn float(value: i64) -> f64 {
+pub fn float(value: i64) -> f64 {
     value as f64
 }
 
 /// The whole part, as Go converts it.
 #[allow(clippy::cast_possible_truncation, reason = "kube-scheduler cuts off the same")]
-pub(super) fn whole(value: f64) -> i64 {
+pub fn whole(value: f64) -> i64 {
     value as i64
 }
 
 /// Shares of the highest score, in place
 /// (`pkg/scheduler/framework/plugins/helper/normalize_score.go`, 1.37).
-pub(super) fn normalise(scores: &mut [i64]) {
+pub fn normalise(scores: &mut [i64]) {
     let highest = scores.iter().copied().max().unwrap_or(0);
     if highest > 0 {
         for score in scores {
@@ -27,7 +27,7 @@ pub(super) fn normalise(scores: &mut [i64]) {
 }
 
 /// Like [`normalise`], but the highest becomes the worst.
-pub(super) fn normalise_reversed(scores: &mut [i64]) {
+pub fn normalise_reversed(scores: &mut [i64]) {
     normalise(scores);
     for score in scores {
         *score = MAX - *score;

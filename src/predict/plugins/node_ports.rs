@@ -7,10 +7,7 @@ use crate::observe::HostPort;
 const ALL_ADDRESSES: &str = "0.0.0.0";
 
 /// Whether any wanted port is taken.
-pub(super) fn conflict<'p>(
-    wanted: &[HostPort],
-    taken: impl IntoIterator<Item = &'p HostPort>,
-) -> bool {
+pub fn conflict<'p>(wanted: &[HostPort], taken: impl IntoIterator<Item = &'p HostPort>) -> bool {
     taken.into_iter().any(|taken| wanted.iter().any(|wanted| is_same(wanted, taken)))
 }
 

@@ -6,9 +6,9 @@ use rustc_hash::FxHashMap;
 
 use crate::observe::{Name, Template};
 
-use super::scheduler::Scheduler;
-use super::score::{MAX, float, whole};
-use super::snapshot::NodeRow;
+use crate::predict::plugins::score::{MAX, float, whole};
+use crate::predict::scheduler::Scheduler;
+use crate::predict::snapshot::NodeRow;
 
 const MEBI: i64 = 1024 * 1024;
 const MIN_THRESHOLD: i64 = 23 * MEBI;
@@ -16,7 +16,7 @@ const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBI;
 
 /// Every image that a node holds, by name.
 #[derive(Debug)]
-pub(super) struct Images(FxHashMap<Name, Image>);
+pub struct Images(FxHashMap<Name, Image>);
 
 /// An image and who holds it.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Image {
 }
 
 impl Images {
-    pub(super) fn new(rows: &[NodeRow]) -> Self {
+    pub fn new(rows: &[NodeRow]) -> Self {
         let mut images: FxHashMap<Name, Image> = FxHashMap::default();
         for (at, row) in rows.iter().enumerate() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
@@ -52,7 +52,7 @@ impl Images {
 }
 
 /// The plugin's score by row; empty when it is 0 for all.
-pub(super) fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
+pub fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
     let rows = scheduler.rows().len();
     let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
     let images = &scheduler.snapshot.images().0;

@@ -9,13 +9,13 @@ use kube::core::{Expression, Selector, SelectorExt};
 
 use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, Template, WeightedPodAffinityTerm};
 
-use super::bounds::{Extremes, Range, Sample};
-use super::in_flight::PendingPod;
-use super::node_classes::Candidates;
-use super::scheduler::Scheduler;
-use super::score::{MAX, float, whole};
-use super::snapshot::TopologyDomains;
-use super::topology_counts::TopologyPairCounts;
+use crate::predict::classes::node_classes::Candidates;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::plugins::score::{MAX, float, whole};
+use crate::predict::plugins::topology_counts::TopologyPairCounts;
+use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::scheduler::Scheduler;
+use crate::predict::snapshot::TopologyDomains;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const NOT_FAR: &str = "node(s) didn't match pod anti-affinity rules";
@@ -23,14 +23,14 @@ const UNWANTED: &str = "node(s) didn't satisfy existing pods anti-affinity rules
 
 /// Pods that are alike: what terms are matched against.
 #[derive(Clone, Copy)]
-pub(super) struct Tenants<'p> {
+pub struct Tenants<'p> {
     pub namespace: &'p Name,
     pub labels: &'p Labels,
     pub template: &'p Template,
 }
 
 impl<'p> Tenants<'p> {
-    pub(super) fn of(pod_class: &'p PodClass) -> Self {
+    pub fn of(pod_class: &'p PodClass) -> Self {
         Self {
             namespace: &pod_class.namespace,
             labels: &pod_class.labels,
@@ -38,14 +38,14 @@ impl<'p> Tenants<'p> {
         }
     }
 
-    pub(super) fn like(pod: &'p PendingPod) -> Self {
+    pub fn like(pod: &'p PendingPod) -> Self {
         Self { namespace: &pod.namespace, labels: &pod.labels, template: &pod.template }
     }
 }
 
 /// What a pod and those that run ask of each other.
 #[derive(Debug)]
-pub(super) struct Neighbours {
+pub struct Neighbours {
     namespace: Name,
     required: Vec<Term>,
     required_anti: Vec<Term>,
@@ -152,7 +152,7 @@ fn selects_namespace(
 }
 
 impl Neighbours {
-    pub(super) fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
+    pub fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let template = &pod.template;
         let term = |term: &PodAffinityTerm| Term::new(term, &pod.namespace, &pod.labels);
         let weighted = |sign: i64, terms: &[WeightedPodAffinityTerm]| -> Vec<(i64, Term)> {
@@ -177,17 +177,17 @@ impl Neighbours {
     }
 
     /// The labels that pods are counted by.
-    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+    pub fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
         self.counts().into_iter().flat_map(TopologyPairCounts::topologies)
     }
 
     /// Whether anything is counted on nodes alone.
-    pub(super) fn counts_by_node(&self) -> bool {
+    pub fn counts_by_node(&self) -> bool {
         self.topologies().any(|(_, topology)| topology.tells_apart)
     }
 
     /// What is counted on the node and shared with no other.
-    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+    pub fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         self.counts().into_iter().flat_map(move |counts| counts.own_counts(row))
     }
 
@@ -196,7 +196,7 @@ impl Neighbours {
     }
 
     /// Whether the pod asks anything of others, and whether of other namespaces too.
-    pub(super) fn reach(&self) -> Reach {
+    pub fn reach(&self) -> Reach {
         let mut terms = self
             .required
             .iter()
@@ -216,7 +216,7 @@ impl Neighbours {
     }
 
     /// Counts what the pod asks of tenants of these nodes.
-    pub(super) fn ask(
+    pub fn ask(
         &mut self,
         scheduler: &Scheduler<'_>,
         tenants: Tenants<'_>,
@@ -239,7 +239,7 @@ impl Neighbours {
     }
 
     /// Counts what tenants of these nodes ask of the pod.
-    pub(super) fn answer(
+    pub fn answer(
         &mut self,
         scheduler: &Scheduler<'_>,
         pod: &PendingPod,
@@ -284,7 +284,7 @@ impl Neighbours {
     }
 
     /// Why the pod cannot be on the node, in the scheduler's words.
-    pub(super) fn failure(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
+    pub fn failure(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
         if !self.is_near(scheduler, row) {
             return Some(NOT_NEAR);
         }
@@ -308,7 +308,7 @@ impl Neighbours {
     }
 
     /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub(super) fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
+    pub fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
         if self.pull.is_untouched() {
             return vec![(0, 0); feasible.len()];
         }
@@ -335,7 +335,7 @@ impl Neighbours {
     }
 
     /// The plugin's scores of the nodes that fit.
-    pub(super) fn scores(&self, feasible: &Candidates) -> Vec<i64> {
+    pub fn scores(&self, feasible: &Candidates) -> Vec<i64> {
         if self.pull.is_untouched() {
             return vec![0; feasible.len()];
         }
@@ -355,7 +355,7 @@ impl Neighbours {
 
 /// Whose pods a pod's own terms can match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
     /// It asks nothing of other pods.
     Nobody,
     /// Those of its own namespace.

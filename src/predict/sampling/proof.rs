@@ -35,13 +35,13 @@
 //!
 //! and [`fewest_found`] is the least of this over every `w_k`.
 
-use super::config::SchedulerConfig;
+use crate::predict::config::SchedulerConfig;
 
 const MIN_NODES: usize = 100;
 const MIN_PERCENTAGE: usize = 5;
 
 /// How many nodes that fit the scheduler looks for among `nodes`.
-pub(super) fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
+pub fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
     if nodes < MIN_NODES {
         return nodes;
     }
@@ -54,7 +54,7 @@ pub(super) fn nodes_to_find(config: &SchedulerConfig, nodes: usize) -> usize {
 
 /// A zone, as far as the sample goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ZoneNodes {
+pub struct ZoneNodes {
     /// Its nodes.
     pub nodes: usize,
     /// Those of them that can take the pod.
@@ -64,11 +64,7 @@ pub(super) struct ZoneNodes {
 /// How many nodes of each zone are in any sample of `wanted` nodes, at least.
 /// Where the list is not in rounds that so many workers go through, only what
 /// the other zones lack is certain.
-pub(super) fn fewest_found(
-    zones: &[ZoneNodes],
-    wanted: usize,
-    workers: Option<usize>,
-) -> Vec<usize> {
+pub fn fewest_found(zones: &[ZoneNodes], wanted: usize, workers: Option<usize>) -> Vec<usize> {
     let stretches = workers.map_or(0, |workers| workers + 1);
     (0..zones.len())
         .map(|at| {

@@ -6,7 +6,7 @@
 use crate::observe::{Name, Node, Taint, TaintEffect, Template, Toleration};
 
 /// Whether the node is cordoned and the pod does not bear it.
-pub(super) fn cordoned(template: &Template, node: &Node) -> bool {
+pub fn cordoned(template: &Template, node: &Node) -> bool {
     node.unschedulable
         && !is_borne(
             &Taint {
@@ -19,22 +19,19 @@ pub(super) fn cordoned(template: &Template, node: &Node) -> bool {
 }
 
 /// Whether the pod bears every taint that keeps pods away.
-pub(super) fn tolerated(template: &Template, node: &Node) -> bool {
+pub fn tolerated(template: &Template, node: &Node) -> bool {
     first_untolerated(template, node).is_none()
 }
 
 /// The taint that keeps the pod away.
-pub(super) fn first_untolerated<'n>(template: &Template, node: &'n Node) -> Option<&'n Taint> {
+pub fn first_untolerated<'n>(template: &Template, node: &'n Node) -> Option<&'n Taint> {
     node.taints.iter().find(|taint| {
         taint.effect != TaintEffect::PreferNoSchedule && !is_borne(taint, &template.tolerations)
     })
 }
 
 /// Taints that the pod would rather avoid.
-pub(super) fn avoided<'n>(
-    template: &'n Template,
-    node: &'n Node,
-) -> impl Iterator<Item = &'n Taint> {
+pub fn avoided<'n>(template: &'n Template, node: &'n Node) -> impl Iterator<Item = &'n Taint> {
     node.taints.iter().filter(|taint| {
         taint.effect == TaintEffect::PreferNoSchedule && !is_borne(taint, &template.tolerations)
     })

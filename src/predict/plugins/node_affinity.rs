@@ -10,10 +10,10 @@ use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSele
 use crate::api::ZONE_LABEL;
 use crate::observe::{Labels, Node, Template, Zone};
 
-use super::scheduler::Scheduler;
+use crate::predict::scheduler::Scheduler;
 
 /// Whether the node carries the pod's node selector and matches its required affinity.
-pub(super) fn matches_required(template: &Template, node: &Node) -> bool {
+pub fn matches_required(template: &Template, node: &Node) -> bool {
     template.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
         && required(template)
             .is_none_or(|selector| selects(selector, &node.labels, Some(&node.name)))
@@ -21,12 +21,12 @@ pub(super) fn matches_required(template: &Template, node: &Node) -> bool {
 
 /// Whether any term matches; a selector without terms matches nothing. Without
 /// a name, what terms ask of the name is taken as given.
-pub(super) fn selects(selector: &NodeSelector, labels: &Labels, name: Option<&str>) -> bool {
+pub fn selects(selector: &NodeSelector, labels: &Labels, name: Option<&str>) -> bool {
     selector.node_selector_terms.iter().any(|term| term_matches(term, labels, name))
 }
 
 /// The sum of the weights of the preferred terms that match the node.
-pub(super) fn preference(template: &Template, node: &Node) -> i32 {
+pub fn preference(template: &Template, node: &Node) -> i32 {
     preferred(template)
         .iter()
         .filter(|preferred| term_matches(&preferred.preference, &node.labels, Some(&node.name)))
@@ -35,7 +35,7 @@ pub(super) fn preference(template: &Template, node: &Node) -> i32 {
 }
 
 /// The only nodes that the scheduler looks at, where every required term names nodes.
-pub(super) fn named_nodes(template: &Template) -> Option<BTreeSet<&str>> {
+pub fn named_nodes(template: &Template) -> Option<BTreeSet<&str>> {
     let terms = &required(template)?.node_selector_terms;
     let mut names = BTreeSet::new();
     for term in terms {

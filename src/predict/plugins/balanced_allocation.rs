@@ -5,11 +5,11 @@
 
 use crate::observe::{Node, Template};
 
-use super::fit::Usage;
-use super::score::{MAX, float, whole};
+use crate::predict::plugins::node_resources::Usage;
+use crate::predict::plugins::score::{MAX, float, whole};
 
 /// The plugin's score; pods that ask for neither cores nor memory get none anywhere.
-pub(super) fn score(usage: &Usage, template: &Template, node: &Node) -> i64 {
+pub fn score(usage: &Usage, template: &Template, node: &Node) -> i64 {
     let asked = &template.requests;
     if asked.cpu_milli == 0 && asked.memory == 0 {
         return 0;

@@ -9,31 +9,31 @@ use std::collections::BTreeSet;
 
 use crate::observe::{Cluster, Name, Template, VolumeSource};
 
-use super::in_flight::PendingPod;
-use super::scheduler::Scheduler;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::scheduler::Scheduler;
 
 /// In the scheduler's words.
-pub(super) const EXCEEDED: &str = "node(s) exceed max volume count";
+pub const EXCEEDED: &str = "node(s) exceed max volume count";
 
 /// A volume: its driver, and what tells it from others.
 type Volume = (Name, String);
 
 /// The volumes of the pod to be placed that some node limits.
 #[derive(Debug, Default)]
-pub(super) struct VolumeLimits {
+pub struct VolumeLimits {
     wanted: BTreeSet<Volume>,
 }
 
 /// A pod on a node, as far as its volumes go.
 #[derive(Clone, Copy)]
-pub(super) struct Holder<'p> {
+pub struct Holder<'p> {
     pub namespace: &'p Name,
     pub name: Option<&'p Name>,
     pub template: &'p Template,
 }
 
 impl VolumeLimits {
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
+    pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let cluster = scheduler.cluster;
         let holder =
             Holder { namespace: &pod.namespace, name: pod.name.as_ref(), template: &pod.template };
@@ -47,12 +47,12 @@ impl VolumeLimits {
     }
 
     /// Whether any node limits what the pod wants.
-    pub(super) fn matter(&self) -> bool {
+    pub fn matter(&self) -> bool {
         !self.wanted.is_empty()
     }
 
     /// Whether the node would have too many volumes with the pod.
-    pub(super) fn exceeded<'p>(
+    pub fn exceeded<'p>(
         &self,
         cluster: &Cluster,
         node: &str,

@@ -6,15 +6,15 @@
 
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
 
-use super::in_flight::PendingPod;
-use super::node_affinity::selects;
-use super::scheduler::Scheduler;
-use super::simulation::FilterFailure;
-use super::snapshot::NodeRow;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::plugins::node_affinity::selects;
+use crate::predict::scheduler::Scheduler;
+use crate::predict::simulation::FilterFailure;
+use crate::predict::snapshot::NodeRow;
 
 /// What the volumes of a pod ask of a node.
 #[derive(Debug, Default)]
-pub(super) struct Volumes<'a> {
+pub struct Volumes<'a> {
     /// No node can take the pod.
     pub unschedulable_everywhere: Option<FilterFailure>,
     bound: Vec<&'a PersistentVolume>,
@@ -27,7 +27,7 @@ impl<'a> Volumes<'a> {
     ///
     /// # Errors
     /// When it cannot be known where they tie it to, and why.
-    pub(super) fn of(scheduler: &Scheduler<'a>, pod: &PendingPod) -> Result<Self, String> {
+    pub fn of(scheduler: &Scheduler<'a>, pod: &PendingPod) -> Result<Self, String> {
         let mut volumes = Self::default();
         for source in &pod.template.volumes {
             if let VolumeSource::Claim(name) = source {
@@ -116,7 +116,7 @@ impl<'a> Volumes<'a> {
     }
 
     /// Why the volumes cannot be used, by row; empty when nothing ties them.
-    pub(super) fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<FilterFailure>> {
+    pub fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<FilterFailure>> {
         if self.bound.is_empty() && self.lazy.is_empty() {
             return Vec::new();
         }

@@ -9,14 +9,14 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::observe::{Labels, Name, SpreadConstraint};
 
-use super::bounds::{Extremes, Range, Sample};
-use super::in_flight::PendingPod;
-use super::node_classes::Candidates;
-use super::scheduler::Scheduler;
-use super::score::{MAX, float, whole};
-use super::snapshot::TopologyDomains;
-use super::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
-use super::static_filters::StaticFilters;
+use crate::predict::classes::node_classes::Candidates;
+use crate::predict::classes::static_filters::StaticFilters;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::plugins::score::{MAX, float, whole};
+use crate::predict::plugins::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
+use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::scheduler::Scheduler;
+use crate::predict::snapshot::TopologyDomains;
 
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
@@ -27,7 +27,7 @@ const COUNTED: usize = 100;
 
 /// The spread constraints of a pod and what they count.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub struct Spread {
     hard: Vec<Constraint>,
     soft: Vec<Constraint>,
     /// Nodes that take part in soft spreading.
@@ -56,7 +56,7 @@ struct Constraint {
 }
 
 impl Spread {
-    pub(super) fn new(
+    pub fn new(
         scheduler: &Scheduler<'_>,
         pod: &PendingPod,
         static_filters: &StaticFilters,
@@ -77,12 +77,12 @@ impl Spread {
     }
 
     /// Whether any pods have to be counted.
-    pub(super) fn counts_pods(&self) -> bool {
+    pub fn counts_pods(&self) -> bool {
         !(self.hard.is_empty() && self.soft.is_empty())
     }
 
     /// Counts pods with these labels, in the pod's own namespace, on these nodes.
-    pub(super) fn count(&mut self, labels: &Labels, rows: impl Fn() -> Vec<usize>, amount: i64) {
+    pub fn count(&mut self, labels: &Labels, rows: impl Fn() -> Vec<usize>, amount: i64) {
         for constraint in self.hard.iter_mut().chain(&mut self.soft) {
             if counts(constraint.selector.as_ref(), labels) {
                 for row in rows() {
@@ -93,12 +93,12 @@ impl Spread {
     }
 
     /// The fewest pods of a domain, for each hard constraint.
-    pub(super) fn floors(&self) -> Vec<i64> {
+    pub fn floors(&self) -> Vec<i64> {
         self.hard.iter().map(Constraint::fewest).collect()
     }
 
     /// Why a hard constraint rejects the node, in the scheduler's words.
-    pub(super) fn failure(&self, floors: &[i64], row: usize) -> Option<&'static str> {
+    pub fn failure(&self, floors: &[i64], row: usize) -> Option<&'static str> {
         for (constraint, floor) in self.hard.iter().zip(floors) {
             if !constraint.topology.carries(row) {
                 return Some(NO_LABEL);
@@ -112,19 +112,19 @@ impl Spread {
     }
 
     /// The labels that the constraints look at.
-    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+    pub fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
         let constraints = self.hard.iter().chain(&self.soft);
         constraints.map(|constraint| (&constraint.key, &*constraint.topology))
     }
 
     /// Whether anything is counted on nodes alone.
-    pub(super) fn counts_by_node(&self) -> bool {
+    pub fn counts_by_node(&self) -> bool {
         let mut constraints = self.hard.iter().chain(&self.soft);
         constraints.any(|constraint| constraint.topology.tells_apart || constraint.is_hostname)
     }
 
     /// What is counted on the node and shared with no other.
-    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+    pub fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         let constraints = self.hard.iter().chain(&self.soft);
         constraints
             .filter(|constraint| constraint.topology.tells_apart || constraint.is_hostname)
@@ -138,7 +138,7 @@ impl Spread {
     }
 
     /// The plugin's scores of the nodes that fit.
-    pub(super) fn scores(&self, feasible: &Candidates) -> Vec<i64> {
+    pub fn scores(&self, feasible: &Candidates) -> Vec<i64> {
         if self.soft.is_empty() {
             return vec![0; feasible.len()];
         }
@@ -162,7 +162,7 @@ impl Spread {
 /// Where the scheduler scores only a sample of the nodes.
 impl Spread {
     /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub(super) fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
+    pub fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
         let rows: Vec<usize> = feasible.rows().collect();
         if self.soft.is_empty() {
             return vec![(0, 0); rows.len()];
@@ -226,7 +226,7 @@ fn weight_of(domains: usize) -> f64 {
 
 /// Some of the nodes.
 #[derive(Debug)]
-pub(super) enum Nodes {
+pub enum Nodes {
     All,
     /// By row.
     Some(Vec<bool>),
@@ -247,7 +247,7 @@ impl Nodes {
     }
 
     /// Whether the node is one of them.
-    pub(super) fn has(&self, row: usize) -> bool {
+    pub fn has(&self, row: usize) -> bool {
         match self {
             Self::All => true,
             Self::Some(rows) => rows[row],

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::observe::Zone;
 
-use super::node_classes::Candidates;
-use super::score::float;
-use super::simulation::Simulation;
+use crate::predict::classes::node_classes::Candidates;
+use crate::predict::plugins::score::float;
+use crate::predict::simulation::Simulation;
 
 /// How many places of the node list a search is begun at, to see where the pod lands.
 const STARTS: usize = 200;
@@ -16,7 +16,7 @@ impl Simulation<'_> {
     /// that tie at random. Where it scores a sample, it begins to look where it
     /// stopped before: anywhere. The order of the nodes within a zone is taken
     /// to be that of their names, so this is an estimate.
-    pub(super) fn zone_probability(&self) -> Vec<(Zone, f64)> {
+    pub fn zone_probability(&self) -> Vec<(Zone, f64)> {
         let mut probabilities: BTreeMap<Zone, f64> = BTreeMap::new();
         let orders = self.orders();
         for order in &orders {
@@ -63,7 +63,7 @@ impl Simulation<'_> {
     }
 
     /// The rows of the nodes that tie for best, if these are scored.
-    pub(super) fn tied(&self, found: Candidates) -> Vec<usize> {
+    pub fn tied(&self, found: Candidates) -> Vec<usize> {
         let scores = self.scores(found);
         let highest = scores.totals.iter().max();
         let rows = scores.feasible.rows().zip(&scores.totals);

@@ -10,13 +10,13 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::api::ZONE_LABEL;
 use crate::observe::{Name, SpreadConstraint, WorkloadKey, WorkloadKind};
 
-use super::in_flight::PendingPod;
-use super::scheduler::Scheduler;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::scheduler::Scheduler;
 
-pub(super) const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 
 /// The constraints of a pod.
-pub(super) struct Constraints {
+pub struct Constraints {
     /// In the pod's order; `match_label_keys` are merged into the selectors.
     pub constraints: Vec<SpreadConstraint>,
     /// Whether they are the system's own: then nodes without a zone take part.
@@ -28,7 +28,7 @@ impl Constraints {
     ///
     /// # Errors
     /// When the defaults select by something that is not known, and what.
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Result<Self, String> {
+    pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Result<Self, String> {
         let own = &pod.template.spread;
         if own.is_empty() && scheduler.config.default_spread {
             let constraints = default_selector(scheduler, pod)?.as_ref().map(system_defaults);
@@ -121,6 +121,6 @@ fn owner_selector(
 
 /// Whether a constraint counts pods with these labels. One that selects
 /// everything counts none: `countPodsMatchSelector` in `common.go`.
-pub(super) fn counts(constraint: Option<&Selector>, labels: &crate::observe::Labels) -> bool {
+pub fn counts(constraint: Option<&Selector>, labels: &crate::observe::Labels) -> bool {
     constraint.is_some_and(|selector| !selector.selects_all() && selector.matches(labels))
 }

@@ -3,20 +3,20 @@
 //!
 //! Scores are shares of the highest or lowest among the nodes that are scored,
 //! so they depend on the sample. But each zone has a share of it
-//! ([`super::sample`]), and that binds the extremes: in a zone with `found`
+//! ([`crate::predict::sampling::proof`]), and that binds the extremes: in a zone with `found`
 //! nodes in any sample, the highest of these is no lower than the `found`-th
 //! lowest of all. From there on each plugin's formula, which grows or shrinks
 //! with each extreme, gives a range for each node.
 
-use super::sample::ZoneNodes;
-use super::score::MAX;
+use crate::predict::plugins::score::MAX;
+use crate::predict::sampling::proof::ZoneNodes;
 
 /// At least and at most.
-pub(super) type Range = (i64, i64);
+pub type Range = (i64, i64);
 
 /// What is certain of any sample.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub struct Sample {
     /// How many nodes are in it.
     pub wanted: usize,
     /// Of each candidate: its zone, and how many nodes it stands for.
@@ -33,13 +33,13 @@ pub(super) struct Sample {
 
 /// The lowest and the highest of the values in a sample, each at least and at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extremes {
+pub struct Extremes {
     pub lowest: Range,
     pub highest: Range,
 }
 
 impl Sample {
-    pub(super) fn new(
+    pub fn new(
         wanted: usize,
         candidates: Vec<(usize, usize)>,
         zone_nodes: Vec<ZoneNodes>,
@@ -54,7 +54,7 @@ impl Sample {
     }
 
     /// The same sample of more candidates that stand for the same nodes.
-    pub(super) fn of(&self, candidates: Vec<(usize, usize)>) -> Self {
+    pub fn of(&self, candidates: Vec<(usize, usize)>) -> Self {
         Self::new(self.wanted, candidates, self.zone_nodes.clone(), self.found.clone())
     }
 
@@ -66,7 +66,7 @@ impl Sample {
 
     /// The extremes of the candidates' values. Those without a value are left
     /// out; none if there is none.
-    pub(super) fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
+    pub fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
         let least = values.iter().flatten().map(|(low, _)| *low).min()?;
         let most = values.iter().flatten().map(|(_, high)| *high).max()?;
         let mut extremes = Extremes { lowest: (least, most), highest: (least, most) };
@@ -100,7 +100,7 @@ impl Sample {
     }
 
     /// How many of the nodes with `member` are in the sample, at least and at most.
-    pub(super) fn count(&self, member: impl Fn(usize) -> bool) -> (usize, usize) {
+    pub fn count(&self, member: impl Fn(usize) -> bool) -> (usize, usize) {
         let (mut members, mut others, mut by_zone) = (0, 0, 0);
         for zone in 0..self.zone_nodes.len() {
             let mut others_here = 0;
@@ -119,7 +119,7 @@ impl Sample {
     }
 
     /// The zones that the best node can be in, given the range of each score.
-    pub(super) fn winners(&self, totals: &[Range]) -> Vec<usize> {
+    pub fn winners(&self, totals: &[Range]) -> Vec<usize> {
         let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
         let lows = self.sure(&values).map(|(members, found)| {
             nth_lowest(members.map(|((low, _), nodes)| (low, nodes)), found)
@@ -149,14 +149,14 @@ fn nth_lowest(values: impl Iterator<Item = (i64, usize)> + Clone, count: usize) 
 }
 
 impl Extremes {
-    /// [`super::score::normalise`]: a share of the highest.
-    pub(super) fn share_of_highest(self, value: i64) -> Range {
+    /// [`crate::predict::plugins::score::normalise`]: a share of the highest.
+    pub fn share_of_highest(self, value: i64) -> Range {
         let share = |highest: i64| if highest > 0 { MAX * value / highest } else { value };
         (share(self.highest.1.max(value)), share(self.highest.0.max(value)))
     }
 
-    /// [`super::score::normalise_reversed`].
-    pub(super) fn reversed_share_of_highest(self, value: i64) -> Range {
+    /// [`crate::predict::plugins::score::normalise_reversed`].
+    pub fn reversed_share_of_highest(self, value: i64) -> Range {
         let (low, high) = self.share_of_highest(value);
         (MAX - high, MAX - low)
     }

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::observe::{Node, Zone};
 
-use super::snapshot::NodeRow;
+use crate::predict::snapshot::NodeRow;
 
 /// The zones of all nodes.
 #[derive(Debug)]
-pub(super) struct NodeTree {
+pub struct NodeTree {
     /// The zones, by name; first the nodes without one, if there are any.
     pub zones: Vec<Option<Zone>>,
     /// The number of a node's zone, by row.
@@ -24,7 +24,7 @@ pub(super) struct NodeTree {
 }
 
 impl NodeTree {
-    pub(super) fn new(rows: &[NodeRow]) -> Self {
+    pub fn new(rows: &[NodeRow]) -> Self {
         let mut by_zone: BTreeMap<Option<&Zone>, Vec<usize>> = BTreeMap::new();
         for (at, row) in rows.iter().enumerate() {
             by_zone.entry(row.node.zone.as_ref()).or_default().push(at);
@@ -49,7 +49,7 @@ impl NodeTree {
 
     /// A list of all nodes such as the scheduler might have: in rounds, and
     /// within a zone by name.
-    pub(super) fn list(&self) -> Vec<usize> {
+    pub fn list(&self) -> Vec<usize> {
         let mut place = vec![0; self.zones.len()];
         let mut list: Vec<(usize, usize, usize)> = Vec::with_capacity(self.zone_of.len());
         for (row, zone) in self.zone_of.iter().enumerate() {

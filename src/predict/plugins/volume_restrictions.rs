@@ -6,16 +6,16 @@
 
 use crate::observe::{Name, Template, VolumeSource};
 
-use super::in_flight::PendingPod;
-use super::scheduler::Scheduler;
-use super::simulation::FilterFailure;
+use crate::predict::in_flight::PendingPod;
+use crate::predict::scheduler::Scheduler;
+use crate::predict::simulation::FilterFailure;
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
                       access mode already in-use by another pod";
 
 /// The claims of a pod that no other pod may use, and how many do.
 #[derive(Debug, Default)]
-pub(super) struct SoleUse {
+pub struct SoleUse {
     namespace: Option<Name>,
     claims: Vec<Name>,
     users: i64,
@@ -24,7 +24,7 @@ pub(super) struct SoleUse {
 impl SoleUse {
     /// Of the claims of `pod`, those for one pod only. Claims that are made for
     /// the pod itself cannot be another's.
-    pub(super) fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
+    pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let claims: Vec<Name> = claims_of(&pod.template)
             .filter(|name| {
                 let claim = scheduler.cluster.claim(&pod.namespace, name);
@@ -37,12 +37,12 @@ impl SoleUse {
     }
 
     /// Whose pods could use them; none when there are no such claims.
-    pub(super) fn namespace(&self) -> Option<&Name> {
+    pub fn namespace(&self) -> Option<&Name> {
         self.namespace.as_ref()
     }
 
     /// So many pods with this template come, or go when negative.
-    pub(super) fn count(&mut self, namespace: &str, template: &Template, pods: i64) {
+    pub fn count(&mut self, namespace: &str, template: &Template, pods: i64) {
         if self.namespace.as_deref() == Some(namespace)
             && claims_of(template).any(|claim| self.claims.contains(claim))
         {
@@ -51,7 +51,7 @@ impl SoleUse {
     }
 
     /// Why no node can take the pod.
-    pub(super) fn failure(&self) -> Option<FilterFailure> {
+    pub fn failure(&self) -> Option<FilterFailure> {
         (self.users > 0).then(|| FilterFailure::new("VolumeRestrictions", IN_USE))
     }
 }

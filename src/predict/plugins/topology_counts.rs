@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::observe::Name;
 
-use super::scheduler::Scheduler;
-use super::snapshot::TopologyDomains;
+use crate::predict::scheduler::Scheduler;
+use crate::predict::snapshot::TopologyDomains;
 
 /// Counts for the values of several node labels.
 #[derive(Debug, Default)]
-pub(super) struct TopologyPairCounts(Vec<TopologyCounts>);
+pub struct TopologyPairCounts(Vec<TopologyCounts>);
 
 #[derive(Debug)]
 struct TopologyCounts {
@@ -21,13 +21,7 @@ struct TopologyCounts {
 
 impl TopologyPairCounts {
     /// Adds to the value that the node has for `key`, if it carries that label.
-    pub(super) fn add(
-        &mut self,
-        scheduler: &Scheduler<'_>,
-        key: &Name,
-        rows: &[usize],
-        amount: i64,
-    ) {
+    pub fn add(&mut self, scheduler: &Scheduler<'_>, key: &Name, rows: &[usize], amount: i64) {
         let at = self.0.iter().position(|counted| counted.key == *key).unwrap_or_else(|| {
             let topology = scheduler.topology(key);
             let counts = vec![0; topology.count];
@@ -45,7 +39,7 @@ impl TopologyPairCounts {
 
     /// The count that the node has for `key`; none when it lacks the label.
     /// A key that was never added to counts as nothing anywhere.
-    pub(super) fn get(&self, scheduler: &Scheduler<'_>, key: &Name, row: usize) -> Option<i64> {
+    pub fn get(&self, scheduler: &Scheduler<'_>, key: &Name, row: usize) -> Option<i64> {
         match self.0.iter().find(|counted| counted.key == *key) {
             Some(counted) => counted.of(row),
             None => scheduler.rows()[row].node.labels.contains_key(&**key).then_some(0),
@@ -53,27 +47,27 @@ impl TopologyPairCounts {
     }
 
     /// Whether the node shares any value in which there is something.
-    pub(super) fn any(&self, row: usize) -> bool {
+    pub fn any(&self, row: usize) -> bool {
         self.0.iter().any(|counted| counted.of(row).is_some_and(|count| count > 0))
     }
 
     /// Whether nothing was ever added.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub fn is_untouched(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The sum over all labels that the node carries.
-    pub(super) fn sum(&self, row: usize) -> i64 {
+    pub fn sum(&self, row: usize) -> i64 {
         self.0.iter().filter_map(|counted| counted.of(row)).sum()
     }
 
     /// The labels that were added to.
-    pub(super) fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
+    pub fn topologies(&self) -> impl Iterator<Item = (&Name, &TopologyDomains)> {
         self.0.iter().map(|counted| (&counted.key, &*counted.topology))
     }
 
     /// The counts that no other node shares.
-    pub(super) fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
+    pub fn own_counts(&self, row: usize) -> impl Iterator<Item = i64> {
         self.0
             .iter()
             .filter(|counted| counted.topology.tells_apart)
@@ -81,7 +75,7 @@ impl TopologyPairCounts {
     }
 
     /// Whether there is nothing anywhere. For counts that are never negative.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.iter().all(|counted| counted.total == 0)
     }
 }

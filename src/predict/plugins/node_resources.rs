@@ -7,11 +7,11 @@ use std::fmt;
 
 use crate::observe::{Name, Node, NodeEntry, Resources, Template};
 
-use super::score::MAX;
+use crate::predict::plugins::score::MAX;
 
 /// What the pods on a node ask for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Usage {
+pub struct Usage {
     /// How many there are.
     pub pods: i64,
     /// What they ask for; of the extended resources only what moves under way
@@ -25,7 +25,7 @@ pub(super) struct Usage {
 
 /// Something of which a node has too little.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Shortage<'t> {
+pub enum Shortage<'t> {
     Pods,
     Cpu,
     Memory,
@@ -47,7 +47,7 @@ impl fmt::Display for Shortage<'_> {
 
 impl Usage {
     /// What is on the node now.
-    pub(super) fn of(entry: &NodeEntry) -> Self {
+    pub fn of(entry: &NodeEntry) -> Self {
         Self {
             pods: i64::try_from(entry.pods.len()).unwrap_or(i64::MAX),
             requested: Resources { extended: Vec::new(), ..entry.requested },
@@ -57,7 +57,7 @@ impl Usage {
     }
 
     /// A pod comes.
-    pub(super) fn add(&mut self, template: &Template) {
+    pub fn add(&mut self, template: &Template) {
         self.pods += 1;
         self.requested.add(&template.requests);
         self.scored_cpu_milli += template.scored_cpu_milli;
@@ -65,7 +65,7 @@ impl Usage {
     }
 
     /// A pod is gone.
-    pub(super) fn subtract(&mut self, template: &Template) {
+    pub fn subtract(&mut self, template: &Template) {
         self.pods -= 1;
         self.requested.subtract(&template.requests);
         self.scored_cpu_milli -= template.scored_cpu_milli;
@@ -73,7 +73,7 @@ impl Usage {
     }
 
     /// What the node has too little of for one more pod, in the scheduler's order.
-    pub(super) fn shortages<'t>(
+    pub fn shortages<'t>(
         &self,
         template: &'t Template,
         node: &Node,
@@ -100,7 +100,7 @@ impl Usage {
     }
 
     /// How much of the node's cores and memory stays free, from 0 to 100.
-    pub(super) fn least_allocated(&self, template: &Template, node: &Node) -> i64 {
+    pub fn least_allocated(&self, template: &Template, node: &Node) -> i64 {
         let cpu = self.scored_cpu_milli + template.own_scored_cpu_milli;
         let memory = self.scored_memory + template.own_scored_memory;
         let mut sum = 0;

@@ -4,11 +4,11 @@
 use crate::observe::{Name, Pod, PodClass, PodId, Template};
 
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
-use super::neighbours::{Reach, Tenants};
-use super::ports;
+use super::plugins::inter_pod_affinity::{Reach, Tenants};
+use super::plugins::node_ports;
+use super::plugins::volume_limits::Holder;
 use super::scheduler::Scheduler;
 use super::simulation::Simulation;
-use super::volume_limits::Holder;
 
 impl Simulation<'_> {
     /// Counts every pod that matters to the one to be placed.
@@ -147,7 +147,7 @@ impl Simulation<'_> {
             .filter(|(_, known)| known == node)
             .map(|(coming, _)| &coming.template);
         let taken = there.chain(coming).flat_map(|template| &template.host_ports);
-        ports::conflict(&pod.template.host_ports, taken)
+        node_ports::conflict(&pod.template.host_ports, taken)
     }
 
     /// A pod comes to a node.
@@ -163,7 +163,8 @@ impl Simulation<'_> {
         neighbours.ask(scheduler, tenants, || vec![row], 1);
         neighbours.answer(scheduler, pod, tenants, || vec![row], 1);
         if let Some(conflict) = ports.get_mut(row) {
-            *conflict |= ports::conflict(&pod.template.host_ports, &newcomer.template.host_ports);
+            *conflict |=
+                node_ports::conflict(&pod.template.host_ports, &newcomer.template.host_ports);
         }
         Some(row)
     }

@@ -1,15 +1,15 @@
 //! Where a pod can land when the scheduler scores only a sample of the nodes.
 
-use super::bounds::{Extremes, Range, Sample};
-use super::node_affinity;
-use super::node_classes::{Candidates, ScoringSet};
-use super::sample::{ZoneNodes, fewest_found, nodes_to_find};
-use super::simulation::Simulation;
+use crate::predict::classes::node_classes::{Candidates, ScoringSet};
+use crate::predict::plugins::node_affinity;
+use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::sampling::proof::{ZoneNodes, fewest_found, nodes_to_find};
+use crate::predict::simulation::Simulation;
 
 impl Simulation<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
     /// when it takes all.
-    pub(super) fn sample(&self, feasible: &Candidates) -> Option<Sample> {
+    pub fn sample(&self, feasible: &Candidates) -> Option<Sample> {
         let named = node_affinity::named_nodes(&self.pod.template);
         let nodes =
             named.as_ref().map_or(self.scheduler.rows().len(), std::collections::BTreeSet::len);
@@ -33,7 +33,7 @@ impl Simulation<'_> {
     }
 
     /// The numbers of the zones in which the best of a sample can be.
-    pub(super) fn winners(&self, field: &ScoringSet, sample: &Sample) -> Vec<usize> {
+    pub fn winners(&self, field: &ScoringSet, sample: &Sample) -> Vec<usize> {
         let open = (0..sample.zone_nodes.len()).filter(|zone| sample.zone_nodes[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {

@@ -6,9 +6,9 @@ use rustc_hash::FxHashMap;
 
 use crate::observe::{Resources, Template};
 
-use super::balance;
-use super::fit::Usage;
-use super::scheduler::Scheduler;
+use crate::predict::plugins::balanced_allocation;
+use crate::predict::plugins::node_resources::Usage;
+use crate::predict::scheduler::Scheduler;
 
 /// A node's room for the pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl FitKey {
 /// The nodes' room for pods with one template: as the cluster shows it, but
 /// for some nodes.
 #[derive(Debug)]
-pub(super) struct ResourceFits {
+pub struct ResourceFits {
     shown: Arc<[ResourceFit]>,
     changed: FxHashMap<usize, (Usage, ResourceFit)>,
 }
 
 impl ResourceFits {
-    pub(super) fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
+    pub fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
         let rows = 0..scheduler.rows().len();
         let make = || {
             let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
@@ -59,7 +59,7 @@ impl ResourceFits {
     }
 
     /// The node's room.
-    pub(super) fn get(&self, row: usize) -> ResourceFit {
+    pub fn get(&self, row: usize) -> ResourceFit {
         if self.changed.is_empty() {
             return self.shown[row];
         }
@@ -67,23 +67,23 @@ impl ResourceFits {
     }
 
     /// The nodes' room as the cluster shows it.
-    pub(super) fn shown(&self) -> &Arc<[ResourceFit]> {
+    pub fn shown(&self) -> &Arc<[ResourceFit]> {
         &self.shown
     }
 
     /// The nodes whose room is not what the cluster shows.
-    pub(super) fn changed(&self) -> impl Iterator<Item = usize> {
+    pub fn changed(&self) -> impl Iterator<Item = usize> {
         self.changed.keys().copied()
     }
 
     /// What is on the node.
-    pub(super) fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
+    pub fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
         let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());
         changed.unwrap_or_else(|| Usage::of(scheduler.entry(row)))
     }
 
     /// Pods come to the node, or leave it.
-    pub(super) fn change(
+    pub fn change(
         &mut self,
         scheduler: &Scheduler<'_>,
         template: &Template,
@@ -107,6 +107,6 @@ fn fit_on(
     ResourceFit {
         fits: usage.shortages(template, node, scheduler.entry(row)).next().is_none(),
         least_allocated: usage.least_allocated(template, node),
-        balanced: balance::score(usage, template, node),
+        balanced: balanced_allocation::score(usage, template, node),
     }
 }

@@ -6,12 +6,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Labels, Template, Toleration, Zone};
 
-use super::snapshot::NodeRow;
-use super::{node_affinity, taints};
+use crate::predict::plugins::{node_affinity, taints};
+use crate::predict::snapshot::NodeRow;
 
 /// What the nodes and pods with such a template are to each other.
 #[derive(Debug)]
-pub(super) struct StaticFilters {
+pub struct StaticFilters {
     node_selector: Labels,
     node_affinity: Option<NodeAffinity>,
     tolerations: Vec<Toleration>,
@@ -31,7 +31,7 @@ pub(super) struct StaticFilters {
 
 /// What a node and a pod are to each other, whoever else is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct NodeStatics {
+pub struct NodeStatics {
     /// The node is cordoned, and the pod does not bear it.
     pub cordoned: bool,
     /// The pod bears the node's taints.
@@ -46,13 +46,13 @@ pub(super) struct NodeStatics {
 
 impl NodeStatics {
     /// Whether nothing that never changes keeps the pod away.
-    pub(super) fn is_open(self) -> bool {
+    pub fn is_open(self) -> bool {
         !self.cordoned && self.tolerated && self.matched
     }
 }
 
 impl StaticFilters {
-    pub(super) fn new(rows: &[NodeRow], template: &Template) -> Self {
+    pub fn new(rows: &[NodeRow], template: &Template) -> Self {
         let statics: Vec<NodeStatics> = rows
             .iter()
             .map(|row| NodeStatics {
@@ -99,12 +99,12 @@ impl StaticFilters {
     }
 
     /// Whether a node of the zone matches the node selector and required affinity.
-    pub(super) fn matches_in(&self, zone: &Zone) -> bool {
+    pub fn matches_in(&self, zone: &Zone) -> bool {
         self.zones.contains(zone)
     }
 
     /// Whether pods with this template ask the same of nodes.
-    pub(super) fn is_of(&self, template: &Template) -> bool {
+    pub fn is_of(&self, template: &Template) -> bool {
         self.node_selector == template.node_selector
             && self.tolerations == template.tolerations
             && self.node_affinity == template.node_affinity

@@ -5,38 +5,38 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::resource_fits::ResourceFit;
-use super::simulation::Simulation;
-use super::static_filters::StaticFilters;
+use crate::predict::classes::static_filters::StaticFilters;
+use crate::predict::plugins::resource_fits::ResourceFit;
+use crate::predict::simulation::Simulation;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
 /// scheduler.
 #[derive(Debug, Default)]
-pub(super) struct Candidates(Vec<(usize, usize)>);
+pub struct Candidates(Vec<(usize, usize)>);
 
 impl Candidates {
     /// Nodes, each of which stands for itself.
-    pub(super) fn alone(rows: impl Iterator<Item = usize>) -> Self {
+    pub fn alone(rows: impl Iterator<Item = usize>) -> Self {
         Self(rows.map(|row| (row, 1)).collect())
     }
 
     /// How many stand for all.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// How many nodes they stand for.
-    pub(super) fn nodes(&self) -> usize {
+    pub fn nodes(&self) -> usize {
         self.0.iter().map(|(_, nodes)| nodes).sum()
     }
 
     /// Their rows.
-    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+    pub fn rows(&self) -> impl Iterator<Item = usize> {
         self.0.iter().map(|(row, _)| *row)
     }
 
     /// Their rows, and how many nodes each stands for.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
         self.0.iter().copied()
     }
 }
@@ -44,7 +44,7 @@ impl Candidates {
 /// Nodes that compete, and those classes of them that differ in what they hold only: all
 /// other scores are the same for a class.
 #[derive(Debug, Default)]
-pub(super) struct ScoringSet {
+pub struct ScoringSet {
     pub candidates: Candidates,
     /// Weighted scores of what each of them holds.
     pub bases: Vec<i64>,
@@ -56,7 +56,7 @@ pub(super) struct ScoringSet {
 
 impl ScoringSet {
     /// Nodes, each of which stands for itself.
-    pub(super) fn alone(candidates: Candidates, base: impl Fn(usize) -> i64) -> Self {
+    pub fn alone(candidates: Candidates, base: impl Fn(usize) -> i64) -> Self {
         let bases = candidates.rows().map(base).collect();
         let classes = Candidates::alone(candidates.rows());
         let class_of = (0..candidates.len()).collect();
@@ -73,7 +73,7 @@ impl ScoringSet {
     }
 
     /// The class of each candidate, and what it holds.
-    pub(super) fn scored(&self) -> impl Iterator<Item = (usize, i64)> {
+    pub fn scored(&self) -> impl Iterator<Item = (usize, i64)> {
         self.class_of.iter().copied().zip(self.bases.iter().copied())
     }
 }
@@ -99,7 +99,7 @@ struct ScoreClass {
 
 /// What decides the kinds of the nodes before pods are counted on them.
 #[derive(Clone, Debug)]
-pub(super) struct Common {
+pub struct Common {
     places: Arc<[u32]>,
     static_filters: Arc<StaticFilters>,
     fits: Arc<[ResourceFit]>,
@@ -116,7 +116,7 @@ impl PartialEq for Common {
 
 /// Every node that is open to the pod, by kind.
 #[derive(Clone, Debug)]
-pub(super) struct NodeClasses {
+pub struct NodeClasses {
     places: Arc<[u32]>,
     /// How many labels `places` and the counts know of.
     labels: usize,
@@ -142,7 +142,7 @@ struct NodeClass {
 }
 
 impl NodeClasses {
-    pub(super) fn new(simulation: &Simulation<'_>) -> Self {
+    pub fn new(simulation: &Simulation<'_>) -> Self {
         let mut keys = Vec::new();
         for (key, topology) in simulation.topologies() {
             if !topology.tells_apart && !keys.contains(key) {
@@ -214,12 +214,12 @@ impl NodeClasses {
     }
 
     /// Whether it knows all labels that the simulation looks at.
-    pub(super) fn is_of(&self, simulation: &Simulation<'_>) -> bool {
+    pub fn is_of(&self, simulation: &Simulation<'_>) -> bool {
         self.labels == simulation.topologies().count()
     }
 
     /// A node is not what it was.
-    pub(super) fn update(&mut self, simulation: &Simulation<'_>, row: usize) {
+    pub fn update(&mut self, simulation: &Simulation<'_>, row: usize) {
         let Some(before) = self.group_of[row] else { return };
         let kind = self.kind(simulation, row);
         let group = self.group(kind);
@@ -306,7 +306,7 @@ impl NodeClasses {
     }
 
     /// The nodes that are the same as this one, in order.
-    pub(super) fn like(&self, row: usize) -> impl Iterator<Item = usize> {
+    pub fn like(&self, row: usize) -> impl Iterator<Item = usize> {
         let number = self.group_of[row];
         let group = number.and_then(|number| self.groups.get(number as usize));
         let rows = group.map_or(&[][..], |group| &group.rows[group.first..]);
@@ -314,7 +314,7 @@ impl NodeClasses {
     }
 
     /// One node of each kind that has room and is of a class that `may` take the pod.
-    pub(super) fn field(&self, may: impl Fn(usize) -> bool) -> ScoringSet {
+    pub fn field(&self, may: impl Fn(usize) -> bool) -> ScoringSet {
         let mut field = ScoringSet::with_capacity(self.groups.len(), self.classes.len());
         // By class: not looked at, not one that may, or its place in the field.
         let mut places: Vec<Option<Option<usize>>> = vec![None; self.classes.len()];
