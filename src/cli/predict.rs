@@ -180,7 +180,7 @@ impl From<Rejection> for Filtered {
     fn from(rejection: Rejection) -> Self {
         Self {
             node: rejection.node.to_string(),
-            plugin: rejection.plugin,
+            plugin: rejection.plugin.as_str(),
             message: rejection.message,
             zone: rejection.zone.map(|zone| zone.to_string()),
         }
@@ -192,7 +192,11 @@ impl From<NodeScore> for Scored {
         Self {
             node: score.node.to_string(),
             total: score.total,
-            by_plugin: score.by_plugin.into_iter().collect(),
+            by_plugin: score
+                .by_plugin
+                .into_iter()
+                .map(|(plugin, points)| (plugin.as_str(), points))
+                .collect(),
             zone: score.zone.map(|zone| zone.to_string()),
             note: score.note,
         }

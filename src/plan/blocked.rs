@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Blocked, Reason};
 use crate::observe::{Index, Pod, PodId, VolumeSource, Zone, ZoneHealth, ZoneTracker};
-use crate::predict::{Landing, Prediction, Rejection};
+use crate::predict::{Landing, Plugin, Prediction, Rejection};
 
 use super::evictable::EvictionBlocker;
 use super::tier::TierView;
@@ -38,32 +38,22 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
     }
 }
 
-/// The scheduler's filters in an order of our own: a node that a later one
-/// rejects came nearer to taking the pod, and explains more. A rejection by
-/// the pod's own node selector explains least.
-const FILTERS: [&str; 12] = [
-    "NodeName",
-    "NodeAffinity",
-    "NodeUnschedulable",
-    "TaintToleration",
-    "NodePorts",
-    "NodeResourcesFit",
-    "VolumeRestrictions",
-    "NodeVolumeLimits",
-    "VolumeBinding",
-    "VolumeZone",
-    "PodTopologySpread",
-    "InterPodAffinity",
-];
+/// How near a node came to taking the pod, by the filter that rejects it.
+type Nearness = (bool, Plugin);
+
+/// A node that a later filter rejects came nearer, and explains more. A rejection by the
+/// pod's own node selector explains least.
+fn nearness(plugin: Plugin) -> Nearness {
+    (plugin != Plugin::NodeAffinity, plugin)
+}
 
 /// Every node of the targets rejects the pod: explained by the most common
 /// rejection among the nodes that came nearest to taking it.
 fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> Option<Blocked> {
-    let mut counts: BTreeMap<(usize, &str), (usize, &Rejection)> = BTreeMap::new();
+    let mut counts: BTreeMap<(Nearness, &str), (usize, &Rejection)> = BTreeMap::new();
     for rejection in rejections {
         if rejection.zone.as_ref().is_some_and(|zone| targets.contains(zone)) {
-            let passed = FILTERS.iter().position(|filter| *filter == rejection.plugin);
-            let key = (passed.unwrap_or(FILTERS.len()), rejection.message.as_str());
+            let key = (nearness(rejection.plugin), rejection.message.as_str());
             counts.entry(key).or_insert((0, rejection)).0 += 1;
         }
     }
@@ -74,10 +64,10 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
         .max_by_key(|(_, (count, _))| *count)?;
     let zone = example.zone.as_ref().map(ToString::to_string).unwrap_or_default();
     let (reason, help) = match example.plugin {
-        "NodeResourcesFit" | "NodePorts" | "NodeVolumeLimits" => {
+        Plugin::NodeResourcesFit | Plugin::NodePorts | Plugin::NodeVolumeLimits => {
             (Reason::NoRoom, "free room or add a node there".to_owned())
         }
-        "VolumeBinding" | "VolumeZone" => {
+        Plugin::VolumeBinding | Plugin::VolumeZone => {
             (Reason::Pinned, format!("its volumes ({}) are tied to their zone", claims(pod)))
         }
         _ => (Reason::WouldNotLand, "change the node or what the pod asks for".to_owned()),

@@ -2,6 +2,8 @@
 
 use crate::observe::Name;
 
+use super::plugins::Weights;
+
 /// What of a `KubeSchedulerConfiguration` decides where pods land.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SchedulerConfig {
@@ -23,26 +25,6 @@ pub struct SchedulerConfig {
     pub not_modelled: Option<String>,
 }
 
-/// How much each plugin's score counts
-/// (`pkg/scheduler/apis/config/v1/default_plugins.go`, 1.37).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weights {
-    /// Untolerated `PreferNoSchedule` taints.
-    pub taint_toleration: i64,
-    /// Preferred node affinity.
-    pub node_affinity: i64,
-    /// `NodeResourcesFit`: the strategy `LeastAllocated`.
-    pub least_allocated: i64,
-    /// Soft spread constraints.
-    pub pod_topology_spread: i64,
-    /// Preferred affinity to other pods, and theirs to it.
-    pub inter_pod_affinity: i64,
-    /// `NodeResourcesBalancedAllocation`.
-    pub balanced_allocation: i64,
-    /// Images that the node holds.
-    pub image_locality: i64,
-}
-
 impl Default for SchedulerConfig {
     fn default() -> Self {
         Self {
@@ -53,20 +35,6 @@ impl Default for SchedulerConfig {
             percentage_of_nodes_to_score: 0,
             parallelism: 16,
             not_modelled: None,
-        }
-    }
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self {
-            taint_toleration: 3,
-            node_affinity: 2,
-            least_allocated: 1,
-            pod_topology_spread: 2,
-            inter_pod_affinity: 2,
-            balanced_allocation: 1,
-            image_locality: 1,
         }
     }
 }

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::observe::Name;
 
-use super::config::{SchedulerConfig, Weights};
+use super::config::SchedulerConfig;
+use super::plugins::{Plugin, Weights};
 
 /// Why a configuration cannot be read.
 #[derive(Debug, Error)]
@@ -52,13 +53,13 @@ struct Plugins {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PluginSet {
-    enabled: Vec<Plugin>,
-    disabled: Vec<Plugin>,
+    enabled: Vec<PluginEntry>,
+    disabled: Vec<PluginEntry>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Plugin {
+struct PluginEntry {
     name: String,
     weight: Option<i64>,
 }
@@ -102,8 +103,10 @@ impl SchedulerConfig {
                 config.names = vec![Name::from(name.as_str())];
             }
             config.take_plugins(&profile.plugins);
-            for plugin in &profile.plugin_config {
-                config.take_arguments(&plugin.name, &plugin.args);
+            for entry in &profile.plugin_config {
+                if let Some(plugin) = Plugin::named(&entry.name) {
+                    config.take_arguments(plugin, &entry.args);
+                }
             }
         }
         Ok(config)
@@ -111,47 +114,41 @@ impl SchedulerConfig {
 
     fn take_plugins(&mut self, plugins: &Plugins) {
         for set in [&plugins.multi_point, &plugins.score] {
-            for plugin in &set.disabled {
-                match plugin.name.as_str() {
-                    "*" => self.weights = Weights::NONE,
-                    name => self.set_weight(name, 0),
+            for entry in &set.disabled {
+                match Plugin::named(&entry.name) {
+                    Some(plugin) => self.weights.set(plugin, 0),
+                    None if entry.name == ALL_PLUGINS => self.weights = Weights::NONE,
+                    None => {}
                 }
             }
-            for plugin in &set.enabled {
-                match plugin.weight {
-                    Some(weight) if weight > 0 => self.set_weight(&plugin.name, weight),
+            for entry in &set.enabled {
+                let Some(plugin) = Plugin::named(&entry.name) else { continue };
+                match entry.weight {
+                    Some(weight) if weight > 0 => self.weights.set(plugin, weight),
                     // Without a weight a plugin counts once.
-                    _ if self.weights.of(&plugin.name) == Some(&mut 0) => {
-                        self.set_weight(&plugin.name, 1);
-                    }
+                    _ if self.weights.of(plugin) == 0 => self.weights.set(plugin, 1),
                     _ => {}
                 }
             }
         }
         let filters = plugins.filter.disabled.iter().chain(&plugins.multi_point.disabled);
-        if let Some(plugin) = filters.into_iter().next() {
-            self.give_up(format!("plugin {} is disabled", plugin.name));
+        if let Some(entry) = filters.into_iter().next() {
+            self.give_up(format!("plugin {} is disabled", entry.name));
         }
         let enabled = [&plugins.multi_point, &plugins.filter, &plugins.score];
         let unknown = enabled
             .into_iter()
             .flat_map(|set| &set.enabled)
-            .find(|plugin| !KNOWN.contains(&plugin.name.as_str()));
-        if let Some(plugin) = unknown {
-            self.give_up(format!("plugin {} is enabled", plugin.name));
+            .find(|entry| Plugin::named(&entry.name).is_none() && !decides_nothing(&entry.name));
+        if let Some(entry) = unknown {
+            self.give_up(format!("plugin {} is enabled", entry.name));
         }
     }
 
-    fn set_weight(&mut self, plugin: &str, weight: i64) {
-        if let Some(known) = self.weights.of(plugin) {
-            *known = weight;
-        }
-    }
-
-    fn take_arguments(&mut self, plugin: &str, args: &Value) {
+    fn take_arguments(&mut self, plugin: Plugin, args: &Value) {
         let is_set = |field: &str| args.get(field).is_some_and(|value| !value.is_null());
         match plugin {
-            "PodTopologySpread" => {
+            Plugin::PodTopologySpread => {
                 let listed =
                     args["defaultConstraints"].as_array().is_some_and(|list| !list.is_empty());
                 if listed {
@@ -159,7 +156,7 @@ impl SchedulerConfig {
                 }
                 self.default_spread = args["defaultingType"].as_str() != Some("List");
             }
-            "InterPodAffinity" => {
+            Plugin::InterPodAffinity => {
                 if let Some(weight) = args["hardPodAffinityWeight"].as_i64() {
                     self.hard_pod_affinity_weight = weight;
                 }
@@ -167,7 +164,7 @@ impl SchedulerConfig {
                     self.give_up("InterPodAffinity ignores existing pods' preferences".to_owned());
                 }
             }
-            "NodeResourcesFit" => {
+            Plugin::NodeResourcesFit => {
                 let strategy = &args["scoringStrategy"];
                 let kind = strategy["type"].as_str().unwrap_or("LeastAllocated");
                 let resources = strategy["resources"].as_array().map_or(&[][..], Vec::as_slice);
@@ -181,10 +178,10 @@ impl SchedulerConfig {
                     self.give_up("NodeResourcesFit ignores resources".to_owned());
                 }
             }
-            "NodeAffinity" if is_set("addedAffinity") => {
+            Plugin::NodeAffinity if is_set("addedAffinity") => {
                 self.give_up("NodeAffinity has an addedAffinity".to_owned());
             }
-            "NodeResourcesBalancedAllocation" if is_set("resources") => {
+            Plugin::NodeResourcesBalancedAllocation if is_set("resources") => {
                 self.give_up("NodeResourcesBalancedAllocation has resources of its own".to_owned());
             }
             _ => {}
@@ -196,56 +193,24 @@ impl SchedulerConfig {
     }
 }
 
-impl Weights {
-    const NONE: Self = Self {
-        taint_toleration: 0,
-        node_affinity: 0,
-        least_allocated: 0,
-        pod_topology_spread: 0,
-        inter_pod_affinity: 0,
-        balanced_allocation: 0,
-        image_locality: 0,
-    };
+/// Stands for every plugin.
+const ALL_PLUGINS: &str = "*";
 
-    fn of(&mut self, plugin: &str) -> Option<&mut i64> {
-        Some(match plugin {
-            "TaintToleration" => &mut self.taint_toleration,
-            "NodeAffinity" => &mut self.node_affinity,
-            "NodeResourcesFit" => &mut self.least_allocated,
-            "PodTopologySpread" => &mut self.pod_topology_spread,
-            "InterPodAffinity" => &mut self.inter_pod_affinity,
-            "NodeResourcesBalancedAllocation" => &mut self.balanced_allocation,
-            "ImageLocality" => &mut self.image_locality,
-            _ => return None,
-        })
-    }
+/// Whether this is one of the scheduler's own plugins that do not decide where a pod
+/// lands, or do so only for pods that are unpredictable anyway.
+fn decides_nothing(plugin: &str) -> bool {
+    const OTHERS: [&str; 8] = [
+        "SchedulingGates",
+        "PrioritySort",
+        "NodeName",
+        "DefaultPreemption",
+        "DefaultBinder",
+        "DynamicResources",
+        "NodeDeclaredFeatures",
+        "GangScheduling",
+    ];
+    plugin == ALL_PLUGINS || OTHERS.contains(&plugin)
 }
-
-/// The scheduler's own plugins.
-const KNOWN: [&str; 22] = [
-    "*",
-    "SchedulingGates",
-    "PrioritySort",
-    "NodeName",
-    "NodeUnschedulable",
-    "TaintToleration",
-    "NodeAffinity",
-    "NodePorts",
-    "NodeResourcesFit",
-    "VolumeRestrictions",
-    "NodeVolumeLimits",
-    "VolumeBinding",
-    "VolumeZone",
-    "PodTopologySpread",
-    "InterPodAffinity",
-    "DefaultPreemption",
-    "NodeResourcesBalancedAllocation",
-    "ImageLocality",
-    "DefaultBinder",
-    "DynamicResources",
-    "NodeDeclaredFeatures",
-    "GangScheduling",
-];
 
 #[cfg(test)]
 mod tests {
@@ -279,9 +244,10 @@ profiles:
     args: {hardPodAffinityWeight: 7}
 ",
         );
+        let of = |plugin| config.weights.of(plugin);
         assert_eq!(config.names, [Name::from("mine")]);
-        assert_eq!((config.weights.image_locality, config.weights.pod_topology_spread), (0, 5));
-        assert_eq!(config.weights.taint_toleration, 3);
+        assert_eq!((of(Plugin::ImageLocality), of(Plugin::PodTopologySpread)), (0, 5));
+        assert_eq!(of(Plugin::TaintToleration), 3);
         assert!(!config.default_spread);
         assert_eq!((config.hard_pod_affinity_weight, config.percentage_of_nodes_to_score), (7, 50));
         assert_eq!((config.parallelism, config.not_modelled), (8, None));

@@ -1,9 +1,10 @@
 //! The whole answer: every node, and what speaks for or against it.
 
-use crate::observe::{Name, TaintEffect};
+use crate::observe::Name;
 
-use super::plugins::{taints, volume_limits};
-use super::simulation::{FilterFailure, Simulation};
+use super::plugins::{FilterFailure, Plugin, taint_toleration};
+use super::sampling::bounds::Scored;
+use super::simulation::Simulation;
 use super::{Landing, NodeScore, Prediction, Rejection};
 
 impl Simulation<'_> {
@@ -26,10 +27,9 @@ impl Simulation<'_> {
     }
 
     fn rejections(&self) -> Vec<Rejection> {
-        let floors = self.spread.floors();
-        let rows = self.scheduler.rows().iter().enumerate();
+        let rows = self.cycle.scheduler.rows().iter().enumerate();
         rows.filter_map(|(at, row)| {
-            let failure = self.failure(&floors, at)?;
+            let failure = self.failure(at)?;
             Some(Rejection {
                 node: Name::clone(&row.node.name),
                 zone: row.node.zone.clone(),
@@ -40,96 +40,39 @@ impl Simulation<'_> {
         .collect()
     }
 
+    /// Why the first filter that rejects the node does so.
+    fn failure(&self, row: usize) -> Option<FilterFailure> {
+        let everywhere = self.state.unschedulable_everywhere.clone();
+        everywhere.or_else(|| {
+            let mut plugins = Plugin::ALL.into_iter();
+            plugins.find_map(|plugin| self.state.failure(&self.cycle, plugin, row))
+        })
+    }
+
     fn node_scores(&self) -> Vec<NodeScore> {
-        let scores = self.scores(self.feasible());
-        let rows = scores.feasible.rows().enumerate();
+        let weights = &self.cycle.scheduler.config.weights;
+        let feasible = self.feasible();
+        let plugins = Plugin::ALL.into_iter().filter(|plugin| plugin.has_score());
+        let scores: Vec<(Plugin, Vec<i64>)> = plugins
+            .map(|plugin| {
+                let scores = self.state.score(plugin, &feasible, Scored::All);
+                let weight = weights.of(plugin);
+                (plugin, scores.into_iter().map(|(score, _)| weight * score).collect())
+            })
+            .collect();
+        let rows = feasible.rows().enumerate();
         rows.map(|(at, row)| {
-            let node = &self.scheduler.rows()[row].node;
+            let node = &self.cycle.scheduler.rows()[row].node;
+            let by_plugin: Vec<(Plugin, i64)> =
+                scores.iter().map(|(plugin, scores)| (*plugin, scores[at])).collect();
             NodeScore {
                 node: Name::clone(&node.name),
                 zone: node.zone.clone(),
-                total: scores.totals[at],
-                by_plugin: scores
-                    .by_plugin
-                    .iter()
-                    .map(|(plugin, scores)| (*plugin, scores[at]))
-                    .collect(),
-                note: self.note(row),
+                total: by_plugin.iter().map(|(_, score)| score).sum(),
+                by_plugin,
+                note: taint_toleration::note(&self.cycle.pod.template, node),
             }
         })
         .collect()
-    }
-
-    /// The first filter that rejects the node, in the scheduler's order.
-    fn failure(&self, floors: &[i64], at: usize) -> Option<FilterFailure> {
-        let statics = self.statics()[at];
-        if let Some(unschedulable_everywhere) =
-            self.unschedulable_everywhere.clone().or_else(|| self.sole_use.failure())
-        {
-            return Some(unschedulable_everywhere);
-        }
-        if statics.cordoned {
-            return Some(FilterFailure::new("NodeUnschedulable", "node(s) were unschedulable"));
-        }
-        if !statics.tolerated {
-            return Some(FilterFailure::new("TaintToleration", self.untolerated(at)));
-        }
-        if !statics.matched {
-            return Some(FilterFailure::new(
-                "NodeAffinity",
-                "node(s) didn't match Pod's node affinity/selector",
-            ));
-        }
-        if self.ports.get(at).copied().unwrap_or(false) {
-            return Some(FilterFailure::new(
-                "NodePorts",
-                "node(s) didn't have free ports for the requested pod ports",
-            ));
-        }
-        let node = &self.scheduler.rows()[at].node;
-        let shortages: Vec<String> = self
-            .fits
-            .usage(self.scheduler, at)
-            .shortages(&self.pod.template, node, self.scheduler.entry(at))
-            .map(|shortage| shortage.to_string())
-            .collect();
-        if !shortages.is_empty() {
-            return Some(FilterFailure::new("NodeResourcesFit", shortages.join(", ")));
-        }
-        if self.overfull.get(at).copied().unwrap_or(false) {
-            return Some(FilterFailure::new("NodeVolumeLimits", volume_limits::EXCEEDED));
-        }
-        if let Some(failure) = self.volumes.get(at).and_then(Option::as_ref) {
-            return Some(failure.clone());
-        }
-        let spread = self.spread.failure(floors, at);
-        if let Some(message) = spread {
-            return Some(FilterFailure::new("PodTopologySpread", message));
-        }
-        let neighbours = self.neighbours.failure(self.scheduler, at);
-        neighbours.map(|message| FilterFailure::new("InterPodAffinity", message))
-    }
-
-    /// The scheduler's words, and the taint.
-    fn untolerated(&self, row: usize) -> String {
-        let node = &self.scheduler.rows()[row].node;
-        match taints::first_untolerated(&self.pod.template, node) {
-            Some(taint) => {
-                format!("node(s) had untolerated taint(s) {{{}: {}}}", taint.key, taint.value)
-            }
-            None => "node(s) had untolerated taint(s)".to_owned(),
-        }
-    }
-
-    /// What took points from the node.
-    fn note(&self, row: usize) -> Option<String> {
-        let node = &self.scheduler.rows()[row].node;
-        let taint = taints::avoided(&self.pod.template, node).next()?;
-        let effect = TaintEffect::PreferNoSchedule.as_str();
-        Some(if taint.value.is_empty() {
-            format!("untolerated taint {}:{effect}", taint.key)
-        } else {
-            format!("untolerated taint {}={}:{effect}", taint.key, taint.value)
-        })
     }
 }

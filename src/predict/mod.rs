@@ -26,9 +26,10 @@ mod unpredictable;
 mod tests;
 
 pub use cache::SchedulerCache;
-pub use config::{SchedulerConfig, Weights};
+pub use config::SchedulerConfig;
 pub use config_file::ConfigFileError;
 pub use in_flight::{InFlightPods, PendingPod};
+pub use plugins::{Plugin, Weights};
 pub use scheduler::Scheduler;
 pub use simulation::{Best, Simulation};
 
@@ -72,8 +73,8 @@ pub struct Rejection {
     pub node: Name,
     /// Its zone.
     pub zone: Option<Zone>,
-    /// The scheduler's plugin that rejects it, such as `NodeResourcesFit`.
-    pub plugin: &'static str,
+    /// The scheduler's plugin that rejects it.
+    pub plugin: Plugin,
     /// In the scheduler's words: `Insufficient cpu`.
     pub message: String,
 }
@@ -88,7 +89,7 @@ pub struct NodeScore {
     /// The weighted sum.
     pub total: i64,
     /// Weighted scores by plugin.
-    pub by_plugin: Vec<(&'static str, i64)>,
+    pub by_plugin: Vec<(Plugin, i64)>,
     /// What took points from it, for a human: `untolerated taint maintenance:PreferNoSchedule`.
     pub note: Option<String>,
 }

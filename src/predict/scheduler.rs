@@ -67,7 +67,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The row of the node on which a pod holds a place.
-    pub(super) fn row_of_seat(&self, pod: PodId) -> Option<usize> {
+    pub(super) fn row_of_pod(&self, pod: PodId) -> Option<usize> {
         self.snapshot.row_of_slot(self.cluster.slot_of(pod)?)
     }
 

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::observe::{Cluster, Name, Node, NodeSlot, Template, Zone};
 
 use super::classes::static_filters::StaticFilters;
-use super::plugins::image_locality::Images;
+use super::plugins::Images;
 use super::sampling::node_tree::NodeTree;
 
 /// How many combinations of node labels, and of what pods ask of nodes, are kept.

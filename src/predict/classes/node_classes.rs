@@ -1,5 +1,5 @@
 //! Nodes that the scheduler cannot tell apart, taken together: it is enough
-//! to look at one of each kind, and a move changes the kind of two nodes.
+//! to look at one of each class, and a move changes the class of two nodes.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ impl ScoringSet {
 /// it looks at in the domains of node labels is the same for one `place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ClassKey {
-    class: ScoreClass,
+    score_class: ScoreClass,
     may_take: bool,
     /// Weighted scores of what the node holds: room and images.
     base: i64,
@@ -97,7 +97,7 @@ struct ScoreClass {
     own_counts: u32,
 }
 
-/// What decides the kinds of the nodes before pods are counted on them.
+/// What decides the classes of the nodes before pods are counted on them.
 #[derive(Clone, Debug)]
 pub struct Common {
     places: Arc<[u32]>,
@@ -114,28 +114,28 @@ impl PartialEq for Common {
     }
 }
 
-/// Every node that is open to the pod, by kind.
+/// Every node that is open to the pod, by class.
 #[derive(Clone, Debug)]
 pub struct NodeClasses {
     places: Arc<[u32]>,
     /// How many labels `places` and the counts know of.
     labels: usize,
     numbers: FxHashMap<Vec<i64>, u32>,
-    classes: FxHashMap<ScoreClass, u32>,
-    by_kind: FxHashMap<ClassKey, u32>,
-    groups: Vec<NodeClass>,
+    score_classes: FxHashMap<ScoreClass, u32>,
+    by_key: FxHashMap<ClassKey, u32>,
+    classes: Vec<NodeClass>,
     /// By row; none for nodes that are not open to the pod.
-    group_of: Vec<Option<u32>>,
+    class_of_row: Vec<Option<u32>>,
 }
 
-/// Nodes of one kind.
+/// Nodes that are all the same to the scheduler.
 #[derive(Clone, Debug)]
 struct NodeClass {
-    class: u32,
+    score_class: u32,
     may_take: bool,
     base: i64,
     nodes: usize,
-    /// Rows that are of this kind or were so once, in order.
+    /// Rows that are of this class or were so once, in order.
     rows: Vec<u32>,
     /// Before this one, none is.
     first: usize,
@@ -144,70 +144,75 @@ struct NodeClass {
 impl NodeClasses {
     pub fn new(simulation: &Simulation<'_>) -> Self {
         let mut keys = Vec::new();
-        for (key, topology) in simulation.topologies() {
+        for (key, topology) in simulation.state.topologies() {
             if !topology.tells_apart && !keys.contains(key) {
                 keys.push(key.clone());
             }
         }
-        let places = simulation.scheduler.snapshot.places(keys);
-        let labels = simulation.topologies().count();
-        let Some((static_filters, fits)) = simulation.common() else {
-            return Self::group_all(simulation, places, labels);
+        let places = simulation.cycle.scheduler.snapshot.places(keys);
+        let labels = simulation.state.topologies().count();
+        let Some(fits) = simulation.state.shown_to_others() else {
+            return Self::classify_all(simulation, places, labels);
         };
         // Most pods see most nodes in the same way.
         let common = Common {
             places: Arc::clone(&places),
-            static_filters: Arc::clone(static_filters),
+            static_filters: Arc::clone(&simulation.state.statics),
             fits: Arc::clone(fits),
         };
         let shared = simulation
+            .cycle
             .scheduler
             .shared
-            .node_classes(common, || Self::group_shown(simulation, places));
+            .node_classes(common, || Self::classify_shown(simulation, places));
         let mut node_classes = Self { labels, ..Self::clone(&shared) };
-        let rows = if simulation.counts_by_node() { 0..simulation.statics().len() } else { 0..0 };
-        let counted = rows.filter(|row| simulation.own_counts(*row).any(|count| count != 0));
-        for row in counted.chain(simulation.changed_fits()) {
+        let rows = if simulation.state.counts_by_node() {
+            0..simulation.state.statics.nodes.len()
+        } else {
+            0..0
+        };
+        let counted = rows.filter(|row| simulation.state.own_counts(*row).any(|count| count != 0));
+        for row in counted.chain(simulation.state.changed_fits()) {
             node_classes.update(simulation, row);
         }
         node_classes
     }
 
     /// The nodes as this pod sees them.
-    fn group_all(simulation: &Simulation<'_>, places: Arc<[u32]>, labels: usize) -> Self {
-        let kind = |node_classes: &mut Self, row: usize| node_classes.kind(simulation, row);
-        Self::group_by(simulation, places, labels, kind)
+    fn classify_all(simulation: &Simulation<'_>, places: Arc<[u32]>, labels: usize) -> Self {
+        let key = |node_classes: &mut Self, row: usize| node_classes.key(simulation, row);
+        Self::classify(simulation, places, labels, key)
     }
 
     /// The nodes as the cluster shows them, before pods are counted on them.
-    fn group_shown(simulation: &Simulation<'_>, places: Arc<[u32]>) -> Self {
-        let kind = |node_classes: &mut Self, row: usize| {
-            node_classes.kind_with(simulation, row, 0, simulation.base_shown(row))
+    fn classify_shown(simulation: &Simulation<'_>, places: Arc<[u32]>) -> Self {
+        let key = |node_classes: &mut Self, row: usize| {
+            node_classes.key_with(simulation, row, 0, simulation.base_shown(row))
         };
-        Self::group_by(simulation, places, 0, kind)
+        Self::classify(simulation, places, 0, key)
     }
 
-    fn group_by(
+    fn classify(
         simulation: &Simulation<'_>,
         places: Arc<[u32]>,
         labels: usize,
-        kind: impl Fn(&mut Self, usize) -> ClassKey,
+        key: impl Fn(&mut Self, usize) -> ClassKey,
     ) -> Self {
-        let rows = simulation.statics().len();
+        let rows = simulation.state.statics.nodes.len();
         let mut node_classes = Self {
             places,
             labels,
             numbers: FxHashMap::default(),
-            classes: FxHashMap::default(),
-            by_kind: FxHashMap::default(),
-            groups: Vec::new(),
-            group_of: vec![None; rows],
+            score_classes: FxHashMap::default(),
+            by_key: FxHashMap::default(),
+            classes: Vec::new(),
+            class_of_row: vec![None; rows],
         };
         for row in 0..rows {
-            if simulation.statics()[row].is_open() {
-                let kind = kind(&mut node_classes, row);
-                let group = node_classes.group(kind);
-                node_classes.join(row, group);
+            if simulation.state.statics.nodes[row].is_open() {
+                let key = key(&mut node_classes, row);
+                let class = node_classes.class(key);
+                node_classes.join(row, class);
             }
         }
         node_classes
@@ -215,124 +220,125 @@ impl NodeClasses {
 
     /// Whether it knows all labels that the simulation looks at.
     pub fn is_of(&self, simulation: &Simulation<'_>) -> bool {
-        self.labels == simulation.topologies().count()
+        self.labels == simulation.state.topologies().count()
     }
 
     /// A node is not what it was.
     pub fn update(&mut self, simulation: &Simulation<'_>, row: usize) {
-        let Some(before) = self.group_of[row] else { return };
-        let kind = self.kind(simulation, row);
-        let group = self.group(kind);
-        if group != before {
+        let Some(before) = self.class_of_row[row] else { return };
+        let key = self.key(simulation, row);
+        let class = self.class(key);
+        if class != before {
             self.leave(row, before);
-            self.join(row, group);
+            self.join(row, class);
         }
     }
 
-    fn group(&mut self, kind: ClassKey) -> u32 {
-        let next = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        let group = *self.by_kind.entry(kind).or_insert(next);
-        if group == next {
-            let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
-            let class = *self.classes.entry(kind.class).or_insert(next);
-            let ClassKey { may_take, base, .. } = kind;
-            let group = NodeClass { class, may_take, base, nodes: 0, rows: Vec::new(), first: 0 };
-            self.groups.push(group);
+    fn class(&mut self, key: ClassKey) -> u32 {
+        let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
+        let class = *self.by_key.entry(key).or_insert(next);
+        if class == next {
+            let next = u32::try_from(self.score_classes.len()).unwrap_or(u32::MAX);
+            let score_class = *self.score_classes.entry(key.score_class).or_insert(next);
+            let ClassKey { may_take, base, .. } = key;
+            let class =
+                NodeClass { score_class, may_take, base, nodes: 0, rows: Vec::new(), first: 0 };
+            self.classes.push(class);
         }
-        group
+        class
     }
 
-    fn kind(&mut self, simulation: &Simulation<'_>, row: usize) -> ClassKey {
-        let own_counts = if simulation.own_counts(row).all(|count| count == 0) {
+    fn key(&mut self, simulation: &Simulation<'_>, row: usize) -> ClassKey {
+        let own_counts = if simulation.state.own_counts(row).all(|count| count == 0) {
             0
         } else {
             // Labels are only ever added: a list of one length has one meaning.
-            let counts: Vec<i64> = simulation.own_counts(row).collect();
+            let counts: Vec<i64> = simulation.state.own_counts(row).collect();
             let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
             *self.numbers.entry(counts).or_insert(next)
         };
         let base = simulation.has_room(row).then(|| simulation.base(row));
-        self.kind_with(simulation, row, own_counts, base)
+        self.key_with(simulation, row, own_counts, base)
     }
 
     /// `base` is none where there is no room.
-    fn kind_with(
+    fn key_with(
         &self,
         simulation: &Simulation<'_>,
         row: usize,
         own_counts: u32,
         base: Option<i64>,
     ) -> ClassKey {
-        let class = ScoreClass {
+        let score_class = ScoreClass {
             place: self.places[row],
-            static_filters: simulation.static_filters.kinds[row],
+            static_filters: simulation.state.statics.kinds[row],
             own_counts,
         };
-        ClassKey { class, may_take: base.is_some(), base: base.unwrap_or(0) }
+        ClassKey { score_class, may_take: base.is_some(), base: base.unwrap_or(0) }
     }
 
-    fn join(&mut self, row: usize, group: u32) {
-        self.group_of[row] = Some(group);
-        let Some(group) = self.groups.get_mut(group as usize) else { return };
+    fn join(&mut self, row: usize, class: u32) {
+        self.class_of_row[row] = Some(class);
+        let Some(class) = self.classes.get_mut(class as usize) else { return };
         let row = u32::try_from(row).unwrap_or(u32::MAX);
-        group.nodes += 1;
-        let at = match group.rows.last() {
-            Some(last) if *last >= row => match group.rows.binary_search(&row) {
+        class.nodes += 1;
+        let at = match class.rows.last() {
+            Some(last) if *last >= row => match class.rows.binary_search(&row) {
                 Ok(at) => at,
                 Err(at) => {
-                    group.rows.insert(at, row);
+                    class.rows.insert(at, row);
                     at
                 }
             },
             _ => {
-                group.rows.push(row);
-                group.rows.len() - 1
+                class.rows.push(row);
+                class.rows.len() - 1
             }
         };
-        group.first = group.first.min(at);
-        if group.nodes == 1 {
-            group.first = at;
+        class.first = class.first.min(at);
+        if class.nodes == 1 {
+            class.first = at;
         }
     }
 
     fn leave(&mut self, row: usize, number: u32) {
-        self.group_of[row] = None;
-        let Some(group) = self.groups.get_mut(number as usize) else { return };
-        group.nodes -= 1;
-        let is_gone = |row: &u32| self.group_of[*row as usize] != Some(number);
-        while group.rows.get(group.first).is_some_and(is_gone) {
-            group.first += 1;
+        self.class_of_row[row] = None;
+        let Some(class) = self.classes.get_mut(number as usize) else { return };
+        class.nodes -= 1;
+        let is_gone = |row: &u32| self.class_of_row[*row as usize] != Some(number);
+        while class.rows.get(class.first).is_some_and(is_gone) {
+            class.first += 1;
         }
     }
 
     /// The nodes that are the same as this one, in order.
     pub fn like(&self, row: usize) -> impl Iterator<Item = usize> {
-        let number = self.group_of[row];
-        let group = number.and_then(|number| self.groups.get(number as usize));
-        let rows = group.map_or(&[][..], |group| &group.rows[group.first..]);
-        rows.iter().map(|row| *row as usize).filter(move |row| self.group_of[*row] == number)
+        let number = self.class_of_row[row];
+        let class = number.and_then(|number| self.classes.get(number as usize));
+        let rows = class.map_or(&[][..], |class| &class.rows[class.first..]);
+        rows.iter().map(|row| *row as usize).filter(move |row| self.class_of_row[*row] == number)
     }
 
-    /// One node of each kind that has room and is of a class that `may` take the pod.
-    pub fn field(&self, may: impl Fn(usize) -> bool) -> ScoringSet {
-        let mut field = ScoringSet::with_capacity(self.groups.len(), self.classes.len());
-        // By class: not looked at, not one that may, or its place in the field.
-        let mut places: Vec<Option<Option<usize>>> = vec![None; self.classes.len()];
-        for group in self.groups.iter().filter(|group| group.may_take && group.nodes > 0) {
-            let Some(row) = group.rows.get(group.first).map(|row| *row as usize) else { continue };
-            let place = places[group.class as usize].get_or_insert_with(|| {
+    /// One node of each class that has room, if its score class `may` take the pod.
+    pub fn scoring_set(&self, may: impl Fn(usize) -> bool) -> ScoringSet {
+        let mut set = ScoringSet::with_capacity(self.classes.len(), self.score_classes.len());
+        // By score class: not looked at, not one that may, or its place in the set.
+        let mut places: Vec<Option<Option<usize>>> = vec![None; self.score_classes.len()];
+        for class in self.classes.iter().filter(|class| class.may_take && class.nodes > 0) {
+            let Some(row) = class.rows.get(class.first).map(|row| *row as usize) else { continue };
+            let place = places[class.score_class as usize].get_or_insert_with(|| {
                 may(row).then(|| {
-                    field.classes.0.push((row, 0));
-                    field.classes.len() - 1
+                    set.classes.0.push((row, 0));
+                    set.classes.len() - 1
                 })
             });
-            if let Some(class) = *place {
-                field.classes.0[class].1 += group.nodes;
-                field.candidates.0.push((row, group.nodes));
-                field.bases.push(group.base);
-                field.class_of.push(class);
+            if let Some(score_class) = *place {
+                set.classes.0[score_class].1 += class.nodes;
+                set.candidates.0.push((row, class.nodes));
+                set.bases.push(class.base);
+                set.class_of.push(score_class);
             }
         }
-        field
+        set
     }
 }

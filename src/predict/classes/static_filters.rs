@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Labels, Template, Toleration, Zone};
 
-use crate::predict::plugins::{node_affinity, taints};
+use crate::predict::plugins::{node_affinity, node_unschedulable, taint_toleration};
 use crate::predict::snapshot::NodeRow;
 
 /// What the nodes and pods with such a template are to each other.
@@ -16,7 +16,7 @@ pub struct StaticFilters {
     node_affinity: Option<NodeAffinity>,
     tolerations: Vec<Toleration>,
     /// By row.
-    pub statics: Vec<NodeStatics>,
+    pub nodes: Vec<NodeStatics>,
     /// By row: those with one number are the same to such pods.
     pub kinds: Vec<u32>,
     /// Zones with a node that matches the node selector and required affinity.
@@ -47,19 +47,21 @@ pub struct NodeStatics {
 impl NodeStatics {
     /// Whether nothing that never changes keeps the pod away.
     pub fn is_open(self) -> bool {
-        !self.cordoned && self.tolerated && self.matched
+        node_unschedulable::filter(self).is_none()
+            && taint_toleration::filter(self).is_none()
+            && node_affinity::filter(self).is_none()
     }
 }
 
 impl StaticFilters {
     pub fn new(rows: &[NodeRow], template: &Template) -> Self {
-        let statics: Vec<NodeStatics> = rows
+        let nodes: Vec<NodeStatics> = rows
             .iter()
             .map(|row| NodeStatics {
-                cordoned: taints::cordoned(template, &row.node),
-                tolerated: taints::tolerated(template, &row.node),
+                cordoned: node_unschedulable::is_cordoned(template, &row.node),
+                tolerated: taint_toleration::tolerates_all(template, &row.node),
                 matched: node_affinity::matches_required(template, &row.node),
-                avoided_taints: taints::avoided(template, &row.node)
+                avoided_taints: taint_toleration::avoided(template, &row.node)
                     .count()
                     .try_into()
                     .unwrap_or(i32::MAX),
@@ -67,22 +69,22 @@ impl StaticFilters {
             })
             .collect();
         let mut numbers: FxHashMap<NodeStatics, u32> = FxHashMap::default();
-        let kinds = statics
+        let kinds = nodes
             .iter()
-            .map(|statics| {
+            .map(|node| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-                *numbers.entry(*statics).or_insert(next)
+                *numbers.entry(*node).or_insert(next)
             })
             .collect();
-        let matched = rows.iter().zip(&statics).filter(|(_, statics)| statics.matched);
+        let matched = rows.iter().zip(&nodes).filter(|(_, node)| node.matched);
         let mut zones: FxHashSet<Zone> = FxHashSet::default();
         for zone in matched.filter_map(|(row, _)| row.node.zone.as_ref()) {
             if !zones.contains(zone) {
                 zones.insert(zone.clone());
             }
         }
-        let unreadable = rows.iter().zip(&statics).find_map(|(row, statics)| {
-            let field = row.node.unreadable.as_ref().filter(|_| statics.is_open())?;
+        let unreadable = rows.iter().zip(&nodes).find_map(|(row, node)| {
+            let field = row.node.unreadable.as_ref().filter(|_| node.is_open())?;
             Some(format!("node {} cannot be read: {field}", row.node.name))
         });
         Self {
@@ -91,10 +93,10 @@ impl StaticFilters {
             tolerations: template.tolerations.clone(),
             kinds,
             zones,
-            all_matched: statics.iter().all(|statics| statics.matched),
-            all_tolerated: statics.iter().all(|statics| statics.tolerated),
+            all_matched: nodes.iter().all(|node| node.matched),
+            all_tolerated: nodes.iter().all(|node| node.tolerated),
             unreadable,
-            statics,
+            nodes,
         }
     }
 

@@ -51,8 +51,32 @@ impl Images {
     }
 }
 
+/// The plugin's scores.
+#[derive(Debug, Default)]
+pub struct ImageLocality {
+    /// By row; empty when it is 0 for all.
+    scores: Vec<i64>,
+}
+
+impl ImageLocality {
+    /// Looks at the images of all nodes.
+    pub fn pre_score(scheduler: &Scheduler<'_>, template: &Template) -> Self {
+        Self { scores: scores(scheduler, template) }
+    }
+
+    /// Whether no node is better for its images.
+    pub fn is_skipped(&self) -> bool {
+        self.scores.is_empty()
+    }
+
+    /// The node's score.
+    pub fn score(&self, row: usize) -> i64 {
+        self.scores.get(row).copied().unwrap_or_default()
+    }
+}
+
 /// The plugin's score by row; empty when it is 0 for all.
-pub fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
+fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
     let rows = scheduler.rows().len();
     let total = float(i64::try_from(rows).unwrap_or(i64::MAX));
     let images = &scheduler.snapshot.images().0;

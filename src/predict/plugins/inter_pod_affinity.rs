@@ -7,59 +7,37 @@ use std::collections::BTreeSet;
 
 use kube::core::{Expression, Selector, SelectorExt};
 
-use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, Template, WeightedPodAffinityTerm};
-
+use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, WeightedPodAffinityTerm};
 use crate::predict::classes::node_classes::Candidates;
 use crate::predict::in_flight::PendingPod;
-use crate::predict::plugins::score::{MAX, float, whole};
-use crate::predict::plugins::topology_counts::TopologyPairCounts;
-use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::prefilter::{Cycle, PodRef};
+use crate::predict::sampling::bounds::{Extremes, Range, Scored};
 use crate::predict::scheduler::Scheduler;
 use crate::predict::snapshot::TopologyDomains;
+
+use super::score::{MAX, float, known_scores, whole};
+use super::topology_counts::TopologyPairCounts;
 
 const NOT_NEAR: &str = "node(s) didn't match pod affinity rules";
 const NOT_FAR: &str = "node(s) didn't match pod anti-affinity rules";
 const UNWANTED: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
 
-/// Pods that are alike: what terms are matched against.
-#[derive(Clone, Copy)]
-pub struct Tenants<'p> {
-    pub namespace: &'p Name,
-    pub labels: &'p Labels,
-    pub template: &'p Template,
-}
-
-impl<'p> Tenants<'p> {
-    pub fn of(pod_class: &'p PodClass) -> Self {
-        Self {
-            namespace: &pod_class.namespace,
-            labels: &pod_class.labels,
-            template: &pod_class.template,
-        }
-    }
-
-    pub fn like(pod: &'p PendingPod) -> Self {
-        Self { namespace: &pod.namespace, labels: &pod.labels, template: &pod.template }
-    }
-}
-
 /// What a pod and those that run ask of each other.
 #[derive(Debug)]
-pub struct Neighbours {
-    namespace: Name,
+pub struct InterPodAffinity {
     required: Vec<Term>,
     required_anti: Vec<Term>,
     /// Preferred terms; a negative weight is anti-affinity.
     preferred: Vec<(i64, Term)>,
     own_terms_match: bool,
     /// Pods that all required terms match, by each term's label.
-    near: TopologyPairCounts,
+    affinity_counts: TopologyPairCounts,
     /// Pods that a required anti-affinity term matches.
-    far: TopologyPairCounts,
+    anti_affinity_counts: TopologyPairCounts,
     /// Pods whose required anti-affinity matches this one.
-    unwanted: TopologyPairCounts,
-    /// What speaks for a node, and against it.
-    pull: TopologyPairCounts,
+    existing_anti_affinity_counts: TopologyPairCounts,
+    /// Weights that speak for a node, or against it.
+    topology_score: TopologyPairCounts,
 }
 
 #[derive(Debug)]
@@ -102,21 +80,21 @@ impl Term {
     }
 }
 
-/// Whether a term of tenants matches pods with these labels. The terms of pods
+/// Whether a term of `others` matches pods with these labels. The terms of pods
 /// that exist are complete: the API server has merged their labels into them.
 fn term_of_matches(
     scheduler: &Scheduler<'_>,
-    tenants: Tenants<'_>,
+    others: PodRef<'_>,
     term: &PodAffinityTerm,
     namespace: &str,
     labels: &Labels,
 ) -> bool {
     if !(term.match_label_keys.is_empty() && term.mismatch_label_keys.is_empty()) {
-        let term = Term::new(term, tenants.namespace, tenants.labels);
+        let term = Term::new(term, others.namespace, others.labels);
         return term.matches(scheduler, namespace, labels);
     }
     let in_reach = if term.namespaces.is_empty() && term.namespace_selector.is_none() {
-        **tenants.namespace == *namespace
+        **others.namespace == *namespace
     } else {
         term.namespaces.contains(namespace)
             || selects_namespace(scheduler, term.namespace_selector.as_ref(), namespace)
@@ -129,7 +107,7 @@ impl Scheduler<'_> {
     #[must_use]
     pub fn is_needed(&self, needy: &PodClass, namespace: &str, labels: &Labels) -> bool {
         let mut terms = needy.template.required_affinity.iter();
-        terms.all(|term| term_of_matches(self, Tenants::of(needy), term, namespace, labels))
+        terms.all(|term| term_of_matches(self, PodRef::from(needy), term, namespace, labels))
     }
 }
 
@@ -151,8 +129,28 @@ fn selects_namespace(
     }
 }
 
-impl Neighbours {
-    pub fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
+impl InterPodAffinity {
+    /// Counts what the pod asks of the pods on all nodes, and they of it.
+    pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
+        let mut state = Self::new(cycle.scheduler, &cycle.pod);
+        let cluster = cycle.scheduler.cluster;
+        let mut count = |pods: &PodClass| {
+            state.count_incoming(cycle, PodRef::from(pods), || cycle.rows_of_present(pods), 1);
+        };
+        match NamespaceScope::of(&cycle.pod) {
+            NamespaceScope::None => {}
+            NamespaceScope::Own => {
+                cluster.pod_classes_in(&cycle.pod.namespace).for_each(&mut count);
+            }
+            NamespaceScope::All => cluster.pod_classes().for_each(&mut count),
+        }
+        for pods in cluster.pod_classes_with_pod_affinity() {
+            state.count_existing(cycle, PodRef::from(pods), || cycle.rows_of_present(pods), 1);
+        }
+        state
+    }
+
+    fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
         let template = &pod.template;
         let term = |term: &PodAffinityTerm| Term::new(term, &pod.namespace, &pod.labels);
         let weighted = |sign: i64, terms: &[WeightedPodAffinityTerm]| -> Vec<(i64, Term)> {
@@ -162,18 +160,23 @@ impl Neighbours {
         preferred.extend(weighted(-1, &template.preferred_anti_affinity));
         let required: Vec<Term> = template.required_affinity.iter().map(term).collect();
         Self {
-            namespace: Name::clone(&pod.namespace),
             own_terms_match: required
                 .iter()
                 .all(|term| term.matches(scheduler, &pod.namespace, &pod.labels)),
             required,
             required_anti: template.required_anti_affinity.iter().map(term).collect(),
             preferred,
-            near: TopologyPairCounts::default(),
-            far: TopologyPairCounts::default(),
-            unwanted: TopologyPairCounts::default(),
-            pull: TopologyPairCounts::default(),
+            affinity_counts: TopologyPairCounts::default(),
+            anti_affinity_counts: TopologyPairCounts::default(),
+            existing_anti_affinity_counts: TopologyPairCounts::default(),
+            topology_score: TopologyPairCounts::default(),
         }
+    }
+
+    /// So many pods like this come to the node, or have left it when negative.
+    pub fn count_pod(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize, amount: i64) {
+        self.count_incoming(cycle, pod, || vec![row], amount);
+        self.count_existing(cycle, pod, || vec![row], amount);
     }
 
     /// The labels that pods are counted by.
@@ -192,64 +195,49 @@ impl Neighbours {
     }
 
     const fn counts(&self) -> [&TopologyPairCounts; 4] {
-        [&self.near, &self.far, &self.unwanted, &self.pull]
+        [
+            &self.affinity_counts,
+            &self.anti_affinity_counts,
+            &self.existing_anti_affinity_counts,
+            &self.topology_score,
+        ]
     }
 
-    /// Whether the pod asks anything of others, and whether of other namespaces too.
-    pub fn reach(&self) -> Reach {
-        let mut terms = self
-            .required
-            .iter()
-            .chain(&self.required_anti)
-            .chain(self.preferred.iter().map(|(_, term)| term))
-            .peekable();
-        if terms.peek().is_none() {
-            return Reach::Nobody;
-        }
-        let is_own = |namespace: &String| **namespace == *self.namespace;
-        if terms.all(|term| term.namespace_selector.is_none() && term.namespaces.iter().all(is_own))
-        {
-            Reach::OwnNamespace
-        } else {
-            Reach::AllNamespaces
-        }
-    }
-
-    /// Counts what the pod asks of tenants of these nodes.
-    pub fn ask(
+    /// Counts what the incoming pod asks of `others` on these nodes.
+    fn count_incoming(
         &mut self,
-        scheduler: &Scheduler<'_>,
-        tenants: Tenants<'_>,
+        cycle: &Cycle<'_>,
+        others: PodRef<'_>,
         rows: impl Fn() -> Vec<usize>,
         amount: i64,
     ) {
-        let matches = |term: &Term| term.matches(scheduler, tenants.namespace, tenants.labels);
+        let scheduler = cycle.scheduler;
+        let matches = |term: &Term| term.matches(scheduler, others.namespace, others.labels);
         if !self.required.is_empty() && self.required.iter().all(matches) {
             let rows = rows();
             for term in &self.required {
-                self.near.add(scheduler, &term.key, &rows, amount);
+                self.affinity_counts.add(scheduler, &term.key, &rows, amount);
             }
         }
         for term in self.required_anti.iter().filter(|term| matches(term)) {
-            self.far.add(scheduler, &term.key, &rows(), amount);
+            self.anti_affinity_counts.add(scheduler, &term.key, &rows(), amount);
         }
         for (weight, term) in self.preferred.iter().filter(|(_, term)| matches(term)) {
-            self.pull.add(scheduler, &term.key, &rows(), weight * amount);
+            self.topology_score.add(scheduler, &term.key, &rows(), weight * amount);
         }
     }
 
-    /// Counts what tenants of these nodes ask of the pod.
-    pub fn answer(
+    /// Counts what `others`, which exist on these nodes, ask of the incoming pod.
+    fn count_existing(
         &mut self,
-        scheduler: &Scheduler<'_>,
-        pod: &PendingPod,
-        tenants: Tenants<'_>,
+        cycle: &Cycle<'_>,
+        others: PodRef<'_>,
         rows: impl FnOnce() -> Vec<usize>,
         amount: i64,
     ) {
-        let template = tenants.template;
+        let (scheduler, template) = (cycle.scheduler, others.template);
         let matches = |term: &&PodAffinityTerm| {
-            term_of_matches(scheduler, tenants, term, &pod.namespace, &pod.labels)
+            term_of_matches(scheduler, others, term, &cycle.pod.namespace, &cycle.pod.labels)
         };
         let hard_weight = scheduler.config.hard_pod_affinity_weight;
         let unwanted: Vec<&Name> = template
@@ -276,22 +264,22 @@ impl Neighbours {
         }
         let rows = rows();
         for key in unwanted {
-            self.unwanted.add(scheduler, key, &rows, amount);
+            self.existing_anti_affinity_counts.add(scheduler, key, &rows, amount);
         }
         for (key, weight) in pulls {
-            self.pull.add(scheduler, key, &rows, weight * amount);
+            self.topology_score.add(scheduler, key, &rows, weight * amount);
         }
     }
 
-    /// Why the pod cannot be on the node, in the scheduler's words.
-    pub fn failure(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
+    /// Why the plugin rejects the node, if it does.
+    pub fn filter(&self, scheduler: &Scheduler<'_>, row: usize) -> Option<&'static str> {
         if !self.is_near(scheduler, row) {
             return Some(NOT_NEAR);
         }
-        if self.far.any(row) {
+        if self.anti_affinity_counts.any(row) {
             return Some(NOT_FAR);
         }
-        self.unwanted.any(row).then_some(UNWANTED)
+        self.existing_anti_affinity_counts.any(row).then_some(UNWANTED)
     }
 
     /// Whether the node shares every required place with matching pods. The
@@ -299,67 +287,67 @@ impl Neighbours {
     fn is_near(&self, scheduler: &Scheduler<'_>, row: usize) -> bool {
         let mut pods_exist = true;
         for term in &self.required {
-            match self.near.get(scheduler, &term.key, row) {
+            match self.affinity_counts.get(scheduler, &term.key, row) {
                 None => return false,
                 Some(count) => pods_exist &= count > 0,
             }
         }
-        pods_exist || (self.near.is_empty() && self.own_terms_match)
+        pods_exist || (self.affinity_counts.is_empty() && self.own_terms_match)
     }
 
-    /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
-        if self.pull.is_untouched() {
-            return vec![(0, 0); feasible.len()];
+    /// The plugin's scores: the more weight speaks for a node, the better.
+    pub fn score(&self, candidates: &Candidates, scored: Scored<'_>) -> Vec<Range> {
+        if self.topology_score.is_untouched() {
+            return vec![(0, 0); candidates.len()];
         }
-        let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
-        let values: Vec<Option<Range>> = raw.iter().map(|raw| Some((*raw, *raw))).collect();
-        let Some(Extremes { lowest, highest }) = sample.extremes(&values) else {
-            return vec![(0, 0); raw.len()];
-        };
-        let share = |raw: i64, lowest: i64, highest: i64| {
-            if highest == lowest {
-                return 0;
-            }
-            whole(float(MAX) * (float(raw - lowest) / float(highest - lowest)))
-        };
-        // All that are found may have the same pull: then it decides nothing.
-        let may_be_equal = highest.0 <= lowest.1;
-        raw.into_iter()
-            .map(|raw| {
-                let least = share(raw, lowest.1.min(raw), highest.1);
-                let most = share(raw, lowest.0, highest.0.max(raw));
-                (if may_be_equal { 0 } else { least }, most)
-            })
-            .collect()
+        let weights = candidates.rows().map(|row| self.topology_score.sum(row));
+        known_scores(weights, scored, normalised)
     }
+}
 
-    /// The plugin's scores of the nodes that fit.
-    pub fn scores(&self, feasible: &Candidates) -> Vec<i64> {
-        if self.pull.is_untouched() {
-            return vec![0; feasible.len()];
+/// The range of a score: it shrinks with both extremes.
+fn normalised(extremes: Extremes, raw: i64) -> Range {
+    let Extremes { lowest, highest } = extremes;
+    let share = |lowest: i64, highest: i64| {
+        if highest == lowest {
+            return 0;
         }
-        let raw: Vec<i64> = feasible.rows().map(|row| self.pull.sum(row)).collect();
-        let (Some(lowest), Some(highest)) = (raw.iter().min(), raw.iter().max()) else {
-            return raw;
-        };
-        let (lowest, range) = (*lowest, highest - lowest);
-        if range == 0 {
-            return vec![0; raw.len()];
-        }
-        raw.into_iter()
-            .map(|score| whole(float(MAX) * (float(score - lowest) / float(range))))
-            .collect()
-    }
+        whole(float(MAX) * (float(raw - lowest) / float(highest - lowest)))
+    };
+    // All that are found may have the same weight: then it decides nothing.
+    let may_be_equal = highest.0 <= lowest.1;
+    let least = if may_be_equal { 0 } else { share(lowest.1.min(raw), highest.1) };
+    (least, share(lowest.0, highest.0.max(raw)))
 }
 
 /// Whose pods a pod's own terms can match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+enum NamespaceScope {
     /// It asks nothing of other pods.
-    Nobody,
+    None,
     /// Those of its own namespace.
-    OwnNamespace,
+    Own,
     /// Those of any namespace.
-    AllNamespaces,
+    All,
+}
+
+impl NamespaceScope {
+    fn of(pod: &PendingPod) -> Self {
+        let template = &pod.template;
+        let preferred = template.preferred_affinity.iter().chain(&template.preferred_anti_affinity);
+        let mut terms = template
+            .required_affinity
+            .iter()
+            .chain(&template.required_anti_affinity)
+            .chain(preferred.map(|entry| &entry.term))
+            .peekable();
+        if terms.peek().is_none() {
+            return Self::None;
+        }
+        let is_own = |namespace: &String| **namespace == *pod.namespace;
+        let within = |term: &PodAffinityTerm| {
+            term.namespace_selector.is_none() && term.namespaces.iter().all(is_own)
+        };
+        if terms.all(within) { Self::Own } else { Self::All }
+    }
 }

@@ -5,12 +5,29 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
+use k8s_openapi::api::core::v1::{
+    NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PreferredSchedulingTerm,
+};
 
 use crate::api::ZONE_LABEL;
 use crate::observe::{Labels, Node, Template, Zone};
-
+use crate::predict::classes::node_classes::Candidates;
+use crate::predict::classes::static_filters::{NodeStatics, StaticFilters};
+use crate::predict::sampling::bounds::{Extremes, Range, Scored};
 use crate::predict::scheduler::Scheduler;
+
+use super::score::known_scores;
+
+/// Why the plugin rejects the node, if it does.
+pub fn filter(node: NodeStatics) -> Option<&'static str> {
+    (!node.matched).then_some("node(s) didn't match Pod's node affinity/selector")
+}
+
+/// The plugin's scores: the more the node is preferred, the better.
+pub fn score(statics: &StaticFilters, candidates: &Candidates, scored: Scored<'_>) -> Vec<Range> {
+    let preferred = candidates.rows().map(|row| i64::from(statics.nodes[row].preference));
+    known_scores(preferred, scored, Extremes::share_of_highest)
+}
 
 /// Whether the node carries the pod's node selector and matches its required affinity.
 pub fn matches_required(template: &Template, node: &Node) -> bool {
@@ -82,7 +99,7 @@ fn required(template: &Template) -> Option<&NodeSelector> {
     template.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
 }
 
-fn preferred(template: &Template) -> &[k8s_openapi::api::core::v1::PreferredSchedulingTerm] {
+fn preferred(template: &Template) -> &[PreferredSchedulingTerm] {
     template
         .node_affinity
         .as_ref()

@@ -6,9 +6,11 @@ use rustc_hash::FxHashMap;
 
 use crate::observe::{Resources, Template};
 
-use crate::predict::plugins::balanced_allocation;
-use crate::predict::plugins::node_resources::Usage;
+use crate::predict::prefilter::{Cycle, PodRef};
 use crate::predict::scheduler::Scheduler;
+
+use super::balanced_allocation;
+use super::node_resources::Usage;
 
 /// A node's room for the pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,14 +50,43 @@ pub struct ResourceFits {
 }
 
 impl ResourceFits {
-    pub fn new(scheduler: &Scheduler<'_>, template: &Template) -> Self {
-        let rows = 0..scheduler.rows().len();
+    /// Looks at what is on all nodes.
+    pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
+        let (scheduler, template) = (cycle.scheduler, &*cycle.pod.template);
         let make = || {
             let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
-            rows.map(fit).collect()
+            cycle.rows().map(fit).collect()
         };
         let shown = scheduler.shared.fits(FitKey::of(template), make);
-        Self { shown, changed: FxHashMap::default() }
+        let mut fits = Self { shown, changed: FxHashMap::default() };
+        for (pod, row) in cycle.gone() {
+            fits.remove_pod(cycle, PodRef::from(pod), row);
+        }
+        fits
+    }
+
+    /// A pod comes to the node.
+    pub fn add_pod(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize) {
+        self.change(cycle, row, |usage| usage.add(pod.template));
+    }
+
+    /// A pod has left the node.
+    pub fn remove_pod(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize) {
+        self.change(cycle, row, |usage| usage.subtract(pod.template));
+    }
+
+    /// Why `NodeResourcesFit` rejects the node, if it does.
+    pub fn filter(&self, row: usize) -> Option<&'static str> {
+        (!self.get(row).fits).then_some("Insufficient resources")
+    }
+
+    /// The same with what there is too little of, in the scheduler's words.
+    pub fn details(&self, cycle: &Cycle<'_>, row: usize) -> String {
+        let scheduler = cycle.scheduler;
+        let node = &scheduler.rows()[row].node;
+        let usage = self.usage(scheduler, row);
+        let shortages = usage.shortages(&cycle.pod.template, node, scheduler.entry(row));
+        shortages.map(|shortage| shortage.to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// The node's room.
@@ -77,22 +108,15 @@ impl ResourceFits {
     }
 
     /// What is on the node.
-    pub fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
+    fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
         let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());
         changed.unwrap_or_else(|| Usage::of(scheduler.entry(row)))
     }
 
-    /// Pods come to the node, or leave it.
-    pub fn change(
-        &mut self,
-        scheduler: &Scheduler<'_>,
-        template: &Template,
-        row: usize,
-        change: impl FnOnce(&mut Usage),
-    ) {
-        let mut usage = self.usage(scheduler, row);
+    fn change(&mut self, cycle: &Cycle<'_>, row: usize, change: impl FnOnce(&mut Usage)) {
+        let mut usage = self.usage(cycle.scheduler, row);
         change(&mut usage);
-        let fit = fit_on(scheduler, template, row, &usage);
+        let fit = fit_on(cycle.scheduler, &cycle.pod.template, row, &usage);
         self.changed.insert(row, (usage, fit));
     }
 }

@@ -3,20 +3,21 @@
 //! Follows `pkg/scheduler/framework/plugins/podtopologyspread/filtering.go` and
 //! `scoring.go` (1.37).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use kube::core::{Selector, SelectorExt};
 
 use crate::observe::{Labels, Name, SpreadConstraint};
-
 use crate::predict::classes::node_classes::Candidates;
 use crate::predict::classes::static_filters::StaticFilters;
-use crate::predict::in_flight::PendingPod;
-use crate::predict::plugins::score::{MAX, float, whole};
-use crate::predict::plugins::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
-use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::prefilter::{Cycle, PodRef};
+use crate::predict::sampling::bounds::{Extremes, Range, Scored};
 use crate::predict::scheduler::Scheduler;
 use crate::predict::snapshot::TopologyDomains;
+
+use super::score::{MAX, float, whole};
+use super::spread_constraints::{Constraints, HOSTNAME_LABEL, counts};
 
 const NOT_SPREAD: &str = "node(s) didn't match pod topology spread constraints";
 const NO_LABEL: &str =
@@ -27,7 +28,7 @@ const COUNTED: usize = 100;
 
 /// The spread constraints of a pod and what they count.
 #[derive(Debug)]
-pub struct Spread {
+pub struct PodTopologySpread {
     hard: Vec<Constraint>,
     soft: Vec<Constraint>,
     /// Nodes that take part in soft spreading.
@@ -53,36 +54,53 @@ struct Constraint {
     domains: Vec<i64>,
     /// Domains with an included node.
     exists: Vec<bool>,
+    /// The fewest pods of an existing domain, while that is known.
+    fewest: Cell<Option<i64>>,
 }
 
-impl Spread {
-    pub fn new(
-        scheduler: &Scheduler<'_>,
-        pod: &PendingPod,
-        static_filters: &StaticFilters,
-    ) -> Result<Self, String> {
-        let Constraints { constraints, system_default } = Constraints::of(scheduler, pod)?;
+impl PodTopologySpread {
+    /// Counts the pods that the constraints select, on all nodes.
+    ///
+    /// # Errors
+    /// When the default constraints select by something that is not known, and what.
+    pub fn pre_filter(cycle: &Cycle<'_>, statics: &StaticFilters) -> Result<Self, String> {
+        let Constraints { constraints, system_default } =
+            Constraints::of(cycle.scheduler, &cycle.pod)?;
         let (hard, soft): (Vec<_>, Vec<_>) =
             constraints.into_iter().partition(|constraint| constraint.hard);
-        let filtered = Nodes::carrying_all(scheduler, &hard);
+        let filtered = Nodes::carrying_all(cycle.scheduler, &hard);
         let scored =
-            if system_default { Nodes::All } else { Nodes::carrying_all(scheduler, &soft) };
+            if system_default { Nodes::All } else { Nodes::carrying_all(cycle.scheduler, &soft) };
         let build = |constraints: Vec<SpreadConstraint>, taking_part: &Nodes| {
-            let build = |constraint| {
-                Constraint::new(scheduler, pod, constraint, static_filters, taking_part)
-            };
+            let build = |constraint| Constraint::new(cycle, constraint, statics, taking_part);
             constraints.into_iter().map(build).collect()
         };
-        Ok(Self { hard: build(hard, &filtered), soft: build(soft, &scored), scored })
+        let mut spread = Self { hard: build(hard, &filtered), soft: build(soft, &scored), scored };
+        spread.count_all(cycle);
+        Ok(spread)
     }
 
-    /// Whether any pods have to be counted.
-    pub fn counts_pods(&self) -> bool {
-        !(self.hard.is_empty() && self.soft.is_empty())
+    fn count_all(&mut self, cycle: &Cycle<'_>) {
+        if self.hard.is_empty() && self.soft.is_empty() {
+            return;
+        }
+        for pods in cycle.scheduler.cluster.pod_classes_in(&cycle.pod.namespace) {
+            let rows = || {
+                cycle.rows_of(pods, |id, pod| pod.is_counted() && !cycle.in_flight.is_evicted(id))
+            };
+            self.count(&pods.labels, rows, 1);
+        }
+    }
+
+    /// A pod comes to the node, or when negative is evicted: terminating pods do not count.
+    pub fn count_pod(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize, amount: i64) {
+        if *pod.namespace == cycle.pod.namespace {
+            self.count(pod.labels, || vec![row], amount);
+        }
     }
 
     /// Counts pods with these labels, in the pod's own namespace, on these nodes.
-    pub fn count(&mut self, labels: &Labels, rows: impl Fn() -> Vec<usize>, amount: i64) {
+    fn count(&mut self, labels: &Labels, rows: impl Fn() -> Vec<usize>, amount: i64) {
         for constraint in self.hard.iter_mut().chain(&mut self.soft) {
             if counts(constraint.selector.as_ref(), labels) {
                 for row in rows() {
@@ -92,23 +110,52 @@ impl Spread {
         }
     }
 
-    /// The fewest pods of a domain, for each hard constraint.
-    pub fn floors(&self) -> Vec<i64> {
-        self.hard.iter().map(Constraint::fewest).collect()
-    }
-
-    /// Why a hard constraint rejects the node, in the scheduler's words.
-    pub fn failure(&self, floors: &[i64], row: usize) -> Option<&'static str> {
-        for (constraint, floor) in self.hard.iter().zip(floors) {
+    /// Why the plugin rejects the node, if it does.
+    pub fn filter(&self, row: usize) -> Option<&'static str> {
+        for constraint in &self.hard {
             if !constraint.topology.carries(row) {
                 return Some(NO_LABEL);
             }
             let count = constraint.domains[constraint.topology.domain(row)];
-            if count + constraint.own - floor > constraint.max_skew {
+            if count + constraint.own - constraint.fewest() > constraint.max_skew {
                 return Some(NOT_SPREAD);
             }
         }
         None
+    }
+
+    /// The plugin's scores: the fewer selected pods are near, the better.
+    pub fn score(&self, candidates: &Candidates, scored: Scored<'_>) -> Vec<Range> {
+        if self.soft.is_empty() {
+            return vec![(0, 0); candidates.len()];
+        }
+        let rows: Vec<(usize, usize)> = candidates.iter().collect();
+        let weights: Vec<(f64, f64)> = self
+            .soft
+            .iter()
+            .map(|constraint| {
+                let (least, most) = constraint.sizes(&rows, &self.scored, scored);
+                (weight_of(least), weight_of(most))
+            })
+            .collect();
+        let raw = |row: usize, weight: &dyn Fn(&(f64, f64)) -> f64| {
+            let weighted = self.soft.iter().zip(&weights);
+            raw_score(row, weighted.map(|(constraint, range)| (constraint, weight(range))))
+        };
+        let raw: Vec<Option<Range>> = rows
+            .iter()
+            .map(|(row, _)| {
+                let takes_part = self.scored.has(*row);
+                takes_part.then(|| match scored {
+                    Scored::All => [raw(*row, &|range| range.0); 2].into(),
+                    Scored::Sample(_) => (raw(*row, &|range| range.0), raw(*row, &|range| range.1)),
+                })
+            })
+            .collect();
+        let Some(extremes) = scored.extremes(&raw) else {
+            return vec![(0, 0); rows.len()];
+        };
+        raw.into_iter().map(|raw| raw.map_or((0, 0), |raw| normalised(raw, extremes))).collect()
     }
 
     /// The labels that the constraints look at.
@@ -135,61 +182,6 @@ impl Spread {
                     if constraint.topology.tells_apart { constraint.domains[domain] } else { 0 };
                 [in_domain, on_node]
             })
-    }
-
-    /// The plugin's scores of the nodes that fit.
-    pub fn scores(&self, feasible: &Candidates) -> Vec<i64> {
-        if self.soft.is_empty() {
-            return vec![0; feasible.len()];
-        }
-        let weights: Vec<f64> =
-            self.soft.iter().map(|constraint| constraint.weight(feasible, &self.scored)).collect();
-        let raw = |row: usize| raw_score(row, self.soft.iter().zip(weights.iter().copied()));
-        let raw: Vec<Option<i64>> =
-            feasible.rows().map(|row| self.scored.has(row).then(|| raw(row))).collect();
-        let lowest = raw.iter().flatten().copied().min().unwrap_or(0);
-        let highest = raw.iter().flatten().copied().max().unwrap_or(0);
-        raw.into_iter()
-            .map(|score| match score {
-                None => 0,
-                Some(_) if highest == 0 => MAX,
-                Some(score) => MAX * (highest + lowest - score) / highest,
-            })
-            .collect()
-    }
-}
-
-/// Where the scheduler scores only a sample of the nodes.
-impl Spread {
-    /// The plugin's scores of the nodes that fit, if they are in the sample.
-    pub fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
-        let rows: Vec<usize> = feasible.rows().collect();
-        if self.soft.is_empty() {
-            return vec![(0, 0); rows.len()];
-        }
-        let weights: Vec<(f64, f64)> = self
-            .soft
-            .iter()
-            .map(|constraint| {
-                let (least, most) = constraint.sizes(&rows, &self.scored, sample);
-                (weight_of(least), weight_of(most))
-            })
-            .collect();
-        let raw = |row: usize, weight: &dyn Fn(&(f64, f64)) -> f64| {
-            let weighted = self.soft.iter().zip(&weights);
-            raw_score(row, weighted.map(|(constraint, range)| (constraint, weight(range))))
-        };
-        let raw: Vec<Option<Range>> = rows
-            .iter()
-            .map(|row| {
-                let is_scored = self.scored.has(*row);
-                is_scored.then(|| (raw(*row, &|range| range.0), raw(*row, &|range| range.1)))
-            })
-            .collect();
-        let Some(extremes) = sample.extremes(&raw) else {
-            return vec![(0, 0); rows.len()];
-        };
-        raw.into_iter().map(|raw| raw.map_or((0, 0), |raw| normalised(raw, extremes))).collect()
     }
 }
 
@@ -257,25 +249,24 @@ impl Nodes {
 
 impl Constraint {
     fn new(
-        scheduler: &Scheduler<'_>,
-        pod: &PendingPod,
+        cycle: &Cycle<'_>,
         constraint: SpreadConstraint,
-        static_filters: &StaticFilters,
+        statics: &StaticFilters,
         taking_part: &Nodes,
     ) -> Self {
-        let topology = scheduler.topology(&constraint.topology_key);
-        let rows = scheduler.rows().len();
+        let topology = cycle.scheduler.topology(&constraint.topology_key);
+        let rows = cycle.rows().len();
         let takes_all = matches!(taking_part, Nodes::All)
-            && (!constraint.honor_affinity || static_filters.all_matched)
-            && (!constraint.honor_taints || static_filters.all_tolerated);
+            && (!constraint.honor_affinity || statics.all_matched)
+            && (!constraint.honor_taints || statics.all_tolerated);
         let (included, exists) = if takes_all {
             (Nodes::All, vec![true; topology.count])
         } else {
             let takes = |row: usize| {
-                let statics = static_filters.statics[row];
+                let node = statics.nodes[row];
                 taking_part.has(row)
-                    && (!constraint.honor_affinity || statics.matched)
-                    && (!constraint.honor_taints || statics.tolerated)
+                    && (!constraint.honor_affinity || node.matched)
+                    && (!constraint.honor_taints || node.tolerated)
             };
             let included: Vec<bool> = (0..rows).map(takes).collect();
             let mut exists = vec![false; topology.count];
@@ -285,7 +276,7 @@ impl Constraint {
             (Nodes::Some(included), exists)
         };
         let is_hostname = &*constraint.topology_key == HOSTNAME_LABEL;
-        let own = constraint.selector.as_ref().is_some_and(|own| own.matches(&pod.labels));
+        let own = constraint.selector.as_ref().is_some_and(|own| own.matches(&cycle.pod.labels));
         Self {
             is_hostname,
             max_skew: i64::from(constraint.max_skew),
@@ -296,12 +287,14 @@ impl Constraint {
             domains: vec![0; topology.count],
             included,
             exists,
+            fewest: Cell::new(None),
             key: constraint.topology_key,
             topology,
         }
     }
 
     fn add(&mut self, row: usize, amount: i64) {
+        self.fewest.set(None);
         if let Some(pods) = self.pods.get_mut(row) {
             *pods += amount;
         }
@@ -312,6 +305,14 @@ impl Constraint {
 
     /// The fewest pods of an existing domain; 0 while there are too few domains.
     fn fewest(&self) -> i64 {
+        self.fewest.get().unwrap_or_else(|| {
+            let fewest = self.count_fewest();
+            self.fewest.set(Some(fewest));
+            fewest
+        })
+    }
+
+    fn count_fewest(&self) -> i64 {
         let existing = || {
             let domains = self.exists.iter().zip(&self.domains);
             domains.filter(|(exists, _)| **exists).map(|(_, count)| *count)
@@ -322,40 +323,37 @@ impl Constraint {
         existing().min().unwrap_or(i64::from(i32::MAX))
     }
 
-    /// How much one pod weighs: more where there are more domains.
-    fn weight(&self, feasible: &Candidates, scored: &Nodes) -> f64 {
-        let taking_part = feasible.iter().filter(|(row, _)| scored.has(*row));
-        let size = if self.is_hostname || self.topology.tells_apart {
-            taking_part.map(|(_, nodes)| nodes).sum()
-        } else {
-            let mut seen = vec![false; self.topology.count];
-            for (row, _) in taking_part {
-                seen[self.topology.domain(row)] = true;
-            }
-            seen.into_iter().filter(|seen| *seen).count()
-        };
-        weight_of(size)
-    }
-
-    /// How many domains there are among the nodes of a sample, at least and at most.
-    fn sizes(&self, rows: &[usize], scored: &Nodes, sample: &Sample) -> (usize, usize) {
-        if self.is_hostname || self.topology.tells_apart {
-            return sample.count(|at| scored.has(rows[at]));
+    /// How many domains there are among the nodes that are scored, at least and at most;
+    /// `candidates` are rows, and how many nodes each stands for.
+    fn sizes(
+        &self,
+        candidates: &[(usize, usize)],
+        taking_part: &Nodes,
+        scored: Scored<'_>,
+    ) -> (usize, usize) {
+        let takes_part = |at: usize| taking_part.has(candidates[at].0);
+        let is_by_node = self.is_hostname || self.topology.tells_apart;
+        if is_by_node && let Scored::Sample(sample) = scored {
+            return sample.count(takes_part);
         }
-        let mut domains: Vec<usize> = rows
-            .iter()
-            .filter(|row| scored.has(**row))
-            .map(|row| self.topology.domain(*row))
-            .collect();
-        domains.sort_unstable();
-        domains.dedup();
+        let members = candidates.iter().filter(|(row, _)| taking_part.has(*row));
+        if is_by_node {
+            let nodes = members.map(|(_, nodes)| nodes).sum();
+            return (nodes, nodes);
+        }
+        let mut seen = vec![false; self.topology.count];
+        for (row, _) in members {
+            seen[self.topology.domain(*row)] = true;
+        }
+        let domains: Vec<usize> = (0..seen.len()).filter(|domain| seen[*domain]).collect();
+        let Scored::Sample(sample) = scored else { return (domains.len(), domains.len()) };
         let most = domains.len().min(sample.wanted);
         // So many weigh about the same, and to count each would take long.
         if domains.len() > COUNTED {
-            return (sample.count(|at| scored.has(rows[at])).0.min(1), most);
+            return (sample.count(takes_part).0.min(1), most);
         }
         let is_in = |domain: usize, at: usize| {
-            scored.has(rows[at]) && self.topology.domain(rows[at]) == domain
+            takes_part(at) && self.topology.domain(candidates[at].0) == domain
         };
         let sure = domains.iter().filter(|domain| sample.count(|at| is_in(**domain, at)).0 > 0);
         (sure.count(), most)

@@ -1,28 +1,28 @@
-//! `VolumeBinding` and `VolumeZone`: what ties a pod's volumes to nodes.
+//! `VolumeBinding`: what ties a pod's volumes to nodes.
 //!
-//! Follow `pkg/scheduler/framework/plugins/volumebinding/binder.go` and
-//! `.../volumezone/volume_zone.go` (1.37). What they cannot know from claims,
-//! volumes and classes makes the pod unpredictable: free storage is not watched.
+//! Follows `pkg/scheduler/framework/plugins/volumebinding/binder.go` (1.37). What it
+//! cannot know from claims, volumes and classes makes the pod unpredictable: free storage
+//! is not watched.
 
 use crate::observe::{Claim, Labels, Node, PersistentVolume, StorageClass, VolumeSource};
-
 use crate::predict::in_flight::PendingPod;
-use crate::predict::plugins::node_affinity::selects;
 use crate::predict::scheduler::Scheduler;
-use crate::predict::simulation::FilterFailure;
-use crate::predict::snapshot::NodeRow;
 
-/// What the volumes of a pod ask of a node.
+use super::node_affinity::selects;
+use super::{FilterFailure, Plugin};
+
+/// The volumes of a pod, as far as they tie it to nodes.
 #[derive(Debug, Default)]
-pub struct Volumes<'a> {
+pub struct PodVolumes<'a> {
     /// No node can take the pod.
     pub unschedulable_everywhere: Option<FilterFailure>,
-    bound: Vec<&'a PersistentVolume>,
+    /// Those that exist.
+    pub bound: Vec<&'a PersistentVolume>,
     /// Classes of volumes that are made where the pod lands.
     lazy: Vec<&'a StorageClass>,
 }
 
-impl<'a> Volumes<'a> {
+impl<'a> PodVolumes<'a> {
     /// The volumes of `pod`.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl<'a> Volumes<'a> {
                 match scheduler.cluster.claim(&pod.namespace, name) {
                     Some(claim) => volumes.add_claim(scheduler, claim)?,
                     None => volumes.give_up(
-                        "VolumeRestrictions",
+                        Plugin::VolumeRestrictions,
                         format!("persistentvolumeclaim \"{name}\" not found"),
                     ),
                 }
@@ -63,7 +63,10 @@ impl<'a> Volumes<'a> {
             match scheduler.cluster.volume(name) {
                 Some(volume) => self.bound.push(volume),
                 None => {
-                    self.give_up("VolumeZone", format!("persistentvolume \"{name}\" not found"));
+                    self.give_up(
+                        Plugin::VolumeZone,
+                        format!("persistentvolume \"{name}\" not found"),
+                    );
                 }
             }
             return Ok(());
@@ -71,7 +74,7 @@ impl<'a> Volumes<'a> {
         let class = claim.class.as_ref().map(|name| (name, scheduler.cluster.storage_class(name)));
         match class {
             Some((name, None)) => {
-                self.give_up("VolumeBinding", format!("storageclass \"{name}\" not found"));
+                self.give_up(Plugin::VolumeBinding, format!("storageclass \"{name}\" not found"));
             }
             Some((name, Some(class)))
                 if class.waits_for_consumer && class.provisioner.is_none() =>
@@ -85,7 +88,7 @@ impl<'a> Volumes<'a> {
                 self.add_lazy(scheduler, class)?;
             }
             _ => self.give_up(
-                "VolumeBinding",
+                Plugin::VolumeBinding,
                 "pod has unbound immediate PersistentVolumeClaims".to_owned(),
             ),
         }
@@ -111,35 +114,50 @@ impl<'a> Volumes<'a> {
         Ok(())
     }
 
-    fn give_up(&mut self, plugin: &'static str, message: String) {
+    fn give_up(&mut self, plugin: Plugin, message: String) {
         self.unschedulable_everywhere.get_or_insert_with(|| FilterFailure::new(plugin, message));
     }
+}
 
-    /// Why the volumes cannot be used, by row; empty when nothing ties them.
-    pub fn by_row(&self, rows: &[NodeRow]) -> Vec<Option<FilterFailure>> {
-        if self.bound.is_empty() && self.lazy.is_empty() {
-            return Vec::new();
+/// What the plugin says of each node.
+#[derive(Debug, Default)]
+pub struct VolumeBinding {
+    /// By row; empty when nothing ties the pod's volumes.
+    failures: Vec<Option<&'static str>>,
+}
+
+impl VolumeBinding {
+    /// Looks at all nodes.
+    pub fn pre_filter(scheduler: &Scheduler<'_>, volumes: &PodVolumes<'_>) -> Self {
+        if volumes.bound.is_empty() && volumes.lazy.is_empty() {
+            return Self::default();
         }
-        rows.iter().map(|row| self.failure(&row.node)).collect()
+        let nodes = scheduler.rows().iter();
+        Self { failures: nodes.map(|row| failure(volumes, &row.node)).collect() }
     }
 
-    /// Why the volumes cannot be used on the node, in the scheduler's words.
-    fn failure(&self, node: &Node) -> Option<FilterFailure> {
-        let binds = |message| Some(FilterFailure::new("VolumeBinding", message));
-        let reachable = |volume: &&PersistentVolume| {
-            // The scheduler looks at labels only here, not at the node's name.
-            let affinity = volume.node_affinity.as_ref();
-            affinity.is_none_or(|selector| selects(selector, &node.labels, None))
-        };
-        if !self.bound.iter().all(reachable) {
-            return binds("node(s) didn't match PersistentVolume's node affinity");
-        }
-        if !self.lazy.iter().all(|class| allows(class, &node.labels)) {
-            return binds("node(s) didn't find available persistent volumes to bind");
-        }
-        let in_zone = self.bound.iter().all(|volume| shares_zone(volume, &node.labels));
-        (!in_zone).then(|| FilterFailure::new("VolumeZone", "node(s) had no available volume zone"))
+    /// Whether nothing ties the pod's volumes.
+    pub fn is_skipped(&self) -> bool {
+        self.failures.is_empty()
     }
+
+    /// Why the plugin rejects the node, if it does.
+    pub fn filter(&self, row: usize) -> Option<&'static str> {
+        self.failures.get(row).copied().flatten()
+    }
+}
+
+fn failure(volumes: &PodVolumes<'_>, node: &Node) -> Option<&'static str> {
+    let reachable = |volume: &&PersistentVolume| {
+        // The scheduler looks at labels only here, not at the node's name.
+        let affinity = volume.node_affinity.as_ref();
+        affinity.is_none_or(|selector| selects(selector, &node.labels, None))
+    };
+    if !volumes.bound.iter().all(reachable) {
+        return Some("node(s) didn't match PersistentVolume's node affinity");
+    }
+    let allowed = volumes.lazy.iter().all(|class| allows(class, &node.labels));
+    (!allowed).then_some("node(s) didn't find available persistent volumes to bind")
 }
 
 /// `MatchTopologySelectorTerms` in `pkg/apis/core/v1/helper/helpers.go`.
@@ -152,32 +170,4 @@ fn allows(class: &StorageClass, labels: &Labels) -> bool {
                     .iter()
                     .all(|ask| labels.get(&ask.key).is_some_and(|has| ask.values.contains(has)))
         })
-}
-
-/// The labels that tie a volume to zones and regions, and what nodes call them now.
-const TOPOLOGY_LABELS: [(&str, &str); 4] = [
-    ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
-    ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
-    ("topology.kubernetes.io/zone", "topology.kubernetes.io/zone"),
-    ("topology.kubernetes.io/region", "topology.kubernetes.io/region"),
-];
-
-/// Whether the node is in the zones and regions of the volume's labels. A node
-/// that carries none of these labels is in a cluster of one zone.
-fn shares_zone(volume: &PersistentVolume, labels: &Labels) -> bool {
-    if !TOPOLOGY_LABELS.iter().any(|(key, _)| labels.contains_key(*key)) {
-        return true;
-    }
-    TOPOLOGY_LABELS.iter().all(|(key, now)| {
-        let Some(zones) = volume.labels.get(*key) else {
-            return true;
-        };
-        let mut zones = zones.split("__").map(str::trim);
-        // The scheduler ignores a label that it cannot read.
-        zones.clone().any(str::is_empty)
-            || labels
-                .get(*key)
-                .or_else(|| labels.get(*now))
-                .is_some_and(|has| zones.any(|zone| zone == has))
-    })
 }

@@ -7,57 +7,59 @@
 
 use std::collections::BTreeSet;
 
-use crate::observe::{Cluster, Name, Template, VolumeSource};
-
-use crate::predict::in_flight::PendingPod;
-use crate::predict::scheduler::Scheduler;
-
-/// In the scheduler's words.
-pub const EXCEEDED: &str = "node(s) exceed max volume count";
+use crate::observe::{Cluster, Name, VolumeSource};
+use crate::predict::prefilter::{Cycle, PodRef};
 
 /// A volume: its driver, and what tells it from others.
 type Volume = (Name, String);
 
-/// The volumes of the pod to be placed that some node limits.
+/// The volumes of the pod that some node limits, and the nodes that would have too many.
 #[derive(Debug, Default)]
-pub struct VolumeLimits {
+pub struct NodeVolumeLimits {
     wanted: BTreeSet<Volume>,
+    /// By row; empty when no node limits what the pod wants.
+    exceeded: Vec<bool>,
 }
 
-/// A pod on a node, as far as its volumes go.
-#[derive(Clone, Copy)]
-pub struct Holder<'p> {
-    pub namespace: &'p Name,
-    pub name: Option<&'p Name>,
-    pub template: &'p Template,
-}
-
-impl VolumeLimits {
-    pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
-        let cluster = scheduler.cluster;
-        let holder =
-            Holder { namespace: &pod.namespace, name: pod.name.as_ref(), template: &pod.template };
+impl NodeVolumeLimits {
+    /// Counts the volumes on all nodes.
+    pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
+        let cluster = cycle.scheduler.cluster;
         let limits = |driver: &Name| {
-            let mut nodes = scheduler.rows().iter();
+            let mut nodes = cycle.scheduler.rows().iter();
             nodes.any(|row| limit(cluster, &row.node.name, driver).is_some())
         };
-        let mut wanted = volumes_of(cluster, holder);
+        let mut wanted = volumes_of(cluster, PodRef::from(&cycle.pod));
         wanted.retain(|(driver, _)| limits(driver));
-        Self { wanted }
+        let mut state = Self { wanted, exceeded: Vec::new() };
+        if !state.wanted.is_empty() {
+            state.exceeded = cycle.rows().map(|row| state.is_exceeded(cycle, row)).collect();
+        }
+        state
     }
 
-    /// Whether any node limits what the pod wants.
-    pub fn matter(&self) -> bool {
-        !self.wanted.is_empty()
+    /// Pods came to the node, or left it: they may share volumes.
+    pub fn recount(&mut self, cycle: &Cycle<'_>, row: usize) {
+        if row < self.exceeded.len() {
+            self.exceeded[row] = self.is_exceeded(cycle, row);
+        }
+    }
+
+    /// Whether no node limits what the pod wants.
+    pub fn is_skipped(&self) -> bool {
+        self.exceeded.is_empty()
+    }
+
+    /// Why the plugin rejects the node, if it does.
+    pub fn filter(&self, row: usize) -> Option<&'static str> {
+        let exceeded = self.exceeded.get(row).copied().unwrap_or(false);
+        exceeded.then_some("node(s) exceed max volume count")
     }
 
     /// Whether the node would have too many volumes with the pod.
-    pub fn exceeded<'p>(
-        &self,
-        cluster: &Cluster,
-        node: &str,
-        holders: impl Iterator<Item = Holder<'p>>,
-    ) -> bool {
+    fn is_exceeded(&self, cycle: &Cycle<'_>, row: usize) -> bool {
+        let cluster = cycle.scheduler.cluster;
+        let node = &cycle.scheduler.rows()[row].node.name;
         let limited =
             self.wanted.iter().filter(|(driver, _)| limit(cluster, node, driver).is_some());
         let limited: BTreeSet<&Volume> = limited.collect();
@@ -65,7 +67,7 @@ impl VolumeLimits {
             return false;
         }
         let attached: BTreeSet<Volume> =
-            holders.flat_map(|holder| volumes_of(cluster, holder)).collect();
+            cycle.pods_on(row).flat_map(|pod| volumes_of(cluster, pod)).collect();
         let drivers: BTreeSet<&Name> = limited.iter().map(|(driver, _)| driver).collect();
         drivers.into_iter().any(|driver| {
             let attached_now = attached.iter().filter(|(known, _)| known == driver).count();
@@ -84,8 +86,8 @@ fn limit(cluster: &Cluster, node: &str, driver: &str) -> Option<i64> {
 }
 
 /// The volumes of a pod that a storage driver attaches.
-fn volumes_of(cluster: &Cluster, holder: Holder<'_>) -> BTreeSet<Volume> {
-    let Holder { namespace, name, template } = holder;
+fn volumes_of(cluster: &Cluster, pod: PodRef<'_>) -> BTreeSet<Volume> {
+    let PodRef { namespace, name, template, .. } = pod;
     let mut volumes = BTreeSet::new();
     let mut ephemeral = template.ephemeral_classes.iter();
     for source in &template.volumes {

@@ -5,54 +5,55 @@
 //! are not looked at.
 
 use crate::observe::{Name, Template, VolumeSource};
-
-use crate::predict::in_flight::PendingPod;
-use crate::predict::scheduler::Scheduler;
-use crate::predict::simulation::FilterFailure;
+use crate::predict::prefilter::{Cycle, PodRef};
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
                       access mode already in-use by another pod";
 
 /// The claims of a pod that no other pod may use, and how many do.
 #[derive(Debug, Default)]
-pub struct SoleUse {
-    namespace: Option<Name>,
+pub struct VolumeRestrictions {
     claims: Vec<Name>,
     users: i64,
 }
 
-impl SoleUse {
-    /// Of the claims of `pod`, those for one pod only. Claims that are made for
-    /// the pod itself cannot be another's.
-    pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
-        let claims: Vec<Name> = claims_of(&pod.template)
-            .filter(|name| {
-                let claim = scheduler.cluster.claim(&pod.namespace, name);
-                claim.is_some_and(|claim| claim.sole_use)
-            })
-            .map(Name::clone)
-            .collect();
-        let namespace = (!claims.is_empty()).then(|| Name::clone(&pod.namespace));
-        Self { namespace, claims, users: 0 }
+impl VolumeRestrictions {
+    /// Counts the users of those claims of the pod that are for one pod only. Claims that
+    /// are made for the pod itself cannot be another's.
+    pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
+        let cluster = cycle.scheduler.cluster;
+        let namespace = &cycle.pod.namespace;
+        let is_for_one =
+            |name: &&Name| cluster.claim(namespace, name).is_some_and(|claim| claim.sole_use);
+        let claims = claims_of(&cycle.pod.template).filter(is_for_one).map(Name::clone).collect();
+        let mut restrictions = Self { claims, users: 0 };
+        if restrictions.claims.is_empty() {
+            return restrictions;
+        }
+        for pods in cluster.pod_classes_in(namespace) {
+            let present = pods
+                .pods()
+                .iter()
+                .filter(|id| cluster.pod(**id).is_some_and(|other| !cycle.is_gone(**id, other)));
+            let present = i64::try_from(present.count()).unwrap_or(i64::MAX);
+            restrictions.count(cycle, PodRef::from(pods), present);
+        }
+        restrictions
     }
 
-    /// Whose pods could use them; none when there are no such claims.
-    pub fn namespace(&self) -> Option<&Name> {
-        self.namespace.as_ref()
-    }
-
-    /// So many pods with this template come, or go when negative.
-    pub fn count(&mut self, namespace: &str, template: &Template, pods: i64) {
-        if self.namespace.as_deref() == Some(namespace)
-            && claims_of(template).any(|claim| self.claims.contains(claim))
+    /// So many pods like this come, or leave when negative.
+    pub fn count(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, amount: i64) {
+        if !self.claims.is_empty()
+            && *pod.namespace == cycle.pod.namespace
+            && claims_of(pod.template).any(|claim| self.claims.contains(claim))
         {
-            self.users += pods;
+            self.users += amount;
         }
     }
 
-    /// Why no node can take the pod.
-    pub fn failure(&self) -> Option<FilterFailure> {
-        (self.users > 0).then(|| FilterFailure::new("VolumeRestrictions", IN_USE))
+    /// Why the plugin rejects every node, if it does.
+    pub fn filter(&self) -> Option<&'static str> {
+        (self.users > 0).then_some(IN_USE)
     }
 }
 

@@ -38,6 +38,30 @@ pub struct Extremes {
     pub highest: Range,
 }
 
+/// Which of the nodes that fit are scored.
+#[derive(Clone, Copy, Debug)]
+pub enum Scored<'s> {
+    /// All of them: then each range is of one value.
+    All,
+    /// What the scheduler finds before it stops looking.
+    Sample(&'s Sample),
+}
+
+impl Scored<'_> {
+    /// The extremes of the candidates' values. Those without a value are left
+    /// out; none if there is none.
+    pub fn extremes(self, values: &[Option<Range>]) -> Option<Extremes> {
+        match self {
+            Self::Sample(sample) => sample.extremes(values),
+            Self::All => {
+                let lowest = values.iter().flatten().map(|(low, _)| *low).min()?;
+                let highest = values.iter().flatten().map(|(_, high)| *high).max()?;
+                Some(Extremes { lowest: (lowest, lowest), highest: (highest, highest) })
+            }
+        }
+    }
+}
+
 impl Sample {
     pub fn new(
         wanted: usize,
@@ -64,9 +88,8 @@ impl Sample {
         &self.by_zone[begin..self.ends[zone]]
     }
 
-    /// The extremes of the candidates' values. Those without a value are left
-    /// out; none if there is none.
-    pub fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
+    /// See [`Scored::extremes`].
+    fn extremes(&self, values: &[Option<Range>]) -> Option<Extremes> {
         let least = values.iter().flatten().map(|(low, _)| *low).min()?;
         let most = values.iter().flatten().map(|(_, high)| *high).max()?;
         let mut extremes = Extremes { lowest: (least, most), highest: (least, most) };

@@ -33,11 +33,11 @@ impl Simulation<'_> {
     fn searches(&self) -> Vec<Candidates> {
         let feasible = self.feasible();
         let Some(sample) = self.sample(&feasible) else { return vec![feasible] };
-        let mut fits = vec![false; self.scheduler.rows().len()];
+        let mut fits = vec![false; self.cycle.scheduler.rows().len()];
         for row in feasible.rows() {
             fits[row] = true;
         }
-        let list = self.scheduler.snapshot.node_tree().list();
+        let list = self.cycle.scheduler.snapshot.node_tree().list();
         let step = list.len().div_ceil(STARTS);
         (0..list.len())
             .step_by(step)
@@ -57,16 +57,19 @@ impl Simulation<'_> {
     ) {
         let tied = self.tied(found);
         let each = share / float(count(tied.len()));
-        for zone in tied.iter().filter_map(|row| self.scheduler.rows()[*row].node.zone.as_ref()) {
+        for zone in
+            tied.iter().filter_map(|row| self.cycle.scheduler.rows()[*row].node.zone.as_ref())
+        {
             *probabilities.entry(zone.clone()).or_default() += each;
         }
     }
 
     /// The rows of the nodes that tie for best, if these are scored.
     pub fn tied(&self, found: Candidates) -> Vec<usize> {
-        let scores = self.scores(found);
-        let highest = scores.totals.iter().max();
-        let rows = scores.feasible.rows().zip(&scores.totals);
+        let set = self.scoring_set_of(found);
+        let totals = self.totals(&set);
+        let highest = totals.iter().max();
+        let rows = set.candidates.rows().zip(&totals);
         rows.filter(|(_, total)| Some(*total) == highest).map(|(row, _)| row).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::predict::classes::node_classes::{Candidates, ScoringSet};
 use crate::predict::plugins::node_affinity;
-use crate::predict::sampling::bounds::{Extremes, Range, Sample};
+use crate::predict::sampling::bounds::{Range, Sample, Scored};
 use crate::predict::sampling::proof::{ZoneNodes, fewest_found, nodes_to_find};
 use crate::predict::simulation::Simulation;
 
@@ -10,14 +10,15 @@ impl Simulation<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
     /// when it takes all.
     pub fn sample(&self, feasible: &Candidates) -> Option<Sample> {
-        let named = node_affinity::named_nodes(&self.pod.template);
-        let nodes =
-            named.as_ref().map_or(self.scheduler.rows().len(), std::collections::BTreeSet::len);
-        let wanted = nodes_to_find(self.scheduler.config, nodes);
+        let named = node_affinity::named_nodes(&self.cycle.pod.template);
+        let nodes = named
+            .as_ref()
+            .map_or(self.cycle.scheduler.rows().len(), std::collections::BTreeSet::len);
+        let wanted = nodes_to_find(self.cycle.scheduler.config, nodes);
         if feasible.nodes() <= wanted {
             return None;
         }
-        let node_tree = self.scheduler.snapshot.node_tree();
+        let node_tree = self.cycle.scheduler.snapshot.node_tree();
         let mut zone_nodes: Vec<ZoneNodes> =
             node_tree.nodes.iter().map(|nodes| ZoneNodes { nodes: *nodes, fit: 0 }).collect();
         let candidates: Vec<(usize, usize)> =
@@ -27,27 +28,27 @@ impl Simulation<'_> {
         }
         // Nodes that the pod names are looked at in no order.
         let in_rounds = node_tree.known && named.is_none();
-        let workers = in_rounds.then_some(self.scheduler.config.parallelism);
+        let workers = in_rounds.then_some(self.cycle.scheduler.config.parallelism);
         let found = fewest_found(&zone_nodes, wanted, workers);
         Some(Sample::new(wanted, candidates, zone_nodes, found))
     }
 
     /// The numbers of the zones in which the best of a sample can be.
-    pub fn winners(&self, field: &ScoringSet, sample: &Sample) -> Vec<usize> {
+    pub fn winners(&self, set: &ScoringSet, sample: &Sample) -> Vec<usize> {
         let open = (0..sample.zone_nodes.len()).filter(|zone| sample.zone_nodes[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
             return open;
         }
-        let of_class = self.ranges(&field.classes, sample);
+        let of_class = self.class_scores(&set.classes, Scored::Sample(sample));
         let totals = || {
-            let scored = field.scored().map(|(class, base)| (of_class[class], base));
+            let scored = set.scored().map(|(class, base)| (of_class[class], base));
             scored.map(|((low, high), base)| (low + base, high + base))
         };
-        let zone_of = &self.scheduler.snapshot.node_tree().zone_of;
+        let zone_of = &self.cycle.scheduler.snapshot.node_tree().zone_of;
         // Most of the time the worst node of one zone beats the best of all others.
         let mut spans = vec![None; sample.zone_nodes.len()];
-        for (row, (low, high)) in field.candidates.rows().zip(totals()) {
+        for (row, (low, high)) in set.candidates.rows().zip(totals()) {
             let span: &mut Option<Range> = &mut spans[zone_of[row]];
             *span = Some(span.map_or((low, high), |known| (known.0.min(low), known.1.max(high))));
         }
@@ -62,51 +63,7 @@ impl Simulation<'_> {
             return vec![zone];
         }
         let totals: Vec<Range> = totals().collect();
-        let candidates = field.candidates.iter().map(|(row, nodes)| (zone_of[row], nodes));
+        let candidates = set.candidates.iter().map(|(row, nodes)| (zone_of[row], nodes));
         sample.of(candidates.collect()).winners(&totals)
-    }
-
-    /// What each class scores without what its nodes hold, if it is in the sample.
-    fn ranges(&self, feasible: &Candidates, sample: &Sample) -> Vec<Range> {
-        let weights = &self.scheduler.config.weights;
-        let extremes_of = |value: &dyn Fn(usize) -> i32| -> Option<Extremes> {
-            let values = || feasible.rows().map(|row| i64::from(value(row)));
-            // Most of the time all nodes are alike in this.
-            let first = values().next()?;
-            if values().all(|value| value == first) {
-                return Some(Extremes { lowest: (first, first), highest: (first, first) });
-            }
-            let values: Vec<Option<Range>> = values().map(|value| Some((value, value))).collect();
-            sample.extremes(&values)
-        };
-        let of_taints = extremes_of(&|row| self.statics()[row].avoided_taints);
-        let of_preferences = extremes_of(&|row| self.statics()[row].preference);
-        let Some((of_taints, of_preferences)) = of_taints.zip(of_preferences) else {
-            return Vec::new();
-        };
-        let spread = self.spread.ranges(feasible, sample);
-        let neighbours = self.neighbours.ranges(feasible, sample);
-        feasible
-            .rows()
-            .enumerate()
-            .map(|(at, row)| {
-                let statics = self.statics()[row];
-                let parts = [
-                    (
-                        weights.taint_toleration,
-                        of_taints.reversed_share_of_highest(i64::from(statics.avoided_taints)),
-                    ),
-                    (
-                        weights.node_affinity,
-                        of_preferences.share_of_highest(i64::from(statics.preference)),
-                    ),
-                    (weights.pod_topology_spread, spread[at]),
-                    (weights.inter_pod_affinity, neighbours[at]),
-                ];
-                parts.iter().fold((0, 0), |(low, high), (weight, part)| {
-                    (low + weight * part.0, high + weight * part.1)
-                })
-            })
-            .collect()
     }
 }

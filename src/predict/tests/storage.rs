@@ -10,7 +10,7 @@ use crate::observe::fixtures::{
 use crate::observe::{
     Claim, Cluster, CsiDriver, CsiNode, Interner, Name, PersistentVolume, WatchedClaim,
 };
-use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Plugin, Prediction, Scheduler, SchedulerCache};
 
 fn with_claim(pod: PodFixture, claim: &str) -> PodFixture {
     let source = json!({"claimName": claim});
@@ -49,7 +49,7 @@ fn a_node_takes_as_many_volumes_as_its_driver_can_attach() {
     limit(&mut cluster, "a1", 2);
     let only = landing(goes(&cluster, newcomer()));
     assert_eq!(zones(&only), ["a"]);
-    assert_eq!(only.rejections[0].plugin, "NodeVolumeLimits");
+    assert_eq!(only.rejections[0].plugin, Plugin::NodeVolumeLimits);
     assert_eq!(only.rejections[0].message, "node(s) exceed max volume count");
     limit(&mut cluster, "a1", 1);
     assert_eq!(pending(goes(&cluster, newcomer())).len(), 2);
@@ -65,12 +65,12 @@ fn volumes_that_are_still_to_be_made_count_too() {
     limit(&mut cluster, "a1", 0);
     assert_eq!(
         pending(goes(&cluster, with_claim(pod("db-0"), "data")))[0].plugin,
-        "NodeVolumeLimits"
+        Plugin::NodeVolumeLimits
     );
     let template = json!({"spec": {"storageClassName": "fast"}});
     let source = json!({"volumeClaimTemplate": template});
     let scratch = pod("web-0").spec("volumes", json!([{"name": "scratch", "ephemeral": source}]));
-    assert_eq!(pending(goes(&cluster, scratch))[0].plugin, "NodeVolumeLimits");
+    assert_eq!(pending(goes(&cluster, scratch))[0].plugin, Plugin::NodeVolumeLimits);
     assert_eq!(zones(&landing(goes(&cluster, pod("web-0")))), ["a"], "it has no volumes");
 }
 
@@ -106,7 +106,7 @@ fn a_claim_for_one_pod_only_keeps_all_others_waiting() {
     assert_eq!(landing(goes(&cluster, with_claim(pod("db-1"), "one"))).rejections, []);
     cluster.put_claim(sole("one"));
     let rejections = pending(goes(&cluster, with_claim(pod("db-1"), "one")));
-    assert_eq!(rejections[0].plugin, "VolumeRestrictions");
+    assert_eq!(rejections[0].plugin, Plugin::VolumeRestrictions);
     // An evicted pod still uses it while it terminates.
     assert_eq!(pending(evicted(&cluster, "db-0")).len(), 6);
 }

@@ -58,12 +58,12 @@ pub fn zones(landing: &Landing) -> Vec<&str> {
 
 pub fn score(landing: &Landing, node: &str, plugin: &str) -> i64 {
     let node = landing.scores.iter().find(|score| &*score.node == node).unwrap();
-    node.by_plugin.iter().find(|(name, _)| *name == plugin).unwrap().1
+    node.by_plugin.iter().find(|(known, _)| known.as_str() == plugin).unwrap().1
 }
 
 fn why<'r>(rejections: &'r [Rejection], node: &str) -> (&'r str, &'r str) {
     let rejection = rejections.iter().find(|rejection| &*rejection.node == node).unwrap();
-    (rejection.plugin, &rejection.message)
+    (rejection.plugin.as_str(), &rejection.message)
 }
 
 #[test]

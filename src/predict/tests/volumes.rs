@@ -7,7 +7,7 @@ use super::predict;
 use super::stories::{landing, pending, three_zones, unpredictable, zones};
 use crate::observe::fixtures::{PodFixture, claim, cluster, lazy_class, pod, zonal_volume};
 use crate::observe::{Cluster, PersistentVolume, StorageClass};
-use crate::predict::{InFlightPods, PendingPod, Prediction};
+use crate::predict::{InFlightPods, PendingPod, Plugin, Prediction};
 
 fn claims(name: &str) -> PodFixture {
     let source = json!({"claimName": name});
@@ -30,7 +30,7 @@ fn a_bound_volume_keeps_the_pod_in_its_zone() {
     let landing = landing(goes(&cluster, claims("data")));
     assert_eq!((zones(&landing), landing.certain), (vec!["b"], true));
     let rejection = &landing.rejections[0];
-    assert_eq!(rejection.plugin, "VolumeBinding");
+    assert_eq!(rejection.plugin, Plugin::VolumeBinding);
     assert_eq!(rejection.message, "node(s) didn't match PersistentVolume's node affinity");
 }
 
@@ -48,7 +48,7 @@ fn zone_labels_tie_volumes_too(#[case] key: &str, #[case] value: &str, #[case] h
         Prediction::Lands(landing) => assert_eq!(zones(&landing), home),
         Prediction::Pending(rejections) => {
             assert!(home.is_empty());
-            assert_eq!(rejections[0].plugin, "VolumeZone");
+            assert_eq!(rejections[0].plugin, Plugin::VolumeZone);
         }
         Prediction::Unpredictable(reason) => panic!("{reason}"),
     }

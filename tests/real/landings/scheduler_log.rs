@@ -62,7 +62,7 @@ pub fn differences(scores: &[Score], prediction: &Prediction) -> Vec<String> {
             lines.push(format!("{} is scored, and was not expected to take the pod", told.node));
             continue;
         };
-        let ours = predicted.by_plugin.iter().find(|(plugin, _)| *plugin == told.plugin);
+        let ours = predicted.by_plugin.iter().find(|(plugin, _)| plugin.as_str() == told.plugin);
         let ours = ours.map_or(0, |(_, score)| *score);
         if ours != told.points {
             lines.push(format!(
