@@ -19,7 +19,7 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 
 .PHONY: test
 test: control-plane ## All tests: simulated worlds, plain ones, those on a real control plane
-	$(CARGO) test --release --test simulate
+	$(CARGO) test --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
 	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
 
@@ -50,8 +50,13 @@ lint: ## Formatting and clippy, warnings are errors
 	@# They are no part of "all": `cargo test` does not run them by itself.
 	$(CARGO) clippy --test demo --test simulate -- -D warnings
 
+.PHONY: doc
+doc: ## The documentation of the code, warnings are errors: target/doc/zonespread
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
 .PHONY: verify
-verify: lint ## lint, generated files are up to date, licenses and advisories
+verify: lint doc ## lint, docs, arrows and links, generated files are up to date, licenses and advisories
+	$(CARGO) test --quiet --lib conventions
 	@$(CARGO) run --quiet -- crd | diff -u $(CRD) - || { echo "$(CRD) is out of date: run 'make manifests'" >&2; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "cargo-deny is not installed: licenses and advisories not checked" >&2; fi

@@ -1,6 +1,6 @@
 //! What kube-scheduler would do: where the replacement of an evicted pod lands.
 //!
-//! Pure functions of a [`Cluster`], the moves already under way (a [`InFlightPods`])
+//! Pure functions of a [`Cluster`](crate::observe::Cluster), the moves already under way ([`InFlightPods`])
 //! and the pod to be placed. One file per plugin of kube-scheduler 1.37, named
 //! in its doc; all of them in the order of the default configuration.
 //!
