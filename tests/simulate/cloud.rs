@@ -122,7 +122,8 @@ impl World {
         for _ in 0..self.script.zones[zone] {
             self.made += 1;
             let name = format!("{}{}", zone_name(zone), self.made);
-            let node = Node { name, zone, ready: true, cordoned: false };
+            let avoided = self.script.avoided == Some(zone);
+            let node = Node { name, zone, ready: true, cordoned: false, avoided };
             self.publish(Kind::Node, &Change::Node(node.watched()));
             self.nodes.push(node);
         }

@@ -5,6 +5,7 @@ use crate::consent::Consents;
 use crate::danger::{Danger, endangered};
 use crate::eviction::Eviction;
 use crate::holds::ZoneTruth;
+use crate::minimum::fewest_moves;
 use crate::objects::{Node, Pod, zone_number};
 use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
@@ -42,10 +43,18 @@ pub struct TierTruth {
     policy: usize,
     max_unavailable: Option<usize>,
     pub max_skew: i32,
+    /// A zone into which the scheduler puts none of its pods.
+    closed: Option<usize>,
     timeout: Millis,
     granted_in_vain: Option<Millis>,
     /// The fewest moves, when the first was made.
     pub fewest: Option<i32>,
+}
+
+impl TierTruth {
+    fn fewest_moves(&self, spread: &[i32]) -> i32 {
+        fewest_moves(spread, self.max_skew, self.closed)
+    }
 }
 
 /// What an operator saw when it last looked.
@@ -65,6 +74,7 @@ impl Laws {
             policy: tier.policy,
             max_unavailable: script.policies[tier.policy].max_unavailable,
             max_skew: script.policies[tier.policy].max_skew,
+            closed: script.avoided.filter(|_| !tier.hard),
             timeout: script.policies[tier.policy].landing_timeout,
             granted_in_vain: None,
             fewest: None,
@@ -386,7 +396,7 @@ impl Laws {
         }
         self.judge_canary(to, now);
         if self.tiers[tier].fewest.is_none() {
-            self.tiers[tier].fewest = Some(fewest_moves(spread, self.tiers[tier].max_skew));
+            self.tiers[tier].fewest = Some(self.tiers[tier].fewest_moves(spread));
         }
         let timeout = self.tiers[tier].timeout;
         self.evictions.push(Eviction {
@@ -467,17 +477,4 @@ fn is_out(nodes: &[Node], zone: usize) -> bool {
     let all = nodes.iter().filter(|node| node.zone == zone).count();
     let usable = nodes.iter().filter(|node| node.zone == zone && node.is_usable()).count();
     usable * 100 <= all * 45
-}
-
-/// The fewest moves to this skew. The zones end between some floor and so many pods more:
-/// what the poor lack of the floor, or the rich have above the ceiling, whichever is more.
-fn fewest_moves(spread: &[i32], max_skew: i32) -> i32 {
-    let (zones, pods) = (i32::try_from(spread.len()).unwrap(), spread.iter().sum::<i32>());
-    let moves = |floor: i32| {
-        let lack: i32 = spread.iter().map(|count| (floor - count).max(0)).sum();
-        let excess: i32 = spread.iter().map(|count| (count - floor - max_skew).max(0)).sum();
-        lack.max(excess)
-    };
-    let holds_all = |floor: &i32| (floor + max_skew) * zones >= pods;
-    (0..=pods / zones).filter(holds_all).map(moves).min().unwrap_or(0)
 }

@@ -34,6 +34,8 @@ pub struct Node {
     pub zone: usize,
     pub ready: bool,
     pub cordoned: bool,
+    /// The scheduler would rather put pods elsewhere.
+    pub avoided: bool,
 }
 
 impl Node {
@@ -44,6 +46,9 @@ impl Node {
     pub fn watched(&self) -> WatchedNode {
         let taint = |key: &str| json!({"key": key, "effect": "NoSchedule"});
         let mut taints = Vec::new();
+        if self.avoided {
+            taints.push(json!({"key": "example.com/busy", "effect": "PreferNoSchedule"}));
+        }
         if self.cordoned {
             taints.push(taint("node.kubernetes.io/unschedulable"));
         }

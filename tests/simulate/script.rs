@@ -16,6 +16,9 @@ pub struct Script {
     pub kind: Kind,
     /// Nodes of each zone.
     pub zones: Vec<usize>,
+    /// A zone that the scheduler avoids for pods that need not be even: its nodes have a
+    /// taint with PreferNoSchedule.
+    pub avoided: Option<usize>,
     pub tiers: Vec<TierScript>,
     pub policies: Vec<PolicyScript>,
     /// Clock speed of each operator, in thousandths.
@@ -191,7 +194,9 @@ impl Script {
                 start: dice.pick(&[500, 2_000, 10_000, 30_000]),
                 budget: dice.chance(25).then(|| dice.between(usize::from(calm), 3)),
                 hard: dice.chance(20),
-                likes: dice.chance(10).then(|| dice.below(zones.len())),
+                // As many points as even zones give: a point or two decide, and other moves
+                // may turn them. No calm world rests on that.
+                likes: (!calm && dice.chance(10)).then(|| dice.below(zones.len())),
                 marked: if dice.chance(15) { dice.pick(&[10, 30, 100]) } else { 0 },
             })
             .collect::<Vec<_>>();
@@ -202,6 +207,7 @@ impl Script {
         let mut script = Self {
             seed,
             kind,
+            avoided: dice.chance(10).then(|| dice.below(zones.len())),
             zones,
             tiers,
             policies,
