@@ -2,7 +2,7 @@
 //! the time goes into plans, and none of them depends on another: only on what they are
 //! made from, which is compared before a plan is used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
-use crate::plan::{Approval, Expected, TierPlan, TierView, plan_tier, tiers_of};
-use crate::predict::InFlightPods;
+use crate::plan::{PlanInput, TierPlan, TierView, plan_tier, tiers_of};
 
 use super::Operator;
 use super::assess::invalidity;
@@ -21,20 +20,11 @@ use super::memory::PolicyMemory;
 /// With fewer tiers it takes longer to share the work than to do it.
 const WORTH_SHARING: usize = 64;
 
-/// What a tier's plan is made from, besides the cluster and its zones.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Basis {
-    approval: Approval,
-    in_flight: InFlightPods,
-    expected: Vec<Expected>,
-    just_moved: BTreeSet<String>,
-}
-
 /// A tier, and its plan if that was made ahead.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub view: TierView,
-    pub ahead: Option<(Basis, TierPlan)>,
+    pub ahead: Option<(PlanInput, TierPlan)>,
 }
 
 /// Plans that were made ahead.
@@ -86,11 +76,10 @@ impl Operator {
         let unknown = PolicyMemory::default();
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
         let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
-        let plan = |mut view: TierView| {
-            view.approval = memory.approval_of(&view);
-            let basis = self.basis(policy, &view, memory);
-            let plan = self.plan_on(&view, &basis);
-            Planned { view, ahead: Some((basis, plan)) }
+        let plan = |view: TierView| {
+            let input = self.plan_input(policy, &view, memory);
+            let plan = self.plan_from(&view, &input);
+            Planned { view, ahead: Some((input, plan)) }
         };
         views.into_iter().map(plan).collect()
     }
@@ -110,25 +99,22 @@ impl Operator {
     }
 
     /// What the plan of a tier is made from now.
-    pub(super) fn basis(
+    pub(super) fn plan_input(
         &self,
         policy: &PolicyEntry,
         view: &TierView,
         memory: &PolicyMemory,
-    ) -> Basis {
-        Basis {
-            approval: view.approval.clone(),
+    ) -> PlanInput {
+        PlanInput {
+            approval: memory.approval_of(view),
             in_flight: self.in_flight_with(&policy.key, memory),
             expected: self.expected(&policy.key, view, memory),
-            just_moved: memory.just_moved().into_iter().map(str::to_owned).collect(),
+            just_moved: memory.just_moved(),
         }
     }
 
-    pub(super) fn plan_on(&self, view: &TierView, basis: &Basis) -> TierPlan {
-        let Basis { in_flight, expected, just_moved, .. } = basis;
-        let just_moved = just_moved.iter().map(String::as_str).collect();
-        let scheduler = self.scheduler();
-        plan_tier(&self.index, &scheduler, view, &self.zones, in_flight, expected, &just_moved)
+    pub(super) fn plan_from(&self, view: &TierView, input: &PlanInput) -> TierPlan {
+        plan_tier(&self.index, &self.scheduler(), &self.zones, view, input)
     }
 }
 

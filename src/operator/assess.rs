@@ -14,12 +14,13 @@ use crate::moves::{
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneMemory};
 use crate::plan::{
-    ClusterFacts, MissHistory, PlannedMove, TierPlan, TierSettings, TierView, gate, tier_count,
+    ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
+    gate, tier_count,
 };
 use crate::report::{Assessment, TierReport, invalid_status, plan_of, status_of, story};
 
 use super::Operator;
-use super::ahead::{Basis, Planned};
+use super::ahead::Planned;
 use super::decision::Decision;
 use super::memory::PolicyMemory;
 use super::survey::Look;
@@ -200,7 +201,7 @@ impl Operator {
         now: Timestamp,
         requests: &mut Vec<EvictionRequest>,
     ) -> TierReport {
-        let Planned { mut view, ahead } = planned;
+        let Planned { view, ahead } = planned;
         let facts = ClusterFacts {
             now,
             zones: &self.zones,
@@ -209,14 +210,12 @@ impl Operator {
             throttled_until: self.throttled_until,
         };
         let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();
-        view.approval = memory.approval_of(&view);
         let mut plan = self.plan(policy, &view, memory, ahead);
         let mut blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
         let is_at_rest = memory.under_way_of(&view.name).next().is_none();
         if blocked.as_ref().is_some_and(awaits) && is_at_rest {
             memory.end_approval(&view.name);
-            view.approval = memory.approval_of(&view);
         }
         if view.is_balanced() && is_at_rest {
             // Balanced: what went wrong on the way is over.
@@ -248,12 +247,12 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         memory: &PolicyMemory,
-        ahead: Option<(Basis, TierPlan)>,
+        ahead: Option<(PlanInput, TierPlan)>,
     ) -> TierPlan {
-        let basis = self.basis(policy, view, memory);
+        let input = self.plan_input(policy, view, memory);
         match ahead {
-            Some((known, plan)) if known == basis => plan,
-            _ => self.plan_on(view, &basis),
+            Some((known, plan)) if known == input => plan,
+            _ => self.plan_from(view, &input),
         }
     }
 
@@ -269,8 +268,13 @@ impl Operator {
         if view.is_balanced() {
             return None;
         }
-        let in_flight = self.in_flight(policy, view, plan, memory, facts.now);
-        gate(&self.index, view, plan, facts, history, &in_flight).or_else(|| memory.unwritten())
+        let input = GateInput {
+            facts,
+            approval: &memory.approval_of(view),
+            history,
+            in_flight: &self.in_flight(policy, view, plan, memory, facts.now),
+        };
+        gate(&self.index, view, plan, &input).or_else(|| memory.unwritten())
     }
 
     /// Records a move and says what to ask for.

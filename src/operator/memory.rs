@@ -245,9 +245,9 @@ impl PolicyMemory {
     }
 
     /// Pods that recent moves made: the last to be moved again.
-    pub fn just_moved(&self) -> BTreeSet<&str> {
+    pub fn just_moved(&self) -> BTreeSet<Name> {
         let replacements = self.moves.iter().filter_map(|moved| moved.replacement.as_ref());
-        replacements.map(|replacement| &*replacement.name).collect()
+        replacements.map(|replacement| Name::clone(&replacement.name)).collect()
     }
 
     /// Books the end of a move.

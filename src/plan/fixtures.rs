@@ -1,15 +1,16 @@
 //! A small tier for the planner's tests.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ClusterFacts, InFlight, MissHistory, TierPlan, TierView, gate, plan_tier, tiers_of};
+use super::{
+    Approval, ClusterFacts, GateInput, InFlight, MissHistory, PlanInput, TierPlan, TierView, gate,
+    plan_tier, tiers_of,
+};
 use crate::api::Reason;
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, ZoneTracker, zone_conditions};
-use crate::predict::{InFlightPods, Scheduler, SchedulerCache};
+use crate::predict::{Scheduler, SchedulerCache};
 
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
 pub struct Story {
@@ -75,8 +76,8 @@ impl Story {
     }
 
     pub fn plan(&self) -> TierPlan {
-        let (in_flight, none) = (InFlightPods::default(), BTreeSet::new());
-        plan_tier(&self.index, &self.scheduler(), &self.tier(), &self.zones, &in_flight, &[], &none)
+        let input = PlanInput::default();
+        plan_tier(&self.index, &self.scheduler(), &self.zones, &self.tier(), &input)
     }
 
     pub fn first_moved(&self) -> String {
@@ -92,10 +93,13 @@ impl Story {
             stale: None,
             throttled_until: None,
         };
-        let (history, in_flight) = (MissHistory::default(), InFlight::default());
-        let plan = self.plan();
-        gate(&self.index, &self.tier(), &plan, &facts, &history, &in_flight)
-            .map(|blocked| blocked.reason)
+        let input = GateInput {
+            facts: &facts,
+            approval: &Approval::default(),
+            history: &MissHistory::default(),
+            in_flight: &InFlight::default(),
+        };
+        gate(&self.index, &self.tier(), &self.plan(), &input).map(|blocked| blocked.reason)
     }
 }
 

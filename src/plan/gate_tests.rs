@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::fixtures::{Story, three_three_zero};
-use super::{ClusterFacts, InFlight, MissHistory, TierPlan, TierView, gate};
+use super::{Approval, ClusterFacts, GateInput, InFlight, MissHistory, TierPlan, TierView, gate};
 use crate::api::{Blocked, Mode, Reason};
 use crate::observe::{HealthRules, Pause, ZoneTracker, zone_conditions};
 
@@ -49,7 +49,8 @@ impl Situation {
             throttled_until: self.throttled_until,
         };
         let Self { story, tier, plan, history, in_flight, .. } = self;
-        gate(&story.index, tier, plan, &facts, history, in_flight)
+        let (facts, approval) = (&facts, &Approval::default());
+        gate(&story.index, tier, plan, &GateInput { facts, approval, history, in_flight })
     }
 
     fn message(&self) -> String {

@@ -6,6 +6,7 @@ use crate::api::text::counted;
 use crate::api::{Blocked, Mode, PAUSED, Reason, ZoneState};
 use crate::observe::{Index, Opening, Pause, PodId, ZoneTracker};
 
+use super::approval::Approval;
 use super::tier::TierView;
 use super::tier_plan::{PlannedMove, TierPlan};
 
@@ -66,6 +67,19 @@ pub struct InFlight {
     pub last_miss: Option<String>,
 }
 
+/// What a tier's next move is judged by, besides the tier and its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct GateInput<'a> {
+    /// What holds for the whole cluster.
+    pub facts: &'a ClusterFacts<'a>,
+    /// The published plan and the approved moves, in mode Approve.
+    pub approval: &'a Approval,
+    /// How earlier moves of the tier went.
+    pub history: &'a MissHistory,
+    /// What is under way.
+    pub in_flight: &'a InFlight,
+}
+
 /// Misses in one recovery after which a tier is left alone (law 5).
 pub const MISSES_ALLOWED: i32 = 3;
 
@@ -76,10 +90,9 @@ pub fn gate(
     index: &Index,
     tier: &TierView,
     plan: &TierPlan,
-    facts: &ClusterFacts<'_>,
-    history: &MissHistory,
-    in_flight: &InFlight,
+    input: &GateInput<'_>,
 ) -> Option<Blocked> {
+    let GateInput { facts, approval, history, in_flight } = *input;
     let next = plan.moves.first();
     let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
     let applying = [
@@ -88,7 +101,7 @@ pub fn gate(
         stale(facts),
         paused(tier),
         observe_only(tier),
-        awaiting_approval(index, tier, next),
+        awaiting_approval(index, tier, approval, next),
         outside_window(tier, next, facts.now),
         single_zone(tier),
         unavailable(tier, in_flight),
@@ -185,10 +198,11 @@ fn observe_only(tier: &TierView) -> Option<Blocked> {
 fn awaiting_approval(
     index: &Index,
     tier: &TierView,
+    approval: &Approval,
     next: Option<&PlannedMove>,
 ) -> Option<Blocked> {
     let next = next.filter(|_| tier.settings.single_zone.is_none())?;
-    if tier.settings.mode != Mode::Approve || tier.approval.covers(index, next) {
+    if tier.settings.mode != Mode::Approve || approval.covers(index, next) {
         return None;
     }
     // The plan and its id are the policy's: the report names them.

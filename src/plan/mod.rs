@@ -24,10 +24,10 @@ mod victim_tests;
 mod zone_loss;
 
 pub use approval::Approval;
-pub use gates::{ClusterFacts, InFlight, MISSES_ALLOWED, MissHistory, gate};
+pub use gates::{ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, gate};
 pub use planner::plan_tier;
 pub use settings::TierSettings;
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 pub use tier::{TierView, TierZoneCount, tier_count, tiers_of, workloads_by_tier};
-pub use tier_plan::{Expected, PlannedMove, TierPlan};
+pub use tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 pub use zone_loss::{worst_loss, zone_loss};

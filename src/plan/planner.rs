@@ -7,36 +7,32 @@ use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
 use crate::predict::{InFlightPods, PendingPod, Scheduler};
 
 use super::affinity_dependents::AffinityDependents;
-use super::approval::Approval;
 use super::blocked::{self, no_target};
 use super::evictable::{EvictionBlocker, eviction_blocker};
 use super::forecasts::{Forecasts, is_alike};
 use super::pdb_limits::PdbLimits;
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 use super::tier::{TierView, TierZoneCount};
-use super::tier_plan::{Expected, PlannedMove, TierPlan};
+use super::tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 
 /// How many different victims of one zone are tried before it is given up.
 const VICTIMS_TRIED: usize = 8;
 
-/// The fewest moves for `tier`, given the moves under way.
+/// The fewest moves for `tier`, given what is under way.
 #[must_use]
 pub fn plan_tier(
     index: &Index,
     scheduler: &Scheduler<'_>,
-    tier: &TierView,
     health: &ZoneTracker,
-    in_flight: &InFlightPods,
-    expected: &[Expected],
-    just_moved: &BTreeSet<&str>,
+    tier: &TierView,
+    input: &PlanInput,
 ) -> TierPlan {
-    let skew = skew_of(counts(tier, expected).map(|(.., count)| count));
+    let skew = skew_of(counts(tier, &input.expected).map(|(.., count)| count));
     if skew <= tier.settings.max_skew {
         return TierPlan { reachable_skew: skew, ..TierPlan::default() };
     }
-    let mut plan = stage(index, scheduler, tier, health, in_flight, expected, just_moved);
-    let mut in_flight = in_flight.clone();
-    let mut expected = expected.to_vec();
+    let mut plan = stage(index, scheduler, health, tier, input);
+    let mut input = input.clone();
     let mut added = plan.moves.clone();
     // The scheduler may choose a zone only after others have got their pods, so
     // the plan continues from the state after these moves.
@@ -44,15 +40,16 @@ pub fn plan_tier(
         for planned in &added {
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
-                in_flight.evict(planned.pod);
-                in_flight.assume(PendingPod::replacing(index.cluster(), pod), Name::clone(node));
+                input.in_flight.evict(planned.pod);
+                let replacement = PendingPod::replacing(index.cluster(), pod);
+                input.in_flight.assume(replacement, Name::clone(node));
             }
-            expected.push(Expected {
+            input.expected.push(Expected {
                 leaving: Some(planned.from.clone()),
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, scheduler, tier, health, &in_flight, &expected, just_moved);
+        let next = stage(index, scheduler, health, tier, &input);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());
@@ -65,14 +62,12 @@ pub fn plan_tier(
 fn stage(
     index: &Index,
     scheduler: &Scheduler<'_>,
-    tier: &TierView,
     health: &ZoneTracker,
-    in_flight: &InFlightPods,
-    expected: &[Expected],
-    just_moved: &BTreeSet<&str>,
+    tier: &TierView,
+    input: &PlanInput,
 ) -> TierPlan {
-    let dependents = AffinityDependents::of(index, scheduler, in_flight);
-    let mut planner = Planner::new(index, tier, health, &dependents, expected, just_moved);
+    let dependents = AffinityDependents::of(index, scheduler, &input.in_flight);
+    let mut planner = Planner::new(index, health, tier, &dependents, input);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(planner.counts());
     if start <= max_skew {
@@ -134,15 +129,14 @@ struct Stuck {
 impl<'a> Planner<'a> {
     fn new(
         index: &Index,
-        tier: &TierView,
         health: &ZoneTracker,
+        tier: &TierView,
         dependents: &AffinityDependents<'a>,
-        expected: &[Expected],
-        just_moved: &BTreeSet<&str>,
+        input: &PlanInput,
     ) -> Self {
         let in_flight = dependents.in_flight();
         let mut budgets = PdbLimits::new(index);
-        let zones = counts(tier, expected)
+        let zones = counts(tier, &input.expected)
             .map(|(zone, counted, count)| {
                 let mut victims = Vec::new();
                 let mut blockers = Vec::new();
@@ -155,7 +149,7 @@ impl<'a> Planner<'a> {
                         None => victims.push(*id),
                     }
                 }
-                rank(index, &mut victims, &tier.approval, just_moved);
+                rank(index, &mut victims, input);
                 let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
                 let open = health.get(zone).is_some_and(|memory| {
                     memory.health == ZoneHealth::Usable && memory.condition.usable > 0
@@ -338,7 +332,7 @@ fn useful_targets(
 
 /// Sorts the best victim first: in the order of the published plan, not just moved, with the
 /// lowest priority, the lowest deletion cost, on the fullest node, the youngest; then by name.
-fn rank(index: &Index, victims: &mut [PodId], approval: &Approval, just_moved: &BTreeSet<&str>) {
+fn rank(index: &Index, victims: &mut [PodId], input: &PlanInput) {
     victims.sort_by_cached_key(|id| {
         index.cluster().pod(*id).map(|pod| {
             let seat = index.cluster().slot_of(*id);
@@ -346,8 +340,8 @@ fn rank(index: &Index, victims: &mut [PodId], approval: &Approval, just_moved: &
                 .and_then(|slot| index.cluster().entry(slot))
                 .map_or(0, |entry| entry.pods.len());
             (
-                approval.place_of(&pod.uid),
-                just_moved.contains(&*pod.name),
+                input.approval.place_of(&pod.uid),
+                input.just_moved.contains(&pod.name),
                 pod.template.priority,
                 pod.deletion_cost,
                 std::cmp::Reverse(on_node),

@@ -1,12 +1,12 @@
 //! What holds for every plan, tried on thousands of random small tiers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{TierPlan, TierView, plan_tier, skew_of, tiers_of};
+use super::{PlanInput, TierPlan, TierView, plan_tier, skew_of, tiers_of};
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
     Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
@@ -215,8 +215,7 @@ impl Small {
     }
 
     fn plan(&self, view: &TierView) -> TierPlan {
-        let (in_flight, none) = (InFlightPods::default(), BTreeSet::new());
-        plan_tier(&self.index, &self.scheduler(), view, &self.zones, &in_flight, &[], &none)
+        plan_tier(&self.index, &self.scheduler(), &self.zones, view, &PlanInput::default())
     }
 
     fn remove_pod(&mut self, name: &str) {

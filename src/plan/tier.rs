@@ -12,7 +12,6 @@ use crate::observe::{
 };
 use crate::predict::Scheduler;
 
-use super::approval::Approval;
 use super::settings::TierSettings;
 use super::skew::skew_of;
 
@@ -32,8 +31,6 @@ pub struct TierView {
     pub name: Name,
     /// The policy's settings for it.
     pub settings: TierSettings,
-    /// The published plan and the approved moves, in mode Approve.
-    pub approval: Approval,
     /// The object whose annotation pauses it.
     pub paused: Option<Pause>,
     /// When its evictions may start.
@@ -217,7 +214,6 @@ fn without_pods(
     TierView {
         name: Name::from(name),
         settings: TierSettings::of(&policy.spec, name),
-        approval: Approval::default(),
         paused: index.pauses().of(&policy.key),
         // A policy whose windows cannot be read is Invalid, and moves nothing.
         windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),

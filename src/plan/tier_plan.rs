@@ -1,7 +1,12 @@
 //! A tier's plan: its moves, and what they reach.
 
+use std::collections::BTreeSet;
+
 use crate::api::Blocked;
 use crate::observe::{Name, PodId, Zone};
+use crate::predict::InFlightPods;
+
+use super::approval::Approval;
 
 /// A pod that would be evicted, and where its replacement is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,4 +42,17 @@ pub struct Expected {
     pub leaving: Option<Zone>,
     /// The zone that will count the replacement.
     pub coming: Option<Zone>,
+}
+
+/// What a tier's plan is made from, besides the tier, the cluster and its zones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlanInput {
+    /// The published plan and the approved moves, in mode Approve.
+    pub approval: Approval,
+    /// What the cluster does not show yet of all moves under way.
+    pub in_flight: InFlightPods,
+    /// What the counts of the tier do not show yet of its own.
+    pub expected: Vec<Expected>,
+    /// Names of pods that recent moves made: the last to be moved again.
+    pub just_moved: BTreeSet<Name>,
 }
