@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-CRD := crds/zonespreadpolicies.yaml
+CRD := crds/zonespread.yaml
 
 .PHONY: help
 help: ## This list
@@ -62,7 +62,7 @@ verify: lint doc ## lint, docs, arrows and links, generated files are up to date
 	else echo "cargo-deny is not installed: licenses and advisories not checked" >&2; fi
 
 .PHONY: manifests
-manifests: ## Write the generated files: the CRD
+manifests: ## Write the generated files: the CRDs
 	@mkdir -p $(dir $(CRD))
 	$(CARGO) run --quiet -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)

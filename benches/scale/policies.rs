@@ -61,7 +61,7 @@ pub fn measure() {
 /// The same policies of a process that leads: every one has a status to be written.
 fn lead(operator: &mut Operator) {
     let before = resident();
-    operator.lead(Vec::<(PolicyKey, &ZoneSpreadPolicyStatus)>::new(), now());
+    operator.lead(Vec::<(PolicyKey, &ZoneSpreadPolicyStatus)>::new(), [], now());
     let (first, took) = all_written(operator);
     let grown = resident().zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
     println!(
@@ -91,6 +91,9 @@ fn all_written(operator: &mut Operator) -> (usize, Duration) {
     let began = Instant::now();
     let decision = operator.decide(now(), None);
     let took = began.elapsed();
+    for zone in decision.zones {
+        operator.zone_written(&zone, true, now());
+    }
     let mut written = 0;
     for effect in decision.effects {
         if let Effect::WriteStatus(StatusWrite { policy, uid, status, .. }) = effect {

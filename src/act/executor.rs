@@ -167,12 +167,12 @@ impl Executor {
     }
 
     fn attempt(&self, request: &EvictionRequest, now: Timestamp) -> Result<Attempt, Refusal> {
-        self.still_wanted(request)?;
+        self.still_wanted(request, now)?;
         Attempt::begin(request.clone(), now)
     }
 
     /// Whether nothing came in between since it was decided.
-    fn still_wanted(&self, request: &EvictionRequest) -> Result<(), Refusal> {
+    fn still_wanted(&self, request: &EvictionRequest, now: Timestamp) -> Result<(), Refusal> {
         // Whatever the wall clock does, an answer is news no longer than a decision holds.
         let since = |at: &Timestamp| {
             let later = at.duration_since(request.decided);
@@ -187,6 +187,9 @@ impl Executor {
         }
         if self.pauses.of(&request.policy).is_some() {
             return Err(outdated("it has been paused since"));
+        }
+        if let Some(zone) = self.pauses.held(&request.ground.zones, now) {
+            return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
         Ok(())
     }
@@ -228,7 +231,7 @@ impl Executor {
                 return;
             }
             Ok(false) if !may_act => outdated("this replica no longer leads"),
-            Ok(false) => match self.still_wanted(attempt.request()) {
+            Ok(false) => match self.still_wanted(attempt.request(), now) {
                 Ok(()) => return self.ask_for(attempt, progress),
                 Err(refusal) => refusal,
             },

@@ -413,9 +413,20 @@ fn who_no_longer_leads_asks_for_nothing_more() {
 
 #[test]
 fn a_pause_stops_an_eviction_that_is_on_its_way() {
-    let mut index = Index::default();
     let namespace = json!({"metadata": {"name": "shop", "annotations": {PAUSED: "true"}}});
-    index.apply(Change::Namespace(serde_json::from_value(namespace).unwrap()));
+    stops_an_eviction(Change::Namespace(serde_json::from_value(namespace).unwrap()));
+}
+
+#[test]
+fn a_hold_by_hand_stops_an_eviction_that_is_on_its_way() {
+    let hold = json!({"until": at(60).to_string(), "reason": "it drops packets"});
+    let zone = json!({"metadata": {"name": "c"}, "spec": {"hold": hold}});
+    stops_an_eviction(Change::Zone(serde_json::from_value(zone).unwrap()));
+}
+
+fn stops_an_eviction(change: Change) {
+    let mut index = Index::default();
+    index.apply(change);
     for steps in 0..=4 {
         let mut hand = Hand::with(1, 1);
         hand.take_on(decision("shop", vec![evict("shop", "web", "web-1", 0)]));

@@ -1,6 +1,6 @@
-//! `ZoneSpreadPolicy`: what users write and read.
+//! `ZoneSpreadPolicy` and `Zone`: what users write and read.
 //!
-//! The CRD under `crds/` is printed from these types by `zonespread crd`;
+//! The CRDs under `crds/` are printed from these types by `zonespread crd`;
 //! `make verify` fails when the two differ.
 
 mod duration;
@@ -10,6 +10,7 @@ mod spec;
 mod status;
 pub mod text;
 mod time;
+mod zone;
 
 pub use reason::Reason;
 pub use spec::{
@@ -18,10 +19,13 @@ pub use spec::{
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveKind,
-    MoveState, MoveStatus, Phase, Plan, PlannedMove, Recovery, Summary, TierStatus, TierZone,
-    ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit,
+    MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Recovery, Summary, TierStatus,
+    TierZone, ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, limit,
 };
 pub use time::seconds;
+pub use zone::{
+    ZoneHealth, ZoneHold, ZoneObject, ZoneSpec, ZoneStatus, zone_object_name, zone_of_object,
+};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "zonespread";

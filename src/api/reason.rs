@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Reason {
     /// A zone of the tier is out.
     ZoneImpaired,
+    /// A zone of the tier is held by hand.
+    ZoneHeld,
     /// A zone of the tier is usable again, and its hold-down runs.
     ZoneRecovering,
     /// The first pod moved into a zone did not come up there.
@@ -61,8 +63,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ZoneImpaired,
+        Self::ZoneHeld,
         Self::ZoneRecovering,
         Self::ZoneSuspect,
         Self::ClusterUnstable,
@@ -93,6 +96,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ZoneImpaired => "ZoneImpaired",
+            Self::ZoneHeld => "ZoneHeld",
             Self::ZoneRecovering => "ZoneRecovering",
             Self::ZoneSuspect => "ZoneSuspect",
             Self::ClusterUnstable => "ClusterUnstable",

@@ -143,3 +143,19 @@ pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-map-keys": ["type"],
     })
 }
+
+/// A time in RFC 3339, with its offset; a CEL-free pattern, since the API server's
+/// `date-time` takes more than that.
+pub fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "format": "date-time",
+        "maxLength": 40,
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+    })
+}
+
+/// The CEL rule behind a message about the names of Zones.
+pub fn zone_name_rule() -> &'static str {
+    "self.metadata.name.startsWith('x--') ? self.metadata.name.matches('^x--([a-z0-9]|-[0-9a-f]{2})+$') : size(self.metadata.name) <= 63"
+}

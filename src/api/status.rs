@@ -47,9 +47,10 @@ pub struct ZoneSpreadPolicyStatus {
     pub summary: Summary,
     /// Selected pods without the tier label; counted, never touched.
     pub untiered_pods: i32,
-    /// The zones and their health.
+    /// The zones that the tiers use, and whether they wait for them. The rest of what is
+    /// known of a zone is in its Zone object.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub zones: Vec<ZoneStatus>,
+    pub zones: Vec<PolicyZone>,
     /// The tiers, by name.
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tiers: Vec<TierStatus>,
@@ -142,43 +143,26 @@ pub struct Summary {
     pub survives: String,
 }
 
-/// A zone and its health.
+/// What a policy makes of a zone that it uses; the Zone object tells the rest.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct ZoneStatus {
+pub struct PolicyZone {
     /// The value of `topology.kubernetes.io/zone`.
     #[schemars(length(max = 63))]
     pub name: String,
     /// Its health.
     pub state: ZoneState,
-    /// Why it is not Ready, in a word: `NotReady`, Cordoned, Tainted, `NoNodes`.
+    /// Why, in a word: `NotReady`, Cordoned, Tainted or `NoNodes` if it is out, `HeldByHand`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
     /// Since when it is in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Until when nothing moves there, if it is Recovering.
+    /// Until when nothing moves there, if it is Recovering, Suspect or Held: by the longest
+    /// hold-down of the policy's tiers, or by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_until: Option<Time>,
-    /// Outages of the last 6 hours that are remembered.
-    #[serde(default)]
-    pub outages: i32,
-    /// When the last of these outages began; what `outages` counts from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_outage: Option<Time>,
-    /// When it came back from the last outage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recovered_at: Option<Time>,
-    /// Whether a moved pod has become Available there since then.
-    #[serde(default)]
-    pub proven: bool,
-    /// Nodes on which new pods can start.
-    #[serde(default)]
-    pub usable_nodes: i32,
-    /// All nodes.
-    #[serde(default)]
-    pub nodes: i32,
 }
 
 /// The health of a zone.
@@ -194,14 +178,16 @@ pub enum ZoneState {
     Recovering,
     /// Usable, but the first pod moved there did not come up.
     Suspect,
+    /// Held by hand, with `spec.hold` of its Zone.
+    Held,
     /// Without nodes for an hour; no outage is seen in it any more.
     Empty,
 }
 
 impl ZoneState {
     /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Ready, Self::Impaired, Self::Recovering, Self::Suspect, Self::Empty];
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Impaired, Self::Recovering, Self::Suspect, Self::Held, Self::Empty];
 
     /// The word users see, in status and as a metric label.
     #[must_use]
@@ -211,6 +197,7 @@ impl ZoneState {
             Self::Impaired => "Impaired",
             Self::Recovering => "Recovering",
             Self::Suspect => "Suspect",
+            Self::Held => "Held",
             Self::Empty => "Empty",
         }
     }

@@ -1,18 +1,27 @@
-//! `zonespread crd`: prints the CustomResourceDefinition.
+//! `zonespread crd`: prints the CustomResourceDefinitions.
 
 use std::io::Write;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use crate::api::ZoneSpreadPolicy;
+use crate::api::{ZoneObject, ZoneSpreadPolicy};
 
 use super::Failure;
 
-/// Prints the CRD as YAML.
+/// Every CRD, in the order in which they are printed.
+#[must_use]
+pub fn crds() -> [CustomResourceDefinition; 2] {
+    [ZoneObject::crd(), ZoneSpreadPolicy::crd()]
+}
+
+/// Prints the CRDs as YAML, one document each.
 pub fn print() -> Result<(), Failure> {
-    // By way of a JSON value, so that the order of fields is that of the alphabet.
-    let crd = serde_json::to_value(ZoneSpreadPolicy::crd())?;
-    let yaml = serde_saphyr::to_string(&crd)?;
-    std::io::stdout().lock().write_all(yaml.as_bytes())?;
+    let mut documents = Vec::new();
+    for crd in crds() {
+        // By way of a JSON value, so that the order of fields is that of the alphabet.
+        documents.push(serde_saphyr::to_string(&serde_json::to_value(crd)?)?);
+    }
+    std::io::stdout().lock().write_all(documents.join("---\n").as_bytes())?;
     Ok(())
 }

@@ -88,7 +88,7 @@ pub async fn list_all(
     // First what is small and needed: what fails, fails soon.
     let mut kinds = Kind::ALL;
     kinds.sort_by_key(|kind| match kind {
-        Kind::Policy => 0,
+        Kind::Policy | Kind::Zone => 0,
         Kind::Node => 1,
         Kind::Pod => 3,
         _ => 2,
@@ -144,6 +144,8 @@ impl Lister<'_> {
         match (kind, status_of(&error)) {
             // Without the CRD there are no policies whose moves could be under way.
             (Kind::Policy, Some(404)) if dispensable => Ok(()),
+            // Nothing is known of zones, and nobody holds one.
+            (Kind::Zone, Some(404)) => Ok(()),
             (_, Some(403)) if dispensable => {
                 self.bar.suspend(|| {
                     note(&format!("you may not list {}: the answer may differ", kind.resource()));

@@ -3,6 +3,7 @@
 mod age;
 mod cluster;
 mod crd;
+mod hold;
 mod live;
 mod log;
 pub mod offline;
@@ -35,8 +36,12 @@ struct Arguments {
 enum Command {
     /// Run the operator
     Run(run::Run),
-    /// Print the CustomResourceDefinition
+    /// Print the CustomResourceDefinitions
     Crd,
+    /// Hold a zone by hand: nothing is evicted from tiers that use it
+    Hold(hold::Hold),
+    /// End the hold of a zone
+    Release(hold::Release),
     /// Show what the policies' statuses say
     Status(status::Status),
     /// Show what would be moved now, and why not
@@ -52,6 +57,8 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => run.run(&arguments.access),
         Command::Crd => crd::print(),
+        Command::Hold(hold) => hold.run(&arguments.access),
+        Command::Release(release) => release.run(&arguments.access),
         Command::Status(status) => status.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),

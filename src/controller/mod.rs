@@ -9,6 +9,7 @@ mod refusal;
 mod requests;
 mod server;
 mod watches;
+mod zones;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -24,12 +25,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::{Level, debug, enabled, info, warn};
 
-use crate::api::{MoveStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{
     ClockReading, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent,
 };
-use crate::operator::{Decision, Look, MainLoop, Operator};
+use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
 use crate::predict::SchedulerConfig;
 use crate::report::Metrics;
 
@@ -38,6 +39,7 @@ use liveness::watching_client;
 use perform::{Command, Performer};
 use server::{Health, serve};
 use watches::watch_all;
+use zones::ZoneWriter;
 
 /// Watch events taken in one go.
 const EVENTS_AT_ONCE: usize = 4096;
@@ -134,10 +136,15 @@ pub async fn run(
     let (pauses, paused) = watch::channel(Arc::default());
     let rules = settings.rules.clone();
     let identity = settings.identity.clone();
+    let zone_writer = ZoneWriter::new(acting.clone(), leadership.clone());
     let performer = Performer::new(acting.clone(), rules, leadership, paused, identity);
 
     watch_all(&watching, &events);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
+    // Of each zone there is one write at a time, so these are bounded.
+    let (zone_writes, zones_to_write) = mpsc::unbounded_channel();
+    let (zone_answers, zones_written) = mpsc::unbounded_channel();
+    tokio::spawn(zone_writer.run(zones_to_write, zone_answers));
     let electing = settings.leader_elect.then(|| tokio::spawn(elector.run(leads, stop.clone())));
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
@@ -149,13 +156,14 @@ pub async fn run(
         main_loop: MainLoop::new(operator, !settings.leader_elect, Instant::now()),
         client: acting,
         commands,
+        zone_writes,
         pauses,
         metrics,
         health,
     };
     let mut stopping = stop.clone();
     tokio::select! {
-        () = driver.run(watched, performed, leading) => return Err(RunError::Ended("the main loop")),
+        () = driver.run(watched, performed, zones_written, leading) => return Err(RunError::Ended("the main loop")),
         _ = performing => return Err(RunError::Ended("the performer")),
         served = serving => {
             if !*stop.borrow() {
@@ -174,14 +182,18 @@ pub async fn run(
     Ok(())
 }
 
-/// A list of all policies that is under way; none if it failed.
-type Read = BoxFuture<'static, Option<Vec<ZoneSpreadPolicy>>>;
+/// What the leader before us wrote.
+type Written = (Vec<ZoneSpreadPolicy>, Vec<ZoneObject>);
+
+/// A list of it that is under way; none if it failed.
+type Read = BoxFuture<'static, Option<Written>>;
 
 /// Drives the main loop.
 struct Driver {
     main_loop: MainLoop,
     client: Client,
     commands: mpsc::Sender<Command>,
+    zone_writes: mpsc::UnboundedSender<ZoneWrite>,
     /// Told at once, and heeded by evictions that are on their way.
     pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
@@ -193,6 +205,7 @@ impl Driver {
         mut self,
         mut events: mpsc::Receiver<WatchEvent>,
         mut performed: mpsc::Receiver<Outcome>,
+        mut zones_written: mpsc::UnboundedReceiver<(ZoneWrite, bool)>,
         mut leading: watch::Receiver<bool>,
     ) {
         let mut buffer = Vec::with_capacity(EVENTS_AT_ONCE);
@@ -212,6 +225,13 @@ impl Driver {
                     let signals = self.main_loop.outcome(outcome, clock::now());
                     self.count(signals);
                 }
+                written = zones_written.recv() => {
+                    let Some((write, is_written)) = written else { return };
+                    if !is_written {
+                        self.metrics.reconcile_error(ErrorCategory::WriteZone);
+                    }
+                    self.main_loop.zone_written(&write, is_written, clock::now());
+                }
                 changed = leading.changed(), if !election_over => match changed {
                     Ok(()) => {
                         let leads = *leading.borrow_and_update();
@@ -219,9 +239,10 @@ impl Driver {
                     }
                     Err(_) => election_over = true,
                 },
-                policies = reading.as_mut() => {
-                    let statuses = policies.as_ref().map(|policies| statuses(policies));
-                    self.main_loop.policies_read(statuses, clock::now());
+                written = reading.as_mut() => {
+                    let statuses = written.as_ref().map(|(policies, _)| statuses(policies));
+                    let zones = written.as_ref().map_or_else(Vec::new, |(_, zones)| zone_statuses(zones));
+                    self.main_loop.policies_read(statuses, zones, clock::now());
                 }
                 () = tokio::time::sleep_until(self.main_loop.next().into()) => {
                     let Some(look) = self.tick().await else { return };
@@ -249,14 +270,19 @@ impl Driver {
         }
     }
 
-    /// Reads all policies, with what the leader before us wrote.
+    /// Reads all policies and Zones, with what the leader before us wrote.
     fn read_policies(&self) -> Read {
-        let api: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
+        let policies: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
+        let zones: Api<ZoneObject> = Api::all(self.client.clone());
         let metrics = Arc::clone(&self.metrics);
         Box::pin(async move {
             let params = ListParams::default();
-            match tokio::time::timeout(READ_WITHIN, api.list(&params)).await {
-                Ok(Ok(policies)) => return Some(policies.items),
+            let read = async {
+                let (policies, zones) = (policies.list(&params), zones.list(&params));
+                tokio::try_join!(policies, zones)
+            };
+            match tokio::time::timeout(READ_WITHIN, read).await {
+                Ok(Ok((policies, zones))) => return Some((policies.items, zones.items)),
                 Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
                 Err(_) => warn!("the policies could not be read in time, trying again"),
             }
@@ -289,7 +315,7 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, decision: Decision, now: ClockReading) -> Option<()> {
-        let Decision { effects, statuses, gone, signals, plans_took, next: _ } = decision;
+        let Decision { effects, zones, statuses, gone, signals, plans_took, next: _ } = decision;
         self.count(signals);
         for key in gone {
             self.metrics.forget_policy(&key.namespace, &key.name);
@@ -304,6 +330,9 @@ impl Driver {
         self.metrics.zones(self.main_loop.operator().zone_states(now.wall));
         for (kind, age) in self.main_loop.freshness().ages(now) {
             self.metrics.staleness(kind.resource(), age);
+        }
+        for write in zones {
+            self.zone_writes.send(write).ok()?;
         }
         if effects.is_empty() {
             return Some(());
@@ -357,4 +386,12 @@ fn statuses(
         };
         Some((key, policy.status.as_ref()?))
     })
+}
+
+/// The same in the Zone objects, by their names.
+fn zone_statuses(zones: &[ZoneObject]) -> Vec<(Name, Arc<ZoneStatus>)> {
+    let status = |zone: &ZoneObject| {
+        Some((Name::from(zone.metadata.name.as_deref()?), Arc::new(zone.status.clone()?)))
+    };
+    zones.iter().filter_map(status).collect()
 }

@@ -158,11 +158,14 @@ pub enum ErrorCategory {
     WriteStatus,
     /// Writing a status: no answer in time.
     WriteStatusTimeout,
+    /// Writing a Zone, whatever the reason.
+    WriteZone,
 }
 
 impl ErrorCategory {
     /// Every category.
-    pub const ALL: [Self; 3] = [Self::ReadPolicies, Self::WriteStatus, Self::WriteStatusTimeout];
+    pub const ALL: [Self; 4] =
+        [Self::ReadPolicies, Self::WriteStatus, Self::WriteStatusTimeout, Self::WriteZone];
 
     /// The label value.
     #[must_use]
@@ -171,6 +174,7 @@ impl ErrorCategory {
             Self::ReadPolicies => "read_policies",
             Self::WriteStatus => "write_status",
             Self::WriteStatusTimeout => "write_status_timeout",
+            Self::WriteZone => "write_zone",
         }
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-use crate::api::ZoneSpreadPolicy;
+use crate::api::{ZoneObject, ZoneSpreadPolicy};
 
 use super::value::name::Name;
 use super::{
@@ -166,6 +166,8 @@ watched_kinds! {
     Namespace: "", "Namespace", "namespaces", "namespaces", namespaced: false, WatchedNamespace;
     /// A policy.
     Policy: "zonespread.io", "ZoneSpreadPolicy", "zonespreadpolicies", "zsp", namespaced: true, ZoneSpreadPolicy;
+    /// What is known of a zone, and whether people hold it.
+    Zone: "zonespread.io", "Zone", "zones", "zsz", namespaced: false, ZoneObject;
 }
 
 impl Kind {

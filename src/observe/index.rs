@@ -6,6 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::api::ZoneObject;
+
 use super::Service;
 use super::change::{Change, Kind};
 use super::object::budget::Budget;
@@ -23,6 +25,7 @@ use super::policy::selector_index::SelectorIndex;
 use super::store::cluster::Cluster;
 use super::value::name::Name;
 use super::value::zone::Zone;
+use super::zones::object::{ZoneEntry, holds_of};
 
 /// What changed since it was last asked for.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub struct Changed {
     pub regrouped: BTreeSet<Zone>,
     /// Whether what users ask for changed in any policy.
     pub specs: bool,
+    /// Names of Zone objects that are gone.
+    pub zones_gone: BTreeSet<Name>,
 }
 
 /// The cluster, and which pod belongs to which tier of which policy.
@@ -48,6 +53,8 @@ pub struct Index {
     pub(super) selector_indexes: FxHashMap<Name, SelectorIndex>,
     /// By namespace.
     pub(super) label_indexes: FxHashMap<Name, LabelIndex>,
+    /// Zone objects, by their names.
+    zones: BTreeMap<Name, ZoneEntry>,
     pauses: Arc<Pauses>,
     pub(super) changed: Changed,
 }
@@ -70,7 +77,19 @@ impl Index {
         self.policies.get(key)
     }
 
-    /// The policies and namespaces that are paused; another one after each change.
+    /// Every Zone object, by its name.
+    pub fn zone_objects(&self) -> impl Iterator<Item = (&Name, &ZoneEntry)> {
+        self.zones.iter()
+    }
+
+    /// The Zone object of this name.
+    #[must_use]
+    pub fn zone_object(&self, name: &str) -> Option<&ZoneEntry> {
+        self.zones.get(name)
+    }
+
+    /// The policies and namespaces that are paused, and the zones that are held; another
+    /// one after each change.
     #[must_use]
     pub const fn pauses(&self) -> &Arc<Pauses> {
         &self.pauses
@@ -161,6 +180,7 @@ impl Index {
             Change::CsiDriver(driver) => self.cluster.put_csi_driver(CsiDriver::new(driver)),
             Change::Namespace(namespace) => self.put_namespace(namespace.metadata),
             Change::Policy(policy) => self.put_policy(policy),
+            Change::Zone(zone) => self.put_zone(zone),
             Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
         }
     }
@@ -205,6 +225,11 @@ impl Index {
                 self.pause_policy(&key, false);
                 self.remove_policy(&key);
             }
+            Kind::Zone => {
+                self.zones.remove(name);
+                self.changed.zones_gone.insert(Name::clone(name));
+                self.note_holds();
+            }
         }
     }
 
@@ -228,6 +253,19 @@ impl Index {
             self.mark_protected(&before);
         }
         self.mark_protected(&budget);
+    }
+
+    fn put_zone(&mut self, object: ZoneObject) {
+        let (name, entry) = ZoneEntry::new(object);
+        self.zones.insert(name, entry);
+        self.note_holds();
+    }
+
+    fn note_holds(&mut self) {
+        let holds = holds_of(self.zones.values());
+        if *self.pauses.holds() != holds {
+            Arc::make_mut(&mut self.pauses).set_holds(holds);
+        }
     }
 
     fn note_regrouping(&mut self, node: &Node) {
@@ -307,6 +345,9 @@ impl Index {
                 .flat_map(BTreeMap::values)
                 .map(|budget| (Name::clone(&budget.namespace), Name::clone(&budget.name)))
                 .collect(),
+            Kind::Zone => {
+                self.zones.keys().map(|name| (Name::clone(&none), Name::clone(name))).collect()
+            }
             Kind::Policy => self
                 .policies
                 .keys()

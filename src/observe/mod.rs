@@ -13,6 +13,7 @@ mod store;
 mod value;
 mod zones;
 
+pub use crate::api::ZoneHealth;
 pub use change::{Change, Kind, KindVisitor, Watched};
 pub use freshness::{Freshness, SILENT_AFTER, WATCH_LASTS, WatchEvent};
 pub use index::{Changed, Index};
@@ -56,5 +57,8 @@ pub use zones::condition::{
     DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,
 };
 pub use zones::health::{
-    HealthRules, ObservedOutages, ZoneHealth, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
+    HealthRules, Hold, ObservedOutages, ZoneEvent, ZoneMemory, ZoneTracker, hold_down_of,
+    is_impaired,
 };
+pub use zones::object::ZoneEntry;
+pub use zones::record::unknown_zone_status;

@@ -12,10 +12,10 @@ use crate::moves::{
     Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, StatusWrite,
     Step, Transition, Verb, View,
 };
-use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
     ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
-    gate, tier_count,
+    gate, tier_count, zone_gate,
 };
 use crate::report::{Assessment, TierReport, invalid_status, plan_of, status_of, story};
 
@@ -81,7 +81,7 @@ impl Operator {
         } else {
             // The recovery is counted from the status, and shown in it.
             let draft = status_of(assessment(&memory));
-            memory.update_recovery(&draft, now);
+            memory.update_recovery(&draft, &self.zones, now);
             let is_counted = draft.recovery == memory.recovery;
             if is_counted { draft } else { status_of(assessment(&memory)) }
         };
@@ -167,14 +167,14 @@ impl Operator {
             memory.book(&tier, ending, backoff, now);
             let (outcome, predicted) = match ending {
                 Ending::Landed => {
-                    self.zones.prove(&zone);
+                    self.zones.on(ZoneEvent::Proven(&zone), now);
                     (MoveOutcome::Landed, Some(true))
                 }
                 Ending::Missed => (MoveOutcome::Missed, Some(false)),
                 Ending::Stuck { in_target_zone } => {
                     let unproven = self.zones.get(&zone).is_some_and(ZoneMemory::needs_canary);
                     if in_target_zone && unproven {
-                        self.zones.suspect(&zone, now);
+                        self.zones.on(ZoneEvent::Suspected(&zone), now);
                     }
                     (MoveOutcome::Stuck, None)
                 }
@@ -227,7 +227,7 @@ impl Operator {
         // A tier that looks balanced passes no gate: what is under way may unbalance it
         // for a moment, and that is waited for.
         let wants = !view.is_balanced() && !plan.moves.is_empty();
-        let may_move = self.leading && wants;
+        let may_move = self.leading && wants && self.zones_of_tier_are_written(&view);
         // As many at once as the tier may afford: each is judged by those before it.
         while may_move
             && blocked.is_none()
@@ -238,7 +238,8 @@ impl Operator {
             plan = self.plan(policy, &view, memory, None);
             blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
         }
-        TierReport { view, plan, blocked, history }
+        let zone_gate = zone_gate(&view, &facts);
+        TierReport { view, plan, blocked, zone_gate, history }
     }
 
     /// The tier's plan, given all moves under way; the one made ahead if that still holds.
@@ -274,7 +275,9 @@ impl Operator {
             history,
             in_flight: &self.in_flight(policy, view, plan, memory, facts.now),
         };
-        gate(&self.index, view, plan, &input).or_else(|| memory.unwritten())
+        gate(&self.index, view, plan, &input)
+            .or_else(|| memory.unwritten())
+            .or_else(|| self.unwritten_zone(view))
     }
 
     /// Records a move and says what to ask for.

@@ -3,17 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::api::ZoneSpreadPolicyStatus;
+use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Effect, Signal};
-use crate::observe::PolicyKey;
+use crate::observe::{Name, PolicyKey};
+
+/// A Zone that could not be written within this time is decided anew.
+const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// The status of a Zone object to be written; the object is made if there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneWrite {
+    /// The name of the object.
+    pub name: Name,
+    /// Its status.
+    pub status: Arc<ZoneStatus>,
+    /// When this was decided.
+    pub decided: Timestamp,
+}
+
+impl ZoneWrite {
+    /// Whether it was decided so short a time ago that nobody else can have led since.
+    #[must_use]
+    pub fn is_of_late(&self, now: Timestamp) -> bool {
+        now.duration_since(self.decided).abs() <= WRITTEN_WITHIN
+    }
+}
 
 /// What to do, in order, and when to ask again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
     /// What to do; nothing while another process leads.
     pub effects: Vec<Effect>,
+    /// Zone objects to be written; of each, one after the other. Whatever relies on one
+    /// waits for the answer (law 7), so these need no order among the effects.
+    pub zones: Vec<ZoneWrite>,
     /// The statuses of the policies that were asked, for the metrics.
     pub statuses: Vec<(PolicyKey, Arc<ZoneSpreadPolicyStatus>)>,
     /// Policies that are gone.

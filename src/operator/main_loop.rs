@@ -1,13 +1,14 @@
 //! The main loop without its IO: what comes in is heeded together, a leader first reads
 //! what the one before it wrote, and time alone is an event, too.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::api::ZoneSpreadPolicyStatus;
+use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Outcome, Signal};
-use crate::observe::{ClockReading, Freshness, Kind, PolicyKey, WatchEvent};
+use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent};
 
-use super::{Decision, Operator};
+use super::{Decision, Operator, ZoneWrite};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -98,6 +99,13 @@ impl MainLoop {
         self.operator.outcome(outcome, now.wall)
     }
 
+    /// What became of a write of a Zone object.
+    pub fn zone_written(&mut self, write: &ZoneWrite, is_written: bool, now: ClockReading) {
+        let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
+        self.decide_at = self.decide_at.min(soon);
+        self.operator.zone_written(write, is_written, now.wall);
+    }
+
     /// The election says whether this process leads.
     pub fn elected(&mut self, leads: bool, now: Instant) {
         self.leads = leads;
@@ -106,10 +114,12 @@ impl MainLoop {
         self.decide_at = now;
     }
 
-    /// What the leader before us wrote; none if it could not be read.
+    /// What the leader before us wrote, into policies and into Zone objects; none if it
+    /// could not be read.
     pub fn policies_read<'a>(
         &mut self,
         statuses: Option<impl IntoIterator<Item = (PolicyKey, &'a ZoneSpreadPolicyStatus)>>,
+        zones: Vec<(Name, Arc<ZoneStatus>)>,
         now: ClockReading,
     ) {
         if self.reading != Reading::UnderWay {
@@ -120,7 +130,7 @@ impl MainLoop {
             return;
         };
         self.reading = Reading::Idle;
-        self.operator.lead(statuses, now.wall);
+        self.operator.lead(statuses, zones, now.wall);
         self.decide_at = now.monotonic;
     }
 
@@ -264,11 +274,11 @@ mod tests {
         assert!(look.read_policies && look.decision.is_some());
         assert!(!story.leads());
         // The first try fails.
-        story.main_loop.policies_read(NOTHING.filter(|_| false), story.at(60));
+        story.main_loop.policies_read(NOTHING.filter(|_| false), Vec::new(), story.at(60));
         assert!(!story.tick(1_059).read_policies);
         assert!(story.tick(1_060).read_policies);
         assert!(!story.leads());
-        story.main_loop.policies_read(NOTHING, story.at(1_100));
+        story.main_loop.policies_read(NOTHING, Vec::new(), story.at(1_100));
         assert!(story.leads());
         assert_eq!(story.next(), 1_100, "at once");
         assert_eq!(story.tick(1_100).leads, None);
@@ -281,7 +291,7 @@ mod tests {
         story.elected(true, 0);
         assert!(story.tick(0).read_policies);
         story.elected(false, 10);
-        story.main_loop.policies_read(NOTHING, story.at(20));
+        story.main_loop.policies_read(NOTHING, Vec::new(), story.at(20));
         assert!(!story.leads());
         let look = story.tick(20);
         assert_eq!(look.leads, Some(false));

@@ -8,15 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::bounded;
 use crate::api::{
     ApprovedPlan, Blocked, Mode, PlannedMove, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus,
-    ZoneState, ZoneStatus, limit, seconds,
+    limit, seconds,
 };
 use crate::moves::{
     Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Refusal, Signal, Transition,
 };
-use crate::observe::{
-    Index, Name, ObservedOutages, PolicyEntry, PolicyKey, Zone, ZoneCondition, ZoneHealth,
-    ZoneMemory, ZoneReason,
-};
+use crate::observe::{Index, Name, PolicyEntry, PolicyKey};
 use crate::plan::{Approval, MissHistory, TierSettings, TierView};
 
 /// How long a refusal is heeded before the API server is asked again.
@@ -409,35 +406,4 @@ impl PolicyMemory {
             asked
         });
     }
-}
-
-/// What a status says of a zone.
-pub fn zone_from(status: &ZoneStatus) -> (Zone, ZoneMemory) {
-    let since = status.since.as_ref().map_or(Timestamp::UNIX_EPOCH, |since| since.0);
-    let health = match status.state {
-        ZoneState::Impaired => ZoneHealth::Impaired,
-        ZoneState::Empty => ZoneHealth::Empty,
-        ZoneState::Ready | ZoneState::Recovering | ZoneState::Suspect => ZoneHealth::Usable,
-    };
-    let count = |number: i32| usize::try_from(number).unwrap_or(0);
-    // A zone is held from its return on.
-    let held = matches!(status.state, ZoneState::Recovering | ZoneState::Suspect);
-    let no_nodes = status.nodes == 0 && health != ZoneHealth::Usable;
-    let memory = ZoneMemory {
-        health,
-        since,
-        condition: ZoneCondition {
-            nodes: count(status.nodes),
-            usable: count(status.usable_nodes),
-            reason: status.reason.as_deref().and_then(ZoneReason::parse),
-        },
-        nodes_gone: no_nodes.then_some(since),
-        outages: u32::try_from(status.outages).unwrap_or(0),
-        last_outage: status.last_outage.as_ref().map(|at| at.0),
-        recovered_at: status.recovered_at.as_ref().map(|at| at.0).or_else(|| held.then_some(since)),
-        observed: ObservedOutages::from(status.last_outage.as_ref().map_or(since, |at| at.0)),
-        proven: status.proven,
-        suspect: status.state == ZoneState::Suspect,
-    };
-    (Zone::new(&status.name), memory)
 }

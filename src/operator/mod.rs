@@ -14,21 +14,23 @@ mod memory;
 mod recovery;
 mod survey;
 mod weather;
+mod zones;
 
-pub use decision::Decision;
+pub use decision::{Decision, ZoneWrite};
 pub use main_loop::{Look, MainLoop};
 pub use survey::Survey;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
 use crate::moves::{Outcome, Refusal, Signal};
 use crate::observe::{
-    Change, Changed, HealthRules, Index, PolicyKey, Zone, ZoneCondition, ZoneTracker,
-    zone_conditions,
+    Change, Changed, HealthRules, Index, Name, PolicyKey, Zone, ZoneCondition, ZoneEvent,
+    ZoneMemory, ZoneTracker, zone_conditions,
 };
 use crate::plan::TierSettings;
 use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
@@ -36,6 +38,7 @@ use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
 use ahead::Ahead;
 use memory::PolicyMemory;
 use weather::{Failures, Weather};
+use zones::ZoneRecords;
 
 /// How many moves may be under way in the cluster at once, if nobody says otherwise.
 pub const MAX_CONCURRENT_MOVES: usize = 200;
@@ -56,6 +59,8 @@ pub struct Operator {
     index: Index,
     cache: SchedulerCache,
     zones: ZoneTracker,
+    /// What was written of them.
+    zone_records: ZoneRecords,
     rules: HealthRules,
     policies: BTreeMap<PolicyKey, PolicyMemory>,
     /// Policies with moves under way.
@@ -77,7 +82,7 @@ pub struct Operator {
     decided: Timestamp,
     /// The zones as they were then.
     zones_asked: ZoneTracker,
-    /// Whether a move ended since then: others may wait for it.
+    /// Whether a move ended since then, or a zone was written: others may wait for it.
     move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
     weather: Weather,
@@ -130,9 +135,11 @@ impl Operator {
         &self,
         now: Timestamp,
     ) -> impl Iterator<Item = (&str, ZoneState, Option<Timestamp>)> {
-        let longest = self.hold_downs.iter().max().copied().unwrap_or_default();
+        let longest = self.longest_hold_down();
         self.zones.iter().map(move |(zone, memory)| {
-            (zone.as_str(), memory.state(longest, now), memory.hold_until(longest))
+            let by_hand = memory.held(now).map(|hold| hold.until);
+            let until = memory.hold_until(longest).max(by_hand);
+            (zone.as_str(), memory.state(longest, now), until)
         })
     }
 
@@ -146,20 +153,28 @@ impl Operator {
         self.index.apply(change);
     }
 
-    /// This process leads from now on: takes over what the one before wrote.
+    /// This process leads from now on: takes over what the one before wrote, into the
+    /// policies and into the Zone objects, by their names.
     pub fn lead<'a>(
         &mut self,
         statuses: impl IntoIterator<Item = (PolicyKey, &'a ZoneSpreadPolicyStatus)>,
+        zones: impl IntoIterator<Item = (Name, Arc<ZoneStatus>)>,
         now: Timestamp,
     ) {
         self.leading = true;
         self.clear();
-        let mut zones = Vec::new();
+        let zones: Vec<_> = zones.into_iter().collect();
+        let mut known: BTreeMap<Zone, ZoneMemory> =
+            zones.iter().filter_map(|(_, status)| ZoneMemory::from_status(status)).collect();
+        self.zone_records = ZoneRecords::of(zones);
+        // Where somebody deleted the Zone object, the policies tell what they wait for.
+        let mut told = Vec::new();
         for (key, status) in statuses {
-            zones.extend(status.zones.iter().map(memory::zone_from));
+            let zones = status.zones.iter().filter_map(ZoneMemory::from_policy);
+            told.extend(zones.filter(|(zone, _)| !known.contains_key(zone)));
             self.remember(key, PolicyMemory::restore(status, now));
         }
-        self.zones.restore(zones);
+        self.zones.restore(std::mem::take(&mut known).into_iter().chain(told));
     }
 
     /// This process no longer leads.
@@ -173,6 +188,7 @@ impl Operator {
         self.moving.clear();
         self.unbalanced.clear();
         self.due.clear();
+        self.zone_records = ZoneRecords::default();
         // All policies are asked anew.
         self.weather = Weather { unstable: None, stale: Some(String::new()) };
     }
@@ -201,9 +217,15 @@ impl Operator {
         signals
     }
 
+    /// What became of a [`ZoneWrite`].
+    pub fn zone_written(&mut self, write: &ZoneWrite, is_written: bool, now: Timestamp) {
+        self.move_ended |= self.zone_answered(write, is_written, now);
+    }
+
     /// What to do now, and when to ask again at the latest.
     pub fn decide(&mut self, now: Timestamp, stale: Option<String>) -> Decision {
-        let Changed { policies: changed, nodes, regrouped, specs } = self.index.take_changed();
+        let Changed { policies: changed, nodes, regrouped, specs, zones_gone } =
+            self.index.take_changed();
         if nodes {
             self.conditions = zone_conditions(
                 self.index.cluster().nodes().map(|(node, _)| node),
@@ -213,10 +235,11 @@ impl Operator {
         if specs {
             self.hold_downs = self.hold_downs_in_use();
         }
-        self.zones.observe(&self.conditions, now);
+        self.zones.on(ZoneEvent::Nodes(&self.conditions), now);
         for zone in &regrouped {
-            self.zones.regrouped(zone, now);
+            self.zones.on(ZoneEvent::Regrouped(zone), now);
         }
+        self.note_zone_objects(&zones_gone, now);
         let weather = Weather { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let zones_changed = self.zones != self.zones_asked;
@@ -249,8 +272,14 @@ impl Operator {
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
         let calm_again = self.failures.calm_at(now);
-        decision.next =
-            first_due.into_iter().chain(zone_change).chain(at_once).chain(calm_again).min();
+        let zone_write = if self.leading { self.write_zones(now, &mut decision) } else { None };
+        decision.next = first_due
+            .into_iter()
+            .chain(zone_change)
+            .chain(at_once)
+            .chain(calm_again)
+            .chain(zone_write)
+            .min();
         decision
     }
 
@@ -331,3 +360,5 @@ mod pace_tests;
 mod tests;
 #[cfg(test)]
 mod world;
+#[cfg(test)]
+mod zone_tests;

@@ -2,16 +2,22 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, seconds};
+use crate::api::{Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, seconds};
 
 use crate::moves::Move;
+use crate::observe::{Zone, ZoneTracker};
 
 use super::memory::PolicyMemory;
 
 impl PolicyMemory {
     /// Opens a recovery when a zone has come back or moves are planned, and
     /// brings the one that is open up to date with `status`.
-    pub fn update_recovery(&mut self, status: &ZoneSpreadPolicyStatus, now: Timestamp) {
+    pub fn update_recovery(
+        &mut self,
+        status: &ZoneSpreadPolicyStatus,
+        zones: &ZoneTracker,
+        now: Timestamp,
+    ) {
         let returned = status
             .zones
             .iter()
@@ -21,19 +27,22 @@ impl PolicyMemory {
                 ZoneState::Ready => status.phase == Some(Phase::Rebalancing),
                 _ => false,
             })
-            .filter_map(|zone| Some((zone.recovered_at.as_ref()?, zone)))
-            .max_by_key(|(at, _)| at.0);
+            .filter_map(|zone| {
+                let memory = zones.get(&Zone::new(&zone.name))?;
+                Some((seconds(memory.recovered_at?).0, &zone.name, memory.last_outage))
+            })
+            .max_by_key(|(at, ..)| *at);
         // Another outage, another recovery. That it is another does not show in
         // when it ended: two replicas may have seen that at different times, and
         // a zone in doubt is held anew.
-        let is_another = |known: &Recovery, zone: &ZoneStatus| {
+        let is_another = |known: &Recovery, last_outage: Option<Timestamp>| {
             known.zone.is_none()
-                || zone.last_outage.as_ref().is_some_and(|began| known.started_at.0 < began.0)
+                || last_outage.is_some_and(|began| known.started_at.0 < seconds(began).0)
         };
-        if let Some((at, zone)) = returned
-            && self.recovery.as_ref().is_none_or(|known| is_another(known, zone))
+        if let Some((at, zone, last_outage)) = returned
+            && self.recovery.as_ref().is_none_or(|known| is_another(known, last_outage))
         {
-            self.recovery = Some(begin(Some(zone.name.clone()), at.0));
+            self.recovery = Some(begin(Some(zone.clone()), at));
             // Law 5 counts futile evictions per recovery.
             self.reset_misses();
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::moves::EvictionRequest;
-use crate::observe::{Name, PolicyKey, zone_conditions};
+use crate::observe::{Name, PolicyKey, ZoneEvent, zone_conditions};
 use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
@@ -49,13 +49,20 @@ impl Operator {
             .policies()
             .filter_map(|policy| Some((policy.key.clone(), policy.status.clone()?)))
             .collect();
-        self.lead(statuses.iter().map(|(key, status)| (key.clone(), &**status)), now);
+        let zones: Vec<_> = self
+            .index
+            .zone_objects()
+            .filter_map(|(name, entry)| Some((Name::clone(name), entry.status.clone()?)))
+            .collect();
+        let known = statuses.iter().map(|(key, status)| (key.clone(), &**status));
+        self.lead(known, zones, now);
         self.leading = false;
         let conditions = zone_conditions(
             self.index.cluster().nodes().map(|(node, _)| node),
             &self.rules.allowed_taints,
         );
-        self.zones.observe(&conditions, now);
+        self.zones.on(ZoneEvent::Nodes(&conditions), now);
+        self.zones.on(ZoneEvent::Holds(self.index.pauses().holds()), now);
         self.weather = Weather { unstable: self.unstable(now), stale: None };
     }
 

@@ -211,7 +211,7 @@ fn nodes_that_change_their_zones_are_a_reason_to_hold_both() {
     assert_eq!(world.spread("web"), "4/0/2");
     assert_eq!(reason(&world, "web"), Some(Reason::ZoneRecovering));
     assert!(world.evicted.is_empty(), "held as after an outage");
-    let held: Vec<_> = world.status("web").zones.iter().map(|zone| zone.outages).collect();
+    let held: Vec<_> = world.operator.zones().iter().map(|(_, zone)| zone.outages).collect();
     assert_eq!(held, [0, 0, 0], "and it was none");
     world.pass(60);
     assert_eq!((world.spread("web"), world.evicted.len()), ("2/2/2".into(), 2));

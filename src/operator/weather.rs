@@ -68,11 +68,13 @@ impl Operator {
         let out: Vec<&str> = self
             .zones
             .iter()
-            .filter(|(_, memory)| memory.health == ZoneHealth::Impaired)
+            .filter(|(_, memory)| {
+                memory.health == ZoneHealth::Impaired || memory.held(now).is_some()
+            })
             .map(|(zone, _)| zone.as_str())
             .collect();
         if out.len() >= ZONES {
-            return Some(format!("zones {} are out", out.join(", ")));
+            return Some(format!("zones {} are out or held by hand", out.join(", ")));
         }
         let seen = self.zones.iter().map(|(_, memory)| memory.condition);
         if let Some(why) = unstable_nodes(seen.map(|condition| (condition.nodes, condition.usable)))

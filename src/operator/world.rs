@@ -5,17 +5,19 @@
 //! so stories are about what the operator does, not about the model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use crate::api::ZoneSpreadPolicyStatus;
+use crate::api::{ZoneHold, ZoneObject, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Effect, EvictionRequest, Outcome, Refusal, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
 
-use super::Operator;
+use super::{Operator, ZoneWrite};
 
 /// What a story may turn against the operator.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Trouble {
     pub refuses: Option<Refusal>,
     /// Whether status writes fail.
     pub writes_fail: bool,
+    /// Whether writes of Zone objects fail.
+    pub zone_writes_fail: bool,
     /// Whether statuses are written, and nobody hears of it.
     pub answers_are_lost: bool,
     /// The watch shows these evictions, by number, so many seconds late.
@@ -44,6 +48,12 @@ pub struct World {
     pub asked: Vec<EvictionRequest>,
     /// The statuses as the API server has them.
     pub statuses: BTreeMap<String, ZoneSpreadPolicyStatus>,
+    /// The Zone objects as the API server has them.
+    pub zones: BTreeMap<String, ZoneObject>,
+    /// Writes of Zone objects.
+    pub zone_writes: usize,
+    /// Writes of policies' statuses.
+    pub status_writes: usize,
     /// Status writes that failed.
     pub writes_failed: usize,
     /// How long a pod takes to become Ready, in seconds.
@@ -67,6 +77,9 @@ impl World {
             asked: Vec::new(),
             statuses: BTreeMap::new(),
             writes_failed: 0,
+            zones: BTreeMap::new(),
+            zone_writes: 0,
+            status_writes: 0,
             start_delay: 5,
             starting: Vec::new(),
             unseen: Vec::new(),
@@ -84,7 +97,7 @@ impl World {
         for zone in ["a", "b", "c"] {
             world.open(zone);
         }
-        world.operator.lead([], now);
+        world.operator.lead([], [], now);
         world
     }
 
@@ -108,6 +121,12 @@ impl World {
 
     /// A node is given to another zone.
     pub fn relabel(&mut self, name: &'static str, zone: &'static str) {
+        self.nodes.insert(name, zone);
+        self.operator.apply(Change::Node(node(name).zone(zone).watched()));
+    }
+
+    /// Another node.
+    pub fn add_node(&mut self, name: &'static str, zone: &'static str) {
         self.nodes.insert(name, zone);
         self.operator.apply(Change::Node(node(name).zone(zone).watched()));
     }
@@ -279,14 +298,53 @@ impl World {
         for _ in 0..20 {
             let decision = self.operator.decide(self.now, None);
             let at_rest = decision.next.is_none_or(|next| next > self.now);
-            if decision.effects.is_empty() && at_rest {
+            let has_effects = !decision.effects.is_empty() || !decision.zones.is_empty();
+            if !has_effects && at_rest {
                 return;
+            }
+            for write in decision.zones {
+                self.write_zone(write);
             }
             for effect in decision.effects {
                 self.carry_out(effect);
             }
         }
         panic!("the operator never comes to rest: {:#?}", self.statuses);
+    }
+
+    fn write_zone(&mut self, write: ZoneWrite) {
+        let is_written = !self.trouble.zone_writes_fail && !self.trouble.writes_fail;
+        if is_written {
+            self.zone_writes += 1;
+            let object = self.zones.entry(write.name.to_string()).or_default();
+            object.metadata.name = Some(write.name.to_string());
+            object.status = Some((*write.status).clone());
+            let object = object.clone();
+            self.operator.apply(Change::Zone(object));
+        }
+        self.operator.zone_written(&write, is_written && !self.trouble.answers_are_lost, self.now);
+    }
+
+    /// `zonespread hold`, or `release` without an end.
+    pub fn hold(&mut self, zone: &str, until: Option<Timestamp>) {
+        let object = self.zones.entry(zone.to_owned()).or_default();
+        object.metadata.name = Some(zone.to_owned());
+        let hold = until
+            .map(|until| ZoneHold { until: Time(until), reason: "it drops packets".to_owned() });
+        object.spec.hold = hold;
+        let object = object.clone();
+        self.operator.apply(Change::Zone(object));
+    }
+
+    /// Somebody deletes a Zone object.
+    pub fn delete_zone(&mut self, zone: &str) {
+        self.zones.remove(zone);
+        self.gone(Kind::Zone, "", zone);
+    }
+
+    /// What a Zone object says.
+    pub fn zone(&self, zone: &str) -> &ZoneStatus {
+        self.zones[zone].status.as_ref().expect("the operator has written it")
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -320,6 +378,7 @@ impl World {
             self.writes_failed += 1;
             return Outcome::NotWritten { policy, uid, status, failure };
         }
+        self.status_writes += 1;
         self.statuses.insert(policy.name.to_string(), ZoneSpreadPolicyStatus::clone(&status));
         if self.trouble.answers_are_lost {
             return Outcome::NotWritten { policy, uid, status, failure };
@@ -406,7 +465,14 @@ impl World {
             namespace: Name::from("default"),
             name: Name::from(name.as_str()),
         };
-        self.operator.lead(self.statuses.iter().map(|(name, status)| (key(name), status)), now);
+        for object in self.zones.values().cloned() {
+            self.operator.apply(Change::Zone(object));
+        }
+        let zones = self.zones.iter().filter_map(|(name, object)| {
+            Some((Name::from(name.as_str()), Arc::new(object.status.clone()?)))
+        });
+        let statuses = self.statuses.iter().map(|(name, status)| (key(name), status));
+        self.operator.lead(statuses, zones.collect::<Vec<_>>(), now);
     }
 
     /// A `ReplicaSet` that wants pods, and has none yet.

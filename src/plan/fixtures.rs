@@ -9,7 +9,9 @@ use super::{
 };
 use crate::api::Reason;
 use crate::observe::fixtures::{PodFixture, node, pod};
-use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, ZoneTracker, zone_conditions};
+use crate::observe::{
+    Change, HealthRules, Index, Name, PolicyKey, ZoneEvent, ZoneTracker, zone_conditions,
+};
 use crate::predict::{Scheduler, SchedulerCache};
 
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
@@ -38,7 +40,7 @@ impl Story {
         let mut zones = ZoneTracker::default();
         let nodes = index.cluster().nodes().map(|(node, _)| node);
         let conditions = zone_conditions(nodes, &HealthRules::default().allowed_taints);
-        zones.observe(&conditions, Timestamp::UNIX_EPOCH);
+        zones.on(ZoneEvent::Nodes(&conditions), Timestamp::UNIX_EPOCH);
         Self { index, zones, cache: SchedulerCache::default() }
             .policy(json!({"selector": {"matchLabels": {"app": "web"}}}))
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixtures::{Story, three_three_zero};
 use super::{Approval, ClusterFacts, GateInput, InFlight, MissHistory, TierPlan, TierView, gate};
 use crate::api::{Blocked, Mode, Reason};
-use crate::observe::{HealthRules, Pause, ZoneTracker, zone_conditions};
+use crate::observe::{HealthRules, Hold, Pause, Zone, ZoneEvent, ZoneTracker, zone_conditions};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -74,7 +74,15 @@ fn all_zones_out(story: &Story) -> ZoneTracker {
         condition.usable = 0;
     }
     let mut zones = ZoneTracker::default();
-    zones.observe(&conditions, NOW);
+    zones.on(ZoneEvent::Nodes(&conditions), NOW);
+    zones
+}
+
+/// Zones of which people hold one.
+fn zone_c_is_held(story: &Story) -> ZoneTracker {
+    let mut zones = story.zones.clone();
+    let hold = Hold { until: later(), reason: "it drops packets".into() };
+    zones.on(ZoneEvent::Holds(&[(Zone::new("c"), hold)].into()), NOW);
     zones
 }
 
@@ -100,8 +108,9 @@ fn of_everything_that_is_in_the_way_the_first_reason_in_the_order_is_shown() {
     let forbidden = Blocked { reason: Reason::Forbidden, message: "no".to_owned() };
     now.history.refused = Some((forbidden, later()));
 
-    let remedies: [(Reason, Remedy); 14] = [
-        (Reason::ZoneImpaired, |now| now.zones = now.story.zones.clone()),
+    let remedies: [(Reason, Remedy); 15] = [
+        (Reason::ZoneImpaired, |now| now.zones = zone_c_is_held(&now.story)),
+        (Reason::ZoneHeld, |now| now.zones = now.story.zones.clone()),
         (Reason::ClusterUnstable, |now| now.unstable = None),
         (Reason::StaleView, |now| now.stale = None),
         (Reason::Paused, |now| now.tier.paused = None),

@@ -96,7 +96,7 @@ pub fn gate(
     let next = plan.moves.first();
     let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
     let applying = [
-        zones(tier, facts),
+        zone_gate(tier, facts),
         unstable(facts),
         stale(facts),
         paused(tier),
@@ -127,14 +127,17 @@ fn blocked(reason: Reason, message: impl Into<String>) -> Option<Blocked> {
     Some(Blocked { reason, message: message.into() })
 }
 
-/// Law 1: nothing is evicted while a zone of the tier is not Ready.
-fn zones(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
+/// Law 1: nothing is evicted while a zone of the tier is not Ready. Asked about balanced
+/// tiers as well: the policy's phase depends on it.
+#[must_use]
+pub fn zone_gate(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
     tier.zones
         .keys()
         .filter_map(|zone| {
             let memory = facts.zones.get(zone)?;
             let reason = match memory.state(tier.settings.hold_down, facts.now) {
                 ZoneState::Impaired => Reason::ZoneImpaired,
+                ZoneState::Held => Reason::ZoneHeld,
                 ZoneState::Recovering => Reason::ZoneRecovering,
                 ZoneState::Suspect => Reason::ZoneSuspect,
                 ZoneState::Ready | ZoneState::Empty => return None,
@@ -143,17 +146,22 @@ fn zones(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
         })
         .min_by_key(|(reason, ..)| *reason)
         .and_then(|(reason, zone, memory)| {
-            let condition = memory.condition;
             let until = memory
                 .hold_until(tier.settings.hold_down)
                 .map_or_else(String::new, |until| format!(" until {}", short(until)));
             let message = match reason {
+                // Without counts: they change with every node, and this is in many statuses.
                 Reason::ZoneImpaired => format!(
-                    "zone {zone} is out: {} of {} nodes usable ({}); nothing is evicted in an outage",
-                    condition.usable,
-                    condition.nodes,
-                    condition.reason.map_or("NoNodes", crate::observe::ZoneReason::as_str),
+                    "zone {zone} is out ({}): nothing is evicted in an outage",
+                    memory.reason(ZoneState::Impaired).unwrap_or("NoNodes"),
                 ),
+                Reason::ZoneHeld => memory.held(facts.now).map_or_else(String::new, |hold| {
+                    format!(
+                        "zone {zone} is held by hand until {} ({}): `zonespread release {zone}` ends the hold",
+                        long(hold.until),
+                        hold.reason
+                    )
+                }),
                 Reason::ZoneRecovering => {
                     format!("zone {zone} is usable again and is held{until}")
                 }
@@ -215,7 +223,7 @@ fn outside_window(tier: &TierView, next: Option<&PlannedMove>, now: Timestamp) -
     let Opening::Closed { opens } = tier.windows.at(now) else { return None };
     let next = opens.map_or_else(
         || "no further window is scheduled".to_owned(),
-        |opens| format!("the next opens at {}", opens.strftime("%Y-%m-%d %H:%M:%SZ")),
+        |opens| format!("the next opens at {}", long(opens)),
     );
     blocked(Reason::OutsideWindow, format!("no window of rebalance.windows is open: {next}"))
 }
@@ -350,4 +358,9 @@ fn throttled(facts: &ClusterFacts<'_>) -> Option<Blocked> {
 /// A time as users read it, in UTC and to the second.
 fn short(time: Timestamp) -> String {
     time.strftime("%H:%M:%SZ").to_string()
+}
+
+/// The same with its day.
+fn long(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }

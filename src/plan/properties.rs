@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{PlanInput, TierPlan, TierView, plan_tier, skew_of, tiers_of};
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
-    Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneTracker, zone_conditions,
+    Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneEvent, ZoneTracker,
+    zone_conditions,
 };
 use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
 
@@ -112,7 +113,7 @@ impl Small {
             small.index.cluster().nodes().map(|(node, _)| node),
             &rules.allowed_taints,
         );
-        small.zones.observe(&conditions, Timestamp::UNIX_EPOCH);
+        small.zones.on(ZoneEvent::Nodes(&conditions), Timestamp::UNIX_EPOCH);
         small
     }
 

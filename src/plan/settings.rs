@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{LocalStorage, Mode, Rebalance, ZoneSpreadPolicySpec};
 
-const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
+/// How long a recovered zone is held unless a policy says otherwise.
+pub const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
 const DEFAULT_LANDING_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The settings of one tier.

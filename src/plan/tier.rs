@@ -22,6 +22,8 @@ pub struct TierZoneCount {
     pub pods: Vec<PodId>,
     /// How many of them are Available.
     pub available: i32,
+    /// Whether people hold the zone: its pods are counted as lost.
+    pub held: bool,
 }
 
 /// A tier as the planner sees it.
@@ -133,7 +135,7 @@ pub fn tiers_of(
             let pods = policy.tiers.get(name).unwrap_or(&none);
             let workloads = workloads.get(name).map_or(&[][..], Vec::as_slice);
             let (mut view, templates) = view(index, policy, name, pods, workloads, now);
-            add_zones_without_pods(&mut view, &templates, scheduler, zones);
+            add_zones(&mut view, &templates, scheduler, zones, now);
             view
         })
         .collect()
@@ -189,11 +191,13 @@ fn view(
     (view, templates)
 }
 
-fn add_zones_without_pods(
+/// Adds the zones that the tier may use and has no pods in; notes which are held.
+fn add_zones(
     view: &mut TierView,
     templates: &[Arc<Template>],
     scheduler: &Scheduler<'_>,
     zones: &ZoneTracker,
+    now: Timestamp,
 ) {
     for (zone, _) in zones.iter() {
         if !view.zones.contains_key(zone)
@@ -201,6 +205,9 @@ fn add_zones_without_pods(
         {
             view.zones.insert(zone.clone(), TierZoneCount::default());
         }
+    }
+    for (zone, count) in &mut view.zones {
+        count.held = zones.get(zone).is_some_and(|memory| memory.held(now).is_some());
     }
 }
 

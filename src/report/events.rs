@@ -47,12 +47,7 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             ZoneState::Impaired => warning(
                 "ZoneImpaired",
                 "Observe",
-                format!(
-                    "zone {name} is out: {} of {} nodes usable ({})",
-                    zone.usable_nodes,
-                    zone.nodes,
-                    zone.reason.as_deref().unwrap_or("unusable")
-                ),
+                format!("zone {name} is out ({})", zone.reason.as_deref().unwrap_or("unusable")),
             ),
             ZoneState::Recovering => normal(
                 "ZoneRecovering",
@@ -64,6 +59,9 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
                 "Hold",
                 format!("the first pod moved to zone {name} did not become Available; held{until}"),
             ),
+            ZoneState::Held => {
+                normal("ZoneHeld", "Hold", format!("zone {name} is held by hand{until}"))
+            }
             ZoneState::Ready => normal("ZoneReady", "Observe", format!("zone {name} is Ready")),
             ZoneState::Empty => {
                 normal("ZoneEmpty", "Observe", format!("zone {name} has had no nodes for an hour"))

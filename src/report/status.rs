@@ -1,6 +1,7 @@
 //! The status of a policy, from what was observed and decided.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,10 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::text::{bounded, counted};
 use crate::api::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, Mode,
-    MoveStatus, Phase, Plan, PlannedMove, Reason, Recovery, Summary, TierStatus, TierZone,
-    ZoneSpreadPolicyStatus, ZoneState, ZoneStatus, limit, seconds,
+    MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Reason, Recovery, Summary, TierStatus,
+    TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
-use crate::observe::{Index, PolicyEntry, Zone, ZoneReason, ZoneTracker};
+use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
 
 /// A tier, what it needs, and why nothing is done.
@@ -23,6 +24,8 @@ pub struct TierReport {
     pub plan: TierPlan,
     /// Why not now; none for a balanced tier.
     pub blocked: Option<Blocked>,
+    /// What its zones alone say, balanced or not.
+    pub zone_gate: Option<Blocked>,
     /// Misses and back-off.
     pub history: MissHistory,
 }
@@ -33,6 +36,19 @@ impl TierReport {
     pub const fn needs_approval(&self) -> bool {
         let settings = &self.view.settings;
         matches!(settings.mode, Mode::Approve) && settings.single_zone.is_none()
+    }
+
+    /// Why it is not moved, if its reason is one of these; the zones stop balanced tiers, too.
+    fn stopped_by(&self, reasons: &[Reason]) -> Option<&Blocked> {
+        let blocked = self.blocked.as_ref().filter(|_| !self.is_content());
+        let stops = blocked.or(self.zone_gate.as_ref());
+        stops.filter(|blocked| reasons.contains(&blocked.reason))
+    }
+
+    /// Whether a move of it may begin now or when another has ended.
+    fn is_moving(&self) -> bool {
+        let waits = |blocked: &Blocked| blocked.reason == Reason::MovesUnderWay;
+        !self.view.is_balanced() && self.blocked.as_ref().is_none_or(waits)
     }
 
     /// Whether it needs nothing, or its imbalance is accepted.
@@ -84,7 +100,7 @@ pub fn invalid_status(
         zones: zones
             .iter()
             .take(limit::ZONES)
-            .map(|(zone, _)| zone_status(policy, zones, zone, now))
+            .map(|(zone, memory)| policy_zone(zone, memory, hold_down_of(policy, &[]), now))
             .collect(),
         tiers: misses,
         moves,
@@ -92,7 +108,7 @@ pub fn invalid_status(
         recovery,
         ..ZoneSpreadPolicyStatus::default()
     };
-    status.conditions = conditions_of(&status, false, conditions, now);
+    status.conditions = conditions_of(&status, false, false, conditions, now);
     status
 }
 
@@ -101,24 +117,18 @@ pub fn invalid_status(
 pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
     let Assessment { policy, zones, tiers, now, .. } = assessment;
     let names: BTreeSet<&Zone> = tiers.iter().flat_map(|tier| tier.view.zones.keys()).collect();
-    let zone_statuses: Vec<ZoneStatus> = zones
+    let zone_statuses: Vec<PolicyZone> = zones
         .iter()
         .filter(|(zone, _)| names.contains(zone) || tiers.is_empty())
         .take(limit::ZONES)
-        .map(|(zone, _)| zone_status(policy, zones, zone, now))
+        .map(|(zone, memory)| policy_zone(zone, memory, hold_down_of(policy, tiers), now))
         .collect();
-    let phase = phase_of(&zone_statuses, tiers, &assessment.moves);
+    let phase = phase_of(tiers, &assessment.moves);
     let untiered = i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX);
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(&message(
-            phase,
-            &zone_statuses,
-            tiers,
-            assessment.recovery.as_ref(),
-            untiered,
-        )),
+        message: bounded(&message(phase, tiers, assessment.recovery.as_ref(), untiered)),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
             zones: zones_column(tiers),
@@ -142,62 +152,37 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         conditions: Vec::new(),
     };
     let content = tiers.iter().all(TierReport::is_content);
-    status.conditions = conditions_of(&status, content, assessment.conditions, now);
+    let frozen = tiers.iter().any(|tier| tier.stopped_by(&FREEZES).is_some());
+    status.conditions = conditions_of(&status, content, frozen, assessment.conditions, now);
     status
 }
 
-fn zone_status(
-    policy: &PolicyEntry,
-    zones: &ZoneTracker,
-    zone: &Zone,
-    now: Timestamp,
-) -> ZoneStatus {
-    let hold_down = TierSettings::of(&policy.spec, "").hold_down;
-    let Some(memory) = zones.get(zone) else {
-        return ZoneStatus::empty(zone.as_str());
-    };
-    let state = memory.state(hold_down, now);
-    let hold_until = memory.hold_until(hold_down);
-    let since = match state {
-        ZoneState::Ready => hold_until.map_or(memory.since, |until| until.max(memory.since)),
-        _ => memory.since,
-    };
-    let held = matches!(state, ZoneState::Recovering | ZoneState::Suspect);
-    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    ZoneStatus {
-        name: zone.to_string(),
-        state,
-        reason: (state != ZoneState::Ready)
-            .then(|| memory.condition.reason.map(ZoneReason::as_str))
-            .flatten()
-            .map(str::to_owned),
-        since: Some(seconds(since)),
-        hold_until: hold_until.filter(|_| held).map(seconds),
-        outages: i32::try_from(memory.outages_at(now)).unwrap_or(i32::MAX),
-        last_outage: memory.last_outage.map(seconds),
-        recovered_at: memory.recovered_at.map(seconds),
-        proven: memory.proven,
-        usable_nodes: count(memory.condition.usable),
-        nodes: count(memory.condition.nodes),
-    }
+/// The longest hold-down of the tiers; the policy's own if it has none.
+fn hold_down_of(policy: &PolicyEntry, tiers: &[TierReport]) -> Duration {
+    let longest = tiers.iter().map(|tier| tier.view.settings.hold_down).max();
+    longest.unwrap_or_else(|| TierSettings::of(&policy.spec, "").hold_down)
 }
 
-impl ZoneStatus {
-    /// A zone of which nothing is known but its name.
-    fn empty(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            state: ZoneState::Empty,
-            reason: None,
-            since: None,
-            hold_until: None,
-            outages: 0,
-            last_outage: None,
-            recovered_at: None,
-            proven: false,
-            usable_nodes: 0,
-            nodes: 0,
-        }
+/// What a policy with this hold-down makes of a zone. What is true for all policies is
+/// in the Zone object: a node more or less must not change every status.
+fn policy_zone(
+    zone: &Zone,
+    memory: &ZoneMemory,
+    hold_down: Duration,
+    now: Timestamp,
+) -> PolicyZone {
+    let state = memory.state(hold_down, now);
+    let hold_until = match state {
+        ZoneState::Recovering | ZoneState::Suspect => memory.hold_until(hold_down),
+        ZoneState::Held => memory.held(now).map(|hold| hold.until),
+        ZoneState::Ready | ZoneState::Impaired | ZoneState::Empty => None,
+    };
+    PolicyZone {
+        name: zone.to_string(),
+        state,
+        reason: memory.reason(state).map(str::to_owned),
+        since: Some(seconds(memory.state_since(hold_down, now))),
+        hold_until: hold_until.map(seconds),
     }
 }
 
@@ -230,46 +215,60 @@ fn tier_status(tier: &TierReport) -> TierStatus {
     }
 }
 
-fn phase_of(zones: &[ZoneStatus], tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
-    let is = |state: ZoneState| zones.iter().any(|zone| zone.state == state);
-    let blocked_by = |reasons: &[Reason]| {
-        tiers.iter().any(|tier| {
-            !tier.is_content()
-                && tier.blocked.as_ref().is_some_and(|blocked| reasons.contains(&blocked.reason))
-        })
-    };
+/// A zone is out, or the whole cluster cannot be judged.
+const FREEZES: [Reason; 3] = [Reason::ZoneImpaired, Reason::ClusterUnstable, Reason::StaleView];
+/// A zone is waited for.
+const HOLDS: [Reason; 3] = [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect];
+
+/// Made of what the gates said of each tier, so that it cannot contradict them (law 10).
+fn phase_of(tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
+    let stopped = |reasons: &[Reason]| tiers.iter().any(|tier| tier.stopped_by(reasons).is_some());
     let under_way = moves.iter().any(|moved| moved.state.is_under_way());
-    let may_move = tiers.iter().any(|tier| !tier.view.is_balanced() && tier.blocked.is_none());
-    if is(ZoneState::Impaired) || blocked_by(&[Reason::ClusterUnstable, Reason::StaleView]) {
-        Phase::Frozen
-    } else if is(ZoneState::Recovering) || is(ZoneState::Suspect) {
-        Phase::Holding
-    } else if under_way || may_move || blocked_by(&[Reason::MovesUnderWay]) {
+    let unhappy = || tiers.iter().filter(|tier| !tier.is_content());
+    let is_observed = |tier: &TierReport| tier.stopped_by(&[Reason::ObserveOnly]).is_some();
+    if tiers.iter().any(TierReport::is_moving) {
         Phase::Rebalancing
-    } else if tiers.iter().all(TierReport::is_content) {
+    } else if stopped(&FREEZES) {
+        Phase::Frozen
+    } else if stopped(&HOLDS) {
+        Phase::Holding
+    } else if under_way {
+        Phase::Rebalancing
+    } else if unhappy().next().is_none() {
         Phase::Balanced
-    } else if blocked_by(&[Reason::AwaitingApproval]) {
+    } else if stopped(&[Reason::AwaitingApproval]) {
         Phase::AwaitingApproval
-    } else if tiers.iter().filter(|tier| !tier.is_content()).all(|tier| {
-        tier.blocked.as_ref().is_some_and(|blocked| blocked.reason == Reason::ObserveOnly)
-    }) {
+    } else if unhappy().all(is_observed) {
         Phase::Observing
     } else {
         Phase::Blocked
     }
 }
 
+/// Why tiers are stopped by one of these reasons: the first of them, by the order of the
+/// reasons. Names the tiers unless all are stopped like that.
+fn why_stopped(tiers: &[TierReport], reasons: &[Reason]) -> Option<String> {
+    let stopped = tiers.iter().filter_map(|tier| Some((tier, tier.stopped_by(reasons)?)));
+    let (_, first) = stopped.clone().min_by_key(|(_, blocked)| blocked.reason)?;
+    let alike: Vec<&str> = stopped
+        .filter(|(_, blocked)| *blocked == first)
+        .map(|(tier, _)| &*tier.view.name)
+        .collect();
+    if alike.len() == tiers.len() {
+        return Some(first.message.clone());
+    }
+    Some(format!("{}: {}", alike.join(", "), first.message))
+}
+
 fn message(
     phase: Phase,
-    zones: &[ZoneStatus],
     tiers: &[TierReport],
     recovery: Option<&Recovery>,
     untiered: i32,
 ) -> String {
     // Where somebody is asked for an approval, that is what to say.
     let is_asked = |tier: &&TierReport| {
-        let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
-        phase != Phase::AwaitingApproval || tier.blocked.as_ref().is_some_and(awaits)
+        phase != Phase::AwaitingApproval || tier.stopped_by(&[Reason::AwaitingApproval]).is_some()
     };
     let worst = tiers
         .iter()
@@ -282,26 +281,19 @@ fn message(
             format!("{}: {}: {}", tier.view.name, blocked.reason, blocked.message)
         });
     match phase {
-        Phase::Frozen => {
-            zones.iter().find(|zone| zone.state == ZoneState::Impaired).map_or(why, |zone| {
-                let reason = zone.reason.as_deref().unwrap_or("unusable");
-                format!(
-                    "zone {} is out ({reason}, {} of {} nodes usable): nothing is evicted",
-                    zone.name, zone.usable_nodes, zone.nodes
-                )
-            })
+        Phase::Frozen => why_stopped(tiers, &FREEZES).unwrap_or(why),
+        Phase::Holding => why_stopped(tiers, &HOLDS).unwrap_or(why),
+        Phase::Rebalancing => {
+            let done = recovery.map_or_else(
+                || "pods are being moved".to_owned(),
+                |recovery| {
+                    format!("{} of {} moves done", recovery.moves_done, recovery.moves_total)
+                },
+            );
+            // Other tiers may have to wait meanwhile.
+            let others = [FREEZES, HOLDS].concat();
+            why_stopped(tiers, &others).map_or(done.clone(), |why| format!("{done}; {why}"))
         }
-        Phase::Holding => zones
-            .iter()
-            .find_map(|zone| {
-                let until = zone.hold_until.as_ref()?.0.strftime("%H:%M:%SZ");
-                Some(format!("zone {} is held until {until}: nothing is evicted before", zone.name))
-            })
-            .unwrap_or(why),
-        Phase::Rebalancing => recovery.map_or_else(
-            || "pods are being moved".to_owned(),
-            |recovery| format!("{} of {} moves done", recovery.moves_done, recovery.moves_total),
-        ),
         Phase::Balanced if tiers.is_empty() && untiered > 0 => format!(
             "no selected pod has the tier label ({}): set spec.tierLabel to a label that the pods carry",
             counted(untiered, "pod")
@@ -393,12 +385,13 @@ fn fingerprint(moves: &[PlannedMove]) -> String {
 fn conditions_of(
     status: &ZoneSpreadPolicyStatus,
     content: bool,
+    frozen: bool,
     before: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
     let phase = status.phase.unwrap_or(Phase::Invalid);
     let progressing = matches!(phase, Phase::Rebalancing | Phase::Holding);
-    let degraded = matches!(phase, Phase::Frozen | Phase::Blocked | Phase::Invalid);
+    let degraded = frozen || matches!(phase, Phase::Blocked | Phase::Invalid);
     [
         (CONDITION_BALANCED, content),
         (CONDITION_PROGRESSING, progressing),

@@ -16,12 +16,12 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const ACCESS: [&str; 6] =
     ["Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
 
-/// Applies CRD and access rules; the service account's kubeconfig.
+/// Applies CRDs and access rules; the service account's kubeconfig.
 pub async fn install(cluster: &Cluster) -> PathBuf {
     let crds = Path::new(ROOT).join("crds");
     kubectl(cluster, &["apply", "-f", &crds.display().to_string()]).await;
     let established = ["wait", "--for=condition=Established", "--timeout=30s"];
-    let crd = ["crd/zonespreadpolicies.zonespread.io"];
+    let crd = ["crd/zonespreadpolicies.zonespread.io", "crd/zones.zonespread.io"];
     kubectl(cluster, &[&established[..], &crd].concat()).await;
 
     let base = Path::new(ROOT).join("deploy/base");

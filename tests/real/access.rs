@@ -36,11 +36,13 @@ const REFUSED: [(&str, &str); 19] = [
 ];
 
 /// Everything it ever asks for, as verb, resource and subresource, besides list and watch.
-const ASKED: [(&str, &str, &str); 9] = [
+const ASKED: [(&str, &str, &str); 11] = [
     ("get", "pods", ""),
     ("get", "nodes", ""),
     ("create", "pods", "eviction"),
     ("patch", "zonespreadpolicies", "status"),
+    ("patch", "zones", "status"),
+    ("patch", "zones", ""),
     ("create", "events", ""),
     ("patch", "events", ""),
     ("get", "leases", ""),
@@ -49,10 +51,13 @@ const ASKED: [(&str, &str, &str); 9] = [
 ];
 
 /// All that it may change: verb, group and resource.
-const MAY_CHANGE: [(&str, &str, &str); 4] = [
+const MAY_CHANGE: [(&str, &str, &str); 7] = [
     ("create", "", "pods/eviction"),
     ("create", "events.k8s.io", "events"),
     ("patch", "events.k8s.io", "events"),
+    ("create", "zonespread.io", "zones"),
+    ("patch", "zonespread.io", "zones"),
+    ("patch", "zonespread.io", "zones/status"),
     ("patch", "zonespread.io", "zonespreadpolicies/status"),
 ];
 /// What it may change besides in its own namespace.

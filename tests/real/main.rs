@@ -29,3 +29,4 @@ mod strangers;
 mod the_control_plane;
 mod what_users_see;
 mod workloads;
+mod zones;

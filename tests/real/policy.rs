@@ -7,7 +7,8 @@ use kube::api::Api;
 use std::path::Path;
 use std::time::Duration;
 use zonespread::api::{
-    Phase, Reason, TierStatus, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus,
+    Phase, PolicyZone, Reason, TierStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus,
+    ZoneStatus,
 };
 
 /// Long enough for a decision, its write and a landing on a busy machine.
@@ -105,8 +106,29 @@ pub fn tier<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a TierStatu
 }
 
 /// One zone of a status.
-pub fn zone<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a ZoneStatus {
+pub fn zone<'a>(status: &'a ZoneSpreadPolicyStatus, name: &str) -> &'a PolicyZone {
     status.zones.iter().find(|zone| zone.name == name).unwrap_or_else(|| panic!("no zone {name}"))
+}
+
+/// What the Zone object of this name says; nothing before it is written.
+pub async fn zone_object(cluster: &Cluster, name: &str) -> ZoneStatus {
+    let api: Api<ZoneObject> = Api::all(cluster.client());
+    let object = api.get_opt(name).await.unwrap();
+    object.and_then(|object| object.status).unwrap_or_default()
+}
+
+/// Waits until the Zone object is as wanted, and gives its status.
+pub async fn zone_until(
+    cluster: &Cluster,
+    name: &str,
+    what: &str,
+    wanted: impl Fn(&ZoneStatus) -> bool,
+) -> ZoneStatus {
+    eventually(SOON, what, async || {
+        let status = zone_object(cluster, name).await;
+        if wanted(&status) { Ok(status) } else { Err(format!("{status:#?}")) }
+    })
+    .await
 }
 
 /// Waits until the tier is blocked for this reason, and gives the message.

@@ -100,6 +100,8 @@ impl World {
             }
             Trouble::EditPolicy(policy) => self.edit_policy(policy),
             Trouble::RecreatePolicy(policy) => self.recreate_policy(policy),
+            Trouble::Hold(zone, lasts) => self.hold(zone, lasts),
+            Trouble::DeleteZone(zone) => self.delete_zone(zone),
             Trouble::Pause(what, paused) => self.pause(what, paused),
             Trouble::ReadPlan(policy) => self.read_plan(policy),
             Trouble::Budget(tier, most) => {

@@ -268,6 +268,7 @@ impl World {
                 .filter_map(|policy| policy.object.clone())
                 .map(Change::Policy)
                 .collect(),
+            Kind::Zone => self.zones.values().cloned().map(Change::Zone).collect(),
             _ => Vec::new(),
         }
     }

@@ -8,7 +8,10 @@ pub type Danger = [u64; 11];
 /// Which laws are in danger when this is told.
 pub fn endangered(reason: Reason, message: &str) -> &'static [usize] {
     match reason {
-        Reason::ZoneImpaired | Reason::ZoneRecovering | Reason::ClusterUnstable => &[1],
+        Reason::ZoneImpaired
+        | Reason::ZoneHeld
+        | Reason::ZoneRecovering
+        | Reason::ClusterUnstable => &[1],
         Reason::StaleView => &[1, 3],
         Reason::ZoneSuspect => &[1, 9],
         Reason::MovesUnderWay if message.contains("has to become Available") => &[9],

@@ -1,8 +1,7 @@
 //! The zones as they truly are, and what of them somebody wrote down.
 
 use crate::script::{Millis, SECOND};
-use std::collections::BTreeSet;
-use zonespread::api::{ZoneState, ZoneStatus};
+use zonespread::api::{ZoneHealth, ZoneState, ZoneStatus};
 
 #[derive(Clone, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -19,7 +18,10 @@ pub struct ZoneTruth {
     ended: u32,
     outages: u32,
     hold_from: Option<Millis>,
-    known_by: BTreeSet<usize>,
+    /// Whether there is a Zone object that tells of it.
+    known: bool,
+    /// Since when and until when people hold it.
+    by_hand: Option<(Millis, Millis)>,
     suspect: bool,
     proven: bool,
     /// When a moved pod came up there last.
@@ -48,23 +50,33 @@ impl ZoneTruth {
         self.proven |= self.hold_from.is_some_and(|from| now >= from);
     }
 
-    pub fn policy_gone(&mut self, policy: usize) {
-        self.known_by.remove(&policy);
+    pub fn object_gone(&mut self) {
+        self.known = false;
     }
 
-    /// A new leader knows what the policies know.
+    pub fn hold_by_hand(&mut self, until: Option<Millis>, now: Millis) {
+        self.by_hand = until.map(|until| (now, until));
+    }
+
+    /// How people hold it, if operators know the zone.
+    pub fn held_by_hand(&self) -> Option<(Millis, Millis)> {
+        self.by_hand.filter(|_| self.known)
+    }
+
+    /// A new leader knows what the Zone object tells.
     pub fn read(&mut self) {
-        if self.known_by.is_empty() {
-            let Self { out, since, began, outage, .. } = *self;
+        if !self.known {
+            let Self { out, since, began, outage, by_hand, .. } = *self;
             let nothing = Self::default();
-            *self = Self { out, since, began, outage, ended: outage, forgotten: true, ..nothing };
+            let ended = outage;
+            *self = Self { out, since, began, outage, by_hand, ended, forgotten: true, ..nothing };
         }
     }
 
-    /// What a policy's status tells; true if that ends an outage.
-    pub fn written(&mut self, policy: usize, shown: &ZoneStatus, now: Millis) -> bool {
-        self.known_by.insert(policy);
-        let is_out = matches!(shown.state, ZoneState::Impaired | ZoneState::Empty);
+    /// What the Zone object tells; true if that ends an outage.
+    pub fn written(&mut self, shown: &ZoneStatus, now: Millis) -> bool {
+        self.known = true;
+        let is_out = shown.health != Some(ZoneHealth::Usable);
         // An outage may be told of for the first time when it is over, and even its hold:
         // no status could be written meanwhile.
         let back = shown.recovered_at.as_ref().map(|at| crate::objects::millis(at.0));
@@ -72,9 +84,9 @@ impl ZoneTruth {
         let is_of_late =
             |told: Option<Millis>, is: Millis| told.is_some_and(|at| at + 2 * SECOND >= is);
         let is_told = match shown.state {
-            ZoneState::Recovering => is_of_late(back, self.since),
+            Some(ZoneState::Recovering) => is_of_late(back, self.since),
             // Its return may be that from a doubt.
-            ZoneState::Ready => is_of_late(began, self.began),
+            Some(ZoneState::Ready | ZoneState::Held) => is_of_late(began, self.began),
             _ => false,
         };
         if is_out || is_told && !self.out {
@@ -93,7 +105,7 @@ impl ZoneTruth {
             self.proven = self.came_up + 2_500 >= from;
             self.suspect = false;
         }
-        if shown.state == ZoneState::Suspect && !self.suspect {
+        if shown.suspect && !self.suspect {
             self.suspect = true;
             self.outages += 1;
             let of_late = now.saturating_sub(20 * SECOND);

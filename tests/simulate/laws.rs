@@ -11,7 +11,7 @@ use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
-use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::{EvictionRequest, Refusal};
 
 /// A law that was broken.
@@ -27,7 +27,7 @@ pub struct Laws {
     pub danger: Danger,
     pub evictions: Vec<Eviction>,
     kind: Kind,
-    zones: Vec<ZoneTruth>,
+    pub zones: Vec<ZoneTruth>,
     pub tiers: Vec<TierTruth>,
     /// By operator and the pod that it looked for: it does so for several at once.
     sights: BTreeMap<(usize, String), Sight>,
@@ -235,9 +235,6 @@ impl Laws {
         for eviction in &mut self.evictions {
             eviction.unwritten |= self.tiers[eviction.tier].policy == policy;
         }
-        for zone in &mut self.zones {
-            zone.policy_gone(policy);
-        }
     }
 
     // ── What operators see and say ──────────────────────────────────────────
@@ -267,14 +264,25 @@ impl Laws {
         self.danger[7] += u64::from(moving || held);
     }
 
-    pub fn written(&mut self, policy: usize, status: &ZoneSpreadPolicyStatus, now: Millis) {
-        for shown in &status.zones {
-            if self.zones[zone_number(&shown.name)].written(policy, shown, now) {
-                for tier in 0..self.tiers.len() {
-                    self.new_chance(tier);
-                }
+    /// What a Zone object says now.
+    pub fn zone_written(&mut self, zone: usize, shown: &ZoneStatus, now: Millis) {
+        if self.zones[zone].written(shown, now) {
+            for tier in 0..self.tiers.len() {
+                self.new_chance(tier);
             }
         }
+    }
+
+    pub fn zone_gone(&mut self, zone: usize) {
+        self.zones[zone].object_gone();
+    }
+
+    /// People hold a zone until then, or release it.
+    pub fn held(&mut self, zone: usize, until: Option<Millis>, now: Millis) {
+        self.zones[zone].hold_by_hand(until, now);
+    }
+
+    pub fn written(&mut self, status: &ZoneSpreadPolicyStatus) {
         for tier in &status.tiers {
             let number: usize = tier.name.strip_prefix("app").unwrap().parse().unwrap();
             if tier.skew <= tier.max_skew {

@@ -37,6 +37,7 @@ mod script;
 mod server;
 mod verdict;
 mod world;
+mod zones;
 
 use campaign::{campaign, caught};
 use dice::setting;

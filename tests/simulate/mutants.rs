@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
-use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus};
+use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::StatusWrite;
 use zonespread::observe::{Change, WatchEvent};
 
@@ -47,11 +47,13 @@ pub enum Mutant {
     LiesInTheStatus,
     /// Evicts pods whose moves are written nowhere.
     SkipsTheWrite,
+    /// Moves pods of tiers that use a zone which people hold.
+    IgnoresHolds,
 }
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 17] = [
+    pub const ALL: [(Self, &[usize]); 18] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -69,6 +71,7 @@ impl Mutant {
         (Self::IgnoresMarks, &[6]),
         (Self::LiesInTheStatus, &[10]),
         (Self::SkipsTheWrite, &[7]),
+        (Self::IgnoresHolds, &[1]),
     ];
 
     /// What it sees instead of what is.
@@ -103,6 +106,7 @@ impl Mutant {
                     _ => {}
                 }
             }
+            Change::Zone(zone) if self == Self::IgnoresHolds => zone.spec.hold = None,
             Change::Pod(pod) if self == Self::IgnoresMarks => unmark(&mut pod.metadata),
             Change::Pod(pod) if self == Self::MovesBlindly => {
                 // A scheduler that must even out the zones, whatever else it would like.
@@ -154,8 +158,14 @@ impl Mutant {
                 tier.retry_at = None;
             }),
             Self::ForgetsMoves => status.moves.clear(),
-            Self::SkipsTheCanary => status.zones.iter_mut().for_each(|zone| zone.proven = true),
             _ => {}
+        }
+    }
+
+    /// The same of a zone.
+    pub fn restored_zone(self, status: &mut ZoneStatus) {
+        if self == Self::SkipsTheCanary {
+            status.proven = true;
         }
     }
 }

@@ -5,20 +5,20 @@ use crate::objects::time;
 use crate::script::Millis;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use zonespread::act::{
     Answer, Election, Executor, Lanes, LeaseAnswer, LeaseRequest, Progress, REQUEST_TIMEOUT,
     RETRY_PERIOD, Request, Turn,
 };
-use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::Effect;
 use zonespread::moves::EvictionRequest;
 use zonespread::observe::{
-    Change, ClockReading, HealthRules, Kind, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
+    Change, ClockReading, HealthRules, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
-use zonespread::operator::{MainLoop, Operator};
+use zonespread::operator::{MainLoop, Operator, ZoneWrite};
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -30,6 +30,7 @@ pub enum Call {
     Act(Box<Request>, Option<Arc<EvictionRequest>>),
     Lease(LeaseRequest),
     ReadPolicies,
+    WriteZone(Box<ZoneWrite>),
 }
 
 /// What came back.
@@ -38,8 +39,13 @@ pub enum Reply {
     Act(Answer),
     /// None: no answer in time, or an error.
     Lease(Option<LeaseAnswer>),
-    Policies(Option<Vec<(PolicyKey, ZoneSpreadPolicyStatus)>>),
+    Policies(Option<Written>),
+    /// Whether a Zone was written.
+    Zone(bool),
 }
+
+/// What the leader before wrote, into policies and Zones.
+pub type Written = (Vec<(PolicyKey, ZoneSpreadPolicyStatus)>, Vec<(Name, Arc<ZoneStatus>)>);
 
 /// A number for what is on its way, so that a late answer to a request that was given up
 /// is not taken for that to another.
@@ -61,6 +67,8 @@ pub struct Process {
     executor: Executor,
     /// What the executor calls them, for its requests under way.
     acting: BTreeMap<Ticket, zonespread::act::Ticket>,
+    zones: VecDeque<ZoneWrite>,
+    writing_zone: Option<(Ticket, Box<ZoneWrite>)>,
     round: Option<(Ticket, LeaseRequest, Instant)>,
     next_round: Millis,
     tickets: Ticket,
@@ -129,6 +137,8 @@ impl Process {
             reading: None,
             executor: Executor::new(HealthRules::default(), lanes),
             acting: BTreeMap::new(),
+            zones: VecDeque::new(),
+            writing_zone: None,
             round: None,
             next_round: if elects { now } else { Millis::MAX },
             tickets: 0,
@@ -214,10 +224,30 @@ impl Process {
             self.reading = Some(ticket);
             calls.push((ticket, Call::ReadPolicies));
         }
-        self.executor.submit(look.decision.into_iter().flat_map(|decision| decision.effects));
+        if let Some(decision) = look.decision {
+            self.zones.extend(decision.zones);
+            self.write_zones(now, calls);
+            self.executor.submit(decision.effects);
+        }
         self.executor.heed(self.main_loop.operator().index().pauses());
         let progress = self.executor.begin(self.may_act(now), self.wall(now));
         self.go_on(progress, now, calls);
+    }
+
+    /// Zones are written beside everything else, one after the other.
+    fn write_zones(&mut self, now: Millis, calls: &mut Calls) {
+        while self.writing_zone.is_none()
+            && let Some(write) = self.zones.pop_front()
+        {
+            if self.may_act(now) && write.is_of_late(self.wall(now)) {
+                let ticket = self.ticket();
+                let write = Box::new(write);
+                calls.push((ticket, Call::WriteZone(write.clone())));
+                self.writing_zone = Some((ticket, write));
+            } else {
+                self.main_loop.zone_written(&write, false, self.moment(now));
+            }
+        }
     }
 
     /// Sends what the executor asks for, and tells the main loop what became of effects.
@@ -270,17 +300,27 @@ impl Process {
             }
             Reply::Lease(answer) => self.lease_answered(ticket, answer, now, calls),
             Reply::Policies(_) if self.reading != Some(ticket) => {}
-            Reply::Policies(mut statuses) => {
-                self.reading = None;
-                for (_, status) in statuses.iter_mut().flatten() {
-                    if let Some(mutant) = self.mutant {
-                        mutant.restored(status);
-                    }
+            Reply::Zone(is_written) => {
+                let taken = self.writing_zone.take_if(|(known, _)| *known == ticket);
+                if let Some((_, write)) = taken {
+                    self.main_loop.zone_written(&write, is_written, self.moment(now));
                 }
+                self.write_zones(now, calls);
+            }
+            Reply::Policies(mut written) => {
+                self.reading = None;
+                if let (Some(mutant), Some((statuses, zones))) = (self.mutant, &mut written) {
+                    statuses.iter_mut().for_each(|(_, status)| mutant.restored(status));
+                    zones
+                        .iter_mut()
+                        .for_each(|(_, zone)| mutant.restored_zone(Arc::make_mut(zone)));
+                }
+                let (statuses, zones) = written.unzip();
                 let statuses = statuses
                     .as_ref()
                     .map(|statuses| statuses.iter().map(|(key, status)| (key.clone(), status)));
-                self.main_loop.policies_read(statuses, self.moment(now));
+                let now = self.moment(now);
+                self.main_loop.policies_read(statuses, zones.unwrap_or_default(), now);
             }
         }
     }

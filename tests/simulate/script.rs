@@ -119,6 +119,10 @@ pub enum Trouble {
     EditPolicy(usize),
     RecreatePolicy(usize),
     Pause(Pause, bool),
+    /// Somebody holds a zone, or releases it.
+    Hold(usize, Option<Millis>),
+    /// Somebody deletes a Zone object.
+    DeleteZone(usize),
     /// Somebody reads the policy's plan, and approves it a little later.
     ReadPlan(usize),
     Budget(usize, Option<usize>),
@@ -263,7 +267,11 @@ impl Script {
                 }
                 for _ in 0..dice.below(4) {
                     let (at, lasts) = Self::while_moving(dice, begins + lasts, end);
-                    self.pause(dice, at, lasts);
+                    if dice.chance(30) {
+                        self.hold(dice, at, lasts);
+                    } else {
+                        self.pause(dice, at, lasts);
+                    }
                 }
             }
             Kind::Treachery => {
@@ -298,6 +306,17 @@ impl Script {
         self.troubles.push((at + lasts, Trouble::Pause(what, false)));
     }
 
+    /// A zone is held; the hold ends by itself, or before by hand.
+    fn hold(&mut self, dice: &mut Dice, at: Millis, lasts: Millis) {
+        let zone = dice.below(self.zones.len());
+        let by_itself = dice.chance(50);
+        let until = if by_itself { lasts } else { 2 * lasts };
+        self.troubles.push((at, Trouble::Hold(zone, Some(until))));
+        if !by_itself {
+            self.troubles.push((at + lasts, Trouble::Hold(zone, None)));
+        }
+    }
+
     fn outage(dice: &mut Dice, zone: usize) -> (Trouble, Trouble) {
         match dice.below(4) {
             0 | 1 => (Trouble::Cordon(zone), Trouble::Uncordon(zone)),
@@ -315,7 +334,7 @@ impl Script {
             let policy = dice.below(self.policies.len());
             let watch = dice.pick(&[Watch::Pods, Watch::Nodes, Watch::Workloads, Watch::Policies]);
             let both = |first: Trouble, then: Trouble| vec![(at, first), (at + lasts, then)];
-            let troubles = match dice.below(23) {
+            let troubles = match dice.below(26) {
                 0 => {
                     let (out, back) = Self::outage(dice, zone);
                     both(out, back)
@@ -351,6 +370,11 @@ impl Script {
                     self.pause(dice, at, lasts);
                     vec![]
                 }
+                22 | 23 => {
+                    self.hold(dice, at, lasts);
+                    vec![]
+                }
+                24 => vec![(at, Trouble::DeleteZone(zone))],
                 19..=21 => vec![(at, Trouble::ReadPlan(policy))],
                 _ => vec![(at, Trouble::Budget(tier, dice.chance(70).then(|| dice.below(3))))],
             };

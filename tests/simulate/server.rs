@@ -22,6 +22,7 @@ impl Call {
             }),
             Self::Lease(_) => Reply::Lease(None),
             Self::ReadPolicies => Reply::Policies(None),
+            Self::WriteZone(_) => Reply::Zone(false),
         }
     }
 
@@ -50,7 +51,11 @@ impl World {
             Call::Lease(request) => Reply::Lease(Some(self.lease(request))),
             Call::ReadPolicies => {
                 self.laws.policies_read(self.now);
-                Reply::Policies(Some(self.statuses()))
+                Reply::Policies(Some((self.statuses(), self.zone_statuses())))
+            }
+            Call::WriteZone(write) => {
+                self.write_zone(operator, incarnation, write);
+                Reply::Zone(true)
             }
             Call::Act(request, eviction) => {
                 let moved = eviction.as_deref();
@@ -120,7 +125,7 @@ impl World {
                 self.publish(Kind::Policy, &change);
                 // What one that is dead had on its way comes too late for its successor.
                 if self.lives(operator, incarnation) || !self.laws.is_succeeded() {
-                    self.laws.written(number, status, self.now);
+                    self.laws.written(status);
                 }
                 self.tell(|| format!("  {}: {}", policy.name, told(status)));
                 Answer::Written
@@ -151,7 +156,7 @@ impl World {
     }
 
     /// Law 8: whoever changes something holds the lease, or nobody else does.
-    fn check_hand(&mut self, operator: usize, incarnation: u32, what: &str) {
+    pub fn check_hand(&mut self, operator: usize, incarnation: u32, what: &str) {
         let holder =
             self.lease.as_ref().and_then(|lease| lease.spec.as_ref()?.holder_identity.clone());
         let identity = format!("operator{operator}-{incarnation}");
@@ -210,6 +215,7 @@ impl World {
             )
         });
         let news = self.news_of(operator);
+        self.laws.judge_holds_by_hand(news.0, self.now);
         let policy = self.script.tiers[pod.tier].policy;
         self.laws.judge_consent(request, policy, news, self.now);
         if !self.policies[policy].holds_move(&pod.uid, news.0) {

@@ -9,6 +9,7 @@ impl World {
     /// What must hold when everything has come to rest.
     pub fn judge_end(&mut self) {
         let now = self.now;
+        self.judge_zones();
         for tier in 0..self.tiers.len() {
             self.laws.count_futile(tier, now);
             let spread = self.spread(tier);

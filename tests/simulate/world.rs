@@ -13,7 +13,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use zonespread::act::Lanes;
-use zonespread::api::{Plan, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use zonespread::api::{Plan, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Index, Kind, Name, WatchEvent};
 use zonespread::predict::SchedulerCache;
 
@@ -30,6 +30,8 @@ pub struct World {
     pub broken: BTreeSet<usize>,
     pub treachery: bool,
     pub policies: Vec<Policy>,
+    /// Zone objects, by their names.
+    pub zones: BTreeMap<String, ZoneObject>,
     pub namespace_paused: bool,
     pub lease: Option<Lease>,
     pub versions: u64,
@@ -144,6 +146,7 @@ impl World {
             broken: BTreeSet::new(),
             treachery: false,
             policies: Vec::new(),
+            zones: BTreeMap::new(),
             namespace_paused: false,
             lease: None,
             versions: 0,
@@ -450,7 +453,7 @@ impl World {
     }
 
     pub fn publish_gone(&mut self, kind: Kind, name: &str) {
-        let namespace = if kind == Kind::Node { "" } else { NAMESPACE };
+        let namespace = if matches!(kind, Kind::Node | Kind::Zone) { "" } else { NAMESPACE };
         self.publish(kind, &Change::Gone(kind, Name::from(namespace), Name::from(name)));
     }
 }
@@ -460,7 +463,7 @@ fn kinds(watch: Watch) -> &'static [Kind] {
         Watch::Pods => &[Kind::Pod],
         Watch::Nodes => &[Kind::Node],
         Watch::Workloads => &[Kind::ReplicaSet, Kind::StatefulSet, Kind::Deployment, Kind::Budget],
-        Watch::Policies => &[Kind::Policy, Kind::Namespace],
+        Watch::Policies => &[Kind::Policy, Kind::Namespace, Kind::Zone],
     }
 }
 

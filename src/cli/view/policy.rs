@@ -7,8 +7,8 @@ use std::slice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    MoveState, Phase, PlannedMove, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
-    ZoneStatus,
+    MoveState, Phase, PlannedMove, PolicyZone, TierStatus, TierZone, ZoneSpreadPolicyStatus,
+    ZoneState,
 };
 
 use crate::cli::output::plain;
@@ -72,17 +72,14 @@ fn survives(tier: &TierStatus) -> String {
         .map_or("-".to_owned(), |loss| format!("{}% without {}", loss.percent, loss.zone))
 }
 
-fn zones(zones: &[ZoneStatus]) -> Option<String> {
-    let mut grid =
-        Grid::new(["ZONE", "STATE", "USABLE", "SINCE", "HELD UNTIL", "OUTAGES", "REASON"]);
+fn zones(zones: &[PolicyZone]) -> Option<String> {
+    let mut grid = Grid::new(["ZONE", "STATE", "SINCE", "HELD UNTIL", "REASON"]);
     for zone in zones {
         grid.row([
             &zone.name,
             zone.state.as_str(),
-            &format!("{}/{} nodes", zone.usable_nodes, zone.nodes),
             &time(zone.since.as_ref()),
             &time(zone.hold_until.as_ref()),
-            &zone.outages.to_string(),
             or_dash(zone.reason.as_deref().filter(|_| zone.state != ZoneState::Ready)),
         ]);
     }

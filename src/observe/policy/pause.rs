@@ -1,13 +1,17 @@
-//! Who has been told to wait: `zonespread.io/paused: "true"` on a policy or a namespace.
+//! Who has been told to wait: `zonespread.io/paused: "true"` on a policy or a namespace,
+//! `spec.hold` of a Zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::PAUSED;
 
 use super::entry::PolicyKey;
 use crate::observe::value::name::Name;
+use crate::observe::value::zone::Zone;
+use crate::observe::zones::health::Hold;
 
 /// What carries the mark that stops a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +22,12 @@ pub enum Pause {
     Namespace,
 }
 
-/// The policies and namespaces that are paused.
+/// The policies and namespaces that are paused, and the zones that people hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pauses {
     policies: BTreeSet<PolicyKey>,
     namespaces: BTreeSet<Name>,
+    zones: BTreeMap<Zone, Hold>,
 }
 
 impl Pauses {
@@ -33,6 +38,25 @@ impl Pauses {
             return Some(Pause::Policy);
         }
         self.namespaces.contains(&policy.namespace).then_some(Pause::Namespace)
+    }
+
+    /// The holds of zones, those included that have ended.
+    #[must_use]
+    pub const fn holds(&self) -> &BTreeMap<Zone, Hold> {
+        &self.zones
+    }
+
+    /// Which of these zones is held now, if one is.
+    pub fn held<'a>(
+        &self,
+        zones: impl IntoIterator<Item = &'a Zone>,
+        now: Timestamp,
+    ) -> Option<&'a Zone> {
+        zones.into_iter().find(|zone| self.zones.get(zone).is_some_and(|hold| hold.lasts(now)))
+    }
+
+    pub(in crate::observe) fn set_holds(&mut self, holds: BTreeMap<Zone, Hold>) {
+        self.zones = holds;
     }
 
     /// Whether this policy carries the mark.

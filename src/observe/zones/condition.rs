@@ -128,11 +128,12 @@ pub fn zone_conditions<'a>(
 }
 
 /// Whether too many nodes are bad, given how many each zone has and how many
-/// of these are usable.
+/// of these are usable. Without counts: they change with every node, and this is in many
+/// statuses.
 #[must_use]
 pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<String> {
     let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
     let bad = nodes - usable;
     (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
-        .then(|| format!("{bad} of {nodes} nodes are not usable"))
+        .then(|| format!("at least {NODES_PERCENT} % of the nodes are not usable"))
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::ZoneState;
+use crate::api::{ZoneHealth, ZoneState};
 
 use super::condition::{ZoneCondition, ZoneReason};
 use crate::observe::value::zone::Zone;
@@ -28,7 +29,7 @@ const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// A zone without nodes is forgotten after this long.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What is remembered of a zone. Restored from the policies' status on start.
+/// What is remembered of a zone. Restored from its Zone object on start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneMemory {
     /// Usable, Impaired or Empty; Recovering and Suspect follow from the rest.
@@ -51,6 +52,42 @@ pub struct ZoneMemory {
     pub proven: bool,
     /// Whether the first pod moved there did not come up.
     pub suspect: bool,
+    /// How people hold it, if they do.
+    pub hold: Option<Hold>,
+    /// Since when that hold lasts.
+    pub held_since: Option<Timestamp>,
+}
+
+/// A hold by hand: `spec.hold` of a Zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// Why, as people wrote it.
+    pub reason: Arc<str>,
+}
+
+impl Hold {
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn lasts(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+}
+
+/// Something that changes what is remembered of zones.
+#[derive(Clone, Copy, Debug)]
+pub enum ZoneEvent<'a> {
+    /// What the nodes of all zones look like.
+    Nodes(&'a BTreeMap<Zone, ZoneCondition>),
+    /// Nodes joined or left a zone by another label.
+    Regrouped(&'a Zone),
+    /// A pod moved there became Available.
+    Proven(&'a Zone),
+    /// The first pod moved there did not become Available.
+    Suspected(&'a Zone),
+    /// All holds by hand.
+    Holds(&'a BTreeMap<Zone, Hold>),
 }
 
 /// What a process saw of a zone; two of them may see different parts of its story.
@@ -95,17 +132,6 @@ impl ObservedOutages {
     }
 }
 
-/// The part of a zone's health that its nodes alone decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZoneHealth {
-    /// More than 45 % of the nodes are usable.
-    Usable,
-    /// An outage.
-    Impaired,
-    /// Without nodes for an hour.
-    Empty,
-}
-
 /// The rules by which nodes count as usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthRules {
@@ -146,7 +172,15 @@ impl ZoneMemory {
             },
             proven: false,
             suspect: false,
+            hold: None,
+            held_since: None,
         }
+    }
+
+    /// How people hold it now, if they do.
+    #[must_use]
+    pub fn held(&self, now: Timestamp) -> Option<&Hold> {
+        self.hold.as_ref().filter(|hold| hold.lasts(now))
     }
 
     /// Until when nothing moves there, with this base hold-down. None if the
@@ -165,6 +199,7 @@ impl ZoneMemory {
     pub fn state(&self, hold_down: Duration, now: Timestamp) -> ZoneState {
         match self.health {
             ZoneHealth::Impaired => ZoneState::Impaired,
+            _ if self.held(now).is_some() => ZoneState::Held,
             ZoneHealth::Empty => ZoneState::Empty,
             ZoneHealth::Usable => match self.hold_until(hold_down) {
                 Some(until) if now < until && self.suspect => ZoneState::Suspect,
@@ -197,11 +232,17 @@ impl ZoneMemory {
     /// Of two memories of a zone the later return wins; outages are never forgotten.
     fn merge(&mut self, other: Self) {
         let outages = self.outages.max(other.outages);
+        let held_since = self.held_since.into_iter().chain(other.held_since).min();
         let last_outage = self.last_outage.max(other.last_outage);
         if other.recovered_at > self.recovered_at {
-            let own = (self.condition, self.nodes_gone, self.observed.clone());
-            *self = other;
-            (self.condition, self.nodes_gone, self.observed) = own;
+            *self = Self {
+                condition: self.condition,
+                nodes_gone: self.nodes_gone,
+                observed: self.observed.clone(),
+                hold: self.hold.take(),
+                held_since: self.held_since,
+                ..other
+            };
         } else if other.recovered_at == self.recovered_at {
             self.proven |= other.proven;
             self.suspect |= other.suspect;
@@ -212,6 +253,7 @@ impl ZoneMemory {
         }
         self.outages = outages;
         self.last_outage = last_outage;
+        self.held_since = held_since;
     }
 
     /// Takes over what was written of the zone, and counts what nobody wrote down.
@@ -263,7 +305,19 @@ pub struct ZoneTracker {
 }
 
 impl ZoneTracker {
-    /// Takes over what was written before a restart, by one or more policies.
+    /// Something happened to zones.
+    pub fn on(&mut self, event: ZoneEvent<'_>, now: Timestamp) {
+        match event {
+            ZoneEvent::Nodes(conditions) => self.observe(conditions, now),
+            ZoneEvent::Regrouped(zone) => self.regrouped(zone, now),
+            ZoneEvent::Proven(zone) => self.prove(zone),
+            ZoneEvent::Suspected(zone) => self.suspect(zone, now),
+            ZoneEvent::Holds(holds) => self.hold(holds, now),
+        }
+    }
+
+    /// Takes over what was written before a restart. Where two tell of a zone, the more
+    /// cautious counts.
     pub fn restore(&mut self, written: impl IntoIterator<Item = (Zone, ZoneMemory)>) {
         let mut merged = BTreeMap::<Zone, ZoneMemory>::new();
         for (zone, memory) in written {
@@ -281,7 +335,7 @@ impl ZoneTracker {
     }
 
     /// Compares what the nodes look like with what is remembered.
-    pub fn observe(&mut self, conditions: &BTreeMap<Zone, ZoneCondition>, now: Timestamp) {
+    fn observe(&mut self, conditions: &BTreeMap<Zone, ZoneCondition>, now: Timestamp) {
         for (zone, condition) in conditions {
             let memory = self
                 .zones
@@ -311,7 +365,7 @@ impl ZoneTracker {
     }
 
     /// The first pod moved to `zone` did not come up: hold it again, longer.
-    pub fn suspect(&mut self, zone: &Zone, now: Timestamp) {
+    fn suspect(&mut self, zone: &Zone, now: Timestamp) {
         if let Some(memory) = self.zones.get_mut(zone) {
             // Counts like an outage, but is none: `last_outage` stays, which
             // tells one recovery from the next.
@@ -325,7 +379,7 @@ impl ZoneTracker {
 
     /// Other nodes make up `zone` now: it is held as after a return, and its first pod
     /// is a canary. That is no outage.
-    pub fn regrouped(&mut self, zone: &Zone, now: Timestamp) {
+    fn regrouped(&mut self, zone: &Zone, now: Timestamp) {
         if let Some(memory) = self.zones.get_mut(zone)
             && memory.health == ZoneHealth::Usable
         {
@@ -335,8 +389,17 @@ impl ZoneTracker {
         }
     }
 
+    /// A hold by hand is no outage, however it ends.
+    fn hold(&mut self, holds: &BTreeMap<Zone, Hold>, now: Timestamp) {
+        for (zone, memory) in &mut self.zones {
+            let hold = holds.get(zone).filter(|hold| hold.lasts(now)).cloned();
+            memory.held_since = hold.as_ref().map(|_| memory.held_since.unwrap_or(now));
+            memory.hold = hold;
+        }
+    }
+
     /// A pod moved to `zone` became Available there.
-    pub fn prove(&mut self, zone: &Zone) {
+    fn prove(&mut self, zone: &Zone) {
         if let Some(memory) = self.zones.get_mut(zone) {
             memory.proven = true;
             memory.suspect = false;
@@ -369,7 +432,8 @@ impl ZoneTracker {
         let gone = self.zones.values().filter_map(|memory| memory.nodes_gone).flat_map(|gone| {
             [EMPTY_AFTER, FORGOTTEN_AFTER].map(|after| gone.checked_add(after).unwrap_or(gone))
         });
-        holds.chain(gone).filter(|at| *at > now).min()
+        let by_hand = self.zones.values().filter_map(|memory| Some(memory.hold.as_ref()?.until));
+        holds.chain(gone).chain(by_hand).filter(|at| *at > now).min()
     }
 }
 

@@ -2,3 +2,5 @@
 
 pub(super) mod condition;
 pub(super) mod health;
+pub(super) mod object;
+pub(super) mod record;

@@ -12,10 +12,11 @@ async fn suspect(cluster: &Cluster, outages: i32) {
     for namespace in ["first", "second"] {
         let what = format!("zone c to be Suspect in {namespace}, outage {outages}");
         let status = until(cluster, namespace, "shop", &what, |status| {
-            let zone = zone(status, "c");
-            zone.state == ZoneState::Suspect && zone.outages == outages
+            zone(status, "c").state == ZoneState::Suspect
         })
         .await;
+        let what = format!("the Zone to tell of outage {outages}");
+        policy::zone_until(cluster, "c", &what, |zone| zone.outages == outages).await;
         let blocked = tier(&status, "web").blocked.as_ref().unwrap();
         assert_eq!(blocked.reason, Reason::ZoneSuspect, "{}", blocked.message);
     }
@@ -54,7 +55,12 @@ async fn a_zone_in_which_nothing_starts_costs_one_eviction_over_two_policies() {
     assert_eq!(status.moves[0].state, MoveState::Stuck, "{:?}", status.moves);
     let held = zone(&status, "c");
     let again = held.hold_until.as_ref().unwrap().0;
-    assert_eq!(again.duration_since(held.recovered_at.as_ref().unwrap().0).as_secs(), 8);
+    assert_eq!(
+        again
+            .duration_since(policy::zone_object(&cluster, "c").await.recovered_at.unwrap().0)
+            .as_secs(),
+        8
+    );
     let five = Duration::from_secs(5);
     holds_for(five, "held", 1, async || evictions(&cluster)).await;
 
