@@ -13,7 +13,6 @@ use zonespread::act::{
     RETRY_PERIOD, Request, Turn,
 };
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
-use zonespread::moves::Effect;
 use zonespread::moves::EvictionRequest;
 use zonespread::observe::{
     Change, ClockReading, HealthRules, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
@@ -310,10 +309,12 @@ impl Process {
             Reply::Policies(mut written) => {
                 self.reading = None;
                 if let (Some(mutant), Some((statuses, zones))) = (self.mutant, &mut written) {
-                    statuses.iter_mut().for_each(|(_, status)| mutant.restored(status));
-                    zones
-                        .iter_mut()
-                        .for_each(|(_, zone)| mutant.restored_zone(Arc::make_mut(zone)));
+                    for (_, status) in statuses.iter_mut() {
+                        mutant.restored(status);
+                    }
+                    for (_, zone) in zones.iter_mut() {
+                        mutant.restored_zone(Arc::make_mut(zone));
+                    }
                 }
                 let (statuses, zones) = written.unzip();
                 let statuses = statuses

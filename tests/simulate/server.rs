@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::moves::{EvictionRequest, Refusal};
+use zonespread::moves::{EvictionRequest, Refusal, StatusWrite};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
 
 impl Call {
