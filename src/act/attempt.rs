@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
-use crate::moves::{EvictionRequest, Refusal};
+use crate::moves::{ActionRequest, Check, Refusal};
 use crate::observe::{
     HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unstable_nodes,
     unusable, zone_conditions,
@@ -22,36 +22,29 @@ use super::request::{Answer, Request};
 /// A decision older than this is not carried out.
 pub(super) const DECISION_HOLDS: SignedDuration = SignedDuration::from_secs(15);
 
-/// An eviction on its way.
+/// An action on its way: its checks, and then what it is about.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    request: Arc<EvictionRequest>,
-    step: Step,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Pods,
-    Nodes,
-    DryRun,
-    Eviction,
+    request: Arc<ActionRequest>,
+    /// Checks that are left to be made.
+    checks: &'static [Check],
 }
 
 impl Attempt {
-    /// Begins with a look at the tier.
+    /// Begins with the first check.
     ///
     /// # Errors
     /// When the decision is too old.
-    pub fn begin(request: EvictionRequest, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn begin(request: ActionRequest, now: Timestamp) -> Result<Self, Refusal> {
         Self::decision_holds(&request, now)?;
-        Ok(Self { request: Arc::new(request), step: Step::Pods })
+        Ok(Self { checks: request.verb.checks(), request: Arc::new(request) })
     }
 
     /// Whether it may still be carried out. Whoever was suspended in between begins anew.
     ///
     /// # Errors
     /// When the decision is too old, or its window has closed.
-    pub fn decision_holds(request: &EvictionRequest, now: Timestamp) -> Result<(), Refusal> {
+    pub fn decision_holds(request: &ActionRequest, now: Timestamp) -> Result<(), Refusal> {
         if now.duration_since(request.decided).abs() > DECISION_HOLDS {
             return Err(Refusal::Outdated("the decision is too old".to_owned()));
         }
@@ -63,59 +56,51 @@ impl Attempt {
 
     /// What it is about.
     #[must_use]
-    pub const fn request(&self) -> &Arc<EvictionRequest> {
+    pub const fn request(&self) -> &Arc<ActionRequest> {
         &self.request
     }
 
     /// What to ask now.
     #[must_use]
     pub fn asks(&self) -> Request {
-        let EvictionRequest { policy, pod, target, ground, .. } = &*self.request;
+        let ActionRequest { policy, pod, target, ground, .. } = &*self.request;
         let namespace = policy.namespace.clone();
-        match (self.step, &ground.tier_selector) {
-            (Step::Pods, Some(selector)) => Request::Pods { namespace, selector: selector.clone() },
-            (Step::Pods, None) => Request::Pod { namespace, name: pod.clone() },
-            (Step::Nodes, _) if ground.all_nodes => Request::Nodes,
-            (Step::Nodes, _) => Request::Node { name: target.clone() },
-            // A failed uid precondition spends the budget all the same; a dry run does not.
-            (Step::DryRun, _) => {
-                Request::Evict { request: Arc::clone(&self.request), dry_run: true }
+        match (self.checks.first(), &ground.tier_selector) {
+            (Some(Check::Pods), Some(selector)) => {
+                Request::Pods { namespace, selector: selector.clone() }
             }
-            (Step::Eviction, _) => {
-                Request::Evict { request: Arc::clone(&self.request), dry_run: false }
+            (Some(Check::Pods), None) => Request::Pod { namespace, name: pod.clone() },
+            (Some(Check::Nodes), _) if ground.all_nodes => Request::Nodes,
+            (Some(Check::Nodes), _) => Request::Node { name: target.clone() },
+            (Some(Check::DryRun), _) => {
+                Request::Act { request: Arc::clone(&self.request), dry_run: true }
             }
+            (None, _) => Request::Act { request: Arc::clone(&self.request), dry_run: false },
         }
     }
 
-    /// What follows from the answer: true when the pod is evicted, false when
+    /// What follows from the answer: true when it is done, false when
     /// there is more to ask.
     ///
     /// # Errors
-    /// Why the pod is not evicted.
+    /// Why it is not done.
     pub fn answered(
         &mut self,
         answer: Answer,
         rules: &HealthRules,
         now: Timestamp,
     ) -> Result<bool, Refusal> {
-        let next = match (self.step, answer) {
-            (Step::Pods, Answer::Pods(pods)) => {
-                self.tier_holds(pods, now)?;
-                Step::Nodes
-            }
-            (Step::Nodes, Answer::Nodes(nodes)) => {
-                self.zones_hold(nodes, rules)?;
-                Step::DryRun
-            }
-            (Step::DryRun, Answer::Evicted(answer)) => {
+        match (self.checks.first(), answer) {
+            (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
+            (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes, rules)?,
+            (Some(Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
-                    // Nothing was evicted, whatever became of it.
+                    // Nothing was done, whatever became of it.
                     Refusal::Unknown(why) => Refusal::Failed(why),
                     other => other,
                 })?;
-                Step::Eviction
             }
-            (Step::Eviction, Answer::Evicted(answer)) => {
+            (None, Answer::Acted(answer)) => {
                 return answer.map(|()| true).map_err(|refusal| match refusal {
                     // It was there a moment ago: a proxy may have asked twice.
                     Refusal::Gone => {
@@ -124,15 +109,15 @@ impl Attempt {
                     other => other,
                 });
             }
-            (Step::Pods | Step::Nodes, Answer::Failed(why)) => {
+            (Some(Check::Pods | Check::Nodes), Answer::Failed(why)) => {
                 return Err(Refusal::Failed(format!("a fresh read failed: {why}")));
             }
             (_, answer) => {
                 return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
             }
-        };
+        }
         Self::decision_holds(&self.request, now)?;
-        self.step = next;
+        self.checks = self.checks.get(1..).unwrap_or_default();
         Ok(false)
     }
 
@@ -213,7 +198,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::{Ground, Siblings};
+    use crate::moves::{Ground, Siblings, Verb};
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use rstest::rstest;
@@ -225,7 +210,8 @@ mod tests {
     /// Web has three pods and may miss one; web-1 is to leave node a1 for c1.
     fn attempt() -> Attempt {
         let name = Name::from;
-        let request = EvictionRequest {
+        let request = ActionRequest {
+            verb: Verb::Evict,
             policy: PolicyKey { namespace: name("default"), name: name("web") },
             tier: name("web"),
             pod: name("web-1"),
@@ -281,7 +267,7 @@ mod tests {
                 Request::Nodes => {
                     Answer::Nodes(nodes.iter().cloned().map(NodeFixture::watched).collect())
                 }
-                _ => Answer::Evicted(Ok(())),
+                _ => Answer::Acted(Ok(())),
             };
             asked.push(request);
             if attempt.answered(answer, &HealthRules::default(), now())? {
@@ -298,8 +284,8 @@ mod tests {
             [
                 Request::Pods { .. },
                 Request::Nodes,
-                Request::Evict { dry_run: true, .. },
-                Request::Evict { dry_run: false, .. }
+                Request::Act { dry_run: true, .. },
+                Request::Act { dry_run: false, .. }
             ]
         ));
     }
@@ -367,19 +353,19 @@ mod tests {
 
     #[test]
     fn a_pod_that_vanishes_after_the_dry_run_may_have_been_evicted_by_us() {
-        let after = |last: Step| {
+        let after = |checks: &'static [Check]| {
             let mut attempt = attempt();
-            attempt.step = last;
-            let gone = Answer::Evicted(Err(Refusal::Gone));
+            attempt.checks = checks;
+            let gone = Answer::Acted(Err(Refusal::Gone));
             attempt.answered(gone, &HealthRules::default(), now()).unwrap_err()
         };
-        assert_eq!(after(Step::DryRun), Refusal::Gone);
-        assert!(matches!(after(Step::Eviction), Refusal::Unknown(_)));
+        assert_eq!(after(&[Check::DryRun]), Refusal::Gone);
+        assert!(matches!(after(&[]), Refusal::Unknown(_)));
     }
 
     #[test]
     fn nothing_is_evicted_after_the_window_has_closed() {
-        let mut request = EvictionRequest::clone(attempt().request());
+        let mut request = ActionRequest::clone(attempt().request());
         request.closes = Some(now() + SignedDuration::from_secs(2));
         let second = |number| now() + SignedDuration::from_secs(number);
         let mut attempt = Attempt::begin(request.clone(), second(0)).unwrap();
@@ -393,13 +379,13 @@ mod tests {
 
     #[test]
     fn what_was_decided_a_while_ago_is_not_carried_out() {
-        let request = EvictionRequest::clone(attempt().request());
+        let request = ActionRequest::clone(attempt().request());
         let later = now() + SignedDuration::from_secs(16);
         assert!(matches!(Attempt::begin(request, later), Err(Refusal::Outdated(_))));
         // Nor is what was begun in time by somebody who was suspended then.
         let mut attempt = attempt();
-        attempt.step = Step::DryRun;
-        let refusal = attempt.answered(Answer::Evicted(Ok(())), &HealthRules::default(), later);
+        attempt.checks = &[Check::DryRun];
+        let refusal = attempt.answered(Answer::Acted(Ok(())), &HealthRules::default(), later);
         assert!(matches!(refusal, Err(Refusal::Outdated(_))), "{refusal:?}");
     }
 }

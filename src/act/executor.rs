@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::moves::{Effect, EvictionRequest, Outcome, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionRequest, Effect, Outcome, Refusal, StatusWrite, WriteFailure};
 use crate::observe::{HealthRules, Name, Pauses, PolicyKey};
 
 use super::attempt::{Attempt, DECISION_HOLDS};
@@ -42,7 +42,7 @@ pub struct Asking {
     /// The request.
     pub request: Request,
     /// The eviction that it is part of; none for a status.
-    pub eviction: Option<Arc<EvictionRequest>>,
+    pub eviction: Option<Arc<ActionRequest>>,
 }
 
 /// What is to be done next, and what has been.
@@ -166,13 +166,13 @@ impl Executor {
         }
     }
 
-    fn attempt(&self, request: &EvictionRequest, now: Timestamp) -> Result<Attempt, Refusal> {
+    fn attempt(&self, request: &ActionRequest, now: Timestamp) -> Result<Attempt, Refusal> {
         self.still_wanted(request, now)?;
         Attempt::begin(request.clone(), now)
     }
 
     /// Whether nothing came in between since it was decided.
-    fn still_wanted(&self, request: &EvictionRequest, now: Timestamp) -> Result<(), Refusal> {
+    fn still_wanted(&self, request: &ActionRequest, now: Timestamp) -> Result<(), Refusal> {
         // Whatever the wall clock does, an answer is news no longer than a decision holds.
         let since = |at: &Timestamp| {
             let later = at.duration_since(request.decided);
@@ -227,7 +227,7 @@ impl Executor {
                 let request = attempt.request();
                 self.pending.ended(request);
                 let (policy, uid) = (request.policy.clone(), Name::clone(&request.uid));
-                progress.outcomes.push(Outcome::Evicted { policy, uid });
+                progress.outcomes.push(Outcome::Acted { verb: request.verb, policy, uid });
                 return;
             }
             Ok(false) if !may_act => outdated("this replica no longer leads"),
@@ -243,12 +243,12 @@ impl Executor {
         self.end(attempt.request(), refusal, progress);
     }
 
-    fn end(&mut self, request: &EvictionRequest, refusal: Refusal, progress: &mut Progress) {
+    fn end(&mut self, request: &ActionRequest, refusal: Refusal, progress: &mut Progress) {
         self.pending.ended(request);
         progress.outcomes.push(refused(request, refusal));
     }
 
-    fn note(&mut self, request: &EvictionRequest, refusal: &Refusal, now: Timestamp) {
+    fn note(&mut self, request: &ActionRequest, refusal: &Refusal, now: Timestamp) {
         // An answer is news for a minute; what was decided is carried out within seconds.
         let old = now - SignedDuration::from_mins(1);
         self.refused.retain(|_, at| *at > old);
@@ -269,7 +269,7 @@ impl Executor {
     fn ask(
         &mut self,
         request: Request,
-        eviction: Option<Arc<EvictionRequest>>,
+        eviction: Option<Arc<ActionRequest>>,
         task: Task,
         progress: &mut Progress,
     ) {
@@ -284,7 +284,7 @@ fn outdated(why: &str) -> Refusal {
     Refusal::Outdated(why.to_owned())
 }
 
-fn refused(request: &EvictionRequest, refusal: Refusal) -> Outcome {
+fn refused(request: &ActionRequest, refusal: Refusal) -> Outcome {
     let (policy, uid) = (request.policy.clone(), Name::clone(&request.uid));
     Outcome::Refused { policy, uid, refusal }
 }

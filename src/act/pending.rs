@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::moves::{Effect, EvictionRequest, Refusal, StatusWrite};
+use crate::moves::{ActionRequest, Effect, Refusal, StatusWrite};
 use crate::observe::{Name, PolicyKey};
 
 /// What was decided and is not begun yet, and what is under way.
@@ -22,9 +22,9 @@ pub(super) struct Pending {
     /// Policies whose status is being written.
     writing: BTreeSet<PolicyKey>,
     /// Evictions whose move is in no stored status yet, oldest first.
-    unstored: VecDeque<EvictionRequest>,
+    unstored: VecDeque<ActionRequest>,
     /// Evictions that may begin, oldest first.
-    ready: VecDeque<EvictionRequest>,
+    ready: VecDeque<ActionRequest>,
     /// Tiers with an eviction under way.
     evicting: BTreeMap<PolicyKey, BTreeSet<Name>>,
 }
@@ -48,7 +48,7 @@ impl Pending {
     pub fn push(&mut self, effect: Effect) {
         match effect {
             Effect::WriteStatus(write) => self.push_write(write),
-            Effect::Evict(request) => {
+            Effect::Act(request) => {
                 self.hurry(&request.policy);
                 self.unstored.push_back(request);
             }
@@ -92,11 +92,11 @@ impl Pending {
 
     /// A status is stored: the evictions whose moves it holds may begin. Those that no
     /// stored status will hold are given back.
-    pub fn stored(&mut self, write: &StatusWrite) -> Vec<EvictionRequest> {
+    pub fn stored(&mut self, write: &StatusWrite) -> Vec<ActionRequest> {
         self.writing.remove(&write.policy);
         let moves = write.status.moves.iter().filter(|moved| moved.state.is_under_way());
         let held: BTreeSet<&str> = moves.map(|moved| moved.uid.as_str()).collect();
-        let is_held = |request: &EvictionRequest| {
+        let is_held = |request: &ActionRequest| {
             request.policy == write.policy && held.contains(&*request.uid)
         };
         let (ready, unstored): (VecDeque<_>, _) = self.unstored.drain(..).partition(is_held);
@@ -107,7 +107,7 @@ impl Pending {
 
     /// A status could not be written. The evictions that waited for it are given back,
     /// unless a newer status is to be written, which holds their moves as well.
-    pub fn not_stored(&mut self, failed: StatusWrite) -> Vec<EvictionRequest> {
+    pub fn not_stored(&mut self, failed: StatusWrite) -> Vec<ActionRequest> {
         self.writing.remove(&failed.policy);
         if let Some((_, newer)) = self.writes.get_mut(&failed.policy)
             && newer.uid == failed.uid
@@ -118,11 +118,11 @@ impl Pending {
     }
 
     /// Evictions of the policy that wait for a status that nobody will write.
-    fn without_a_write(&mut self, policy: &PolicyKey) -> Vec<EvictionRequest> {
+    fn without_a_write(&mut self, policy: &PolicyKey) -> Vec<ActionRequest> {
         if self.writes.contains_key(policy) {
             return Vec::new();
         }
-        let of_policy = |request: &EvictionRequest| request.policy == *policy;
+        let of_policy = |request: &ActionRequest| request.policy == *policy;
         let (given_back, unstored): (VecDeque<_>, _) = self.unstored.drain(..).partition(of_policy);
         self.unstored = unstored;
         given_back.into()
@@ -131,12 +131,12 @@ impl Pending {
     /// The eviction to begin next, given how many may be under way at once. No policy
     /// takes more than half of the places that the others have left: where one hangs, all
     /// of its evictions do.
-    pub fn next_eviction(&mut self, places: usize) -> Option<EvictionRequest> {
+    pub fn next_eviction(&mut self, places: usize) -> Option<ActionRequest> {
         let all = self.evicting();
         if all >= places {
             return None;
         }
-        let may_begin = |request: &EvictionRequest| {
+        let may_begin = |request: &ActionRequest| {
             let own = self.evicting.get(&request.policy);
             let tiers = own.map_or(0, BTreeSet::len);
             let is_free = own.is_none_or(|tiers| !tiers.contains(&request.tier));
@@ -150,7 +150,7 @@ impl Pending {
     }
 
     /// An eviction that was begun is over.
-    pub fn ended(&mut self, request: &EvictionRequest) {
+    pub fn ended(&mut self, request: &ActionRequest) {
         if let Some(tiers) = self.evicting.get_mut(&request.policy) {
             tiers.remove(&request.tier);
             if tiers.is_empty() {
@@ -162,8 +162,8 @@ impl Pending {
     /// Gives up the evictions that must not be begun any more, and says why not.
     pub fn give_up(
         &mut self,
-        holds: impl Fn(&EvictionRequest) -> Result<(), Refusal>,
-    ) -> Vec<(EvictionRequest, Refusal)> {
+        holds: impl Fn(&ActionRequest) -> Result<(), Refusal>,
+    ) -> Vec<(ActionRequest, Refusal)> {
         let mut given_up = Vec::new();
         for waiting in [&mut self.unstored, &mut self.ready] {
             for request in std::mem::take(waiting) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::moves::{EvictionRequest, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionRequest, Refusal, StatusWrite, Verb, WriteFailure};
 use crate::observe::{Name, WatchedNode, WatchedPod};
 
 /// One request to the API server.
@@ -32,9 +32,9 @@ pub enum Request {
         name: Name,
     },
     /// Evict a pod, guarded by its uid.
-    Evict {
+    Act {
         /// The pod.
-        request: Arc<EvictionRequest>,
+        request: Arc<ActionRequest>,
         /// Whether to change nothing.
         dry_run: bool,
     },
@@ -43,15 +43,17 @@ pub enum Request {
 impl Request {
     /// What it is, in a word.
     #[must_use]
-    pub const fn what(&self) -> &'static str {
+    pub fn what(&self) -> &'static str {
         match self {
             Self::WriteStatus(_) => "write the status",
             Self::Pods { .. } => "list the tier's pods",
             Self::Pod { .. } => "read the pod",
             Self::Nodes => "list all nodes",
             Self::Node { .. } => "read the node",
-            Self::Evict { dry_run: true, .. } => "evict (dry run)",
-            Self::Evict { dry_run: false, .. } => "evict",
+            Self::Act { request, dry_run: true } => match request.verb {
+                Verb::Evict => "evict (dry run)",
+            },
+            Self::Act { request, dry_run: false } => request.verb.as_str(),
         }
     }
 }
@@ -67,8 +69,8 @@ pub enum Answer {
     Pods(Vec<WatchedPod>),
     /// The nodes that were asked for; one that is not there is left out.
     Nodes(Vec<WatchedNode>),
-    /// What the eviction API said.
-    Evicted(Result<(), Refusal>),
+    /// What the API server said to the action.
+    Acted(Result<(), Refusal>),
     /// No answer, or none that helps.
     Failed(String),
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Answer, Asking, Executor, Lanes, Progress, Request};
 use crate::api::{MoveKind, MoveState, MoveStatus, PAUSED, ZoneSpreadPolicyStatus, seconds};
 use crate::moves::{
-    Effect, EvictionRequest, Ground, Note, Outcome, Refusal, StatusWrite, WriteFailure,
+    ActionRequest, Effect, Ground, Note, Outcome, Refusal, StatusWrite, Verb, WriteFailure,
 };
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, Zone};
@@ -25,16 +25,17 @@ fn policy(name: &str) -> PolicyKey {
     PolicyKey { namespace: "shop".into(), name: name.into() }
 }
 
-fn is_about(effect: &Effect) -> &EvictionRequest {
+fn is_about(effect: &Effect) -> &ActionRequest {
     match effect {
-        Effect::Evict(request) => request,
+        Effect::Act(request) => request,
         Effect::WriteStatus(_) => panic!("not an eviction"),
     }
 }
 
 /// A pod of the tier of a policy is to leave node a1 for c1.
 fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
-    Effect::Evict(EvictionRequest {
+    Effect::Act(ActionRequest {
+        verb: Verb::Evict,
         policy: policy(policy_name),
         tier: tier.into(),
         pod: pod.into(),
@@ -156,7 +157,7 @@ impl Hand {
                 Answer::Pods(vec![shown])
             }
             Request::Node { name } => Answer::Nodes(vec![node(name).zone("c").watched()]),
-            _ => Answer::Evicted(Ok(())),
+            _ => Answer::Acted(Ok(())),
         };
         self.answer(answer, of_pod);
     }
@@ -177,7 +178,7 @@ impl Hand {
 
     fn evicted(&self) -> Vec<&str> {
         let evicted = self.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Evicted { uid, .. } => Some(&**uid),
+            Outcome::Acted { uid, .. } => Some(&**uid),
             _ => None,
         });
         evicted.collect()
@@ -367,7 +368,7 @@ fn an_api_server_that_asks_for_fewer_requests_is_left_alone_by_all_that_is_under
     hand.step("a");
     hand.now = at(1);
     let retry_after = SignedDuration::from_secs(5);
-    let throttled = Answer::Evicted(Err(Refusal::Throttled { retry_after }));
+    let throttled = Answer::Acted(Err(Refusal::Throttled { retry_after }));
     hand.answer(throttled, |asking| moves(asking) == Some("a"));
     hand.step("b");
     assert!(matches!(hand.refusal("b"), Refusal::Outdated(_)));

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::act::{Answer, REQUEST_TIMEOUT, Request};
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy};
-use crate::moves::{EvictionRequest, StatusWrite, WriteFailure};
+use crate::moves::{ActionRequest, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
 use super::publish::Publisher;
@@ -58,7 +58,9 @@ impl Requests {
                 let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
                 read(node, Answer::Nodes).await
             }
-            Request::Evict { request, dry_run } => self.evict(request, *dry_run).await,
+            Request::Act { request, dry_run } => match request.verb {
+                Verb::Evict => self.evict(request, *dry_run).await,
+            },
         }
     }
 
@@ -89,8 +91,8 @@ impl Requests {
         Answer::NotWritten(failure)
     }
 
-    async fn evict(&self, request: &EvictionRequest, dry_run: bool) -> Answer {
-        let EvictionRequest { policy, tier, pod, uid, zone, .. } = request;
+    async fn evict(&self, request: &ActionRequest, dry_run: bool) -> Answer {
+        let ActionRequest { policy, tier, pod, uid, zone, .. } = request;
         let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
         // Not `Api::evict`: it loses the preconditions (kube 5.0).
         let eviction = Eviction {
@@ -110,7 +112,7 @@ impl Requests {
         let params = PostParams { dry_run, ..PostParams::default() };
         let answer =
             pods.create_subresource::<_, serde_json::Value>("eviction", pod, &params, &eviction);
-        Answer::Evicted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        Answer::Acted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
             Ok(Ok(_)) => {
                 if !dry_run {
                     let (namespace, policy) = (&policy.namespace, &policy.name);

@@ -9,6 +9,8 @@ use jiff::SignedDuration;
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey};
 
+use super::request::Verb;
+
 /// What became of an effect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -32,14 +34,16 @@ pub enum Outcome {
         /// Why not.
         failure: WriteFailure,
     },
-    /// A pod was evicted.
-    Evicted {
+    /// What was asked for a move is done.
+    Acted {
+        /// What that was.
+        verb: Verb,
         /// The policy.
         policy: PolicyKey,
         /// The pod's uid.
         uid: Name,
     },
-    /// A pod was not evicted.
+    /// It is not done.
     Refused {
         /// The policy.
         policy: PolicyKey,
@@ -57,7 +61,7 @@ impl Outcome {
         match self {
             Self::Written { policy, .. }
             | Self::NotWritten { policy, .. }
-            | Self::Evicted { policy, .. }
+            | Self::Acted { policy, .. }
             | Self::Refused { policy, .. } => policy,
         }
     }

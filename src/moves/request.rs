@@ -15,8 +15,9 @@ use super::owner_snapshot::Siblings;
 pub enum Effect {
     /// Write a status, and publish the events that tell of it.
     WriteStatus(StatusWrite),
-    /// Evict a pod, once a status of the policy is stored that holds its move (law 7).
-    Evict(EvictionRequest),
+    /// Change the cluster for a move, once a status of the policy is stored that holds the
+    /// move (law 7).
+    Act(ActionRequest),
 }
 
 /// A status to be written, and the events that tell of it.
@@ -39,9 +40,42 @@ pub enum Verb {
     Evict,
 }
 
-/// A pod to be evicted, and what must still be true.
+/// What is looked at anew before a verb is carried out: a watch may be behind without
+/// knowing it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The tier is as the decision left it, and whole enough (law 3).
+    Pods,
+    /// The tier's zones are not out, and the target still takes pods (laws 1 and 2).
+    Nodes,
+    /// The API server would say yes.
+    DryRun,
+}
+
+impl Verb {
+    /// What is checked before it, in this order.
+    #[must_use]
+    pub const fn checks(self) -> &'static [Check] {
+        match self {
+            // A failed uid precondition spends the budget all the same; a dry run does not.
+            Self::Evict => &[Check::Pods, Check::Nodes, Check::DryRun],
+        }
+    }
+
+    /// The word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evict => "evict",
+        }
+    }
+}
+
+/// What to do with a pod, and what must still be true.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EvictionRequest {
+pub struct ActionRequest {
+    /// What to do.
+    pub verb: Verb,
     /// The policy.
     pub policy: PolicyKey,
     /// The tier.

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
-    Effect, Ending, EvictionRequest, Move, MoveOutcome, OtherMoves, Siblings, Signal, StatusWrite,
-    Step, Transition, Verb, View,
+    ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, Siblings, Signal, StatusWrite,
+    Step, Transition, View,
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
@@ -114,7 +114,7 @@ impl Operator {
                     status: Arc::clone(&status),
                 }));
             }
-            decision.effects.extend(requests.into_iter().map(Effect::Evict));
+            decision.effects.extend(requests.into_iter().map(Effect::Act));
         }
         decision.statuses.push((key.clone(), status));
         self.remember(key.clone(), memory);
@@ -199,7 +199,7 @@ impl Operator {
         planned: Planned,
         memory: &mut PolicyMemory,
         now: Timestamp,
-        requests: &mut Vec<EvictionRequest>,
+        requests: &mut Vec<ActionRequest>,
     ) -> TierReport {
         let Planned { view, ahead } = planned;
         let facts = ClusterFacts {
@@ -288,7 +288,7 @@ impl Operator {
         planned: &PlannedMove,
         memory: &mut PolicyMemory,
         now: Timestamp,
-    ) -> Option<EvictionRequest> {
+    ) -> Option<ActionRequest> {
         let pod = self.index.cluster().pod(planned.pod)?;
         let siblings = Arc::new(Siblings::of(&self.index, pod));
         let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&siblings), now)?;
@@ -299,8 +299,9 @@ impl Operator {
             others: &no_others,
             landing_timeout: view.settings.landing_timeout,
         };
-        let Step::Ask(Verb::Evict) = moved.step(&seen, now) else { return None };
-        let request = EvictionRequest {
+        let Step::Ask(verb) = moved.step(&seen, now) else { return None };
+        let request = ActionRequest {
+            verb,
             policy: policy.key.clone(),
             tier: Name::clone(&view.name),
             pod: Name::clone(&pod.name),

@@ -283,7 +283,7 @@ impl PolicyMemory {
                 let category = ErrorCategory::from(failure);
                 return vec![Signal::WriteFailed { policy: policy.clone(), category }];
             }
-            Outcome::Evicted { uid, .. } => (uid, None),
+            Outcome::Acted { uid, .. } => (uid, None),
             Outcome::Refused { uid, refusal, .. } => (uid, Some(refusal)),
         };
         // Nothing was asked for: at once, it would go round in circles.

@@ -34,7 +34,7 @@ fn a_tier_begins_all_the_moves_that_its_budget_allows_in_one_decision() {
         .effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Evict(request) => Some(request),
+            Effect::Act(request) => Some(request),
             Effect::WriteStatus(_) => None,
         })
         .collect();

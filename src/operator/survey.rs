@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::moves::EvictionRequest;
+use crate::moves::ActionRequest;
 use crate::observe::{Name, PolicyKey, ZoneEvent, zone_conditions};
 use crate::predict::InFlightPods;
 use crate::report::TierReport;
@@ -35,7 +35,7 @@ pub(super) struct Look {
     /// Its tiers; none when it cannot be followed.
     pub tiers: Vec<TierReport>,
     /// Moves that were started; none unless this process leads.
-    pub requests: Vec<EvictionRequest>,
+    pub requests: Vec<ActionRequest>,
     /// What is remembered of the policy; taken out, to be put back.
     pub memory: PolicyMemory,
 }

@@ -428,7 +428,7 @@ fn a_stale_view_moves_nothing() {
         world.now += jiff::SignedDuration::from_secs(1);
         let decision =
             world.operator.decide(world.now, Some("the watch of pods has failed".into()));
-        assert!(!decision.effects.iter().any(|effect| matches!(effect, Effect::Evict(_))));
+        assert!(!decision.effects.iter().any(|effect| matches!(effect, Effect::Act(_))));
     }
     world.pass(60);
     assert_eq!(world.spread("web"), "2/2/2");

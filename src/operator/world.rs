@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::api::{ZoneHold, ZoneObject, ZoneSpreadPolicyStatus, ZoneStatus};
-use crate::moves::{Effect, EvictionRequest, Outcome, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionRequest, Effect, Outcome, Refusal, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
@@ -45,7 +45,7 @@ pub struct World {
     /// Pods that were evicted, in order.
     pub evicted: Vec<String>,
     /// Evictions that were asked for.
-    pub asked: Vec<EvictionRequest>,
+    pub asked: Vec<ActionRequest>,
     /// The statuses as the API server has them.
     pub statuses: BTreeMap<String, ZoneSpreadPolicyStatus>,
     /// The Zone objects as the API server has them.
@@ -350,7 +350,7 @@ impl World {
     fn carry_out(&mut self, effect: Effect) {
         let outcome = match effect {
             Effect::WriteStatus(write) => self.write(write),
-            Effect::Evict(request) if self.trouble.writes_fail || self.trouble.answers_are_lost => {
+            Effect::Act(request) if self.trouble.writes_fail || self.trouble.answers_are_lost => {
                 let why = "the status could not be written before it".to_owned();
                 Outcome::Refused {
                     policy: request.policy,
@@ -358,13 +358,13 @@ impl World {
                     refusal: Refusal::Outdated(why),
                 }
             }
-            Effect::Evict(request) => {
+            Effect::Act(request) => {
                 self.asked.push(request.clone());
                 if let Some(refusal) = self.trouble.refuses.clone() {
                     Outcome::Refused { policy: request.policy, uid: request.uid, refusal }
                 } else {
                     self.evict(&request.pod);
-                    Outcome::Evicted { policy: request.policy, uid: request.uid }
+                    Outcome::Acted { verb: request.verb, policy: request.policy, uid: request.uid }
                 }
             }
         };

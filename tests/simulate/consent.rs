@@ -3,7 +3,7 @@
 use crate::laws::Laws;
 use crate::script::{Millis, SECOND, Script, Window};
 use zonespread::api::Plan;
-use zonespread::moves::EvictionRequest;
+use zonespread::moves::ActionRequest;
 
 /// What is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Consents {
     fn offence(
         &self,
         policy: usize,
-        request: &EvictionRequest,
+        request: &ActionRequest,
         heard: Option<Millis>,
         looked: Millis,
         now: Millis,
@@ -110,7 +110,7 @@ impl Laws {
     /// Law 6: pods move only when people want that.
     pub fn judge_consent(
         &mut self,
-        request: &EvictionRequest,
+        request: &ActionRequest,
         policy: usize,
         (heard, looked): (Option<Millis>, Millis),
         now: Millis,

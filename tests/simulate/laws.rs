@@ -12,7 +12,7 @@ use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
-use zonespread::moves::{EvictionRequest, Refusal};
+use zonespread::moves::{ActionRequest, Refusal};
 
 /// A law that was broken.
 #[derive(Clone, Debug)]
@@ -344,9 +344,9 @@ impl Laws {
         now: Millis,
     ) {
         let Call::Act(request, _) = call else { return };
-        let Request::Evict { request, dry_run } = &**request else { return };
+        let Request::Act { request, dry_run } = &**request else { return };
         let uid = (operator, incarnation, request.uid.to_string());
-        let Reply::Act(Answer::Evicted(answer)) = reply else { return };
+        let Reply::Act(Answer::Acted(answer)) = reply else { return };
         match answer {
             Ok(()) if *dry_run => drop(self.dry_runs.insert(uid)),
             Err(Refusal::Budget(_) | Refusal::Forbidden(_) | Refusal::Throttled { .. }) => {
@@ -369,7 +369,7 @@ impl Laws {
         &mut self,
         operator: usize,
         incarnation: u32,
-        request: &EvictionRequest,
+        request: &ActionRequest,
         pod: &Pod,
         from: Option<usize>,
         spread: &[i32],

@@ -122,8 +122,8 @@ impl Mutant {
     /// What it asks instead; what it believes, if it does not ask at all.
     pub fn asks(self, request: &mut Request) -> Option<Answer> {
         match request {
-            Request::Evict { dry_run: true, .. } if self == Self::SkipsTheDryRun => {
-                Some(Answer::Evicted(Ok(())))
+            Request::Act { dry_run: true, .. } if self == Self::SkipsTheDryRun => {
+                Some(Answer::Acted(Ok(())))
             }
             Request::WriteStatus(StatusWrite { status, .. }) if self == Self::SkipsTheWrite => {
                 let moves = status.moves.iter().any(|moved| moved.state.is_under_way());

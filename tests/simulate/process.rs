@@ -13,7 +13,7 @@ use zonespread::act::{
     RETRY_PERIOD, Request, Turn,
 };
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
-use zonespread::moves::EvictionRequest;
+use zonespread::moves::ActionRequest;
 use zonespread::observe::{
     Change, ClockReading, HealthRules, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
@@ -26,7 +26,7 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Clone, Debug)]
 pub enum Call {
     /// A request of the executor, and the eviction that it is part of.
-    Act(Box<Request>, Option<Arc<EvictionRequest>>),
+    Act(Box<Request>, Option<Arc<ActionRequest>>),
     Lease(LeaseRequest),
     ReadPolicies,
     WriteZone(Box<ZoneWrite>),

@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::moves::{EvictionRequest, Refusal, StatusWrite};
+use zonespread::moves::{ActionRequest, Refusal, StatusWrite};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
 
 impl Call {
@@ -17,7 +17,7 @@ impl Call {
         let why = "no answer".to_owned();
         match self {
             Self::Act(request, _) => Reply::Act(match **request {
-                Request::Evict { .. } => Answer::Evicted(Err(Refusal::Unknown(why))),
+                Request::Act { .. } => Answer::Acted(Err(Refusal::Unknown(why))),
                 _ => Answer::Failed(why),
             }),
             Self::Lease(_) => Reply::Lease(None),
@@ -29,7 +29,7 @@ impl Call {
     /// The answer of a server in trouble; nothing was carried out.
     pub fn refused(&self, fault: Fault) -> Reply {
         match self {
-            Self::Act(request, _) if matches!(**request, Request::Evict { .. }) => {
+            Self::Act(request, _) if matches!(**request, Request::Act { .. }) => {
                 let refusal = match fault {
                     Fault::Throttle => {
                         Refusal::Throttled { retry_after: SignedDuration::from_secs(3) }
@@ -37,7 +37,7 @@ impl Call {
                     Fault::Forbid => Refusal::Forbidden("a webhook says no".to_owned()),
                     _ => Refusal::Unknown("internal error".to_owned()),
                 };
-                Reply::Act(Answer::Evicted(Err(refusal)))
+                Reply::Act(Answer::Acted(Err(refusal)))
             }
             _ => self.no_answer(),
         }
@@ -106,7 +106,7 @@ impl World {
         operator: usize,
         incarnation: u32,
         request: &Request,
-        eviction: Option<&EvictionRequest>,
+        eviction: Option<&ActionRequest>,
     ) -> Answer {
         // The pod that is looked for.
         let moved = || eviction.map(|request| request.uid.to_string()).expect("an eviction");
@@ -148,9 +148,9 @@ impl World {
             Request::Pod { .. } | Request::Node { .. } => {
                 Answer::Failed("too small a world for that".to_owned())
             }
-            Request::Evict { request, dry_run } => {
+            Request::Act { request, dry_run } => {
                 self.check_hand(operator, incarnation, "an eviction");
-                Answer::Evicted(self.evict(operator, incarnation, request, *dry_run))
+                Answer::Acted(self.evict(operator, incarnation, request, *dry_run))
             }
         }
     }
@@ -184,7 +184,7 @@ impl World {
         &mut self,
         operator: usize,
         incarnation: u32,
-        request: &EvictionRequest,
+        request: &ActionRequest,
         dry_run: bool,
     ) -> Result<(), Refusal> {
         let Some(pod) = self.pods.get(&*request.pod).cloned() else { return Err(Refusal::Gone) };
