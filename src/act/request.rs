@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::moves::{ActionRequest, Refusal, StatusWrite, Verb, WriteFailure};
+use crate::moves::{ActionRequest, Refusal, StatusWrite, WriteFailure};
 use crate::observe::{Name, WatchedNode, WatchedPod};
 
 /// One request to the API server.
@@ -50,10 +50,7 @@ impl Request {
             Self::Pod { .. } => "read the pod",
             Self::Nodes => "list all nodes",
             Self::Node { .. } => "read the node",
-            Self::Act { request, dry_run: true } => match request.verb {
-                Verb::Evict => "evict (dry run)",
-            },
-            Self::Act { request, dry_run: false } => request.verb.as_str(),
+            Self::Act { request, dry_run } => request.verb.what(*dry_run),
         }
     }
 }

@@ -1,5 +1,11 @@
 //! Moves: what is remembered of one, how it is followed to its end, what is asked of the
 //! cluster for it, and what became of that. No client and no clock.
+//!
+//! Another kind of move touches six files: `api/status.rs` (its name, and states that users
+//! see), `moves/<kind>.rs` (its `step` and when that wakes), `moves/step.rs` (the arms that
+//! lead there), `moves/request.rs` (its verbs, and what is checked before each),
+//! `controller/requests.rs` (how a verb is sent), and `plan/planner.rs` (when it is chosen).
+//! The executor, the operator's bookkeeping, restarts and the status need no change.
 
 mod event;
 mod evict;

@@ -62,11 +62,12 @@ impl Verb {
         }
     }
 
-    /// The word for logs.
+    /// What it is, in a word, for logs.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Evict => "evict",
+    pub const fn what(self, dry_run: bool) -> &'static str {
+        match (self, dry_run) {
+            (Self::Evict, true) => "evict (dry run)",
+            (Self::Evict, false) => "evict",
         }
     }
 }
