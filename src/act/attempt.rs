@@ -63,14 +63,14 @@ impl Attempt {
     /// What to ask now.
     #[must_use]
     pub fn asks(&self) -> Request {
-        let ActionRequest { policy, pod, target, ground, .. } = &*self.request;
+        let ActionRequest { policy, pod, target, preconditions, .. } = &*self.request;
         let namespace = policy.namespace.clone();
-        match (self.checks.first(), &ground.tier_selector) {
+        match (self.checks.first(), &preconditions.tier_selector) {
             (Some(Check::Pods), Some(selector)) => {
                 Request::Pods { namespace, selector: selector.clone() }
             }
             (Some(Check::Pods), None) => Request::Pod { namespace, name: pod.clone() },
-            (Some(Check::Nodes), _) if ground.all_nodes => Request::Nodes,
+            (Some(Check::Nodes), _) if preconditions.all_nodes => Request::Nodes,
             (Some(Check::Nodes), _) => Request::Node { name: target.clone() },
             (Some(Check::DryRun), _) => {
                 Request::Act { request: Arc::clone(&self.request), dry_run: true }
@@ -138,22 +138,22 @@ impl Attempt {
         if let Some(mark) = pod.keep {
             return stale(format!("{} is marked {}", pod.name, mark.annotation()));
         }
-        if request.ground.tier_selector.is_some() {
+        if request.preconditions.tier_selector.is_some() {
             let of_owner = |other: &&Pod| other.owner.is_some() && other.owner == pod.owner;
-            let is_new = |other: &&Pod| !request.ground.siblings.has(&other.uid);
+            let is_new = |other: &&Pod| !request.preconditions.siblings.has(&other.uid);
             let mut new = pods.iter().filter(of_owner).filter(is_new);
-            if let Some(new) = new.nth(request.ground.awaited) {
+            if let Some(new) = new.nth(request.preconditions.awaited) {
                 return stale(format!("{} is new", new.name));
             }
-            let min_ready = request.ground.min_ready_seconds;
-            let others = pods.iter().filter(|pod| !request.ground.coming.contains(&pod.uid));
+            let min_ready = request.preconditions.min_ready_seconds;
+            let others = pods.iter().filter(|pod| !request.preconditions.coming.contains(&pod.uid));
             let available = others.filter(|pod| pod.is_available(min_ready, now)).count();
-            if available < request.ground.available {
+            if available < request.preconditions.available {
                 return stale(format!(
                     "tier {} has {} Available and needs {} to evict one",
                     request.tier,
                     counted(available, "pod"),
-                    request.ground.available
+                    request.preconditions.available
                 ));
             }
         }
@@ -176,11 +176,11 @@ impl Attempt {
         if target.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
             return stale(format!("{} is no longer in zone {}", target.name, request.zone));
         }
-        if !request.ground.all_nodes {
+        if !request.preconditions.all_nodes {
             return Ok(());
         }
         let conditions: BTreeMap<_, _> = zone_conditions(&nodes, &rules.allowed_taints);
-        for zone in &request.ground.zones {
+        for zone in &request.preconditions.zones {
             let condition = conditions.get(zone).copied().unwrap_or_default();
             if is_impaired(condition) {
                 let (usable, nodes) = (condition.usable, condition.nodes);
@@ -198,7 +198,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::{Ground, Siblings, Verb};
+    use crate::moves::{Preconditions, Siblings, Verb};
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use rstest::rstest;
@@ -219,7 +219,7 @@ mod tests {
             node: name("a1"),
             target: name("c1"),
             zone: name("c"),
-            ground: Ground {
+            preconditions: Preconditions {
                 tier_selector: Some("app=web".to_owned()),
                 siblings: Arc::new(siblings()),
                 awaited: 0,
@@ -318,11 +318,12 @@ mod tests {
             Answer::Pods(pods.into_iter().map(PodFixture::watched).collect())
         };
         let mut attempt = attempt();
-        let ground = &mut Arc::make_mut(&mut attempt.request).ground;
-        (ground.awaited, ground.available) = (1, 3);
+        let preconditions = &mut Arc::make_mut(&mut attempt.request).preconditions;
+        (preconditions.awaited, preconditions.available) = (1, 3);
         assert!(attempt.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
         // web-2 is gone, and web-4, which was awaited, is not for it.
-        Arc::make_mut(&mut attempt.request).ground.coming = Box::new([Uid::new("uid-web-4")]);
+        Arc::make_mut(&mut attempt.request).preconditions.coming =
+            Box::new([Uid::new("uid-web-4")]);
         assert!(attempt.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 
@@ -334,7 +335,7 @@ mod tests {
         };
         for (awaited, is_stale) in [(0, true), (1, false)] {
             let mut attempt = attempt();
-            Arc::make_mut(&mut attempt.request).ground.awaited = awaited;
+            Arc::make_mut(&mut attempt.request).preconditions.awaited = awaited;
             let answered = attempt.answered(pods(), &HealthRules::default(), now());
             assert_eq!(answered.is_err(), is_stale, "{answered:?}");
         }

@@ -188,7 +188,7 @@ impl Executor {
         if self.pauses.of(&request.policy).is_some() {
             return Err(outdated("it has been paused since"));
         }
-        if let Some(zone) = self.pauses.held(&request.ground.zones, now) {
+        if let Some(zone) = self.pauses.held(&request.preconditions.zones, now) {
             return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
         Ok(())

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Answer, Asking, Executor, Lanes, Progress, Request};
 use crate::api::{MoveKind, MoveState, MoveStatus, PAUSED, ZoneSpreadPolicyStatus, seconds};
 use crate::moves::{
-    ActionRequest, Effect, Ground, Note, Outcome, Refusal, StatusWrite, Verb, WriteFailure,
+    ActionRequest, Effect, Note, Outcome, Preconditions, Refusal, StatusWrite, Verb, WriteFailure,
 };
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, Zone};
@@ -43,7 +43,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
         node: "a1".into(),
         target: "c1".into(),
         zone: "c".into(),
-        ground: Ground {
+        preconditions: Preconditions {
             tier_selector: None,
             siblings: Arc::default(),
             awaited: 0,

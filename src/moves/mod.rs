@@ -22,6 +22,6 @@ pub use outcome::{
     ErrorCategory, EvictionResult, MoveOutcome, Outcome, Refusal, Signal, WriteFailure,
 };
 pub use owner_snapshot::Siblings;
-pub use request::{ActionRequest, Check, Effect, Ground, StatusWrite, Verb};
+pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
 pub use step::Step;
 pub use tracked_move::{Asked, Move, OwnerName, Replacement, Transition};

@@ -92,7 +92,7 @@ pub struct ActionRequest {
     /// The zone that this node must still be in.
     pub zone: Name,
     /// What the decision stands on, to be read anew.
-    pub ground: Ground,
+    pub preconditions: Preconditions,
     /// When this was decided.
     pub decided: Timestamp,
     /// When the window closes in which it may start; none if there are no windows.
@@ -101,7 +101,7 @@ pub struct ActionRequest {
 
 /// What a decision stands on, to be read anew before it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ground {
+pub struct Preconditions {
     /// What selects the tier's pods, as in a URL. None when they are too many
     /// to be listed for one move: then only the pod itself is read.
     pub tier_selector: Option<String>,

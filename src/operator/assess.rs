@@ -309,7 +309,7 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(moved.to.as_str()),
-            ground: self.ground_of(policy, view, memory, &siblings),
+            preconditions: self.preconditions_of(policy, view, memory, &siblings),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),

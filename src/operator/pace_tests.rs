@@ -40,7 +40,8 @@ fn a_tier_begins_all_the_moves_that_its_budget_allows_in_one_decision() {
         .collect();
     assert_eq!((decision.effects.len(), evictions.len()), (3, 2), "{:?}", decision.effects);
     // The second is judged by what the first leaves.
-    let needed: Vec<usize> = evictions.iter().map(|request| request.ground.available).collect();
+    let needed: Vec<usize> =
+        evictions.iter().map(|request| request.preconditions.available).collect();
     assert_eq!(needed, [6, 5]);
     let Effect::WriteStatus(write) = &decision.effects[0] else { panic!("first the status") };
     let moves: Vec<&str> = write.status.moves.iter().map(|moved| moved.uid.as_str()).collect();
