@@ -59,7 +59,7 @@ impl Pending {
         if let Some((_, waiting)) = self.writes.get_mut(&write.policy) {
             if waiting.uid == write.uid {
                 // The events of both, in their order.
-                drop(write.notes.splice(..0, std::mem::take(&mut waiting.notes)));
+                drop(write.events.splice(..0, std::mem::take(&mut waiting.events)));
             }
             *waiting = write;
             return;
@@ -112,7 +112,7 @@ impl Pending {
         if let Some((_, newer)) = self.writes.get_mut(&failed.policy)
             && newer.uid == failed.uid
         {
-            drop(newer.notes.splice(..0, failed.notes));
+            drop(newer.events.splice(..0, failed.events));
         }
         self.without_a_write(&failed.policy)
     }

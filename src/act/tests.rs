@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Answer, Asking, Executor, Lanes, Progress, Request};
 use crate::api::{MoveKind, MoveState, MoveStatus, PAUSED, ZoneSpreadPolicyStatus, seconds};
 use crate::moves::{
-    ActionRequest, Effect, Note, Outcome, Preconditions, Refusal, StatusWrite, Verb, WriteFailure,
+    ActionRequest, Effect, Event, Outcome, Preconditions, Refusal, StatusWrite, Verb, WriteFailure,
 };
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, Zone};
@@ -87,7 +87,7 @@ fn write(policy_name: &str, evictions: &[Effect]) -> Effect {
         policy: policy(policy_name),
         uid: policy_name.into(),
         status: Arc::new(status),
-        notes: Vec::new(),
+        events: Vec::new(),
     })
 }
 
@@ -234,7 +234,7 @@ fn nothing_is_dropped_and_nothing_evicted_before_its_move_is_stored() {
 #[test]
 fn a_newer_status_takes_the_place_of_one_that_nobody_began_to_write() {
     let mut hand = Hand::with(1, 4);
-    let note = |text: &str| Note {
+    let note = |text: &str| Event {
         warning: false,
         reason: "Moved",
         action: "Move",
@@ -243,7 +243,7 @@ fn a_newer_status_takes_the_place_of_one_that_nobody_began_to_write() {
     };
     let noted = |mut effects: Vec<Effect>, text: &str| {
         if let Effect::WriteStatus(write) = &mut effects[0] {
-            write.notes.push(note(text));
+            write.events.push(note(text));
         }
         effects
     };
@@ -256,7 +256,7 @@ fn a_newer_status_takes_the_place_of_one_that_nobody_began_to_write() {
     hand.written("other");
     let Request::WriteStatus(written) = &hand.asked[0].request else { panic!("a status") };
     assert_eq!(written.status.moves.len(), 2);
-    let told: Vec<&str> = written.notes.iter().map(|note| note.text.as_str()).collect();
+    let told: Vec<&str> = written.events.iter().map(|note| note.text.as_str()).collect();
     assert_eq!(told, ["first", "second"], "no event is lost");
     hand.written("shop");
     assert_eq!(hand.moving(), ["one", "two"], "both moves are in what is stored");

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::api::text::bounded;
-use crate::moves::Note;
+use crate::moves::Event as PolicyEvent;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const EVENTS_WAITING: usize = 256;
 /// Takes events to be published; those that find no place in the queue are logged only.
 #[derive(Clone)]
 pub struct Publisher {
-    queue: mpsc::Sender<(ObjectReference, Note)>,
+    queue: mpsc::Sender<(ObjectReference, PolicyEvent)>,
 }
 
 impl Publisher {
@@ -36,7 +36,7 @@ impl Publisher {
     }
 
     /// Logs what happened to the policy, and publishes it when its turn comes.
-    pub fn publish(&self, policy: ObjectReference, note: Note) {
+    pub fn publish(&self, policy: ObjectReference, note: PolicyEvent) {
         let (namespace, name) = (policy.namespace.as_deref(), policy.name.as_deref());
         info!(namespace, policy = name, event = note.reason, "{}", note.text);
         if let Err(error) = self.queue.try_send((policy, note)) {
@@ -45,7 +45,10 @@ impl Publisher {
     }
 }
 
-async fn publish_all(recorder: Recorder, mut events: mpsc::Receiver<(ObjectReference, Note)>) {
+async fn publish_all(
+    recorder: Recorder,
+    mut events: mpsc::Receiver<(ObjectReference, PolicyEvent)>,
+) {
     while let Some((policy, note)) = events.recv().await {
         let event = event_of(note, policy.namespace.clone());
         let published = recorder.publish(&event, &policy);
@@ -60,7 +63,7 @@ async fn publish_all(recorder: Recorder, mut events: mpsc::Receiver<(ObjectRefer
     }
 }
 
-fn event_of(note: Note, namespace: Option<String>) -> Event {
+fn event_of(note: PolicyEvent, namespace: Option<String>) -> Event {
     let secondary = note.related.map(|(kind, name)| ObjectReference {
         kind: Some(kind.to_owned()),
         name: Some(name),

@@ -65,7 +65,7 @@ impl Requests {
     }
 
     async fn write(&self, write: &StatusWrite) -> Answer {
-        let StatusWrite { policy, uid, status, notes } = write;
+        let StatusWrite { policy, uid, status, events } = write;
         let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
         // With the uid: a policy of the same name made since then is another one.
         let patch = json!({
@@ -79,8 +79,8 @@ impl Requests {
         let request = api.patch_status(&policy.name, &params, &patch);
         let failure = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(Ok(written)) => {
-                for note in notes {
-                    self.publisher.publish(written.object_ref(&()), note.clone());
+                for event in events {
+                    self.publisher.publish(written.object_ref(&()), event.clone());
                 }
                 return Answer::Written;
             }

@@ -2,7 +2,7 @@
 
 /// A Kubernetes Event about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct Event {
     /// Whether someone should look.
     pub warning: bool,
     /// What happened, in a word.
@@ -16,7 +16,7 @@ pub struct Note {
     pub related: Option<(&'static str, String)>,
 }
 
-impl Note {
+impl Event {
     /// The same, about this object besides.
     #[must_use]
     pub fn about(mut self, kind: &'static str, name: &str) -> Self {

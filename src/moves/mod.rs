@@ -16,7 +16,7 @@ mod request;
 mod step;
 mod tracked_move;
 
-pub use event::Note;
+pub use event::Event;
 pub use follow::{Ending, OtherMoves, View};
 pub use outcome::{
     ErrorCategory, EvictionResult, MoveOutcome, Outcome, Refusal, Signal, WriteFailure,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey, Uid, Zone};
 
-use super::event::Note;
+use super::event::Event;
 use super::owner_snapshot::Siblings;
 
 /// Something to be done, in the order given.
@@ -30,7 +30,7 @@ pub struct StatusWrite {
     /// What to write.
     pub status: Arc<ZoneSpreadPolicyStatus>,
     /// The events, published once it is written.
-    pub notes: Vec<Note>,
+    pub events: Vec<Event>,
 }
 
 /// What a move asks of the API server.

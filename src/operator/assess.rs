@@ -17,7 +17,7 @@ use crate::plan::{
     ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
     gate, tier_count, zone_gate,
 };
-use crate::report::{Assessment, TierReport, invalid_status, plan_of, status_of, story};
+use crate::report::{Assessment, TierReport, events_between, invalid_status, plan_of, status_of};
 
 use super::Operator;
 use super::ahead::Planned;
@@ -110,7 +110,7 @@ impl Operator {
                 decision.effects.push(Effect::WriteStatus(StatusWrite {
                     policy: key.clone(),
                     uid,
-                    notes: story(&before, &status),
+                    events: events_between(&before, &status),
                     status: Arc::clone(&status),
                 }));
             }

@@ -2,36 +2,39 @@
 
 use crate::api::text::counted;
 use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
-use crate::moves::Note;
+use crate::moves::Event;
 
-fn normal(reason: &'static str, action: &'static str, text: String) -> Note {
-    Note { warning: false, reason, action, text, related: None }
+fn normal(reason: &'static str, action: &'static str, text: String) -> Event {
+    Event { warning: false, reason, action, text, related: None }
 }
 
-fn warning(reason: &'static str, action: &'static str, text: String) -> Note {
-    Note { warning: true, reason, action, text, related: None }
+fn warning(reason: &'static str, action: &'static str, text: String) -> Event {
+    Event { warning: true, reason, action, text, related: None }
 }
 
 /// The events that lead from one status to the next.
 #[must_use]
-pub fn story(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
-    let mut notes = zones(before, after);
-    notes.extend(plan(before, after));
-    notes.extend(approval(before, after));
-    notes.extend(moves(before, after));
-    notes.extend(blocked(before, after));
+pub fn events_between(
+    before: &ZoneSpreadPolicyStatus,
+    after: &ZoneSpreadPolicyStatus,
+) -> Vec<Event> {
+    let mut events = zones(before, after);
+    events.extend(plan(before, after));
+    events.extend(approval(before, after));
+    events.extend(moves(before, after));
+    events.extend(blocked(before, after));
     if after.phase == Some(Phase::Invalid) && before.message != after.message {
-        notes.push(warning("Invalid", "Validate", after.message.clone()));
+        events.push(warning("Invalid", "Validate", after.message.clone()));
     }
     let is_back = before.phase.is_some_and(|phase| phase != Phase::Balanced);
     if after.phase == Some(Phase::Balanced) && is_back {
-        notes.push(normal("Balanced", "Rebalance", after.message.clone()));
+        events.push(normal("Balanced", "Rebalance", after.message.clone()));
     }
-    notes
+    events
 }
 
-fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
+fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Event> {
+    let mut events = Vec::new();
     for zone in &after.zones {
         let known = before.zones.iter().find(|known| known.name == zone.name);
         let old = known.map_or(ZoneState::Ready, |known| known.state);
@@ -43,7 +46,7 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             .hold_until
             .as_ref()
             .map_or_else(String::new, |until| format!(" until {}", until.0.strftime("%H:%M:%SZ")));
-        let note = match zone.state {
+        let event = match zone.state {
             ZoneState::Impaired => warning(
                 "ZoneImpaired",
                 "Observe",
@@ -67,12 +70,12 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
                 normal("ZoneEmpty", "Observe", format!("zone {name} has had no nodes for an hour"))
             }
         };
-        notes.push(note.about("Zone", name));
+        events.push(event.about("Zone", name));
     }
-    notes
+    events
 }
 
-fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Note> {
+fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Event> {
     // A plan shrinks as it is carried out; that is told move by move.
     let total = |status: &ZoneSpreadPolicyStatus| status.plan.as_ref().map_or(0, |plan| plan.total);
     let plan = after.plan.as_ref().filter(|plan| plan.total > total(before))?;
@@ -91,7 +94,7 @@ fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Opti
     ))
 }
 
-fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Note> {
+fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Event> {
     fn left(status: &ZoneSpreadPolicyStatus) -> Option<&ApprovedPlan> {
         status.approved.as_ref().filter(|plan| !plan.moves.is_empty())
     }
@@ -104,8 +107,8 @@ fn approval(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> 
     })
 }
 
-fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
+fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Event> {
+    let mut events = Vec::new();
     for moved in &after.moves {
         let known = before
             .moves
@@ -117,7 +120,7 @@ fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
         }
         let route = format!("{} ({}) {} → {}", moved.pod, moved.tier, moved.from, moved.to);
         let told = format!("{route}: {}", moved.message);
-        let note = match moved.state {
+        let event = match moved.state {
             MoveState::Evicting => normal("Evicting", "Evict", route),
             MoveState::Evicted => continue,
             MoveState::Landed => normal("Landed", "Evict", told),
@@ -125,13 +128,13 @@ fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             MoveState::Stuck => warning("Stuck", "Evict", told),
             MoveState::Refused => warning("Refused", "Evict", told),
         };
-        notes.push(note.about("Pod", &moved.pod));
+        events.push(event.about("Pod", &moved.pod));
     }
-    notes
+    events
 }
 
-fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
+fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Event> {
+    let mut events = Vec::new();
     for tier in &after.tiers {
         let Some(blocked) = &tier.blocked else { continue };
         // Told by the zones' and moves' own events, or by the policy itself.
@@ -153,12 +156,12 @@ fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> V
         });
         if !told_elsewhere && !is_told {
             let text = format!("{}: {}: {}", tier.name, blocked.reason, blocked.message);
-            let note = match blocked.reason {
+            let event = match blocked.reason {
                 Reason::AwaitingApproval => normal("AwaitingApproval", "Plan", text),
                 _ => warning("Blocked", "Plan", text),
             };
-            notes.push(note.about("Tier", &tier.name));
+            events.push(event.about("Tier", &tier.name));
         }
     }
-    notes
+    events
 }

@@ -4,6 +4,6 @@ mod events;
 mod metrics;
 mod status;
 
-pub use events::story;
+pub use events::events_between;
 pub use metrics::Metrics;
 pub use status::{Assessment, TierReport, invalid_status, plan_of, status_of};
