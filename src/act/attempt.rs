@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
-use crate::moves::{ActionRequest, Check, Refusal};
+use crate::moves::{ActionError, ActionRequest, Check};
 use crate::observe::{
     HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unstable_nodes,
     unusable, zone_conditions,
@@ -35,7 +35,7 @@ impl Attempt {
     ///
     /// # Errors
     /// When the decision is too old.
-    pub fn begin(request: ActionRequest, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn begin(request: ActionRequest, now: Timestamp) -> Result<Self, ActionError> {
         Self::decision_holds(&request, now)?;
         Ok(Self { checks: request.verb.checks(), request: Arc::new(request) })
     }
@@ -44,12 +44,12 @@ impl Attempt {
     ///
     /// # Errors
     /// When the decision is too old, or its window has closed.
-    pub fn decision_holds(request: &ActionRequest, now: Timestamp) -> Result<(), Refusal> {
+    pub fn decision_holds(request: &ActionRequest, now: Timestamp) -> Result<(), ActionError> {
         if now.duration_since(request.decided).abs() > DECISION_HOLDS {
-            return Err(Refusal::Outdated("the decision is too old".to_owned()));
+            return Err(ActionError::Outdated("the decision is too old".to_owned()));
         }
         if request.closes.is_some_and(|closes| closes <= now) {
-            return Err(Refusal::Outdated("the window has closed".to_owned()));
+            return Err(ActionError::Outdated("the window has closed".to_owned()));
         }
         Ok(())
     }
@@ -89,31 +89,31 @@ impl Attempt {
         answer: Answer,
         rules: &HealthRules,
         now: Timestamp,
-    ) -> Result<bool, Refusal> {
+    ) -> Result<bool, ActionError> {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
             (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes, rules)?,
             (Some(Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.
-                    Refusal::Unknown(why) => Refusal::Failed(why),
+                    ActionError::Unknown(why) => ActionError::Failed(why),
                     other => other,
                 })?;
             }
             (None, Answer::Acted(answer)) => {
                 return answer.map(|()| true).map_err(|refusal| match refusal {
                     // It was there a moment ago: a proxy may have asked twice.
-                    Refusal::Gone => {
-                        Refusal::Unknown("the pod was gone after the dry run".to_owned())
+                    ActionError::Gone => {
+                        ActionError::Unknown("the pod was gone after the dry run".to_owned())
                     }
                     other => other,
                 });
             }
             (Some(Check::Pods | Check::Nodes), Answer::Failed(why)) => {
-                return Err(Refusal::Failed(format!("a fresh read failed: {why}")));
+                return Err(ActionError::Failed(format!("a fresh read failed: {why}")));
             }
             (_, answer) => {
-                return Err(Refusal::Outdated(format!("an answer out of turn: {answer:?}")));
+                return Err(ActionError::Outdated(format!("an answer out of turn: {answer:?}")));
             }
         }
         Self::decision_holds(&self.request, now)?;
@@ -122,11 +122,11 @@ impl Attempt {
     }
 
     /// Law 3, as the API server sees the tier now.
-    fn tier_holds(&self, pods: Vec<WatchedPod>, now: Timestamp) -> Result<(), Refusal> {
+    fn tier_holds(&self, pods: Vec<WatchedPod>, now: Timestamp) -> Result<(), ActionError> {
         let request = &self.request;
         let mut interner = Interner::default();
         let pods: Vec<Pod> = pods.into_iter().map(|pod| Pod::new(pod, &mut interner)).collect();
-        let stale = |why: String| Err(Refusal::Stale(format!("a fresh read of pods: {why}")));
+        let stale = |why: String| Err(ActionError::Stale(format!("a fresh read of pods: {why}")));
         let own = |pod: &&Pod| pod.name == request.pod && pod.uid == *request.uid;
         let Some(pod) = pods.iter().find(own) else {
             return stale(format!("{} is gone", request.pod));
@@ -161,12 +161,12 @@ impl Attempt {
     }
 
     /// Laws 1 and 2, as the API server sees the nodes now.
-    fn zones_hold(&self, nodes: Vec<WatchedNode>, rules: &HealthRules) -> Result<(), Refusal> {
+    fn zones_hold(&self, nodes: Vec<WatchedNode>, rules: &HealthRules) -> Result<(), ActionError> {
         let request = &self.request;
         let mut interner = Interner::default();
         let nodes: Vec<Node> =
             nodes.into_iter().map(|node| Node::new(node, &mut interner)).collect();
-        let stale = |why: String| Err(Refusal::Stale(format!("a fresh read of nodes: {why}")));
+        let stale = |why: String| Err(ActionError::Stale(format!("a fresh read of nodes: {why}")));
         let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
             return stale(format!("{} is gone", request.target));
         };
@@ -255,7 +255,10 @@ mod tests {
         ["a", "b", "c"].map(|zone| node(&format!("{zone}1")).zone(zone)).to_vec()
     }
 
-    fn carry_out(pods: Vec<PodFixture>, nodes: Vec<NodeFixture>) -> Result<Vec<Request>, Refusal> {
+    fn carry_out(
+        pods: Vec<PodFixture>,
+        nodes: Vec<NodeFixture>,
+    ) -> Result<Vec<Request>, ActionError> {
         let mut attempt = attempt();
         let mut asked = Vec::new();
         loop {
@@ -308,7 +311,7 @@ mod tests {
         #[case] nodes: Vec<NodeFixture>,
     ) {
         let refusal = carry_out(pods, nodes).unwrap_err();
-        assert!(matches!(refusal, Refusal::Stale(_)), "{what}: {refusal:?}");
+        assert!(matches!(refusal, ActionError::Stale(_)), "{what}: {refusal:?}");
     }
 
     #[test]
@@ -349,7 +352,7 @@ mod tests {
         other.metadata.uid = Some("another".to_owned());
         let answer = Answer::Pods(vec![other]);
         let refusal = attempt.answered(answer, &HealthRules::default(), now()).unwrap_err();
-        assert_eq!(refusal, Refusal::Stale("a fresh read of pods: web-1 is gone".to_owned()));
+        assert_eq!(refusal, ActionError::Stale("a fresh read of pods: web-1 is gone".to_owned()));
     }
 
     #[test]
@@ -357,11 +360,11 @@ mod tests {
         let after = |checks: &'static [Check]| {
             let mut attempt = attempt();
             attempt.checks = checks;
-            let gone = Answer::Acted(Err(Refusal::Gone));
+            let gone = Answer::Acted(Err(ActionError::Gone));
             attempt.answered(gone, &HealthRules::default(), now()).unwrap_err()
         };
-        assert_eq!(after(&[Check::DryRun]), Refusal::Gone);
-        assert!(matches!(after(&[]), Refusal::Unknown(_)));
+        assert_eq!(after(&[Check::DryRun]), ActionError::Gone);
+        assert!(matches!(after(&[]), ActionError::Unknown(_)));
     }
 
     #[test]
@@ -374,19 +377,19 @@ mod tests {
         assert_eq!(attempt.answered(pods, &HealthRules::default(), second(1)), Ok(false));
         let nodes = Answer::Nodes(nodes().into_iter().map(NodeFixture::watched).collect());
         let refusal = attempt.answered(nodes, &HealthRules::default(), second(2));
-        assert!(matches!(refusal, Err(Refusal::Outdated(_))), "{refusal:?}");
-        assert!(matches!(Attempt::begin(request, second(2)), Err(Refusal::Outdated(_))));
+        assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
+        assert!(matches!(Attempt::begin(request, second(2)), Err(ActionError::Outdated(_))));
     }
 
     #[test]
     fn what_was_decided_a_while_ago_is_not_carried_out() {
         let request = ActionRequest::clone(attempt().request());
         let later = now() + SignedDuration::from_secs(16);
-        assert!(matches!(Attempt::begin(request, later), Err(Refusal::Outdated(_))));
+        assert!(matches!(Attempt::begin(request, later), Err(ActionError::Outdated(_))));
         // Nor is what was begun in time by somebody who was suspended then.
         let mut attempt = attempt();
         attempt.checks = &[Check::DryRun];
         let refusal = attempt.answered(Answer::Acted(Ok(())), &HealthRules::default(), later);
-        assert!(matches!(refusal, Err(Refusal::Outdated(_))), "{refusal:?}");
+        assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
     }
 }

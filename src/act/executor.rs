@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::moves::{ActionRequest, Effect, Outcome, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
 use crate::observe::{HealthRules, Name, Pauses, PolicyKey};
 
 use super::attempt::{Attempt, DECISION_HOLDS};
@@ -166,13 +166,13 @@ impl Executor {
         }
     }
 
-    fn attempt(&self, request: &ActionRequest, now: Timestamp) -> Result<Attempt, Refusal> {
+    fn attempt(&self, request: &ActionRequest, now: Timestamp) -> Result<Attempt, ActionError> {
         self.still_wanted(request, now)?;
         Attempt::begin(request.clone(), now)
     }
 
     /// Whether nothing came in between since it was decided.
-    fn still_wanted(&self, request: &ActionRequest, now: Timestamp) -> Result<(), Refusal> {
+    fn still_wanted(&self, request: &ActionRequest, now: Timestamp) -> Result<(), ActionError> {
         // Whatever the wall clock does, an answer is news no longer than a decision holds.
         let since = |at: &Timestamp| {
             let later = at.duration_since(request.decided);
@@ -243,19 +243,19 @@ impl Executor {
         self.end(attempt.request(), refusal, progress);
     }
 
-    fn end(&mut self, request: &ActionRequest, refusal: Refusal, progress: &mut Progress) {
+    fn end(&mut self, request: &ActionRequest, refusal: ActionError, progress: &mut Progress) {
         self.pending.ended(request);
         progress.outcomes.push(refused(request, refusal));
     }
 
-    fn note(&mut self, request: &ActionRequest, refusal: &Refusal, now: Timestamp) {
+    fn note(&mut self, request: &ActionRequest, refusal: &ActionError, now: Timestamp) {
         // An answer is news for a minute; what was decided is carried out within seconds.
         let old = now - SignedDuration::from_mins(1);
         self.refused.retain(|_, at| *at > old);
-        if let Refusal::Throttled { .. } = refusal {
+        if let ActionError::Throttled { .. } = refusal {
             self.throttled = Some(now);
         }
-        if !matches!(refusal, Refusal::Outdated(_) | Refusal::Gone) {
+        if !matches!(refusal, ActionError::Outdated(_) | ActionError::Gone) {
             let tier = (request.policy.clone(), Name::clone(&request.tier));
             self.refused.insert(tier, now);
         }
@@ -280,11 +280,11 @@ impl Executor {
     }
 }
 
-fn outdated(why: &str) -> Refusal {
-    Refusal::Outdated(why.to_owned())
+fn outdated(why: &str) -> ActionError {
+    ActionError::Outdated(why.to_owned())
 }
 
-fn refused(request: &ActionRequest, refusal: Refusal) -> Outcome {
+fn refused(request: &ActionRequest, refusal: ActionError) -> Outcome {
     let (policy, uid) = (request.policy.clone(), Name::clone(&request.uid));
     Outcome::Refused { policy, uid, refusal }
 }

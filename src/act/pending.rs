@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::moves::{ActionRequest, Effect, Refusal, StatusWrite};
+use crate::moves::{ActionError, ActionRequest, Effect, StatusWrite};
 use crate::observe::{Name, PolicyKey};
 
 /// What was decided and is not begun yet, and what is under way.
@@ -162,8 +162,8 @@ impl Pending {
     /// Gives up the evictions that must not be begun any more, and says why not.
     pub fn give_up(
         &mut self,
-        holds: impl Fn(&ActionRequest) -> Result<(), Refusal>,
-    ) -> Vec<(ActionRequest, Refusal)> {
+        holds: impl Fn(&ActionRequest) -> Result<(), ActionError>,
+    ) -> Vec<(ActionRequest, ActionError)> {
         let mut given_up = Vec::new();
         for waiting in [&mut self.unstored, &mut self.ready] {
             for request in std::mem::take(waiting) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::moves::{ActionRequest, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionError, ActionRequest, StatusWrite, WriteFailure};
 use crate::observe::{Name, WatchedNode, WatchedPod};
 
 /// One request to the API server.
@@ -67,7 +67,7 @@ pub enum Answer {
     /// The nodes that were asked for; one that is not there is left out.
     Nodes(Vec<WatchedNode>),
     /// What the API server said to the action.
-    Acted(Result<(), Refusal>),
+    Acted(Result<(), ActionError>),
     /// No answer, or none that helps.
     Failed(String),
 }

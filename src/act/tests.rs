@@ -10,7 +10,8 @@ use serde_json::json;
 use super::{Answer, Asking, Executor, Lanes, Progress, Request};
 use crate::api::{MoveKind, MoveState, MoveStatus, PAUSED, ZoneSpreadPolicyStatus, seconds};
 use crate::moves::{
-    ActionRequest, Effect, Event, Outcome, Preconditions, Refusal, StatusWrite, Verb, WriteFailure,
+    ActionError, ActionRequest, Effect, Event, Outcome, Preconditions, StatusWrite, Verb,
+    WriteFailure,
 };
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, Zone};
@@ -185,7 +186,7 @@ impl Hand {
     }
 
     /// Why this eviction was not made.
-    fn refusal(&self, pod_name: &str) -> &Refusal {
+    fn refusal(&self, pod_name: &str) -> &ActionError {
         let uid = format!("uid-{pod_name}");
         let mut refusals = self.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Refused { uid: of, refusal, .. } if **of == *uid => Some(refusal),
@@ -277,7 +278,7 @@ fn what_waits_for_a_status_that_fails_is_not_evicted_unless_a_newer_one_is_store
 
     hand.take_on(decision("shop", vec![three]));
     hand.not_written("shop");
-    assert!(matches!(hand.refusal("three"), Refusal::Outdated(_)));
+    assert!(matches!(hand.refusal("three"), ActionError::Outdated(_)));
     assert_eq!(hand.moving(), ["one", "two"]);
     let written: Vec<bool> = hand.outcomes.iter().filter_map(is_written).collect();
     assert_eq!(written, [false, true, false]);
@@ -349,7 +350,7 @@ fn an_eviction_that_waited_for_too_long_is_told_and_decided_anew() {
     hand.now = at(16);
     hand.step("one");
     for name in ["one", "two"] {
-        assert!(matches!(hand.refusal(name), Refusal::Outdated(_)), "{:?}", hand.outcomes);
+        assert!(matches!(hand.refusal(name), ActionError::Outdated(_)), "{:?}", hand.outcomes);
     }
     hand.take_on(decision("shop", vec![evict("shop", "two", "two", 16)]));
     hand.written("shop");
@@ -368,10 +369,10 @@ fn an_api_server_that_asks_for_fewer_requests_is_left_alone_by_all_that_is_under
     hand.step("a");
     hand.now = at(1);
     let retry_after = SignedDuration::from_secs(5);
-    let throttled = Answer::Acted(Err(Refusal::Throttled { retry_after }));
+    let throttled = Answer::Acted(Err(ActionError::Throttled { retry_after }));
     hand.answer(throttled, |asking| moves(asking) == Some("a"));
     hand.step("b");
-    assert!(matches!(hand.refusal("b"), Refusal::Outdated(_)));
+    assert!(matches!(hand.refusal("b"), ActionError::Outdated(_)));
     assert!(hand.moving().is_empty());
     // What is decided later is asked for, even if the wall clock was set back since.
     for (second, name) in [(2, "c"), (-3_600, "d")] {
@@ -444,7 +445,7 @@ fn stops_an_eviction(change: Change) {
         // The eviction itself was asked for before the pause.
         assert_eq!(hand.evicted().len(), usize::from(steps == 4), "{steps}");
         if steps < 4 {
-            assert!(matches!(hand.refusal("web-1"), Refusal::Outdated(_)), "{steps}");
+            assert!(matches!(hand.refusal("web-1"), ActionError::Outdated(_)), "{steps}");
         }
     }
 }

@@ -5,33 +5,33 @@ use kube::Error;
 use kube::core::Status;
 
 use crate::act::REQUEST_TIMEOUT;
-use crate::moves::Refusal;
+use crate::moves::ActionError;
 
 /// How long to leave a throttling API server alone when it does not say.
 const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(10);
 
 /// The request was given up: whether it was carried out is not known.
 #[must_use]
-pub fn no_answer() -> Refusal {
-    Refusal::Unknown(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs()))
+pub fn no_answer() -> ActionError {
+    ActionError::Unknown(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs()))
 }
 
 /// The table of answers of the eviction API.
 #[must_use]
-pub fn refusal_of(error: Error) -> Refusal {
+pub fn action_error(error: Error) -> ActionError {
     let Error::Api(status) = error else {
-        return Refusal::Unknown(error.to_string());
+        return ActionError::Unknown(error.to_string());
     };
     let message = status.message.clone();
     match status.code {
-        429 if has_cause(&status, "DisruptionBudget") => Refusal::Budget(message),
-        429 => Refusal::Throttled { retry_after: retry_after(&status) },
+        429 if has_cause(&status, "DisruptionBudget") => ActionError::Budget(message),
+        429 => ActionError::Throttled { retry_after: retry_after(&status) },
         500 if message.contains("more than one PodDisruptionBudget") => {
-            Refusal::MultipleBudgets(message)
+            ActionError::MultipleBudgets(message)
         }
-        404 | 409 => Refusal::Gone,
-        400..=403 | 405..=499 => Refusal::Forbidden(message),
-        _ => Refusal::Unknown(message),
+        404 | 409 => ActionError::Gone,
+        400..=403 | 405..=499 => ActionError::Forbidden(message),
+        _ => ActionError::Unknown(message),
     }
 }
 
@@ -63,27 +63,27 @@ mod tests {
     }
 
     #[rstest]
-    #[case(429, json!({"causes": [{"reason": "DisruptionBudget", "message": "m", "field": ""}]}), Refusal::Budget("m".into()))]
-    #[case(429, json!({"retryAfterSeconds": 7}), Refusal::Throttled { retry_after: SignedDuration::from_secs(7) })]
-    #[case(429, json!({}), Refusal::Throttled { retry_after: THROTTLED_FOR })]
-    #[case(404, json!({}), Refusal::Gone)]
-    #[case(409, json!({}), Refusal::Gone)]
-    #[case(403, json!({}), Refusal::Forbidden("m".into()))]
-    #[case(422, json!({}), Refusal::Forbidden("m".into()))]
-    #[case(500, json!({}), Refusal::Unknown("m".into()))]
-    #[case(503, json!({}), Refusal::Unknown("m".into()))]
+    #[case(429, json!({"causes": [{"reason": "DisruptionBudget", "message": "m", "field": ""}]}), ActionError::Budget("m".into()))]
+    #[case(429, json!({"retryAfterSeconds": 7}), ActionError::Throttled { retry_after: SignedDuration::from_secs(7) })]
+    #[case(429, json!({}), ActionError::Throttled { retry_after: THROTTLED_FOR })]
+    #[case(404, json!({}), ActionError::Gone)]
+    #[case(409, json!({}), ActionError::Gone)]
+    #[case(403, json!({}), ActionError::Forbidden("m".into()))]
+    #[case(422, json!({}), ActionError::Forbidden("m".into()))]
+    #[case(500, json!({}), ActionError::Unknown("m".into()))]
+    #[case(503, json!({}), ActionError::Unknown("m".into()))]
     fn every_answer_of_the_eviction_api_has_its_meaning(
         #[case] code: u16,
         #[case] details: serde_json::Value,
-        #[case] expected: Refusal,
+        #[case] expected: ActionError,
     ) {
-        assert_eq!(refusal_of(answer(code, "m", details)), expected);
+        assert_eq!(action_error(answer(code, "m", details)), expected);
     }
 
     #[test]
     fn two_budgets_on_one_pod_are_told_from_other_failures() {
         let message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-        let refusal = refusal_of(answer(500, message, json!({})));
-        assert_eq!(refusal, Refusal::MultipleBudgets(message.to_owned()));
+        let refusal = action_error(answer(500, message, json!({})));
+        assert_eq!(refusal, ActionError::MultipleBudgets(message.to_owned()));
     }
 }

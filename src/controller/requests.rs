@@ -15,7 +15,7 @@ use crate::moves::{ActionRequest, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
 use super::publish::Publisher;
-use super::refusal::{no_answer, refusal_of};
+use super::refusal::{action_error, no_answer};
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,7 +120,7 @@ impl Requests {
                 }
                 Ok(())
             }
-            Ok(Err(error)) => Err(refusal_of(error)),
+            Ok(Err(error)) => Err(action_error(error)),
             Err(_) => Err(no_answer()),
         })
     }

@@ -19,7 +19,7 @@ mod tracked_move;
 pub use event::Event;
 pub use follow::{Ending, OtherMoves, View};
 pub use outcome::{
-    ErrorCategory, EvictionResult, MoveOutcome, Outcome, Refusal, Signal, WriteFailure,
+    ActionError, ErrorCategory, EvictionResult, MoveOutcome, Outcome, Signal, WriteFailure,
 };
 pub use owner_snapshot::Siblings;
 pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};

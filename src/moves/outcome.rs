@@ -50,7 +50,7 @@ pub enum Outcome {
         /// The pod's uid.
         uid: Name,
         /// Why not.
-        refusal: Refusal,
+        refusal: ActionError,
     },
 }
 
@@ -80,7 +80,7 @@ pub enum WriteFailure {
 
 /// Why a pod was not evicted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ActionError {
     /// A `PodDisruptionBudget` says no.
     Budget(String),
     /// More than one `PodDisruptionBudget` selects it.
@@ -104,7 +104,7 @@ pub enum Refusal {
     Unknown(String),
 }
 
-impl Refusal {
+impl ActionError {
     /// How it is counted; none if nothing was asked.
     #[must_use]
     pub const fn result(&self) -> Option<EvictionResult> {

@@ -72,7 +72,7 @@ fn a_move_under_way_when_the_window_closes_is_the_last() {
 fn a_window_that_closes_is_told_while_other_things_are_in_the_way() {
     let short = json!([{"schedule": "1 8 * * *", "duration": "2m"}]);
     let mut world = a_recovery(&json!({"rebalance": windows(short)}));
-    world.trouble.refuses = Some(super::Refusal::Forbidden("rbac".into()));
+    world.trouble.refuses = Some(super::ActionError::Forbidden("rbac".into()));
     world.pass(140);
     assert_eq!(reason(&world, "web"), Some(Reason::Forbidden));
     world.pass(60);
@@ -323,7 +323,7 @@ fn an_approval_opens_no_other_gate() {
     world.open("c");
     world.pass(30);
     assert_eq!((reason(&world, "web"), world.asked.len()), (Some(Reason::ZoneRecovering), 0));
-    world.trouble.refuses = Some(super::Refusal::Budget("pdb".into()));
+    world.trouble.refuses = Some(super::ActionError::Budget("pdb".into()));
     world.pass(100);
     assert_eq!((reason(&world, "web"), world.evicted.len()), (Some(Reason::BudgetExhausted), 0));
     world.trouble.refuses = None;

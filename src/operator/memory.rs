@@ -11,7 +11,8 @@ use crate::api::{
     limit, seconds,
 };
 use crate::moves::{
-    Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Refusal, Signal, Transition,
+    ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Signal,
+    Transition,
 };
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey};
 use crate::plan::{Approval, MissHistory, TierSettings, TierView};
@@ -288,9 +289,9 @@ impl PolicyMemory {
         };
         // Nothing was asked for: at once, it would go round in circles.
         self.next = match refusal {
-            Some(Refusal::Outdated(_)) if self.is_written() => now.checked_add(RETRY).ok(),
+            Some(ActionError::Outdated(_)) if self.is_written() => now.checked_add(RETRY).ok(),
             // The next try to write is what counts.
-            Some(Refusal::Outdated(_)) => self.next,
+            Some(ActionError::Outdated(_)) => self.next,
             _ => Some(now),
         };
         let is_asked = |moved: &&mut Move| moved.uid == **uid && moved.is_unconfirmed();
@@ -306,7 +307,7 @@ impl PolicyMemory {
                 result: EvictionResult::Evicted,
             }];
         };
-        if let Refusal::Unknown(_) = refusal {
+        if let ActionError::Unknown(_) = refusal {
             // It may have been made: whether it was shows in the cluster.
             moved.apply(Transition::Unanswered, now);
             self.heed(&tier, refusal, now);
@@ -362,25 +363,27 @@ impl PolicyMemory {
     }
 
     /// Keeps in mind what the API server said; gives it as a message.
-    fn heed(&mut self, tier: &str, refusal: &Refusal, now: Timestamp) -> String {
+    fn heed(&mut self, tier: &str, refusal: &ActionError, now: Timestamp) -> String {
         let heeded = match refusal {
-            Refusal::Stale(_) => STALE_HEEDED,
+            ActionError::Stale(_) => STALE_HEEDED,
             _ => REFUSAL_HEEDED,
         };
         let (reason, message) = match refusal {
-            Refusal::Budget(message) => (Some(Reason::BudgetExhausted), message.clone()),
-            Refusal::MultipleBudgets(message) => (Some(Reason::MultipleBudgets), message.clone()),
-            Refusal::Forbidden(message) => (Some(Reason::Forbidden), message.clone()),
-            Refusal::Throttled { .. } => {
+            ActionError::Budget(message) => (Some(Reason::BudgetExhausted), message.clone()),
+            ActionError::MultipleBudgets(message) => {
+                (Some(Reason::MultipleBudgets), message.clone())
+            }
+            ActionError::Forbidden(message) => (Some(Reason::Forbidden), message.clone()),
+            ActionError::Throttled { .. } => {
                 (None, "the API server asks for fewer requests".to_owned())
             }
-            Refusal::Gone => (Some(Reason::StaleView), "the pod was gone already".to_owned()),
-            Refusal::Stale(message) => (Some(Reason::StaleView), message.clone()),
-            Refusal::Failed(message) | Refusal::Unknown(message) => (
+            ActionError::Gone => (Some(Reason::StaleView), "the pod was gone already".to_owned()),
+            ActionError::Stale(message) => (Some(Reason::StaleView), message.clone()),
+            ActionError::Failed(message) | ActionError::Unknown(message) => (
                 Some(Reason::ClusterUnstable),
                 format!("the API server does not answer as it should: {message}"),
             ),
-            Refusal::Outdated(message) => (None, message.clone()),
+            ActionError::Outdated(message) => (None, message.clone()),
         };
         // Whatever a webhook says, the status can hold it, and a terminal show it.
         let message = bounded(&message);
@@ -393,7 +396,7 @@ impl PolicyMemory {
     }
 
     /// A move that was surely not made.
-    fn refused(&mut self, uid: &Name, tier: &str, refusal: &Refusal, now: Timestamp) {
+    fn refused(&mut self, uid: &Name, tier: &str, refusal: &ActionError, now: Timestamp) {
         let message = self.heed(tier, refusal, now);
         // Nothing happened to the cluster: a move that was not even asked for
         // leaves no trace, so that retries do not push real moves off the list.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
-use crate::moves::{Outcome, Refusal, Signal};
+use crate::moves::{ActionError, Outcome, Signal};
 use crate::observe::{
     Change, Changed, HealthRules, Index, Name, PolicyKey, Zone, ZoneCondition, ZoneEvent,
     ZoneMemory, ZoneTracker, zone_conditions,
@@ -196,12 +196,14 @@ impl Operator {
     /// What became of an effect.
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Vec<Signal> {
         match &outcome {
-            Outcome::Refused { refusal: Refusal::Throttled { retry_after }, .. } => {
+            Outcome::Refused { refusal: ActionError::Throttled { retry_after }, .. } => {
                 let pause = (*retry_after).max(memory::REFUSAL_HEEDED);
                 self.throttled_until = now.checked_add(pause).ok();
             }
             Outcome::NotWritten { .. }
-            | Outcome::Refused { refusal: Refusal::Failed(_) | Refusal::Unknown(_), .. } => {
+            | Outcome::Refused {
+                refusal: ActionError::Failed(_) | ActionError::Unknown(_), ..
+            } => {
                 self.failures.note(outcome.policy(), now);
             }
             _ => {}
@@ -211,7 +213,7 @@ impl Operator {
             return Vec::new();
         };
         let signals = memory.outcome(policy, &outcome, now);
-        let asked = |refusal: &Refusal| refusal.result().is_some();
+        let asked = |refusal: &ActionError| refusal.result().is_some();
         self.move_ended |= matches!(&outcome, Outcome::Refused { refusal, .. } if asked(refusal));
         self.remember(policy.clone(), memory);
         signals

@@ -298,12 +298,12 @@ fn a_tier_that_waits_until_its_status_can_be_written_says_so() {
 }
 
 #[rstest]
-#[case(Refusal::Budget("pdb".into()), Reason::BudgetExhausted)]
-#[case(Refusal::MultipleBudgets("two".into()), Reason::MultipleBudgets)]
-#[case(Refusal::Forbidden("rbac".into()), Reason::Forbidden)]
-#[case(Refusal::Throttled { retry_after: jiff::SignedDuration::from_secs(90) }, Reason::Throttled)]
+#[case(ActionError::Budget("pdb".into()), Reason::BudgetExhausted)]
+#[case(ActionError::MultipleBudgets("two".into()), Reason::MultipleBudgets)]
+#[case(ActionError::Forbidden("rbac".into()), Reason::Forbidden)]
+#[case(ActionError::Throttled { retry_after: jiff::SignedDuration::from_secs(90) }, Reason::Throttled)]
 fn a_refusal_is_told_and_asked_again_at_most_once_a_minute(
-    #[case] refusal: Refusal,
+    #[case] refusal: ActionError,
     #[case] expected: Reason,
 ) {
     let mut world = an_outage();
@@ -439,7 +439,7 @@ fn what_a_webhook_says_is_told_safely_and_never_too_long_for_the_status() {
     let mut world = an_outage();
     world.open("c");
     let hostile = format!("denied\n\u{1b}[2J\u{202e}{}", "x".repeat(1 << 20));
-    world.trouble.refuses = Some(Refusal::Forbidden(hostile));
+    world.trouble.refuses = Some(ActionError::Forbidden(hostile));
     world.pass(90);
     let status = world.status("web");
     let blocked = status.tiers[0].blocked.as_ref().unwrap();

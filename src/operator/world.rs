@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::api::{ZoneHold, ZoneObject, ZoneSpreadPolicyStatus, ZoneStatus};
-use crate::moves::{ActionRequest, Effect, Outcome, Refusal, StatusWrite, WriteFailure};
+use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
@@ -27,7 +27,7 @@ pub struct Trouble {
     /// Pods on these nodes never become Ready.
     pub broken_nodes: BTreeSet<&'static str>,
     /// What the API server answers to every eviction.
-    pub refuses: Option<Refusal>,
+    pub refuses: Option<ActionError>,
     /// Whether status writes fail.
     pub writes_fail: bool,
     /// Whether writes of Zone objects fail.
@@ -355,7 +355,7 @@ impl World {
                 Outcome::Refused {
                     policy: request.policy,
                     uid: request.uid,
-                    refusal: Refusal::Outdated(why),
+                    refusal: ActionError::Outdated(why),
                 }
             }
             Effect::Act(request) => {

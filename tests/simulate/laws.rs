@@ -12,7 +12,7 @@ use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
-use zonespread::moves::{ActionRequest, Refusal};
+use zonespread::moves::{ActionError, ActionRequest};
 
 /// A law that was broken.
 #[derive(Clone, Debug)]
@@ -349,7 +349,9 @@ impl Laws {
         let Reply::Act(Answer::Acted(answer)) = reply else { return };
         match answer {
             Ok(()) if *dry_run => drop(self.dry_runs.insert(uid)),
-            Err(Refusal::Budget(_) | Refusal::Forbidden(_) | Refusal::Throttled { .. }) => {
+            Err(
+                ActionError::Budget(_) | ActionError::Forbidden(_) | ActionError::Throttled { .. },
+            ) => {
                 let last = self.refused.insert(request.tier.to_string(), now);
                 if let Some(last) = last.filter(|last| now < last + 55 * SECOND) {
                     let how = format!(

@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::moves::{ActionRequest, Refusal, StatusWrite};
+use zonespread::moves::{ActionError, ActionRequest, StatusWrite};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
 
 impl Call {
@@ -17,7 +17,7 @@ impl Call {
         let why = "no answer".to_owned();
         match self {
             Self::Act(request, _) => Reply::Act(match **request {
-                Request::Act { .. } => Answer::Acted(Err(Refusal::Unknown(why))),
+                Request::Act { .. } => Answer::Acted(Err(ActionError::Unknown(why))),
                 _ => Answer::Failed(why),
             }),
             Self::Lease(_) => Reply::Lease(None),
@@ -32,10 +32,10 @@ impl Call {
             Self::Act(request, _) if matches!(**request, Request::Act { .. }) => {
                 let refusal = match fault {
                     Fault::Throttle => {
-                        Refusal::Throttled { retry_after: SignedDuration::from_secs(3) }
+                        ActionError::Throttled { retry_after: SignedDuration::from_secs(3) }
                     }
-                    Fault::Forbid => Refusal::Forbidden("a webhook says no".to_owned()),
-                    _ => Refusal::Unknown("internal error".to_owned()),
+                    Fault::Forbid => ActionError::Forbidden("a webhook says no".to_owned()),
+                    _ => ActionError::Unknown("internal error".to_owned()),
                 };
                 Reply::Act(Answer::Acted(Err(refusal)))
             }
@@ -186,10 +186,12 @@ impl World {
         incarnation: u32,
         request: &ActionRequest,
         dry_run: bool,
-    ) -> Result<(), Refusal> {
-        let Some(pod) = self.pods.get(&*request.pod).cloned() else { return Err(Refusal::Gone) };
+    ) -> Result<(), ActionError> {
+        let Some(pod) = self.pods.get(&*request.pod).cloned() else {
+            return Err(ActionError::Gone);
+        };
         if *pod.uid != *request.uid {
-            return Err(Refusal::Gone);
+            return Err(ActionError::Gone);
         }
         if pod.terminating {
             if !dry_run {
@@ -200,7 +202,7 @@ impl World {
         let refused =
             pod.is_available() && self.budget_allows(pod.tier).is_some_and(|left| left < 1);
         if refused {
-            return Err(Refusal::Budget("no disruption allowed".to_owned()));
+            return Err(ActionError::Budget("no disruption allowed".to_owned()));
         }
         if dry_run {
             return Ok(());
