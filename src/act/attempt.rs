@@ -140,7 +140,7 @@ impl Attempt {
         }
         if request.preconditions.tier_selector.is_some() {
             let of_owner = |other: &&Pod| other.owner.is_some() && other.owner == pod.owner;
-            let is_new = |other: &&Pod| !request.preconditions.siblings.has(&other.uid);
+            let is_new = |other: &&Pod| !request.preconditions.snapshot.has(&other.uid);
             let mut new = pods.iter().filter(of_owner).filter(is_new);
             if let Some(new) = new.nth(request.preconditions.awaited) {
                 return stale(format!("{} is new", new.name));
@@ -198,7 +198,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::{Preconditions, Siblings, Verb};
+    use crate::moves::{OwnerSnapshot, Preconditions, Verb};
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use rstest::rstest;
@@ -221,7 +221,7 @@ mod tests {
             zone: name("c"),
             preconditions: Preconditions {
                 tier_selector: Some("app=web".to_owned()),
-                siblings: Arc::new(siblings()),
+                snapshot: Arc::new(snapshot()),
                 awaited: 0,
                 available: 3,
                 coming: Box::default(),
@@ -243,12 +243,12 @@ mod tests {
         pod(name).owner("ReplicaSet", "web")
     }
 
-    fn siblings() -> Siblings {
+    fn snapshot() -> OwnerSnapshot {
         let mut index = Index::default();
         for pod in pods() {
             index.apply(Change::Pod(pod.watched()));
         }
-        Siblings::of(&index, &web("web-1").build())
+        OwnerSnapshot::of(&index, &web("web-1").build())
     }
 
     fn nodes() -> Vec<NodeFixture> {

@@ -46,7 +46,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
         zone: "c".into(),
         preconditions: Preconditions {
             tier_selector: None,
-            siblings: Arc::default(),
+            snapshot: Arc::default(),
             awaited: 0,
             available: 1,
             coming: Box::default(),

@@ -136,8 +136,8 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
     let View { index, namespace, others, .. } = *view;
     let known = moved.replacement_uid().cloned();
     let owner = moved.owner.as_ref()?;
-    let is_new = |pod: &Pod| match &moved.siblings {
-        Some(siblings) => !siblings.has(&pod.uid),
+    let is_new = |pod: &Pod| match &moved.snapshot {
+        Some(snapshot) => !snapshot.has(&pod.uid),
         None => pod.created.time() >= moved.decided - CLOCK_TOLERANCE,
     };
     let owned: Vec<&Pod> = index
@@ -160,27 +160,27 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
     let is_known = |pod: &&Pod| known.as_ref() == Some(&pod.uid);
     if let Some(known) = new.iter().copied().find(is_known) {
         // Should it go, its own replacement is none of those that are there now.
-        if let Some(siblings) = &mut moved.siblings {
+        if let Some(snapshot) = &mut moved.snapshot {
             there.remove(&known.uid);
-            Arc::make_mut(siblings).meet(index, namespace, &there);
+            Arc::make_mut(snapshot).replacement_seen(index, namespace, &there);
         }
         return Some(known);
     }
-    if let Some(siblings) = &mut moved.siblings {
+    if let Some(snapshot) = &mut moved.snapshot {
         // The pod that was moved, or the replacement that was taken for its own.
-        let has_parted = |pod: &&Pod| match &known {
+        let has_left = |pod: &&Pod| match &known {
             Some(replacement) => pod.uid == *replacement,
             None => pod.uid == moved.uid,
         };
         let mut pods = index.cluster().pods_in(namespace).map(|(_, pod)| pod);
-        let left = pods.find(has_parted).and_then(|pod| pod.seen_leaving);
-        Arc::make_mut(siblings).part(&there, left);
+        let left = pods.find(has_left).and_then(|pod| pod.seen_leaving);
+        Arc::make_mut(snapshot).pod_left(&there, left);
     }
     new.sort_by_key(|pod| (pod.seen, pod.created, &pod.name));
-    let (left, is_certain, older) = match &moved.siblings {
-        Some(siblings) => {
-            let (left, is_certain) = siblings.left(index, namespace, &there, &others.evicted);
-            let older = new.iter().filter(|pod| siblings.is_older(pod)).count();
+    let (left, is_certain, older) = match &moved.snapshot {
+        Some(snapshot) => {
+            let (left, is_certain) = snapshot.departures(index, namespace, &there, &others.evicted);
+            let older = new.iter().filter(|pod| snapshot.is_older(pod)).count();
             (left, is_certain, older)
         }
         None => (0, true, 0),
@@ -189,7 +189,7 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
     let left = if settled { left.min(new.len().saturating_sub(1)) } else { left };
     // Who makes more pods than have left is scaled up.
     let ours = new.get(left.max(older)).copied()?;
-    if moved.siblings.is_some() {
+    if moved.snapshot.is_some() {
         return Some(ours);
     }
     // After a restart all that is known is the time, in whole seconds: of those of the same
@@ -206,7 +206,7 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
 mod tests {
     use serde_json::json;
 
-    use super::super::{Asked, Siblings, Step, Transition};
+    use super::super::{Asked, OwnerSnapshot, Step, Transition};
     use super::*;
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Kind, Zone};
@@ -274,9 +274,9 @@ mod tests {
                 nodes: vec![Name::from("c1")],
                 tied: 1,
             };
-            let siblings = Arc::new(Siblings::of(&index, evicted));
+            let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");
-            let mut moved = Move::begin(&web, evicted, &planned, siblings, at(0)).unwrap();
+            let mut moved = Move::begin(&web, evicted, &planned, snapshot, at(0)).unwrap();
             moved.apply(Transition::Granted, at(0));
             gone(&mut index, "web-1");
             gone(&mut index, "web-2");

@@ -21,7 +21,7 @@ pub use follow::{Ending, OtherMoves, View};
 pub use outcome::{
     ActionError, ErrorCategory, EvictionResult, MoveOutcome, Outcome, Signal, WriteFailure,
 };
-pub use owner_snapshot::Siblings;
+pub use owner_snapshot::OwnerSnapshot;
 pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
 pub use step::Step;
 pub use tracked_move::{Asked, Move, OwnerName, Replacement, Transition};

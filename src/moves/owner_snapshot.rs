@@ -10,38 +10,38 @@ use super::tracked_move::Move;
 /// The pods that an owner had when a move of one of them was decided: none of them is
 /// the replacement, and each that leaves gets one too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Siblings {
+pub struct OwnerSnapshot {
     owner: Option<Arc<Owner>>,
     /// How many pods there were, or were to be, where the owner is known.
     pods: Option<i32>,
     /// Whether one that leaves is replaced before the pod that was moved: not if it
     /// terminated already, or was still there when that left.
-    precedes: BTreeMap<Uid, bool>,
+    replaced_first: BTreeMap<Uid, bool>,
     /// Whether the pod that was moved is seen to have left.
-    parted: bool,
+    has_left: bool,
     /// When it was, if that is known: what was seen before was made for something else.
-    parted_at: Option<EventSeq>,
+    left_at: Option<EventSeq>,
 }
 
-impl Siblings {
+impl OwnerSnapshot {
     /// Those of a pod, and the pod itself.
     #[must_use]
     pub fn of(index: &Index, pod: &Pod) -> Self {
         let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
-        let siblings = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
-        let mut siblings = Self {
+        let snapshot = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
+        let mut snapshot = Self {
             owner: pod.owner.clone(),
-            precedes: siblings.map(|other| (other.uid.clone(), !other.terminating)).collect(),
+            replaced_first: snapshot.map(|other| (other.uid.clone(), !other.terminating)).collect(),
             ..Self::default()
         };
-        let there = siblings.precedes.values().filter(|stays| **stays).count();
-        siblings.pods = siblings.pods_with(index, &pod.namespace, there);
-        siblings
+        let there = snapshot.replaced_first.values().filter(|stays| **stays).count();
+        snapshot.pods = snapshot.pods_with(index, &pod.namespace, there);
+        snapshot
     }
 
     /// Whether the pod that was moved had the same owner.
     #[must_use]
-    pub fn are_of(&self, moved: &Move) -> bool {
+    pub fn is_of(&self, moved: &Move) -> bool {
         let owner = self.owner.as_deref().zip(moved.owner.as_ref());
         owner.is_some_and(|(own, known)| known.is(own))
     }
@@ -49,35 +49,42 @@ impl Siblings {
     /// Whether it is one of them.
     #[must_use]
     pub fn has(&self, uid: &Uid) -> bool {
-        self.precedes.contains_key(uid)
+        self.replaced_first.contains_key(uid)
     }
 
     /// The replacement is known: these others are there besides, and what left before
     /// has been made up for.
-    pub(super) fn meet(&mut self, index: &Index, namespace: &Name, others: &BTreeSet<&Uid>) {
-        for precedes in self.precedes.values_mut() {
-            *precedes = false;
+    pub(super) fn replacement_seen(
+        &mut self,
+        index: &Index,
+        namespace: &Name,
+        others: &BTreeSet<&Uid>,
+    ) {
+        for replaced_first in self.replaced_first.values_mut() {
+            *replaced_first = false;
         }
-        self.precedes.extend(others.iter().map(|uid| (Uid::clone(uid), true)));
-        self.parted = false;
-        self.parted_at = None;
+        self.replaced_first.extend(others.iter().map(|uid| (Uid::clone(uid), true)));
+        self.has_left = false;
+        self.left_at = None;
         self.pods = self.pods_with(index, namespace, others.len() + 1);
     }
 
     /// The pod that was moved has left, and these others are there: should they leave
     /// later, they are replaced later.
-    pub(super) fn part(&mut self, others: &BTreeSet<&Uid>, at: Option<EventSeq>) {
-        if !std::mem::replace(&mut self.parted, true) {
-            self.parted_at = at;
+    pub(super) fn pod_left(&mut self, others: &BTreeSet<&Uid>, at: Option<EventSeq>) {
+        if !std::mem::replace(&mut self.has_left, true) {
+            self.left_at = at;
             for uid in others {
-                self.precedes.entry(Uid::clone(uid)).and_modify(|precedes| *precedes = false);
+                self.replaced_first
+                    .entry(Uid::clone(uid))
+                    .and_modify(|replaced_first| *replaced_first = false);
             }
         }
     }
 
     /// Whether it was made before the pod that was moved left.
     pub(super) fn is_older(&self, pod: &Pod) -> bool {
-        self.parted_at.is_some_and(|parted| pod.seen < parted)
+        self.left_at.is_some_and(|has_left| pod.seen < has_left)
     }
 
     fn pods_with(&self, index: &Index, namespace: &Name, there: usize) -> Option<i32> {
@@ -91,14 +98,18 @@ impl Siblings {
 
     /// How many have left before, but for these, and are to be replaced; and whether that
     /// is certain.
-    pub(super) fn left(
+    pub(super) fn departures(
         &self,
         index: &Index,
         namespace: &Name,
         there: &BTreeSet<&Uid>,
         but: &BTreeSet<Uid>,
     ) -> (usize, bool) {
-        let before = self.precedes.iter().filter(|(_, precedes)| **precedes).map(|(uid, _)| uid);
+        let before = self
+            .replaced_first
+            .iter()
+            .filter(|(_, replaced_first)| **replaced_first)
+            .map(|(uid, _)| uid);
         let left = before.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
         // Who wants fewer pods than there were then replaces so many fewer.
         let wanted = self.wanted(index, namespace);

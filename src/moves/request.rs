@@ -8,7 +8,7 @@ use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey, Uid, Zone};
 
 use super::event::Event;
-use super::owner_snapshot::Siblings;
+use super::owner_snapshot::OwnerSnapshot;
 
 /// Something to be done, in the order given.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,7 @@ pub struct Preconditions {
     pub tier_selector: Option<String>,
     /// The pods that the owner of the pod to be evicted has: if there is another one, who
     /// knows whose replacement it is.
-    pub siblings: Arc<Siblings>,
+    pub snapshot: Arc<OwnerSnapshot>,
     /// How many more it may have: replacements for other moves that are under way.
     pub awaited: usize,
     /// How many of the tier's other pods must be Available: all but those under way (law 3).

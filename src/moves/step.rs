@@ -67,7 +67,7 @@ mod tests {
     use crate::observe::{Change, Index, Name, Zone};
     use crate::plan::PlannedMove;
 
-    use super::super::{OtherMoves, Siblings};
+    use super::super::{OtherMoves, OwnerSnapshot};
 
     const TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -91,8 +91,8 @@ mod tests {
             tied: 1,
         };
         let pod = index.cluster().pod(id).unwrap();
-        let siblings = Arc::new(Siblings::of(&index, pod));
-        let moved = Move::begin(&Name::from("web"), pod, &planned, siblings, at(0)).unwrap();
+        let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));
+        let moved = Move::begin(&Name::from("web"), pod, &planned, snapshot, at(0)).unwrap();
         (index, moved)
     }
 

@@ -11,7 +11,7 @@ use crate::plan::PlannedMove;
 use crate::predict::PendingPod;
 
 use super::follow::Ending;
-use super::owner_snapshot::Siblings;
+use super::owner_snapshot::OwnerSnapshot;
 
 /// A move that this process made, or took over from the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub struct Move {
     /// When it ended, in whole seconds.
     pub finished: Option<Timestamp>,
     /// Pods that the owner had when the move was decided. Unknown after a restart.
-    pub siblings: Option<Arc<Siblings>>,
+    pub snapshot: Option<Arc<OwnerSnapshot>>,
     /// The pod that is expected, and the node where. Unknown after a restart.
     pub expected: Option<(PendingPod, Name)>,
     state: MoveState,
@@ -104,7 +104,7 @@ impl Move {
         tier: &Name,
         pod: &Pod,
         planned: &PlannedMove,
-        siblings: Arc<Siblings>,
+        snapshot: Arc<OwnerSnapshot>,
         now: Timestamp,
     ) -> Option<Self> {
         let (to, alternatives) = planned.to.split_first()?;
@@ -121,7 +121,7 @@ impl Move {
             decided: seconds(now).0,
             started: now,
             finished: None,
-            siblings: Some(siblings),
+            snapshot: Some(snapshot),
             expected: planned.nodes.first().map(|node| (PendingPod::like(pod), Name::clone(node))),
             state: MoveState::Evicting,
             request: Asked::Due,
@@ -151,7 +151,7 @@ impl Move {
             decided: status.started_at.0,
             started: if is_confirmed { status.started_at.0 } else { now },
             finished: status.finished_at.as_ref().map(|at| at.0),
-            siblings: None,
+            snapshot: None,
             expected: None,
             state: status.state,
             request: if is_confirmed { Asked::Granted } else { Asked::Unknown },

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
-    ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, Siblings, Signal, StatusWrite,
-    Step, Transition, View,
+    ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, Signal,
+    StatusWrite, Step, Transition, View,
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
@@ -290,8 +290,8 @@ impl Operator {
         now: Timestamp,
     ) -> Option<ActionRequest> {
         let pod = self.index.cluster().pod(planned.pod)?;
-        let siblings = Arc::new(Siblings::of(&self.index, pod));
-        let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&siblings), now)?;
+        let snapshot = Arc::new(OwnerSnapshot::of(&self.index, pod));
+        let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&snapshot), now)?;
         let no_others = OtherMoves::default();
         let seen = View {
             index: &self.index,
@@ -309,7 +309,7 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(moved.to.as_str()),
-            preconditions: self.preconditions_of(policy, view, memory, &siblings),
+            preconditions: self.preconditions_of(policy, view, memory, &snapshot),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::moves::{Move, Preconditions, Siblings};
+use crate::moves::{Move, OwnerSnapshot, Preconditions};
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
 use crate::predict::InFlightPods;
@@ -119,17 +119,17 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         memory: &PolicyMemory,
-        siblings: &Arc<Siblings>,
+        snapshot: &Arc<OwnerSnapshot>,
     ) -> Preconditions {
         let desired = usize::try_from(view.desired).unwrap_or(0);
         let unreplaced = memory.under_way().filter(|moved| moved.replacement_uid().is_none());
-        let awaited = unreplaced.filter(|moved| siblings.are_of(moved)).count();
+        let awaited = unreplaced.filter(|moved| snapshot.is_of(moved)).count();
         let moving = || memory.under_way_of(&view.name);
         let nodes_in =
             |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
         Preconditions {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
-            siblings: Arc::clone(siblings),
+            snapshot: Arc::clone(snapshot),
             awaited,
             available: desired.saturating_sub(moving().count()),
             coming: moving().filter_map(|moved| moved.replacement_uid().cloned()).collect(),
