@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::follow::{Ending, View, follow, is_there, lands_by, settles_at};
 use super::request::Verb;
 use super::step::Next;
-use super::tracked_move::{Asked, Move, Transition};
+use super::tracked_move::{Move, RequestState, Transition};
 
 /// After this long an eviction that was not confirmed, and whose pod is still
 /// there, is taken as not made.
@@ -16,16 +16,16 @@ const UNCONFIRMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 pub(super) fn step(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
     if moved.is_unconfirmed() {
         match moved.request() {
-            Asked::Due => return Next::Ask(Verb::Evict),
+            RequestState::Due => return Next::Ask(Verb::Evict),
             // Somebody else may have deleted it: the answer will tell.
-            Asked::Waiting => return Next::Wait,
-            Asked::Unknown if is_there(moved, view) && now < given_up_at(moved) => {
+            RequestState::Waiting => return Next::Wait,
+            RequestState::Unknown if is_there(moved, view) && now < given_up_at(moved) => {
                 return Next::Wait;
             }
-            Asked::Unknown if is_there(moved, view) => {
+            RequestState::Unknown if is_there(moved, view) => {
                 return Next::End(Ending::Refused, "the eviction was not made".to_owned());
             }
-            Asked::Unknown | Asked::Granted => moved.apply(Transition::Evicted, now),
+            RequestState::Unknown | RequestState::Granted => moved.apply(Transition::Evicted, now),
         }
     }
     follow(moved, view, now).map_or(Next::Wait, |(ending, message)| Next::End(ending, message))
@@ -33,9 +33,9 @@ pub(super) fn step(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
 
 pub(super) fn wakes_at(moved: &Move, landing_timeout: Duration) -> Vec<Timestamp> {
     match moved.request() {
-        Asked::Due | Asked::Waiting => Vec::new(),
-        Asked::Unknown if moved.is_unconfirmed() => vec![given_up_at(moved)],
-        Asked::Unknown | Asked::Granted => {
+        RequestState::Due | RequestState::Waiting => Vec::new(),
+        RequestState::Unknown if moved.is_unconfirmed() => vec![given_up_at(moved)],
+        RequestState::Unknown | RequestState::Granted => {
             vec![settles_at(moved), lands_by(moved, landing_timeout)]
         }
     }

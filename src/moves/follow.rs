@@ -206,7 +206,7 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
 mod tests {
     use serde_json::json;
 
-    use super::super::{Asked, OwnerSnapshot, Step, Transition};
+    use super::super::{OwnerSnapshot, RequestState, Step, Transition};
     use super::*;
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Kind, Zone};
@@ -356,7 +356,7 @@ mod tests {
         show(&mut scene.index, "web-5", "c1", 0);
         assert_eq!(scene.after(20), (None, None));
         assert!(scene.moved.is_unconfirmed());
-        assert_eq!(scene.moved.request(), Asked::Waiting);
+        assert_eq!(scene.moved.request(), RequestState::Waiting);
         scene.moved.apply(Transition::Unanswered, at(20));
         assert_eq!(scene.after(21), (Some(Ending::Landed), Some("web-5".to_owned())));
     }

@@ -24,4 +24,4 @@ pub use outcome::{
 pub use owner_snapshot::OwnerSnapshot;
 pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
 pub use step::Step;
-pub use tracked_move::{Asked, Move, OwnerName, Replacement, Transition};
+pub use tracked_move::{Move, OwnerName, Replacement, RequestState, Transition};

@@ -45,7 +45,7 @@ pub struct Move {
     /// The pod that is expected, and the node where. Unknown after a restart.
     pub expected: Option<(PendingPod, Name)>,
     state: MoveState,
-    request: Asked,
+    request: RequestState,
     message: String,
 }
 
@@ -71,7 +71,7 @@ pub struct Replacement {
 
 /// What is known of the request that a move waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestState {
     /// To be made.
     Due,
     /// On its way.
@@ -124,7 +124,7 @@ impl Move {
             snapshot: Some(snapshot),
             expected: planned.nodes.first().map(|node| (PendingPod::like(pod), Name::clone(node))),
             state: MoveState::Evicting,
-            request: Asked::Due,
+            request: RequestState::Due,
             message: String::new(),
         })
     }
@@ -154,7 +154,7 @@ impl Move {
             snapshot: None,
             expected: None,
             state: status.state,
-            request: if is_confirmed { Asked::Granted } else { Asked::Unknown },
+            request: if is_confirmed { RequestState::Granted } else { RequestState::Unknown },
             message: status.message.clone(),
         }
     }
@@ -184,13 +184,13 @@ impl Move {
     /// Takes it further: the only place where its state changes.
     pub fn apply(&mut self, transition: Transition, now: Timestamp) {
         match transition {
-            Transition::Asked => self.request = Asked::Waiting,
+            Transition::Asked => self.request = RequestState::Waiting,
             Transition::Granted => {
-                self.request = Asked::Granted;
+                self.request = RequestState::Granted;
                 // From now on it has time to land.
                 self.started = now;
             }
-            Transition::Unanswered => self.request = Asked::Unknown,
+            Transition::Unanswered => self.request = RequestState::Unknown,
             Transition::Evicted => self.state = MoveState::Evicted,
             Transition::Ended(ending, message) => {
                 self.state = ending.state();
@@ -202,7 +202,7 @@ impl Move {
 
     /// What is known of the request that it waits for.
     #[must_use]
-    pub const fn request(&self) -> Asked {
+    pub const fn request(&self) -> RequestState {
         self.request
     }
 

@@ -36,7 +36,7 @@ fn pods_wait_for_the_window_and_go_when_it_opens() {
         status.message,
         "web: OutsideWindow: no window of rebalance.windows is open: the next opens at 2027-01-15 08:05:00Z"
     );
-    // Asked for nothing else, it wakes by itself.
+    // RequestState for nothing else, it wakes by itself.
     let decision = world.operator.decide(world.now, None);
     assert!(decision.next.is_some_and(|next| next <= at("2027-01-15T08:05:00Z")));
     while world.now < at("2027-01-15T08:04:59Z") {
