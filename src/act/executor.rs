@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
 use crate::observe::{HealthRules, Name, Pauses, PolicyKey};
 
-use super::attempt::{Attempt, DECISION_HOLDS};
+use super::action::{Action, DECISION_HOLDS};
 use super::pending::Pending;
 use super::request::{Answer, Request};
 
@@ -74,7 +74,7 @@ pub struct Executor {
 #[derive(Clone, Debug)]
 enum Task {
     Writing(StatusWrite),
-    Evicting(Box<Attempt>),
+    Evicting(Box<Action>),
 }
 
 impl Executor {
@@ -133,8 +133,8 @@ impl Executor {
         let mut progress = Progress::default();
         match self.under_way.remove(&ticket) {
             Some(Task::Writing(write)) => self.wrote(write, &answer, &mut progress),
-            Some(Task::Evicting(attempt)) => {
-                self.attempted(*attempt, answer, may_act, now, &mut progress);
+            Some(Task::Evicting(action)) => {
+                self.went_on(*action, answer, may_act, now, &mut progress);
             }
             None => {}
         }
@@ -145,7 +145,7 @@ impl Executor {
     fn go_on(&mut self, may_act: bool, now: Timestamp, progress: &mut Progress) {
         // What has waited for too long is told, so that it can be decided anew.
         for (request, refusal) in
-            self.pending.give_up(|request| Attempt::decision_holds(request, now))
+            self.pending.give_up(|request| Action::decision_holds(request, now))
         {
             progress.outcomes.push(refused(&request, refusal));
         }
@@ -159,16 +159,16 @@ impl Executor {
             self.ask(request, None, Task::Writing(write), progress);
         }
         while let Some(request) = self.pending.next_eviction(self.lanes.evictions) {
-            match self.attempt(&request, now) {
-                Ok(attempt) => self.ask_for(attempt, progress),
+            match self.action(&request, now) {
+                Ok(action) => self.ask_for(action, progress),
                 Err(refusal) => self.end(&request, refusal, progress),
             }
         }
     }
 
-    fn attempt(&self, request: &ActionRequest, now: Timestamp) -> Result<Attempt, ActionError> {
+    fn action(&self, request: &ActionRequest, now: Timestamp) -> Result<Action, ActionError> {
         self.still_wanted(request, now)?;
-        Attempt::begin(request.clone(), now)
+        Action::begin(request.clone(), now)
     }
 
     /// Whether nothing came in between since it was decided.
@@ -214,33 +214,33 @@ impl Executor {
         progress.outcomes.extend(given_back.iter().map(|request| refused(request, why())));
     }
 
-    fn attempted(
+    fn went_on(
         &mut self,
-        mut attempt: Attempt,
+        mut action: Action,
         answer: Answer,
         may_act: bool,
         now: Timestamp,
         progress: &mut Progress,
     ) {
-        let refusal = match attempt.answered(answer, &self.rules, now) {
+        let refusal = match action.answered(answer, &self.rules, now) {
             Ok(true) => {
-                let request = attempt.request();
+                let request = action.request();
                 self.pending.ended(request);
                 let (policy, uid) = (request.policy.clone(), Name::clone(&request.uid));
                 progress.outcomes.push(Outcome::Acted { verb: request.verb, policy, uid });
                 return;
             }
             Ok(false) if !may_act => outdated("this replica no longer leads"),
-            Ok(false) => match self.still_wanted(attempt.request(), now) {
-                Ok(()) => return self.ask_for(attempt, progress),
+            Ok(false) => match self.still_wanted(action.request(), now) {
+                Ok(()) => return self.ask_for(action, progress),
                 Err(refusal) => refusal,
             },
             Err(refusal) => {
-                self.note(attempt.request(), &refusal, now);
+                self.note(action.request(), &refusal, now);
                 refusal
             }
         };
-        self.end(attempt.request(), refusal, progress);
+        self.end(action.request(), refusal, progress);
     }
 
     fn end(&mut self, request: &ActionRequest, refusal: ActionError, progress: &mut Progress) {
@@ -261,9 +261,9 @@ impl Executor {
         }
     }
 
-    fn ask_for(&mut self, attempt: Attempt, progress: &mut Progress) {
-        let eviction = Some(Arc::clone(attempt.request()));
-        self.ask(attempt.asks(), eviction, Task::Evicting(Box::new(attempt)), progress);
+    fn ask_for(&mut self, action: Action, progress: &mut Progress) {
+        let eviction = Some(Arc::clone(action.request()));
+        self.ask(action.asks(), eviction, Task::Evicting(Box::new(action)), progress);
     }
 
     fn ask(

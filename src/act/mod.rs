@@ -2,7 +2,7 @@
 //! answers mean, decided without IO. [`Executor`] carries out effects, [`Election`]
 //! decides who leads. `controller/` only sends the requests.
 
-mod attempt;
+mod action;
 mod election;
 mod executor;
 mod pending;

@@ -24,13 +24,13 @@ pub(super) const DECISION_HOLDS: SignedDuration = SignedDuration::from_secs(15);
 
 /// An action on its way: its checks, and then what it is about.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct Action {
     request: Arc<ActionRequest>,
     /// Checks that are left to be made.
     checks: &'static [Check],
 }
 
-impl Attempt {
+impl Action {
     /// Begins with the first check.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ mod tests {
     }
 
     /// Web has three pods and may miss one; web-1 is to leave node a1 for c1.
-    fn attempt() -> Attempt {
+    fn action() -> Action {
         let name = Name::from;
         let request = ActionRequest {
             verb: Verb::Evict,
@@ -232,7 +232,7 @@ mod tests {
             decided: now(),
             closes: None,
         };
-        Attempt::begin(request, now()).unwrap()
+        Action::begin(request, now()).unwrap()
     }
 
     fn pods() -> Vec<PodFixture> {
@@ -259,10 +259,10 @@ mod tests {
         pods: Vec<PodFixture>,
         nodes: Vec<NodeFixture>,
     ) -> Result<Vec<Request>, ActionError> {
-        let mut attempt = attempt();
+        let mut action = action();
         let mut asked = Vec::new();
         loop {
-            let request = attempt.asks();
+            let request = action.asks();
             let answer = match &request {
                 Request::Pods { .. } => {
                     Answer::Pods(pods.iter().cloned().map(PodFixture::watched).collect())
@@ -273,7 +273,7 @@ mod tests {
                 _ => Answer::Acted(Ok(())),
             };
             asked.push(request);
-            if attempt.answered(answer, &HealthRules::default(), now())? {
+            if action.answered(answer, &HealthRules::default(), now())? {
                 return Ok(asked);
             }
         }
@@ -320,14 +320,13 @@ mod tests {
             let pods = vec![web("web-1").on("a1"), web("web-3").on("b1"), web("web-4").on("c1")];
             Answer::Pods(pods.into_iter().map(PodFixture::watched).collect())
         };
-        let mut attempt = attempt();
-        let preconditions = &mut Arc::make_mut(&mut attempt.request).preconditions;
+        let mut action = action();
+        let preconditions = &mut Arc::make_mut(&mut action.request).preconditions;
         (preconditions.awaited, preconditions.available) = (1, 3);
-        assert!(attempt.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
+        assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
         // web-2 is gone, and web-4, which was awaited, is not for it.
-        Arc::make_mut(&mut attempt.request).preconditions.coming =
-            Box::new([Uid::new("uid-web-4")]);
-        assert!(attempt.answered(pods(), &HealthRules::default(), now()).is_err());
+        Arc::make_mut(&mut action.request).preconditions.coming = Box::new([Uid::new("uid-web-4")]);
+        assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 
     #[test]
@@ -337,31 +336,31 @@ mod tests {
             Answer::Pods(pods.map(PodFixture::watched).collect())
         };
         for (awaited, is_stale) in [(0, true), (1, false)] {
-            let mut attempt = attempt();
-            Arc::make_mut(&mut attempt.request).preconditions.awaited = awaited;
-            let answered = attempt.answered(pods(), &HealthRules::default(), now());
+            let mut action = action();
+            Arc::make_mut(&mut action.request).preconditions.awaited = awaited;
+            let answered = action.answered(pods(), &HealthRules::default(), now());
             assert_eq!(answered.is_err(), is_stale, "{answered:?}");
         }
     }
 
     #[test]
     fn another_pod_of_the_same_name_is_not_evicted() {
-        let mut attempt = attempt();
+        let mut action = action();
         let other = web("web-1").on("a1");
         let mut other = other.watched();
         other.metadata.uid = Some("another".to_owned());
         let answer = Answer::Pods(vec![other]);
-        let refusal = attempt.answered(answer, &HealthRules::default(), now()).unwrap_err();
+        let refusal = action.answered(answer, &HealthRules::default(), now()).unwrap_err();
         assert_eq!(refusal, ActionError::Stale("a fresh read of pods: web-1 is gone".to_owned()));
     }
 
     #[test]
     fn a_pod_that_vanishes_after_the_dry_run_may_have_been_evicted_by_us() {
         let after = |checks: &'static [Check]| {
-            let mut attempt = attempt();
-            attempt.checks = checks;
+            let mut action = action();
+            action.checks = checks;
             let gone = Answer::Acted(Err(ActionError::Gone));
-            attempt.answered(gone, &HealthRules::default(), now()).unwrap_err()
+            action.answered(gone, &HealthRules::default(), now()).unwrap_err()
         };
         assert_eq!(after(&[Check::DryRun]), ActionError::Gone);
         assert!(matches!(after(&[]), ActionError::Unknown(_)));
@@ -369,27 +368,27 @@ mod tests {
 
     #[test]
     fn nothing_is_evicted_after_the_window_has_closed() {
-        let mut request = ActionRequest::clone(attempt().request());
+        let mut request = ActionRequest::clone(action().request());
         request.closes = Some(now() + SignedDuration::from_secs(2));
         let second = |number| now() + SignedDuration::from_secs(number);
-        let mut attempt = Attempt::begin(request.clone(), second(0)).unwrap();
+        let mut action = Action::begin(request.clone(), second(0)).unwrap();
         let pods = Answer::Pods(pods().into_iter().map(PodFixture::watched).collect());
-        assert_eq!(attempt.answered(pods, &HealthRules::default(), second(1)), Ok(false));
+        assert_eq!(action.answered(pods, &HealthRules::default(), second(1)), Ok(false));
         let nodes = Answer::Nodes(nodes().into_iter().map(NodeFixture::watched).collect());
-        let refusal = attempt.answered(nodes, &HealthRules::default(), second(2));
+        let refusal = action.answered(nodes, &HealthRules::default(), second(2));
         assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
-        assert!(matches!(Attempt::begin(request, second(2)), Err(ActionError::Outdated(_))));
+        assert!(matches!(Action::begin(request, second(2)), Err(ActionError::Outdated(_))));
     }
 
     #[test]
     fn what_was_decided_a_while_ago_is_not_carried_out() {
-        let request = ActionRequest::clone(attempt().request());
+        let request = ActionRequest::clone(action().request());
         let later = now() + SignedDuration::from_secs(16);
-        assert!(matches!(Attempt::begin(request, later), Err(ActionError::Outdated(_))));
+        assert!(matches!(Action::begin(request, later), Err(ActionError::Outdated(_))));
         // Nor is what was begun in time by somebody who was suspended then.
-        let mut attempt = attempt();
-        attempt.checks = &[Check::DryRun];
-        let refusal = attempt.answered(Answer::Acted(Ok(())), &HealthRules::default(), later);
+        let mut action = action();
+        action.checks = &[Check::DryRun];
+        let refusal = action.answered(Answer::Acted(Ok(())), &HealthRules::default(), later);
         assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
     }
 }
