@@ -15,7 +15,7 @@ use crate::plan::{PlanInput, TierPlan, TierView, plan_tier, tiers_of};
 
 use super::Operator;
 use super::assess::invalidity;
-use super::memory::PolicyMemory;
+use super::policy_state::PolicyState;
 
 /// With fewer tiers it takes longer to share the work than to do it.
 const WORTH_SHARING: usize = 64;
@@ -73,7 +73,7 @@ impl Operator {
     }
 
     fn plan_policy(&self, policy: &PolicyEntry, now: Timestamp) -> Vec<Planned> {
-        let unknown = PolicyMemory::default();
+        let unknown = PolicyState::default();
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
         let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
         let plan = |view: TierView| {
@@ -103,7 +103,7 @@ impl Operator {
         &self,
         policy: &PolicyEntry,
         view: &TierView,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
     ) -> PlanInput {
         PlanInput {
             approval: memory.approval_of(view),

@@ -22,7 +22,7 @@ use crate::report::{Assessment, TierReport, events_between, invalid_status, plan
 use super::Operator;
 use super::ahead::Planned;
 use super::decision::Decision;
-use super::memory::PolicyMemory;
+use super::policy_state::PolicyState;
 use super::survey::Look;
 
 /// How soon a tier that waits for other moves is asked again, at the latest.
@@ -49,9 +49,9 @@ impl Operator {
         let (planned, ahead_took) =
             if invalid.is_none() { self.planned(key, now) } else { (Vec::new(), Duration::ZERO) };
         let policy = self.index.policy(key)?;
-        memory.heed_uid(&policy.uid);
-        memory.heed_generation(policy.generation);
-        memory.heed_approval(&self.index, policy);
+        memory.sync_uid(&policy.uid);
+        memory.sync_generation(policy.generation);
+        memory.sync_approval(&self.index, policy);
         memory.next = None;
         let conditions =
             memory.written.as_ref().map_or_else(Vec::new, |written| written.conditions.clone());
@@ -65,7 +65,7 @@ impl Operator {
             decision.plans_took.push(ahead_took + began.elapsed());
         }
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
-        let assessment = |memory: &PolicyMemory| Assessment {
+        let assessment = |memory: &PolicyState| Assessment {
             index: &self.index,
             policy,
             zones: &self.zones,
@@ -164,7 +164,7 @@ impl Operator {
         self.move_ended |= !endings.is_empty();
         for (ending, tier, zone, took, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-            memory.book(&tier, ending, backoff, now);
+            memory.record_ending(&tier, ending, backoff, now);
             let (outcome, predicted) = match ending {
                 Ending::Landed => {
                     self.zones.on(ZoneEvent::Proven(&zone), now);
@@ -197,7 +197,7 @@ impl Operator {
         &self,
         policy: &PolicyEntry,
         planned: Planned,
-        memory: &mut PolicyMemory,
+        memory: &mut PolicyState,
         now: Timestamp,
         requests: &mut Vec<ActionRequest>,
     ) -> TierReport {
@@ -247,7 +247,7 @@ impl Operator {
         &self,
         policy: &PolicyEntry,
         view: &TierView,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
         ahead: Option<(PlanInput, TierPlan)>,
     ) -> TierPlan {
         let input = self.plan_input(policy, view, memory);
@@ -264,7 +264,7 @@ impl Operator {
         plan: &TierPlan,
         facts: &ClusterFacts<'_>,
         history: &MissHistory,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
     ) -> Option<Blocked> {
         if view.is_balanced() {
             return None;
@@ -286,7 +286,7 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         planned: &PlannedMove,
-        memory: &mut PolicyMemory,
+        memory: &mut PolicyState,
         now: Timestamp,
     ) -> Option<ActionRequest> {
         let pod = self.index.cluster().pod(planned.pod)?;
@@ -381,7 +381,7 @@ pub(super) fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> 
 
 /// When the answer may change by time alone.
 fn wake(
-    memory: &mut PolicyMemory,
+    memory: &mut PolicyState,
     reports: &[TierReport],
     spec: &crate::api::ZoneSpreadPolicySpec,
     throttled_until: Option<Timestamp>,

@@ -10,7 +10,7 @@ use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
 use crate::predict::InFlightPods;
 
 use super::Operator;
-use super::memory::PolicyMemory;
+use super::policy_state::PolicyState;
 
 /// By then an eviction shows in its pod's disruption budget.
 const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
@@ -20,7 +20,7 @@ const READ_WHOLE: usize = 500;
 
 impl Operator {
     /// What the index does not show yet of all moves under way.
-    pub(super) fn in_flight_with(&self, key: &PolicyKey, memory: &PolicyMemory) -> InFlightPods {
+    pub(super) fn in_flight_with(&self, key: &PolicyKey, memory: &PolicyState) -> InFlightPods {
         in_flight_pods(&self.index, self.all_under_way(key, memory))
     }
 
@@ -29,7 +29,7 @@ impl Operator {
         &self,
         key: &PolicyKey,
         view: &TierView,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
     ) -> Vec<Expected> {
         let own = memory.under_way_of(&view.name);
         own.map(|moved| expected_of(&self.index, &key.namespace, moved)).collect()
@@ -40,7 +40,7 @@ impl Operator {
     fn all_under_way<'a>(
         &'a self,
         key: &'a PolicyKey,
-        memory: &'a PolicyMemory,
+        memory: &'a PolicyState,
     ) -> impl Iterator<Item = (&'a PolicyKey, &'a Move)> {
         let others = self.moving.iter().filter(move |other| *other != key);
         let others = others.filter_map(|other| self.policies.get_key_value(other));
@@ -55,7 +55,7 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         plan: &TierPlan,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
         now: Timestamp,
     ) -> InFlight {
         let own = || memory.under_way_of(&view.name);
@@ -76,19 +76,14 @@ impl Operator {
 
     /// The most moves that may be under way in the cluster, if so many are and the next
     /// of the plan has to wait.
-    fn cap_reached(
-        &self,
-        plan: &TierPlan,
-        key: &PolicyKey,
-        memory: &PolicyMemory,
-    ) -> Option<usize> {
+    fn cap_reached(&self, plan: &TierPlan, key: &PolicyKey, memory: &PolicyState) -> Option<usize> {
         let most = self.concurrent_moves.0;
         let is_full = || self.all_under_way(key, memory).nth(most.saturating_sub(1)).is_some();
         (!plan.moves.is_empty() && is_full()).then_some(most)
     }
 
     /// Pods whose eviction was decided and does not show yet.
-    fn leaving(&self, key: &PolicyKey, memory: &PolicyMemory) -> Vec<PodId> {
+    fn leaving(&self, key: &PolicyKey, memory: &PolicyState) -> Vec<PodId> {
         self.all_under_way(key, memory)
             .filter_map(|(key, moved)| {
                 let (id, pod) = moved.pod(&self.index, &key.namespace)?;
@@ -103,7 +98,7 @@ impl Operator {
         &self,
         next: Option<&PlannedMove>,
         key: &PolicyKey,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
     ) -> Option<String> {
         let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
         let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
@@ -118,7 +113,7 @@ impl Operator {
         &self,
         policy: &PolicyEntry,
         view: &TierView,
-        memory: &PolicyMemory,
+        memory: &PolicyState,
         snapshot: &Arc<OwnerSnapshot>,
     ) -> Preconditions {
         let desired = usize::try_from(view.desired).unwrap_or(0);

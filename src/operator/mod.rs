@@ -10,7 +10,7 @@ mod assess;
 mod decision;
 mod in_flight;
 mod main_loop;
-mod memory;
+mod policy_state;
 mod recovery;
 mod survey;
 mod weather;
@@ -36,7 +36,7 @@ use crate::plan::TierSettings;
 use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
 
 use ahead::Ahead;
-use memory::PolicyMemory;
+use policy_state::PolicyState;
 use weather::{Failures, Weather};
 use zones::ZoneRecords;
 
@@ -62,7 +62,7 @@ pub struct Operator {
     /// What was written of them.
     zone_records: ZoneRecords,
     rules: HealthRules,
-    policies: BTreeMap<PolicyKey, PolicyMemory>,
+    policies: BTreeMap<PolicyKey, PolicyState>,
     /// Policies with moves under way.
     moving: BTreeSet<PolicyKey>,
     /// Policies with an unbalanced tier.
@@ -172,7 +172,7 @@ impl Operator {
         for (key, status) in statuses {
             let zones = status.zones.iter().filter_map(ZoneMemory::from_policy);
             told.extend(zones.filter(|(zone, _)| !known.contains_key(zone)));
-            self.remember(key, PolicyMemory::restore(status, now));
+            self.remember(key, PolicyState::restore(status, now));
         }
         self.zones.restore(std::mem::take(&mut known).into_iter().chain(told));
     }
@@ -197,7 +197,7 @@ impl Operator {
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Vec<Signal> {
         match &outcome {
             Outcome::Refused { refusal: ActionError::Throttled { retry_after }, .. } => {
-                let pause = (*retry_after).max(memory::REFUSAL_HEEDED);
+                let pause = (*retry_after).max(policy_state::REFUSAL_HEEDED);
                 self.throttled_until = now.checked_add(pause).ok();
             }
             Outcome::NotWritten { .. }
@@ -255,7 +255,7 @@ impl Operator {
         decision
             .gone
             .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
-        self.bury(&decision.gone);
+        self.gc(&decision.gone);
         self.follow_orphans(now, &mut decision);
         let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
@@ -287,7 +287,7 @@ impl Operator {
 
     /// Forgets policies that are gone, but for pods that are still on their way:
     /// they may be a canary, and the policy may be made anew.
-    fn bury(&mut self, gone: &[PolicyKey]) {
+    fn gc(&mut self, gone: &[PolicyKey]) {
         for key in gone {
             let Some(memory) = self.take(key) else { continue };
             if memory.under_way().next().is_some() {
@@ -316,7 +316,7 @@ impl Operator {
     }
 
     /// Keeps a policy's memory, and notes when it is due and whether it moves.
-    fn remember(&mut self, key: PolicyKey, memory: PolicyMemory) {
+    fn remember(&mut self, key: PolicyKey, memory: PolicyState) {
         if let Some(next) = memory.next {
             self.due.insert((next, key.clone()));
         }
@@ -330,7 +330,7 @@ impl Operator {
     }
 
     /// Takes a policy's memory out, to be changed and kept again.
-    fn take(&mut self, key: &PolicyKey) -> Option<PolicyMemory> {
+    fn take(&mut self, key: &PolicyKey) -> Option<PolicyState> {
         let memory = self.policies.remove(key)?;
         self.moving.remove(key);
         self.unbalanced.remove(key);

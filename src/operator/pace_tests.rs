@@ -75,7 +75,7 @@ fn no_more_moves_are_under_way_in_the_cluster_than_its_cap() {
 
 #[test]
 fn all_moves_under_way_are_remembered_and_of_the_others_the_last() {
-    let mut memory = super::memory::PolicyMemory::default();
+    let mut memory = super::policy_state::PolicyState::default();
     let (world, _) = a_proven_zone(0);
     let known = world.status("web").moves[0].clone();
     let mut remember = |number: i64, state: MoveState| {

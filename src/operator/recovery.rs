@@ -7,9 +7,9 @@ use crate::api::{Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, seconds};
 use crate::moves::Move;
 use crate::observe::{Zone, ZoneTracker};
 
-use super::memory::PolicyMemory;
+use super::policy_state::PolicyState;
 
-impl PolicyMemory {
+impl PolicyState {
     /// Opens a recovery when a zone has come back or moves are planned, and
     /// brings the one that is open up to date with `status`.
     pub fn update_recovery(

@@ -12,7 +12,7 @@ use super::Operator;
 use super::ahead::Ahead;
 use super::decision::Decision;
 use super::in_flight::in_flight_pods;
-use super::memory::PolicyMemory;
+use super::policy_state::PolicyState;
 use super::weather::Weather;
 
 /// A policy, and what would be done now.
@@ -37,7 +37,7 @@ pub(super) struct Look {
     /// Moves that were started; none unless this process leads.
     pub requests: Vec<ActionRequest>,
     /// What is remembered of the policy; taken out, to be put back.
-    pub memory: PolicyMemory,
+    pub memory: PolicyState,
 }
 
 impl Operator {

@@ -28,7 +28,7 @@ const STALE_HEEDED: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is remembered of a policy.
 #[derive(Clone, Debug, Default)]
-pub struct PolicyMemory {
+pub struct PolicyState {
     /// The uid of the policy; none before it was first looked at.
     pub uid: Option<Name>,
     /// The generation of the spec that misses were counted under.
@@ -57,7 +57,7 @@ pub struct PolicyMemory {
     pub next: Option<Timestamp>,
 }
 
-impl PolicyMemory {
+impl PolicyState {
     /// What an earlier process wrote.
     pub fn restore(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Self {
         let written = Some(Arc::new(status.clone()));
@@ -150,7 +150,7 @@ impl PolicyMemory {
 
     /// A policy that was deleted and made again has no status and no past. Pods that
     /// are on their way stay known: they are a canary, or missing from a tier.
-    pub fn heed_uid(&mut self, uid: &Name) {
+    pub fn sync_uid(&mut self, uid: &Name) {
         if self.uid.as_ref().is_some_and(|known| known != uid) {
             let moves = std::mem::take(&mut self.moves);
             let moves = moves.into_iter().filter(Move::is_under_way).collect();
@@ -165,7 +165,7 @@ impl PolicyMemory {
     }
 
     /// Misses are forgotten when the user changes the policy.
-    pub fn heed_generation(&mut self, generation: Option<i64>) {
+    pub fn sync_generation(&mut self, generation: Option<i64>) {
         if self.generation != generation {
             self.miss_histories.clear();
             self.generation = generation;
@@ -195,7 +195,7 @@ impl PolicyMemory {
     /// Takes over what the annotation `approve` says: the published plan, if
     /// it is that one. What was approved before and is no longer named, is no
     /// longer approved.
-    pub fn heed_approval(&mut self, index: &Index, policy: &PolicyEntry) {
+    pub fn sync_approval(&mut self, index: &Index, policy: &PolicyEntry) {
         let named = policy.approve.as_deref();
         self.approved = self.approved.take().filter(|known| Some(known.id.as_str()) == named);
         // An id is never that of a plan of which a move was made: it is made
@@ -249,7 +249,13 @@ impl PolicyMemory {
     }
 
     /// Books the end of a move.
-    pub fn book(&mut self, tier: &str, ending: Ending, backoff: SignedDuration, now: Timestamp) {
+    pub fn record_ending(
+        &mut self,
+        tier: &str,
+        ending: Ending,
+        backoff: SignedDuration,
+        now: Timestamp,
+    ) {
         match ending {
             Ending::Landed => {
                 if let Some(recovery) = &mut self.recovery {
