@@ -14,8 +14,8 @@ use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
 use crate::plan::{PlanInput, TierPlan, TierView, plan_tier, tiers_of};
 
 use super::Operator;
-use super::assess::invalidity;
 use super::policy_state::PolicyState;
+use super::reconcile::invalidity;
 
 /// With fewer tiers it takes longer to share the work than to do it.
 const WORTH_SHARING: usize = 64;

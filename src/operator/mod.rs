@@ -6,11 +6,11 @@
 //! controller carries the effects out; `tests/simulate` does so as well.
 
 mod ahead;
-mod assess;
 mod decision;
 mod in_flight;
 mod main_loop;
 mod policy_state;
+mod reconcile;
 mod recovery;
 mod survey;
 mod weather;
@@ -267,7 +267,7 @@ impl Operator {
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
         self.ahead = self.plan_ahead(&asked, now);
         for key in &asked {
-            self.assess(key, now, &mut decision);
+            self.reconcile(key, now, &mut decision);
         }
         self.ahead = Ahead::default();
         let first_due = self.due.first().map(|(at, _)| *at);

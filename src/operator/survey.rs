@@ -26,7 +26,7 @@ pub struct Survey {
     pub tiers: Vec<TierReport>,
 }
 
-/// What is seen when a policy is looked at; what `assess` acts upon.
+/// What is seen when a policy is looked at; what `reconcile` acts upon.
 pub(super) struct Look {
     /// The policy's uid.
     pub uid: Name,

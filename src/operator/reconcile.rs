@@ -94,7 +94,7 @@ impl Operator {
     }
 
     /// Looks at a policy and reports.
-    pub(super) fn assess(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
+    pub(super) fn reconcile(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
         let Some(Look { uid, status, requests, mut memory, .. }) = self.look(key, now, decision)
         else {
             return;
