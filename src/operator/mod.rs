@@ -5,10 +5,10 @@
 //! every policy whose answer may have changed. [`MainLoop`] says when. The
 //! controller carries the effects out; `tests/simulate` does so as well.
 
-mod ahead;
 mod decision;
 mod in_flight;
 mod main_loop;
+mod parallel;
 mod policy_state;
 mod reconcile;
 mod recovery;
@@ -35,7 +35,7 @@ use crate::observe::{
 use crate::plan::TierSettings;
 use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
 
-use ahead::Ahead;
+use parallel::ParallelPlans;
 use policy_state::PolicyState;
 use weather::{Failures, Weather};
 use zones::ZoneRecords;
@@ -87,7 +87,7 @@ pub struct Operator {
     /// What held for the whole cluster when the policies were last asked.
     weather: Weather,
     /// Plans of the policies that are being asked.
-    ahead: Ahead,
+    parallel: ParallelPlans,
 }
 
 impl Operator {
@@ -265,11 +265,11 @@ impl Operator {
             asked.extend(self.unbalanced.iter().cloned());
         }
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
-        self.ahead = self.plan_ahead(&asked, now);
+        self.parallel = self.plan_in_parallel(&asked, now);
         for key in &asked {
             self.reconcile(key, now, &mut decision);
         }
-        self.ahead = Ahead::default();
+        self.parallel = ParallelPlans::default();
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);

@@ -20,8 +20,8 @@ use crate::plan::{
 use crate::report::{Assessment, TierReport, events_between, invalid_status, plan_of, status_of};
 
 use super::Operator;
-use super::ahead::Planned;
 use super::decision::Decision;
+use super::parallel::Planned;
 use super::policy_state::PolicyState;
 use super::survey::Look;
 

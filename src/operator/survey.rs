@@ -9,9 +9,9 @@ use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
 use super::Operator;
-use super::ahead::Ahead;
 use super::decision::Decision;
 use super::in_flight::in_flight_pods;
+use super::parallel::ParallelPlans;
 use super::policy_state::PolicyState;
 use super::weather::Weather;
 
@@ -74,7 +74,7 @@ impl Operator {
             .map(|policy| policy.key.clone())
             .filter(|key| wanted(key))
             .collect();
-        self.ahead = self.plan_ahead(&keys, now);
+        self.parallel = self.plan_in_parallel(&keys, now);
         let mut surveys = Vec::with_capacity(keys.len());
         for policy in keys {
             // Moves that have ended meanwhile are signals for counters, which nobody keeps here.
@@ -83,7 +83,7 @@ impl Operator {
             self.remember(policy.clone(), look.memory);
             surveys.push(Survey { policy, status: look.status, tiers: look.tiers });
         }
-        self.ahead = Ahead::default();
+        self.parallel = ParallelPlans::default();
         surveys
     }
 

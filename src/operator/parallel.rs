@@ -29,7 +29,7 @@ pub(super) struct Planned {
 
 /// Plans that were made ahead.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct ParallelPlans {
     zones: ZoneTracker,
     /// And how long each took.
     policies: BTreeMap<PolicyKey, (Vec<Planned>, Duration)>,
@@ -37,20 +37,20 @@ pub(super) struct Ahead {
 
 impl Operator {
     /// Makes the plans of these policies, if that is worth it.
-    pub(super) fn plan_ahead<'k>(
+    pub(super) fn plan_in_parallel<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k PolicyKey>,
         now: Timestamp,
-    ) -> Ahead {
+    ) -> ParallelPlans {
         let policies = keys.into_iter().filter_map(|key| self.index.policy(key));
         let mut policies: Vec<&PolicyEntry> = policies.collect();
         if policies.iter().map(|policy| policy.tiers.len()).sum::<usize>() < WORTH_SHARING {
-            return Ahead::default();
+            return ParallelPlans::default();
         }
         policies.retain(|policy| invalidity(&self.index, policy).is_none());
         let cores = thread::available_parallelism().map_or(1, usize::from).min(policies.len());
         if cores < 2 {
-            return Ahead::default();
+            return ParallelPlans::default();
         }
         let next = AtomicUsize::new(0);
         let work = || {
@@ -69,7 +69,7 @@ impl Operator {
                 .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
             done.flatten().collect()
         });
-        Ahead { zones: self.zones.clone(), policies }
+        ParallelPlans { zones: self.zones.clone(), policies }
     }
 
     fn plan_policy(&self, policy: &PolicyEntry, now: Timestamp) -> Vec<Planned> {
@@ -86,7 +86,8 @@ impl Operator {
 
     /// The tiers of a policy, with the plans that were made ahead, and how long these took.
     pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> (Vec<Planned>, Duration) {
-        let ahead = self.ahead.policies.remove(key).filter(|_| self.ahead.zones == self.zones);
+        let ahead =
+            self.parallel.policies.remove(key).filter(|_| self.parallel.zones == self.zones);
         if let Some(planned) = ahead {
             return planned;
         }
@@ -139,7 +140,7 @@ mod tests {
             let tiers = surveys.into_iter().flat_map(|survey| survey.tiers);
             tiers.map(|tier| (tier.view.name.to_string(), format!("{:?}", tier.plan))).collect()
         };
-        let ahead = world.operator.plan_ahead(
+        let ahead = world.operator.plan_in_parallel(
             &world.operator.index().policies().map(|policy| policy.key.clone()).collect::<Vec<_>>(),
             now,
         );
