@@ -20,7 +20,7 @@ pub fn offline(bytes: &[u8]) {
     }
     let now = jiff::Timestamp::UNIX_EPOCH;
     operator.recall(now);
-    operator.survey(|_| true, now);
+    operator.dry_run(|_| true, now);
 }
 
 /// Quantities, as nodes and pods carry them.

@@ -26,7 +26,7 @@ pub fn bench(criterion: &mut Criterion) {
     for (name, unbalanced_every, spread) in SCENES {
         let mut operator = seen(Size { unbalanced_every, spread, ..MEDIUM });
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(operator.survey(|_| true, now())));
+            bencher.iter(|| black_box(operator.dry_run(|_| true, now())));
         });
     }
     group.finish();
@@ -39,9 +39,9 @@ pub fn bench(criterion: &mut Criterion) {
             // So that nothing is left of the plan before.
             operator.apply(Change::Node(read(node(0, took.len() % 2 == 0))));
             let began = Instant::now();
-            let surveys = black_box(operator.survey(|_| true, now()));
+            let dry_runs = black_box(operator.dry_run(|_| true, now()));
             took.push(began.elapsed());
-            let tiers = surveys.iter().flat_map(|survey| &survey.tiers);
+            let tiers = dry_runs.iter().flat_map(|dry_run| &dry_run.tiers);
             moves = tiers.map(|tier| tier.plan.moves.len()).sum::<usize>();
         }
         took.sort_unstable();

@@ -27,13 +27,14 @@ impl Plan {
         let wanted = |policy: &crate::observe::PolicyKey| {
             namespace.is_none_or(|namespace| *policy.namespace == *namespace)
         };
-        let surveys = snapshot.operator.survey(wanted, snapshot.now);
-        if surveys.is_empty() {
+        let dry_runs = snapshot.operator.dry_run(wanted, snapshot.now);
+        if dry_runs.is_empty() {
             let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
             note(&format!("no ZoneSpreadPolicies{place}; -A looks in all namespaces"));
         }
         let index = snapshot.operator.index();
-        let policies = surveys.into_iter().map(|survey| PolicyPlan::new(index, survey)).collect();
+        let policies =
+            dry_runs.into_iter().map(|dry_run| PolicyPlan::new(index, dry_run)).collect();
         self.output.print(&Plans { policies }, plan_table)
     }
 }

@@ -6,19 +6,19 @@
 //! controller carries the effects out; `tests/simulate` does so as well.
 
 mod decision;
+mod dry_run;
 mod in_flight;
 mod main_loop;
 mod parallel;
 mod policy_state;
 mod reconcile;
 mod recovery;
-mod survey;
 mod weather;
 mod zones;
 
 pub use decision::{Decision, ZoneWrite};
+pub use dry_run::DryRun;
 pub use main_loop::{Look, MainLoop};
-pub use survey::Survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -136,8 +136,8 @@ mod tests {
         world.open("c");
         world.pass(1);
         let now = world.now;
-        let plans = |surveys: Vec<crate::operator::Survey>| -> Vec<(String, String)> {
-            let tiers = surveys.into_iter().flat_map(|survey| survey.tiers);
+        let plans = |dry_runs: Vec<crate::operator::DryRun>| -> Vec<(String, String)> {
+            let tiers = dry_runs.into_iter().flat_map(|dry_run| dry_run.tiers);
             tiers.map(|tier| (tier.view.name.to_string(), format!("{:?}", tier.plan))).collect()
         };
         let ahead = world.operator.plan_in_parallel(
@@ -146,10 +146,10 @@ mod tests {
         );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         assert_eq!(ahead.policies.len(), if cores > 1 { 81 } else { 0 });
-        let together = plans(world.operator.survey(|_| true, now));
+        let together = plans(world.operator.dry_run(|_| true, now));
         let mut alone = Vec::new();
         for (name, _) in &together {
-            alone.extend(plans(world.operator.survey(|key| *key.name == **name, now)));
+            alone.extend(plans(world.operator.dry_run(|key| *key.name == **name, now)));
         }
         assert_eq!(together.len(), 81);
         assert!(together.iter().all(|(_, plan)| plan.contains("PlannedMove")));

@@ -21,9 +21,9 @@ use crate::report::{Assessment, TierReport, events_between, invalid_status, plan
 
 use super::Operator;
 use super::decision::Decision;
+use super::dry_run::Look;
 use super::parallel::Planned;
 use super::policy_state::PolicyState;
-use super::survey::Look;
 
 /// How soon a tier that waits for other moves is asked again, at the latest.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);

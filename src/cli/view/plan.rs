@@ -9,7 +9,7 @@ use crate::api::{Blocked, Phase};
 use crate::cli::output::plain;
 use crate::cli::table::Grid;
 use crate::observe::Index;
-use crate::operator::Survey;
+use crate::operator::DryRun;
 use crate::plan::PlannedMove;
 use crate::report::TierReport;
 
@@ -60,8 +60,8 @@ struct MoveRow {
 }
 
 impl PolicyPlan {
-    pub fn new(index: &Index, survey: Survey) -> Self {
-        let Survey { policy, status, tiers } = survey;
+    pub fn new(index: &Index, dry_run: DryRun) -> Self {
+        let DryRun { policy, status, tiers } = dry_run;
         let is_invalid = status.phase == Some(Phase::Invalid);
         Self {
             namespace: policy.namespace.to_string(),

@@ -17,7 +17,7 @@ use super::weather::Weather;
 
 /// A policy, and what would be done now.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub struct DryRun {
     /// The policy.
     pub policy: PolicyKey,
     /// What its status would say.
@@ -67,7 +67,7 @@ impl Operator {
     }
 
     /// What would be done now for the policies that are `wanted`, by name.
-    pub fn survey(&mut self, wanted: impl Fn(&PolicyKey) -> bool, now: Timestamp) -> Vec<Survey> {
+    pub fn dry_run(&mut self, wanted: impl Fn(&PolicyKey) -> bool, now: Timestamp) -> Vec<DryRun> {
         let keys: Vec<PolicyKey> = self
             .index
             .policies()
@@ -75,16 +75,16 @@ impl Operator {
             .filter(|key| wanted(key))
             .collect();
         self.parallel = self.plan_in_parallel(&keys, now);
-        let mut surveys = Vec::with_capacity(keys.len());
+        let mut dry_runs = Vec::with_capacity(keys.len());
         for policy in keys {
             // Moves that have ended meanwhile are signals for counters, which nobody keeps here.
             let mut unheard = Decision::default();
             let Some(look) = self.look(&policy, now, &mut unheard) else { continue };
             self.remember(policy.clone(), look.memory);
-            surveys.push(Survey { policy, status: look.status, tiers: look.tiers });
+            dry_runs.push(DryRun { policy, status: look.status, tiers: look.tiers });
         }
         self.parallel = ParallelPlans::default();
-        surveys
+        dry_runs
     }
 
     /// The moves under way, of every policy.
