@@ -27,7 +27,7 @@ pub struct DryRun {
 }
 
 /// What is seen when a policy is looked at; what `reconcile` acts upon.
-pub(super) struct Look {
+pub(super) struct Evaluation {
     /// The policy's uid.
     pub uid: Name,
     /// What its status should say.
@@ -79,7 +79,7 @@ impl Operator {
         for policy in keys {
             // Moves that have ended meanwhile are signals for counters, which nobody keeps here.
             let mut unheard = Decision::default();
-            let Some(look) = self.look(&policy, now, &mut unheard) else { continue };
+            let Some(look) = self.evaluate(&policy, now, &mut unheard) else { continue };
             self.remember(policy.clone(), look.memory);
             dry_runs.push(DryRun { policy, status: look.status, tiers: look.tiers });
         }

@@ -17,11 +17,11 @@ use crate::plan::{
     ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
     gate, tier_count, zone_gate,
 };
-use crate::report::{Assessment, TierReport, events_between, invalid_status, plan_of, status_of};
+use crate::report::{StatusInput, TierReport, events_between, invalid_status, plan_of, status_of};
 
 use super::Operator;
 use super::decision::Decision;
-use super::dry_run::Look;
+use super::dry_run::Evaluation;
 use super::parallel::Planned;
 use super::policy_state::PolicyState;
 
@@ -34,12 +34,12 @@ const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, and starts
     /// as many moves as each may make at once.
-    pub(super) fn look(
+    pub(super) fn evaluate(
         &mut self,
         key: &PolicyKey,
         now: Timestamp,
         decision: &mut Decision,
-    ) -> Option<Look> {
+    ) -> Option<Evaluation> {
         // What is left of a policy that is gone stays where it is.
         let invalid = invalidity(&self.index, self.index.policy(key)?);
         self.follow_moves(key, now, decision);
@@ -65,7 +65,7 @@ impl Operator {
             decision.plans_took.push(ahead_took + began.elapsed());
         }
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
-        let assessment = |memory: &PolicyState| Assessment {
+        let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
             zones: &self.zones,
@@ -77,25 +77,26 @@ impl Operator {
             now,
         };
         let status = if let Some(message) = invalid {
-            invalid_status(assessment(&memory), memory.misses(), message)
+            invalid_status(input(&memory), memory.misses(), message)
         } else {
             // The recovery is counted from the status, and shown in it.
-            let draft = status_of(assessment(&memory));
+            let draft = status_of(input(&memory));
             memory.update_recovery(&draft, &self.zones, now);
             let is_counted = draft.recovery == memory.recovery;
-            if is_counted { draft } else { status_of(assessment(&memory)) }
+            if is_counted { draft } else { status_of(input(&memory)) }
         };
         wake(&mut memory, &reports, &policy.spec, self.throttled_until, now);
         if self.leading && memory.approved.is_none() && is_named(policy, &status) {
             // Approved before it was published; now it is.
             memory.next = Some(now);
         }
-        Some(Look { uid: Name::clone(&policy.uid), status, tiers: reports, requests, memory })
+        Some(Evaluation { uid: Name::clone(&policy.uid), status, tiers: reports, requests, memory })
     }
 
     /// Looks at a policy and reports.
     pub(super) fn reconcile(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
-        let Some(Look { uid, status, requests, mut memory, .. }) = self.look(key, now, decision)
+        let Some(Evaluation { uid, status, requests, mut memory, .. }) =
+            self.evaluate(key, now, decision)
         else {
             return;
         };

@@ -6,4 +6,4 @@ mod status;
 
 pub use events::events_between;
 pub use metrics::Metrics;
-pub use status::{Assessment, TierReport, invalid_status, plan_of, status_of};
+pub use status::{StatusInput, TierReport, invalid_status, plan_of, status_of};

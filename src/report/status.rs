@@ -63,7 +63,7 @@ impl TierReport {
 
 /// All that a policy's status is made of.
 #[derive(Debug)]
-pub struct Assessment<'a> {
+pub struct StatusInput<'a> {
     /// The cluster.
     pub index: &'a Index,
     /// The policy.
@@ -88,11 +88,11 @@ pub struct Assessment<'a> {
 /// in it: holds, moves, misses and the recovery must survive a restart (law 7).
 #[must_use]
 pub fn invalid_status(
-    assessment: Assessment<'_>,
+    input: StatusInput<'_>,
     misses: Vec<TierStatus>,
     message: String,
 ) -> ZoneSpreadPolicyStatus {
-    let Assessment { policy, zones, moves, approved, recovery, conditions, now, .. } = assessment;
+    let StatusInput { policy, zones, moves, approved, recovery, conditions, now, .. } = input;
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(Phase::Invalid),
@@ -114,8 +114,8 @@ pub fn invalid_status(
 
 /// The status of a policy.
 #[must_use]
-pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
-    let Assessment { policy, zones, tiers, now, .. } = assessment;
+pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
+    let StatusInput { policy, zones, tiers, now, .. } = input;
     let names: BTreeSet<&Zone> = tiers.iter().flat_map(|tier| tier.view.zones.keys()).collect();
     let zone_statuses: Vec<PolicyZone> = zones
         .iter()
@@ -123,17 +123,17 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         .take(limit::ZONES)
         .map(|(zone, memory)| policy_zone(zone, memory, hold_down_of(policy, tiers), now))
         .collect();
-    let phase = phase_of(tiers, &assessment.moves);
+    let phase = phase_of(tiers, &input.moves);
     let untiered = i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX);
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(&message(phase, tiers, assessment.recovery.as_ref(), untiered)),
+        message: bounded(&message(phase, tiers, input.recovery.as_ref(), untiered)),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
             zones: zones_column(tiers),
             skew: tiers.iter().map(|tier| tier.view.skew()).max().unwrap_or(0),
-            moves: assessment.recovery.as_ref().map_or_else(
+            moves: input.recovery.as_ref().map_or_else(
                 || "-".to_owned(),
                 |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
             ),
@@ -145,15 +145,15 @@ pub fn status_of(assessment: Assessment<'_>) -> ZoneSpreadPolicyStatus {
         untiered_pods: untiered,
         zones: zone_statuses,
         tiers: tiers.iter().map(tier_status).collect(),
-        plan: plan_of(assessment.index, tiers),
-        approved: assessment.approved,
-        moves: assessment.moves,
-        recovery: assessment.recovery,
+        plan: plan_of(input.index, tiers),
+        approved: input.approved,
+        moves: input.moves,
+        recovery: input.recovery,
         conditions: Vec::new(),
     };
     let content = tiers.iter().all(TierReport::is_content);
     let frozen = tiers.iter().any(|tier| tier.stopped_by(&FREEZES).is_some());
-    status.conditions = conditions_of(&status, content, frozen, assessment.conditions, now);
+    status.conditions = conditions_of(&status, content, frozen, input.conditions, now);
     status
 }
 
