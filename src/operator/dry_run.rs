@@ -9,11 +9,11 @@ use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
 use super::Operator;
+use super::cluster_state::ClusterState;
 use super::decision::Decision;
 use super::in_flight::in_flight_pods;
 use super::parallel::ParallelPlans;
 use super::policy_state::PolicyState;
-use super::weather::Weather;
 
 /// A policy, and what would be done now.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Operator {
         );
         self.zones.on(ZoneEvent::Nodes(&conditions), now);
         self.zones.on(ZoneEvent::Holds(self.index.pauses().holds()), now);
-        self.weather = Weather { unstable: self.unstable(now), stale: None };
+        self.cluster_state = ClusterState { unstable: self.unstable(now), stale: None };
     }
 
     /// What would be done now for the policies that are `wanted`, by name.

@@ -326,7 +326,10 @@ mod tests {
         let jumped = story.start.wall.checked_sub(Duration::from_hours(1)).unwrap();
         let silent = ClockReading { wall: jumped, ..story.at(25_000) };
         story.main_loop.tick(silent);
-        let weather = &story.main_loop.operator.weather;
-        assert!(weather.stale.as_ref().is_some_and(|why| why.contains("pods")), "{weather:?}");
+        let cluster_state = &story.main_loop.operator.cluster_state;
+        assert!(
+            cluster_state.stale.as_ref().is_some_and(|why| why.contains("pods")),
+            "{cluster_state:?}"
+        );
     }
 }

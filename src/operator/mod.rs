@@ -5,6 +5,7 @@
 //! every policy whose answer may have changed. [`MainLoop`] says when. The
 //! controller carries the effects out; `tests/simulate` does so as well.
 
+mod cluster_state;
 mod decision;
 mod dry_run;
 mod in_flight;
@@ -13,7 +14,6 @@ mod parallel;
 mod policy_state;
 mod reconcile;
 mod recovery;
-mod weather;
 mod zones;
 
 pub use decision::{Decision, ZoneWrite};
@@ -35,9 +35,9 @@ use crate::observe::{
 use crate::plan::TierSettings;
 use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
 
+use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
-use weather::{Failures, Weather};
 use zones::ZoneRecords;
 
 /// How many moves may be under way in the cluster at once, if nobody says otherwise.
@@ -76,7 +76,7 @@ pub struct Operator {
     throttled_until: Option<Timestamp>,
     concurrent_moves: ConcurrentMoves,
     /// Requests that failed of late.
-    failures: Failures,
+    failures: ApiFailures,
     leading: bool,
     /// When the policies were last asked.
     decided: Timestamp,
@@ -85,7 +85,7 @@ pub struct Operator {
     /// Whether a move ended since then, or a zone was written: others may wait for it.
     move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
-    weather: Weather,
+    cluster_state: ClusterState,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -190,7 +190,7 @@ impl Operator {
         self.due.clear();
         self.zone_records = ZoneRecords::default();
         // All policies are asked anew.
-        self.weather = Weather { unstable: None, stale: Some(String::new()) };
+        self.cluster_state = ClusterState { unstable: None, stale: Some(String::new()) };
     }
 
     /// What became of an effect.
@@ -242,12 +242,13 @@ impl Operator {
             self.zones.on(ZoneEvent::Regrouped(zone), now);
         }
         self.note_zone_objects(&zones_gone, now);
-        let weather = Weather { unstable: self.unstable(now), stale };
+        let cluster_state = ClusterState { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let zones_changed = self.zones != self.zones_asked;
-        let everything = nodes || hold_ended || weather != self.weather || zones_changed;
+        let everything =
+            nodes || hold_ended || cluster_state != self.cluster_state || zones_changed;
         let move_ended = std::mem::take(&mut self.move_ended);
-        self.weather = weather;
+        self.cluster_state = cluster_state;
         self.decided = now;
         self.zones_asked = self.zones.clone();
 
@@ -273,7 +274,7 @@ impl Operator {
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
-        let calm_again = self.failures.calm_at(now);
+        let calm_again = self.failures.recovers_at(now);
         let zone_write = if self.leading { self.write_zones(now, &mut decision) } else { None };
         decision.next = first_due
             .into_iter()

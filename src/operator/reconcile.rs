@@ -206,8 +206,8 @@ impl Operator {
         let facts = ClusterFacts {
             now,
             zones: &self.zones,
-            unstable: self.weather.unstable.clone(),
-            stale: self.weather.stale.clone(),
+            unstable: self.cluster_state.unstable.clone(),
+            stale: self.cluster_state.stale.clone(),
             throttled_until: self.throttled_until,
         };
         let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();

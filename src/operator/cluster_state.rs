@@ -23,7 +23,7 @@ const FAILURES_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// What holds for the whole cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Weather {
+pub(super) struct ClusterState {
     /// Why no pod of any tier may be moved, if so.
     pub unstable: Option<String>,
     /// What may not be known.
@@ -32,9 +32,9 @@ pub(super) struct Weather {
 
 /// Which requests failed of late: for which policy, and when.
 #[derive(Debug, Default)]
-pub(super) struct Failures(VecDeque<(Timestamp, PolicyKey)>);
+pub(super) struct ApiFailures(VecDeque<(Timestamp, PolicyKey)>);
 
-impl Failures {
+impl ApiFailures {
     /// A request failed. What ails one policy alone must not stop the others.
     pub fn note(&mut self, policy: &PolicyKey, now: Timestamp) {
         let own = |(_, known): &(Timestamp, PolicyKey)| known == policy;
@@ -51,11 +51,11 @@ impl Failures {
     }
 
     fn are_many(&self, now: Timestamp) -> bool {
-        self.calm_at(now).is_some()
+        self.recovers_at(now).is_some()
     }
 
     /// When they are few again; none if they are.
-    pub fn calm_at(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn recovers_at(&self, now: Timestamp) -> Option<Timestamp> {
         let (first, _) = self.0.front().filter(|_| self.0.len() == FAILURES)?;
         first.checked_add(FAILURES_WITHIN).ok().filter(|calm| *calm > now)
     }
@@ -101,14 +101,14 @@ mod tests {
 
     #[test]
     fn failures_matter_while_they_are_many() {
-        let mut failures = Failures::default();
+        let mut failures = ApiFailures::default();
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         for (second, name) in [(0, "a"), (20, "b"), (30, "a"), (40, "b")] {
             failures.note(&policy(name), at(second));
             assert!(!failures.are_many(at(second)));
         }
         failures.note(&policy("c"), at(50));
-        assert_eq!(failures.calm_at(at(50)), Some(at(60)));
+        assert_eq!(failures.recovers_at(at(50)), Some(at(60)));
         failures.note(&policy("d"), at(55));
         assert!(failures.are_many(at(79)), "the second of them was at 20");
         assert!(!failures.are_many(at(80)));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_fails_all_the_time_stops_no_other() {
-        let mut failures = Failures::default();
+        let mut failures = ApiFailures::default();
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         for second in 0..100 {
             failures.note(&policy("broken"), at(second));
