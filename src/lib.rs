@@ -27,13 +27,13 @@
 //! The ten laws of the operator, and where they are kept:
 //!
 //! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
-//!    and `operator/weather` say; looked at anew in `act/attempt`
+//!    and `operator/cluster_state` say; looked at anew in `act/action`
 //! 2. no blind eviction: `plan/planner` asks `predict/`
-//! 3. the floor holds: `plan/gates` and `plan/evictable`; looked at anew in `act/attempt`
+//! 3. the floor holds: `plan/gates` and `plan/evictable`; looked at anew in `act/action`
 //! 4. as few as possible: `plan/skew`
-//! 5. no loops: `moves/follow` verifies, `operator/memory` counts, `plan/gates` stops
-//! 6. polite: `act/attempt`, `controller/refusal`
-//! 7. kill it anywhere: `operator/memory` restores what `report/status` wrote
+//! 5. no loops: `moves/follow` verifies, `operator/policy_state` counts, `plan/gates` stops
+//! 6. polite: `act/action`, `controller/refusal`
+//! 7. kill it anywhere: `operator/policy_state` restores what `report/status` wrote
 //! 8. one hand: `act/election`
 //! 9. canary first: `operator/in_flight`, `plan/gates`
 //! 10. it says what is: `report/`
