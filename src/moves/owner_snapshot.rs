@@ -28,10 +28,10 @@ impl OwnerSnapshot {
     #[must_use]
     pub fn of(index: &Index, pod: &Pod) -> Self {
         let owned = index.cluster().pods_in(&pod.namespace).map(|(_, other)| other);
-        let snapshot = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
+        let own = owned.filter(|other| other.owner.is_some() && other.owner == pod.owner);
         let mut snapshot = Self {
             owner: pod.owner.clone(),
-            replaced_first: snapshot.map(|other| (other.uid.clone(), !other.terminating)).collect(),
+            replaced_first: own.map(|other| (other.uid.clone(), !other.terminating)).collect(),
             ..Self::default()
         };
         let there = snapshot.replaced_first.values().filter(|stays| **stays).count();
@@ -84,7 +84,7 @@ impl OwnerSnapshot {
 
     /// Whether it was made before the pod that was moved left.
     pub(super) fn is_older(&self, pod: &Pod) -> bool {
-        self.left_at.is_some_and(|has_left| pod.seen < has_left)
+        self.left_at.is_some_and(|left| pod.seen < left)
     }
 
     fn pods_with(&self, index: &Index, namespace: &Name, there: usize) -> Option<i32> {
