@@ -27,16 +27,16 @@
 //! The ten laws of the operator, and where they are kept:
 //!
 //! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
-//!    and `operator/cluster_state` say; looked at anew in `act/action`
+//!    and `operator/cluster_state` say; checked again in `act/action`
 //! 2. no blind eviction: `plan/planner` asks `predict/`
-//! 3. the floor holds: `plan/gates` and `plan/evictable`; looked at anew in `act/action`
-//! 4. as few as possible: `plan/skew`
+//! 3. the floor holds: `plan/gates` and `plan/evictable`; checked again in `act/action`
+//! 4. fewest evictions: `plan/skew`
 //! 5. no loops: `moves/follow` verifies, `operator/policy_state` counts, `plan/gates` stops
 //! 6. polite: `act/action`, `controller/refusal`
-//! 7. kill it anywhere: `operator/policy_state` restores what `report/status` wrote
-//! 8. one hand: `act/election`
+//! 7. crash-safe: `operator/policy_state` restores what `report/status` wrote
+//! 8. single writer: `act/election`
 //! 9. canary first: `operator/in_flight`, `plan/gates`
-//! 10. it says what is: `report/`
+//! 10. honest status: `report/`
 //!
 //! `tests/simulate` attacks them all.
 

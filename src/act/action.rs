@@ -2,7 +2,7 @@
 //! the nodes, a dry run with the uid, then the eviction with the uid (law 6).
 //!
 //! A watch may be behind without knowing it. So what the decision stands on is
-//! read anew before anybody's pod is touched: the tier is whole enough (law 3),
+//! read again before anybody's pod is touched: the tier is whole enough (law 3),
 //! its zones are not out (law 1), and the target still takes pods (law 2).
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl Action {
         Ok(Self { checks: request.verb.checks(), request: Arc::new(request) })
     }
 
-    /// Whether it may still be carried out. Whoever was suspended in between begins anew.
+    /// Whether it may still be carried out. After a suspension in between it starts over.
     ///
     /// # Errors
     /// When the decision is too old, or its window has closed.

@@ -63,7 +63,7 @@ pub enum LeaseAnswer {
 /// How a round goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Turn {
-    /// Ask this, and tell [`Election::answered`] of the answer.
+    /// Send this, and pass the answer to [`Election::answered`].
     Ask(LeaseRequest),
     /// The round is over: [`Election::granted`] says what came of it.
     Over,

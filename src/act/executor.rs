@@ -34,7 +34,7 @@ impl Default for Lanes {
 /// A number for a request that is under way.
 pub type Ticket = u64;
 
-/// A request to be sent; [`Executor::answered`] is to be told of the answer.
+/// A request to be sent; the answer goes to [`Executor::answered`].
 #[derive(Clone, Debug)]
 pub struct Asking {
     /// Its number.
@@ -143,7 +143,7 @@ impl Executor {
     }
 
     fn go_on(&mut self, may_act: bool, now: Timestamp, progress: &mut Progress) {
-        // What has waited for too long is told, so that it can be decided anew.
+        // Requests that waited too long are given back, so that they can be decided again.
         for (request, refusal) in
             self.pending.give_up(|request| Action::decision_holds(request, now))
         {

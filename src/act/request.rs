@@ -8,7 +8,7 @@ use crate::observe::{Name, WatchedNode, WatchedPod};
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Write a policy's status, and publish the events that tell of it.
+    /// Write a policy's status, and publish the events about it.
     WriteStatus(StatusWrite),
     /// List the pods of a tier.
     Pods {

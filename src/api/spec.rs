@@ -228,7 +228,7 @@ pub struct TierOverride {
 pub struct SingleZone {
     /// Whether one zone is accepted.
     pub accepted: bool,
-    /// Why; shown to whoever is on call.
+    /// Why; shown to the person on call.
     #[serde(default)]
     #[schemars(length(max = 256))]
     pub reason: String,

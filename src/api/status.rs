@@ -24,7 +24,7 @@ pub mod limit {
     pub const PLANNED_MOVES: usize = 50;
     /// Moves that have ended; those that are under way are listed besides.
     pub const FINISHED_MOVES: usize = 20;
-    /// Moves that a cluster can be told to have under way at once at most.
+    /// The largest allowed limit of moves under way in a cluster.
     pub const CONCURRENT_MOVES: usize = 1000;
     /// Moves, ended or under way.
     pub const MOVES: usize = 1024;

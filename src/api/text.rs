@@ -33,7 +33,7 @@ pub fn bounded(text: &str) -> String {
     text
 }
 
-/// The first bytes of a text, at most so many, up to the end of a letter.
+/// The first bytes of a text, at most `most`, up to the end of a letter.
 #[must_use]
 pub fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]

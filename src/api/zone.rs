@@ -64,7 +64,7 @@ pub struct ZoneHold {
     #[serde(deserialize_with = "time_or_never")]
     #[schemars(schema_with = "schema::time")]
     pub until: Time,
-    /// Why; shown to whoever is on call.
+    /// Why; shown to the person on call.
     #[schemars(length(min = 1, max = 256))]
     pub reason: String,
 }

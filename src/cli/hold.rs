@@ -29,7 +29,7 @@ pub struct Hold {
     /// For how long, such as 30m or 2h, at most 720h; another hold of the zone is replaced
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     lasts: Duration,
-    /// Why; shown to whoever is on call
+    /// Why; shown to the person on call
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 }

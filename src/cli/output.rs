@@ -67,9 +67,9 @@ fn yaml<T: Serialize>(data: &T) -> Result<String, Failure> {
 /// The most bytes of a note: an error may quote what it found, whatever its length.
 const NOTE: usize = 4000;
 
-/// Tells the user something that is not the answer.
+/// Prints a note for the user beside the answer.
 pub fn note(text: &str) {
-    // With stderr closed there is nobody to tell.
+    // With stderr closed there is nobody to read it.
     let _ = writeln!(io::stderr().lock(), "{}", note_line(text));
 }
 

@@ -37,7 +37,7 @@ pub struct Answer {
     pub nodes: Vec<String>,
     /// Whether the zone is.
     pub certain: bool,
-    /// How probable each zone is, in hundredths.
+    /// How probable each zone is, 0 to 1, rounded to hundredths.
     pub probability: BTreeMap<String, f64>,
     /// Why it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,7 @@ pub struct Run {
     /// The namespace of the lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "zonespread-system", value_name = "NAME")]
     namespace: String,
-    /// A taint that says what a node is for, not that it is unwell; a trailing
+    /// A taint that marks a dedicated pool, not an unhealthy node; a trailing
     /// slash stands for every key with that prefix; may be repeated
     #[arg(long = "allow-taint", value_name = "KEY")]
     allowed_taints: Vec<String>,

@@ -92,10 +92,10 @@ impl Source {
         names.join(", ")
     }
 
-    /// Tells what the files hold that does not matter, and what they miss.
+    /// Notes on stderr what the files hold that does not matter, and what they lack.
     fn check(&self, contents: &Contents, needed: &[Kind]) -> Result<(), Failure> {
         if let Some(skipped) = contents.skipped() {
-            note(&format!("skipped objects of kinds that do not matter: {skipped}"));
+            note(&format!("ignored kinds: {skipped}"));
         }
         let missing: Vec<&str> = needed
             .iter()

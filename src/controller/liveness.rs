@@ -1,4 +1,4 @@
-//! Signs of life of the watches: a client that tells of each.
+//! Signs of life of the watches: a client that reports each.
 //!
 //! An idle watch and a dead one look the same to who waits for events. But the API
 //! server begins each watch with an answer, and says where it is before it ends one.
@@ -16,7 +16,7 @@ use crate::observe::{Kind, WatchEvent};
 /// One sign of life in so long is enough.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
-/// A client for watches, that tells `events` of their signs of life.
+/// A client for watches that reports their signs of life to `events`.
 ///
 /// # Errors
 /// When the configuration does not make a client.
@@ -50,7 +50,7 @@ fn with_liveness(
     kind: Kind,
     events: mpsc::Sender<WatchEvent>,
 ) -> Response<Body> {
-    // With a full queue there is no need to be told that something came.
+    // A full queue is a sign of life by itself.
     let tell = move || drop(events.try_send(WatchEvent::Alive(kind)));
     tell();
     let mut told = Instant::now();

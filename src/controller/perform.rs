@@ -38,7 +38,7 @@ pub struct Performer {
     leadership: Leadership,
     pauses: watch::Receiver<Arc<Pauses>>,
     under_way: FuturesUnordered<BoxFuture<'static, (Ticket, Answer)>>,
-    /// What the main loop has not been told yet.
+    /// Outcomes that the main loop has not taken yet.
     outbox: VecDeque<Outcome>,
 }
 
@@ -61,7 +61,7 @@ impl Performer {
         }
     }
 
-    /// Carries out what comes in, and tells what became of it. Never waits for the main
+    /// Carries out the effects that come in and reports their outcomes. Never waits for the main
     /// loop while that may wait for it.
     pub async fn run(
         mut self,

@@ -1,4 +1,4 @@
-//! What is told of a policy beside its status.
+//! Events about a policy, beside its status.
 
 /// A Kubernetes Event about a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

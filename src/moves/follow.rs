@@ -187,7 +187,7 @@ fn replacement<'a>(moved: &mut Move, view: &View<'a>, now: Timestamp) -> Option<
     };
     let settled = !is_certain && now >= settles_at(moved);
     let left = if settled { left.min(new.len().saturating_sub(1)) } else { left };
-    // Who makes more pods than have left is scaled up.
+    // More new pods than departures means a scale-up.
     let ours = new.get(left.max(older)).copied()?;
     if moved.snapshot.is_some() {
         return Some(ours);

@@ -98,7 +98,7 @@ pub enum ActionError {
     Outdated(String),
     /// A fresh read shows another cluster than the watch; nothing was asked.
     Stale(String),
-    /// The API server did not answer as it should; nothing was evicted.
+    /// The request to the API server failed; nothing was evicted.
     Failed(String),
     /// Whether it was evicted is not known.
     Unknown(String),

@@ -111,7 +111,7 @@ impl OwnerSnapshot {
             .filter(|(_, replaced_first)| **replaced_first)
             .map(|(uid, _)| uid);
         let left = before.filter(|uid| !there.contains(uid) && !but.contains(*uid)).count();
-        // Who wants fewer pods than there were then replaces so many fewer.
+        // If the owner was scaled down since, that many fewer pods are replaced.
         let wanted = self.wanted(index, namespace);
         let fewer = self.pods.zip(wanted).map(|(pods, wanted)| (pods - wanted).max(0));
         let fewer_pods = usize::try_from(fewer.unwrap_or(0)).unwrap_or(0);

@@ -13,14 +13,14 @@ use super::owner_snapshot::OwnerSnapshot;
 /// Something to be done, in the order given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Write a status, and publish the events that tell of it.
+    /// Write a status, and publish the events about it.
     WriteStatus(StatusWrite),
     /// Change the cluster for a move, once a status of the policy is stored that holds the
     /// move (law 7).
     Act(ActionRequest),
 }
 
-/// A status to be written, and the events that tell of it.
+/// A status to be written, and the events about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusWrite {
     /// The policy.
@@ -91,7 +91,7 @@ pub struct ActionRequest {
     pub target: Name,
     /// The zone that this node must still be in.
     pub zone: Name,
-    /// What the decision stands on, to be read anew.
+    /// The preconditions of the decision, checked again by a fresh read.
     pub preconditions: Preconditions,
     /// When this was decided.
     pub decided: Timestamp,
@@ -99,7 +99,7 @@ pub struct ActionRequest {
     pub closes: Option<Timestamp>,
 }
 
-/// What a decision stands on, to be read anew before it is carried out.
+/// The preconditions of a decision, checked again before it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preconditions {
     /// What selects the tier's pods, as in a URL. None when they are too many

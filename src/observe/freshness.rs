@@ -19,7 +19,7 @@ pub enum WatchEvent {
     ListBegins(Kind),
     /// The list is complete: what was not in it is gone.
     ListEnds(Kind),
-    /// The watch failed, and is being begun anew.
+    /// The watch failed and is being restarted.
     Failed(Kind),
     /// The watch gave a sign of life: it began, or something came.
     Alive(Kind),
@@ -37,11 +37,11 @@ pub struct Freshness {
 
 /// A watch may fail this long before it matters.
 const STALE_AFTER: Duration = Duration::from_secs(1);
-/// The API server ends a watch after this long, and it is begun anew: that is a
-/// sign of life. In seconds.
+/// The API server ends a watch after this many seconds. It is then restarted,
+/// which is a sign of life.
 pub const WATCH_LASTS: u32 = 15;
-/// A watch that gives no sign of life for this long is dead, and could not be begun anew:
-/// that is tried 5 s after it should have ended (kube-runtime).
+/// A watch without a sign of life for this long is dead and could not be restarted:
+/// kube-runtime tries that 5 s after it should have ended.
 pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {

@@ -17,7 +17,7 @@ const WAITING_PERCENT: usize = 10;
 const WAITING: usize = 10;
 /// With this many failed requests within [`FAILURES_WITHIN`] the cluster is unstable.
 const FAILURES: usize = 5;
-/// So many of them count for one policy.
+/// How many failures of one policy count.
 const FAILURES_OF_ONE: usize = 2;
 const FAILURES_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
@@ -35,7 +35,7 @@ pub(super) struct ClusterState {
 pub(super) struct ApiFailures(VecDeque<(Timestamp, PolicyKey)>);
 
 impl ApiFailures {
-    /// A request failed. What ails one policy alone must not stop the others.
+    /// A request failed. Failures of a single policy must not stop the others.
     pub fn note(&mut self, policy: &PolicyKey, now: Timestamp) {
         let own = |(_, known): &(Timestamp, PolicyKey)| known == policy;
         if self.0.iter().filter(|failure| own(failure)).count() >= FAILURES_OF_ONE

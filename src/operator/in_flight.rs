@@ -15,7 +15,7 @@ use super::policy_state::PolicyState;
 /// By then an eviction shows in its pod's disruption budget.
 const BUDGET_SHOWS_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-/// Tiers and clusters up to this size are read anew as a whole before each eviction.
+/// Tiers and clusters up to this size are read again as a whole before each eviction.
 const READ_WHOLE: usize = 500;
 
 impl Operator {
@@ -74,7 +74,7 @@ impl Operator {
         }
     }
 
-    /// The most moves that may be under way in the cluster, if so many are and the next
+    /// The most moves that may be under way in the cluster, if that many are and the next
     /// of the plan has to wait.
     fn cap_reached(&self, plan: &TierPlan, key: &PolicyKey, memory: &PolicyState) -> Option<usize> {
         let most = self.concurrent_moves.0;

@@ -104,7 +104,7 @@ impl Operator {
         self
     }
 
-    /// An operator with so many moves under way in the cluster at most, so that a mass
+    /// An operator with at most this many moves under way in the cluster, so that a mass
     /// recovery does not drown registries and the zone that recovers.
     #[must_use]
     pub const fn with_concurrent_moves(mut self, most: usize) -> Self {
@@ -189,7 +189,7 @@ impl Operator {
         self.unbalanced.clear();
         self.due.clear();
         self.zone_records = ZoneRecords::default();
-        // All policies are asked anew.
+        // All policies are evaluated again.
         self.cluster_state = ClusterState { unstable: None, stale: Some(String::new()) };
     }
 
@@ -287,7 +287,7 @@ impl Operator {
     }
 
     /// Forgets policies that are gone, but for pods that are still on their way:
-    /// they may be a canary, and the policy may be made anew.
+    /// they may be a canary, and the policy may be created again.
     fn gc(&mut self, gone: &[PolicyKey]) {
         for key in gone {
             let Some(memory) = self.take(key) else { continue };

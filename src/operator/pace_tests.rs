@@ -8,7 +8,7 @@ use super::world::World;
 use crate::api::{MoveState, Reason, limit};
 use crate::moves::{Effect, Move};
 
-/// Zone c is back, and its first pod has proven it: so many apps are 3/3/0 and free to move.
+/// Zone c is back, and its first pod has proven it: this many apps are 3/3/0 and free to move.
 fn a_proven_zone(apps: usize) -> (World, Vec<String>) {
     let mut world = an_outage();
     let apps: Vec<String> = (0..apps).map(|number| format!("app-{number}")).collect();

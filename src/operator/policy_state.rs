@@ -17,7 +17,7 @@ use crate::moves::{
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey};
 use crate::plan::{Approval, MissHistory, TierSettings, TierView};
 
-/// How long a refusal is heeded before the API server is asked again.
+/// How long a refusal blocks a tier before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
 /// How long to wait before what failed is tried again; twice as long each time.
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
@@ -45,7 +45,7 @@ pub struct PolicyState {
     pub written: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// The status as the API server is known to have it.
     stored: Option<Arc<ZoneSpreadPolicyStatus>>,
-    /// Whether what became of the last write is still to be told.
+    /// Whether the outcome of the last write is still to come.
     pub is_writing: bool,
     /// Whether a write failed and must be made again.
     pub rewrite: bool,
@@ -97,7 +97,7 @@ impl PolicyState {
 
     /// Why nothing is begun until then, though nothing else is in the way.
     pub fn unwritten(&self) -> Option<Blocked> {
-        let message = "the API server does not answer as it should: the status could not be \
+        let message = "requests to the API server are failing: the status could not be \
                        written, and nothing is evicted before it is; the operator's log says why";
         (!self.is_written())
             .then(|| Blocked { reason: Reason::ClusterUnstable, message: message.to_owned() })
@@ -159,7 +159,7 @@ impl PolicyState {
         self.uid = Some(Name::clone(uid));
     }
 
-    /// Another recovery begins: misses are counted anew.
+    /// Another recovery begins: misses are counted from zero again.
     pub fn reset_misses(&mut self) {
         self.miss_histories.values_mut().for_each(MissHistory::reset);
     }
@@ -387,7 +387,7 @@ impl PolicyState {
             ActionError::Stale(message) => (Some(Reason::StaleView), message.clone()),
             ActionError::Failed(message) | ActionError::Unknown(message) => (
                 Some(Reason::ClusterUnstable),
-                format!("the API server does not answer as it should: {message}"),
+                format!("requests to the API server are failing: {message}"),
             ),
             ActionError::Outdated(message) => (None, message.clone()),
         };

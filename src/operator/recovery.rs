@@ -34,7 +34,7 @@ impl PolicyState {
             .max_by_key(|(at, ..)| *at);
         // Another outage, another recovery. That it is another does not show in
         // when it ended: two replicas may have seen that at different times, and
-        // a zone in doubt is held anew.
+        // a zone in doubt is held again.
         let is_another = |known: &Recovery, last_outage: Option<Timestamp>| {
             known.zone.is_none()
                 || last_outage.is_some_and(|began| known.started_at.0 < seconds(began).0)

@@ -34,7 +34,7 @@ pub struct Trouble {
     pub zone_writes_fail: bool,
     /// Whether statuses are written, and nobody hears of it.
     pub answers_are_lost: bool,
-    /// The watch shows these evictions, by number, so many seconds late.
+    /// The watch shows these evictions, by number, this many seconds late.
     pub late: BTreeMap<usize, i64>,
 }
 
@@ -181,7 +181,7 @@ impl World {
         self.operator.apply(Change::Namespace(serde_json::from_value(namespace).unwrap()));
     }
 
-    /// The policy is deleted and made again, so quickly that one event tells of both.
+    /// The policy is deleted and made again, so quickly that one event covers both.
     pub fn remake_policy(&mut self, app: &str) {
         let known = self.policies.iter().rfind(|known| known["metadata"]["name"] == app);
         let mut policy = known.expect("a policy to be made again").clone();

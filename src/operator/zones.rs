@@ -74,7 +74,7 @@ fn is_but_counted(one: &ZoneStatus, other: &ZoneStatus) -> bool {
     *one == same_counts
 }
 
-/// Whether whoever reads this status is at least as careful as it takes.
+/// Whether a reader of this status is at least as careful as needed.
 fn covers(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
     stored.health == needed.health
         && stored.outages >= needed.outages

@@ -51,7 +51,7 @@ pub struct InFlight {
     pub moves: i32,
     /// How many of their pods no longer count as Available.
     pub away: i32,
-    /// How many moves may be under way in the cluster, if so many are.
+    /// The cluster's limit of moves under way, if it is reached.
     pub cap_reached: Option<usize>,
     /// A move under way, of any policy, into a zone that is still to be proven
     /// and that the next move would go to: `zone c (petclinic/web-1)`.

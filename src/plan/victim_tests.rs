@@ -87,7 +87,7 @@ fn a_replacement_that_may_land_on_a_node_without_a_zone_is_not_risked() {
     assert!(story.plan().obstacle.is_some());
 }
 
-/// 3/3/0 over zones of so many nodes, spread softly.
+/// 3/3/0 over zones with these numbers of nodes, spread softly.
 fn large(nodes: [usize; 3]) -> Story {
     let soft = |at: usize, on: &str| {
         pod(&format!("web-{at}"))

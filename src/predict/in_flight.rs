@@ -23,7 +23,7 @@ pub struct PendingPod {
     pub template: Arc<Template>,
     /// Its controller; the default spread constraints select by it.
     pub owner: Option<Arc<Owner>>,
-    /// What of it is not known, so that nobody can tell where it lands.
+    /// Why its landing cannot be predicted, if so.
     pub unknown: Option<String>,
 }
 

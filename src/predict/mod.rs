@@ -5,7 +5,7 @@
 //! in its doc; all of them in the order of the default configuration.
 //!
 //! [`Scheduler::predict`] answers one question. To plan many moves, ask it for a
-//! [`Simulation`] and tell that of each move: it computes what the move changes.
+//! [`Simulation`] and apply each move to it: it computes only what the move changes.
 
 mod cache;
 mod classes;

@@ -180,7 +180,7 @@ impl<'s> Simulation<'s> {
         }
     }
 
-    /// The best of these, of which at most so many are named.
+    /// The best of these, of which at most that many are named.
     fn best_of<I: Iterator<Item = usize>>(
         &self,
         set: &ScoringSet,

@@ -1,5 +1,5 @@
 //! The nodes of a cluster, as far as they are the same for all pods to be
-//! placed: made once, and anew when a node changes.
+//! placed: made once, and again when a node changes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

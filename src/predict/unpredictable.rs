@@ -1,4 +1,4 @@
-//! Pods of which nobody can tell where they land, by name of the cause.
+//! Pods whose landing cannot be predicted, by name of the cause.
 
 use crate::observe::Template;
 

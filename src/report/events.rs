@@ -1,4 +1,4 @@
-//! Events that tell the story: what changed between two statuses.
+//! Events: what changed between two statuses.
 
 use crate::api::text::counted;
 use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
@@ -76,7 +76,7 @@ fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
 }
 
 fn plan(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Event> {
-    // A plan shrinks as it is carried out; that is told move by move.
+    // A plan shrinks as it is carried out; each move has its own event.
     let total = |status: &ZoneSpreadPolicyStatus| status.plan.as_ref().map_or(0, |plan| plan.total);
     let plan = after.plan.as_ref().filter(|plan| plan.total > total(before))?;
     let shown: Vec<String> = plan
@@ -137,7 +137,7 @@ fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> V
     let mut events = Vec::new();
     for tier in &after.tiers {
         let Some(blocked) = &tier.blocked else { continue };
-        // Told by the zones' and moves' own events, or by the policy itself.
+        // Covered by the zones' and moves' own events, or by the policy itself.
         let told_elsewhere = matches!(
             blocked.reason,
             Reason::ZoneImpaired

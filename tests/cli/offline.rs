@@ -9,7 +9,7 @@ fn the_plan_of_a_recovered_zone_is_told_from_a_file() {
     let ran = zonespread(&["plan", "-f", &fixture("petclinic.yaml")]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     insta::assert_snapshot!(ran.out);
-    assert_eq!(ran.err, "skipped objects of kinds that do not matter: 1 ConfigMap\n");
+    assert_eq!(ran.err, "ignored kinds: 1 ConfigMap\n");
 }
 
 #[test]

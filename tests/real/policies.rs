@@ -170,7 +170,7 @@ const ACCEPTED: [&str; 7] = [
 /// Windows that look right to the API server, and what the operator says of them.
 const UNREADABLE: [(&str, &str, &str); 3] = [
     ("61 * * * *", "UTC", "spec.rebalance.windows[0].schedule: \"61 * * * *\" is no cron schedule"),
-    ("0 0 30 FEB *", "UTC", "never occurs: choose a day that its month has"),
+    ("0 0 30 FEB *", "UTC", "never fires (such as 30 February): choose a valid day"),
     ("0 0 * * *", "Mars/Olympus", "spec.rebalance.windows[0].timeZone: there is no time zone"),
 ];
 

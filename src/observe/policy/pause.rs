@@ -1,4 +1,4 @@
-//! Who has been told to wait: `zonespread.io/paused: "true"` on a policy or a namespace,
+//! Which policies and namespaces are paused: `zonespread.io/paused: "true"` on a policy or a namespace,
 //! `spec.hold` of a Zone.
 
 use std::collections::{BTreeMap, BTreeSet};

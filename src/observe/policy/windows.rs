@@ -133,7 +133,7 @@ impl Window {
         if window.next_start(&begin).is_none_or(|start| start > limit) {
             let schedule = window.schedule.as_str();
             return Err(format!(
-                "{field}.schedule: {schedule:?} never occurs: choose a day that its month has"
+                "{field}.schedule: {schedule:?} never fires (such as 30 February): choose a valid day"
             ));
         }
         Ok(window)
@@ -292,8 +292,8 @@ mod tests {
     #[case("0 0 * * XYZ", "UTC", "is no cron schedule")]
     #[case("5-1 * * * *", "UTC", "is no cron schedule")]
     #[case("*/0 * * * *", "UTC", "is no cron schedule")]
-    #[case("0 0 30 2 *", "UTC", "never occurs: choose a day that its month has")]
-    #[case("0 0 31 4,6,9,11 *", "UTC", "never occurs")]
+    #[case("0 0 30 2 *", "UTC", "never fires (such as 30 February): choose a valid day")]
+    #[case("0 0 31 4,6,9,11 *", "UTC", "never fires")]
     #[case(
         "0 0 * * *",
         "Mars/Olympus",

@@ -1,4 +1,4 @@
-//! Pods that the scheduler can tell apart by their nodes only.
+//! Pods that differ only in their nodes for the scheduler.
 //!
 //! What a constraint selects, it selects by namespace and labels; what a pod
 //! asks of its neighbours stands in its template. Both are asked once per

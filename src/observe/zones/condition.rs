@@ -47,11 +47,11 @@ pub struct ZoneCondition {
     pub nodes: usize,
     /// Nodes on which new pods can start.
     pub usable: usize,
-    /// What ails most of the others.
+    /// Why most of the other nodes are unusable.
     pub reason: Option<ZoneReason>,
 }
 
-/// Taints that say what a node is for, not that it is unwell. A trailing `/`
+/// Taints that mark a dedicated pool, not an unhealthy node. A trailing `/`
 /// stands for every key with that prefix.
 pub const DEFAULT_ALLOWED_TAINTS: [&str; 8] = [
     "dedicated",

@@ -22,7 +22,7 @@ const MAX_HOLD: Duration = Duration::from_hours(6);
 /// How many outages a process remembers that it saw: far more than it takes to reach
 /// the longest hold-down.
 const OUTAGES_SEEN: usize = 64;
-/// Two processes that see one thing tell times that are at most this far apart.
+/// The clocks of two processes differ by at most this.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(3);
 /// A zone without nodes is an outage for this long; then it is Empty.
 const EMPTY_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -115,7 +115,7 @@ impl ObservedOutages {
         self.outages.push(now);
     }
 
-    /// The outages that whoever wrote this did not know of.
+    /// The outages that the writer of `written` did not know of.
     fn unknown_to(&self, written: &ZoneMemory) -> &[Timestamp] {
         let Some(last) = written.last_outage else { return &self.outages };
         let earliest = last.checked_sub(CLOCKS_APART).unwrap_or(last);

@@ -203,7 +203,7 @@ fn an_outage_that_the_leader_missed_is_counted_after_its_doubts() {
     assert_eq!(memory.hold_until(HOLD), Some(at(1001 + 4 * 600)));
 }
 
-/// What a policy's status tells of the zone.
+/// A zone as a policy's status has it.
 fn written(tracker: &ZoneTracker) -> (Zone, ZoneMemory) {
     let mut memory = tracker.get(&zone_c()).unwrap().clone();
     memory.observed = ObservedOutages::from(memory.last_outage.unwrap_or(memory.since));

@@ -1,4 +1,4 @@
-//! What nodes and a pod are to each other, whoever else is there: taints, the
+//! What nodes and a pod are to each other, whichever pods are there: taints, the
 //! node selector and node affinity. Most workloads ask for the same.
 
 use k8s_openapi::api::core::v1::NodeAffinity;
@@ -29,7 +29,7 @@ pub struct StaticFilters {
     pub unreadable: Option<String>,
 }
 
-/// What a node and a pod are to each other, whoever else is there.
+/// What a node and a pod are to each other, whichever pods are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeStatics {
     /// The node is cordoned, and the pod does not bear it.

@@ -211,7 +211,7 @@ fn raw_score<'c>(row: usize, constraints: impl Iterator<Item = (&'c Constraint, 
     whole(f64::round(score))
 }
 
-/// How much one pod weighs among so many domains.
+/// The weight of one pod for this number of domains.
 fn weight_of(domains: usize) -> f64 {
     float(i64::try_from(domains + 2).unwrap_or(i64::MAX)).ln()
 }

@@ -105,7 +105,7 @@ impl Sample {
         Some(extremes)
     }
 
-    /// The values of each zone, and of all: so many of them are in any sample.
+    /// The values of each zone, and of all: at least that many are in any sample.
     fn sure<'v>(
         &'v self,
         values: &'v [Option<Range>],
@@ -155,7 +155,7 @@ impl Sample {
     }
 }
 
-/// The `count`-th lowest, counted from 1, of values that each stand for so many.
+/// The `count`-th lowest, counted from 1, of values with multiplicities.
 fn nth_lowest(values: impl Iterator<Item = (i64, usize)> + Clone, count: usize) -> i64 {
     let mut low = values.clone().map(|(value, _)| value).min().unwrap_or(0);
     let mut high = values.clone().map(|(value, _)| value).max().unwrap_or(0);

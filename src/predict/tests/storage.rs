@@ -25,7 +25,7 @@ fn put_volume(cluster: &mut Cluster, name: &str) {
     cluster.put_claim(claim(name, "fast", Some(name)));
 }
 
-/// The node can have so many volumes of the driver.
+/// The node can have this many volumes of the driver.
 fn limit(cluster: &mut Cluster, node: &str, count: i32) {
     let shown = json!({"metadata": {"name": node}, "spec": {"drivers": [
         {"name": "csi.example", "nodeID": node, "allocatable": {"count": count}}]}});

@@ -53,16 +53,22 @@ impl Metrics {
     /// When a name is malformed or taken twice, which a test rules out.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let predictions = register(
+        let predictions = counters(
             &registry,
-            IntCounterVec::new(
-                Opts::new(
-                    "zonespread_predictions_total",
-                    "Predicted landings, by whether the replacement landed there.",
-                ),
-                &["outcome"],
-            )?,
+            "zonespread_predictions_total",
+            "Predicted landings, by whether the replacement landed there.",
+            "outcome",
         )?;
+        let reconcile_errors = counters(
+            &registry,
+            "zonespread_reconcile_errors_total",
+            "Failed steps, by category.",
+            "category",
+        )?;
+        // An increase is seen only from a number that was there.
+        for category in ErrorCategory::ALL {
+            reconcile_errors.with_label_values(&[category.as_str()]);
+        }
         let build_info = register(
             &registry,
             Gauge::with_opts(
@@ -71,17 +77,10 @@ impl Metrics {
             )?,
         )?;
         build_info.set(1.0);
-        let reconcile_errors = register(
-            &registry,
-            IntCounterVec::new(
-                Opts::new("zonespread_reconcile_errors_total", "Failed steps, by category."),
-                &["category"],
-            )?,
-        )?;
-        // An increase is seen only from a number that was there.
-        for category in ErrorCategory::ALL {
-            reconcile_errors.with_label_values(&[category.as_str()]);
-        }
+        let staleness = Opts::new(
+            "zonespread_watch_staleness_seconds",
+            "Seconds since the watch of a resource last showed a sign of life.",
+        );
         Ok(Self {
             known: Mutex::default(),
             move_duration: histogram(
@@ -110,16 +109,7 @@ impl Metrics {
             )?,
             prediction_hits: predictions.with_label_values(&["hit"]),
             prediction_misses: predictions.with_label_values(&["miss"]),
-            staleness: register(
-                &registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "zonespread_watch_staleness_seconds",
-                        "Seconds since the watch of a resource last showed a sign of life.",
-                    ),
-                    &["resource"],
-                )?,
-            )?,
+            staleness: register(&registry, GaugeVec::new(staleness, &["resource"])?)?,
             reconcile_errors,
             leader: register(
                 &registry,
@@ -231,6 +221,15 @@ fn register<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
 }
 
 fn histogram(
