@@ -4,20 +4,21 @@
 //! The scheduler here follows the model of `predict/` unless told otherwise,
 //! so stories are about what the operator does, not about the model.
 
+mod zones;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use crate::api::{ZoneHold, ZoneObject, ZoneSpreadPolicyStatus, ZoneStatus};
+use crate::api::{ZoneObject, ZoneSpreadPolicyStatus};
 use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
 use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
 
-use super::{Operator, ZoneWrite};
+use super::Operator;
 
 /// What a story may turn against the operator.
 #[derive(Debug, Default)]
@@ -310,41 +311,6 @@ impl World {
             }
         }
         panic!("the operator never comes to rest: {:#?}", self.statuses);
-    }
-
-    fn write_zone(&mut self, write: ZoneWrite) {
-        let is_written = !self.trouble.zone_writes_fail && !self.trouble.writes_fail;
-        if is_written {
-            self.zone_writes += 1;
-            let object = self.zones.entry(write.name.to_string()).or_default();
-            object.metadata.name = Some(write.name.to_string());
-            object.status = Some((*write.status).clone());
-            let object = object.clone();
-            self.operator.apply(Change::Zone(object));
-        }
-        self.operator.zone_written(&write, is_written && !self.trouble.answers_are_lost, self.now);
-    }
-
-    /// `zonespread hold`, or `release` without an end.
-    pub fn hold(&mut self, zone: &str, until: Option<Timestamp>) {
-        let object = self.zones.entry(zone.to_owned()).or_default();
-        object.metadata.name = Some(zone.to_owned());
-        let hold = until
-            .map(|until| ZoneHold { until: Time(until), reason: "it drops packets".to_owned() });
-        object.spec.hold = hold;
-        let object = object.clone();
-        self.operator.apply(Change::Zone(object));
-    }
-
-    /// Somebody deletes a Zone object.
-    pub fn delete_zone(&mut self, zone: &str) {
-        self.zones.remove(zone);
-        self.gone(Kind::Zone, "", zone);
-    }
-
-    /// What a Zone object says.
-    pub fn zone(&self, zone: &str) -> &ZoneStatus {
-        self.zones[zone].status.as_ref().expect("the operator has written it")
     }
 
     fn carry_out(&mut self, effect: Effect) {
