@@ -42,9 +42,10 @@ use watches::watch_all;
 use zones::ZoneWriter;
 
 /// Watch events taken in one go.
-const EVENTS_AT_ONCE: usize = 4096;
-/// How many watch events may wait.
-const EVENTS_WAITING: usize = 1024;
+const EVENTS_AT_ONCE: usize = EVENTS_WAITING;
+/// How many watch events may wait. Each holds an object as it was read; reading is slower
+/// than taking in, so that few are enough.
+const EVENTS_WAITING: usize = 128;
 /// How many decisions may wait for the performer, which takes them at once.
 const DECISIONS_WAITING: usize = 16;
 /// How many outcomes may wait for the main loop.

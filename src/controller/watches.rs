@@ -9,6 +9,10 @@ use tracing::warn;
 
 use crate::observe::{Change, Kind, KindVisitor, Name, WATCH_LASTS, WatchEvent, Watched};
 
+/// Objects per page of a list. The text of a page is held three times while it is read: 500
+/// pods, which is usual, are more than 10 MB.
+const PAGE: u32 = 200;
+
 /// Watches every kind; what is seen goes to `events`.
 pub fn watch_all(client: &Client, events: &mpsc::Sender<WatchEvent>) {
     for kind in Kind::ALL {
@@ -25,7 +29,7 @@ impl KindVisitor for Start<'_> {
     type Output = ();
 
     fn visit<K: Watched>(self) {
-        let config = watcher::Config::default().timeout(WATCH_LASTS);
+        let config = watcher::Config::default().timeout(WATCH_LASTS).page_size(PAGE);
         let stream = watcher(Api::<K>::all(self.client.clone()), config).default_backoff();
         tokio::spawn(forward(stream, self.events.clone()));
     }

@@ -32,7 +32,8 @@ pub struct Freshness {
     synced: FxHashSet<Kind>,
     failing: FxHashMap<Kind, ClockReading>,
     alive: FxHashMap<Kind, ClockReading>,
-    listing: FxHashMap<Kind, FxHashSet<(Name, Name)>>,
+    /// What was known when a list began, and has not been in it so far.
+    unlisted: FxHashMap<Kind, FxHashSet<(Name, Name)>>,
 }
 
 /// A watch may fail this long before it matters.
@@ -45,22 +46,25 @@ pub const WATCH_LASTS: u32 = 15;
 pub const SILENT_AFTER: Duration = Duration::from_secs(WATCH_LASTS as u64 + 10);
 
 impl Freshness {
-    /// Takes note of a event, and gives the changes that follow from it.
+    /// Takes note of an event, and gives the changes that follow from it.
     pub fn note(&mut self, event: WatchEvent, index: &Index, now: ClockReading) -> Vec<Change> {
         match event {
             WatchEvent::Change(kind, change) => {
                 self.alive.entry(kind).and_modify(|last| *last = now);
-                if let Some(listed) = self.listing.get_mut(&kind) {
-                    if change.metadata().is_some() {
-                        listed.insert(change.key());
+                match self.unlisted.get_mut(&kind) {
+                    // The first list shows nothing that is known, and it is the longest.
+                    Some(unlisted) if unlisted.is_empty() => {}
+                    Some(unlisted) => {
+                        unlisted.remove(&change.key());
                     }
-                } else {
-                    self.failing.remove(&kind);
+                    None => {
+                        self.failing.remove(&kind);
+                    }
                 }
                 vec![*change]
             }
             WatchEvent::ListBegins(kind) => {
-                self.listing.insert(kind, FxHashSet::default());
+                self.unlisted.insert(kind, index.known(kind).into_iter().collect());
                 // Half a list is neither what was nor what is.
                 if self.synced.contains(&kind) {
                     let matters = now.monotonic.checked_sub(STALE_AFTER).unwrap_or(now.monotonic);
@@ -71,12 +75,8 @@ impl Freshness {
             WatchEvent::ListEnds(kind) => {
                 self.synced.insert(kind);
                 self.failing.remove(&kind);
-                let listed = self.listing.remove(&kind).unwrap_or_default();
-                let known = index.known(kind).into_iter();
-                known
-                    .filter(|key| !listed.contains(key))
-                    .map(|(namespace, name)| Change::Gone(kind, namespace, name))
-                    .collect()
+                let gone = self.unlisted.remove(&kind).unwrap_or_default().into_iter();
+                gone.map(|(namespace, name)| Change::Gone(kind, namespace, name)).collect()
             }
             WatchEvent::Failed(kind) => {
                 self.failing.entry(kind).or_insert(now);
@@ -95,7 +95,7 @@ impl Freshness {
     /// Whether a list of the kind has begun, and is not complete.
     #[must_use]
     pub fn is_listing(&self, kind: Kind) -> bool {
-        self.listing.contains_key(&kind)
+        self.unlisted.contains_key(&kind)
     }
 
     /// Kinds whose first list is not complete.
@@ -171,6 +171,35 @@ mod tests {
         // There are none, so no event will ever come.
         note(&mut freshness, WatchEvent::Alive(Kind::StorageClass), 30);
         assert_eq!(freshness.stale(at(30)), None);
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_is_gone_and_so_is_what_half_a_list_brought() {
+        let (mut freshness, mut index) = (Freshness::default(), Index::default());
+        let mut told = |event: WatchEvent| {
+            let changes = freshness.note(event, &index, at(0));
+            for change in &changes {
+                index.apply(change.clone());
+            }
+            let gone = changes.iter().filter(|change| matches!(change, Change::Gone(..)));
+            gone.map(|change| change.key().1.to_string()).collect::<Vec<_>>()
+        };
+        let shown = |name: &str| {
+            let namespace = serde_json::json!({"metadata": {"name": name}});
+            let namespace = serde_json::from_value(namespace).unwrap();
+            WatchEvent::Change(Kind::Namespace, Box::new(Change::Namespace(namespace)))
+        };
+        told(WatchEvent::ListBegins(Kind::Namespace));
+        told(shown("half"));
+        told(WatchEvent::Failed(Kind::Namespace));
+        told(WatchEvent::ListBegins(Kind::Namespace));
+        told(shown("shop"));
+        told(shown("bank"));
+        assert_eq!(told(WatchEvent::ListEnds(Kind::Namespace)), ["half"]);
+        told(WatchEvent::ListBegins(Kind::Namespace));
+        assert!(told(shown("bank")).is_empty());
+        assert_eq!(told(WatchEvent::ListEnds(Kind::Namespace)), ["shop"]);
+        assert_eq!(index.known(Kind::Namespace), [(Name::from(""), Name::from("bank"))]);
     }
 
     #[test]
