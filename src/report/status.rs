@@ -226,7 +226,13 @@ fn phase_of(tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
     let under_way = moves.iter().any(|moved| moved.state.is_under_way());
     let unhappy = || tiers.iter().filter(|tier| !tier.is_content());
     let is_observed = |tier: &TierReport| tier.stopped_by(&[Reason::ObserveOnly]).is_some();
-    if tiers.iter().any(TierReport::is_moving) {
+    // A tier may look balanced already while its last pod is on its way.
+    let awaits_a_pod = |tier: &TierReport| {
+        let mut own = moves.iter().filter(|moved| *moved.tier == *tier.view.name);
+        own.any(|moved| moved.state.is_under_way())
+            && tier.stopped_by(&FREEZES).or_else(|| tier.stopped_by(&HOLDS)).is_none()
+    };
+    if tiers.iter().any(|tier| tier.is_moving() || awaits_a_pod(tier)) {
         Phase::Rebalancing
     } else if stopped(&FREEZES) {
         Phase::Frozen
