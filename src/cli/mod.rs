@@ -2,6 +2,7 @@
 
 mod age;
 mod cluster;
+mod cluster_args;
 mod crd;
 mod hold;
 mod live;

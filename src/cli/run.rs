@@ -1,7 +1,6 @@
 //! `zonespread run`: the operator.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,11 +9,10 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use crate::controller::{Settings, run};
-use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
-use crate::predict::SchedulerConfig;
 
 use super::Failure;
 use super::cluster::Access;
+use super::cluster_args::ClusterArgs;
 use super::log::Lines;
 
 /// Arguments of `zonespread run`.
@@ -29,13 +27,8 @@ pub struct Run {
     /// The namespace of the lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "zonespread-system", value_name = "NAME")]
     namespace: String,
-    /// A taint that marks a dedicated pool, not an unhealthy node; a trailing
-    /// slash stands for every key with that prefix; may be repeated
-    #[arg(long = "allow-taint", value_name = "KEY")]
-    allowed_taints: Vec<String>,
-    /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
-    #[arg(long, value_name = "FILE")]
-    scheduler_config: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How many moves may be under way in the cluster at once, whatever the budgets of
     /// the tiers allow: a mass recovery must not drown registries and the zone
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -74,15 +67,13 @@ impl Run {
 
     async fn operate(self, access: &Access) -> Result<(), Failure> {
         let config = access.config().await?;
-        let mut allowed_taints = DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec();
-        allowed_taints.extend(self.allowed_taints);
         let settings = Settings {
             metrics_bind_address: self.metrics_bind_address,
             leader_elect: self.leader_elect,
             namespace: self.namespace,
             identity: identity(),
-            rules: HealthRules { allowed_taints },
-            scheduler: scheduler_config(self.scheduler_config.as_deref())?,
+            rules: self.cluster.health_rules(),
+            scheduler: self.cluster.scheduler()?,
             concurrent_moves: usize::from(self.max_concurrent_moves),
         };
         let (stopper, stop) = watch::channel(false);
@@ -115,16 +106,6 @@ impl Run {
         }
         Ok(())
     }
-}
-
-/// The scheduler's configuration in a file; the default without one.
-fn scheduler_config(path: Option<&Path>) -> Result<SchedulerConfig, Failure> {
-    let Some(path) = path else { return Ok(SchedulerConfig::default()) };
-    let wrong = |error: &dyn std::error::Error| {
-        Failure::from(format!("--scheduler-config {}: {error}", path.display()))
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    SchedulerConfig::read(&text).map_err(|error| wrong(&error))
 }
 
 /// This replica's name in the lease: the pod's name, and what tells two

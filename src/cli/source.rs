@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules, Kind};
+use crate::observe::Kind;
 use crate::operator::Operator;
 
 use super::Failure;
 use super::cluster::Access;
+use super::cluster_args::ClusterArgs;
 use super::live;
 use super::offline::{Contents, missing_kinds, name_of, read_files};
 use super::output::note;
@@ -21,9 +22,8 @@ pub struct Source {
     // Its help is made from the watched kinds.
     #[arg(short, long = "filename", value_name = "FILE", help = filename_help())]
     filenames: Vec<PathBuf>,
-    /// As of `zonespread run`: a taint that does not make a node unusable
-    #[arg(long = "allow-taint", value_name = "KEY")]
-    allowed_taints: Vec<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     scope: Scope,
 }
@@ -52,9 +52,8 @@ impl Source {
     /// # Errors
     /// When it cannot be seen, or misses a kind.
     pub fn look(&self, access: &Access, needed: &[Kind]) -> Result<Snapshot, Failure> {
-        let mut allowed_taints = DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec();
-        allowed_taints.extend(self.allowed_taints.iter().cloned());
-        let mut operator = Operator::new(HealthRules { allowed_taints });
+        let mut operator =
+            Operator::new(self.cluster.health_rules()).with_scheduler(self.cluster.scheduler()?);
         let namespace = if self.filenames.is_empty() {
             let config = live::block_on(access.config())??;
             let namespace = self.scope.namespace(Some(&config.default_namespace));

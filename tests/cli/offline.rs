@@ -55,6 +55,26 @@ fn programs_get_the_prediction_in_the_documented_form() {
     assert!(best["node"].is_string() && best["total"].is_i64() && best["byPlugin"].is_object());
 }
 
+#[test]
+fn plan_and_predict_heed_the_schedulers_configuration() {
+    let file = fixture("petclinic.yaml");
+    let ask = |command: &[&str], config: &str| -> Value {
+        let config = fixture(config);
+        let with = ["-f", &file, "-o", "json", "--scheduler-config", &config];
+        let ran = zonespread(&[command, &with].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap()
+    };
+    let answer = ask(&["predict", "was-6d4-4"], "scheduler-extender.yaml");
+    assert_eq!(answer["unpredictable"], "the scheduler's configuration: extenders");
+    let answer = ask(&["predict", "was-6d4-4"], "scheduler-scores-nothing.yaml");
+    assert_eq!(answer["scores"][0]["byPlugin"]["TaintToleration"], 0, "{answer}");
+    let answer = ask(&["plan"], "scheduler-extender.yaml");
+    let tiers = answer["policies"][0]["tiers"].as_array().unwrap();
+    let blocked = tiers.iter().filter(|tier| tier["blocked"]["reason"] == "Unpredictable");
+    assert!(blocked.count() > 0, "{answer}");
+}
+
 /// The fixture, with the nodes of a zone cordoned.
 fn without_zone_c() -> String {
     let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();

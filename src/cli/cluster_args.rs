@@ -1,0 +1,48 @@
+//! What has to be said about a cluster, as it does not show it itself.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
+use crate::predict::SchedulerConfig;
+
+use super::Failure;
+
+/// What a cluster does not say about itself. The operator and the commands that answer
+/// as it would must be told the same.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// A taint that marks a dedicated pool, not an unhealthy node; a trailing
+    /// slash stands for every key with that prefix; may be repeated
+    #[arg(long = "allow-taint", value_name = "KEY")]
+    allowed_taints: Vec<String>,
+    /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
+    #[arg(long, value_name = "FILE")]
+    scheduler_config: Option<PathBuf>,
+}
+
+impl ClusterArgs {
+    /// When nodes are unhealthy: with the taints that are allowed here, and common ones.
+    #[must_use]
+    pub fn health_rules(&self) -> HealthRules {
+        let common = DEFAULT_ALLOWED_TAINTS.iter().map(|taint| (*taint).to_owned());
+        HealthRules { allowed_taints: common.chain(self.allowed_taints.iter().cloned()).collect() }
+    }
+
+    /// The scheduler's configuration; the default without a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is something else.
+    pub fn scheduler(&self) -> Result<SchedulerConfig, Failure> {
+        self.scheduler_config.as_deref().map_or_else(|| Ok(SchedulerConfig::default()), read)
+    }
+}
+
+fn read(path: &Path) -> Result<SchedulerConfig, Failure> {
+    let wrong = |error: &dyn std::error::Error| {
+        Failure::from(format!("--scheduler-config {}: {error}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    SchedulerConfig::read(&text).map_err(|error| wrong(&error))
+}
