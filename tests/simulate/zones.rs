@@ -2,7 +2,7 @@
 
 use crate::laws::Laws;
 use crate::objects::{zone_name, zone_number};
-use crate::script::{Millis, SECOND};
+use crate::script::Millis;
 use crate::world::World;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::sync::Arc;
@@ -94,8 +94,9 @@ impl Laws {
     pub fn judge_holds_by_hand(&mut self, heard: Option<Millis>, now: Millis) {
         for zone in 0..self.zones.len() {
             let Some((since, until)) = self.zones[zone].held_by_hand() else { continue };
-            // Clocks are up to 0.6 s off.
-            let lasts = now + SECOND < until;
+            // Clocks are up to 1.2 s apart, and `until` is written in whole seconds: as
+            // for holds after an outage.
+            let lasts = now + 2_500 < until;
             if lasts && heard.is_some_and(|heard| since < heard) {
                 let how = format!("zone {zone} is held by hand since {since} until {until}");
                 self.breaks(1, now, how);
