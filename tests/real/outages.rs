@@ -159,7 +159,7 @@ async fn nothing_is_evicted_anywhere_while_two_zones_or_a_fifth_of_the_nodes_are
     assert_eq!(blocked.reason, Reason::ZoneImpaired, "{}", blocked.message);
     let elsewhere = policy::until(&cluster, "near", "near", "the outage", |status| {
         let blocked = tier(status, "local").blocked.as_ref();
-        blocked.is_some_and(|blocked| blocked.message == "zones b, c are out")
+        blocked.is_some_and(|blocked| blocked.message == "zones b, c are out or held by hand")
     })
     .await;
     assert_eq!(elsewhere.phase, Some(Phase::Frozen));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use zonespread::api::{Phase, Reason, ZoneState};
 
-const HOLD: &str = "  rebalance: {holdDown: 15s}\n";
+const HOLD: &str = "  rebalance: {holdDown: 24s}\n";
 
 /// The command, as a user of the cluster runs it.
 async fn zonespread(cluster: &Cluster, arguments: &[&str]) -> Output {
@@ -27,7 +27,7 @@ async fn says(cluster: &Cluster, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// 2/2/2 in three zones, and a policy that holds for 15 s.
+/// 2/2/2 in three zones, and a policy that holds for 24 s.
 async fn a_shop(cluster: &Cluster) -> Operator {
     for name in ["a", "b", "c"] {
         cluster.add_zone(name, 2).await;
@@ -65,7 +65,7 @@ async fn a_hold_survives_the_end_of_all_policies_and_of_the_operator() {
     cluster.apply(policy("shop", "shop", HOLD)).await;
     let holding = phase(&cluster, "shop", "shop", Phase::Holding).await;
     let until = zone(&holding, "c").hold_until.as_ref().unwrap().0;
-    assert_eq!(until.duration_since(back).as_secs(), 15, "from the return on");
+    assert_eq!(until.duration_since(back).as_secs(), 24, "from the return on");
     assert_eq!(evictions(&cluster), 0);
     phase(&cluster, "shop", "shop", Phase::Balanced).await;
     assert_eq!(evictions(&cluster), 2);
@@ -85,7 +85,7 @@ async fn a_zone_that_is_held_by_hand_gets_no_pods_until_it_is_released() {
     cluster.uncordon_zone("c").await;
     let why = blocked(&cluster, "shop", "shop", "web", Reason::ZoneHeld).await;
     assert!(why.contains("packets get lost") && why.contains("zonespread release c"), "{why}");
-    let longer = Duration::from_secs(20);
+    let longer = Duration::from_secs(29);
     holds_for(longer, "no eviction, the hold-down is over", 0, async || evictions(&cluster)).await;
     operator.kill().await;
     operator.start_again();
