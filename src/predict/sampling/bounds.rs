@@ -172,13 +172,14 @@ fn nth_lowest(values: impl Iterator<Item = (i64, usize)> + Clone, count: usize) 
 }
 
 impl Extremes {
-    /// [`crate::predict::plugins::score::normalise`]: a share of the highest.
+    /// The score of a value as a share of the highest, 0 to 100, as kube-scheduler's
+    /// `helper.DefaultNormalizeScore` gives it.
     pub fn share_of_highest(self, value: i64) -> Range {
         let share = |highest: i64| if highest > 0 { MAX * value / highest } else { value };
         (share(self.highest.1.max(value)), share(self.highest.0.max(value)))
     }
 
-    /// [`crate::predict::plugins::score::normalise_reversed`].
+    /// The same reversed: the highest value gets 0, a value of 0 gets 100.
     pub fn reversed_share_of_highest(self, value: i64) -> Range {
         let (low, high) = self.share_of_highest(value);
         (MAX - high, MAX - low)
