@@ -78,6 +78,9 @@ pub(super) fn follow(
     now: Timestamp,
 ) -> Option<(Ending, String)> {
     let index = view.index;
+    if let Some(ended) = landed_and_leaving(moved, view, now) {
+        return Some(ended);
+    }
     // What there is before it is seen to leave was made for something else.
     let replacement = if is_there(moved, view) { None } else { replacement(moved, view, now) };
     moved.replacement = replacement.map(|pod| Replacement {
@@ -113,6 +116,25 @@ pub(super) fn follow(
         (None, _) => format!("no replacement was made within {timeout}s"),
     };
     Some((Ending::Stuck { in_target_zone: zone.is_some() }, message))
+}
+
+/// A replacement that became Available and is deleted before anybody looked has landed. The
+/// pod that the owner makes for it is for another loss, and no move may go on beside it (law 3).
+fn landed_and_leaving(
+    moved: &mut Move,
+    view: &View<'_>,
+    now: Timestamp,
+) -> Option<(Ending, String)> {
+    let known = moved.replacement_uid()?;
+    let mut pods = view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod);
+    let pod = pods.find(|pod| pod.uid == *known && pod.terminating)?;
+    let zone = view.index.cluster().zone_of(pod).filter(|zone| moved.is_expected_in(zone))?;
+    let min_ready = view.index.workload_of(pod).map_or(0, |workload| workload.min_ready_seconds);
+    if !pod.was_available(min_ready, now) {
+        return None;
+    }
+    moved.to = zone.clone();
+    Some((Ending::Landed, format!("{} was Available in zone {zone}, and is deleted", pod.name)))
 }
 
 /// Whether the pod that is moved is there, and not about to leave.
@@ -315,6 +337,17 @@ mod tests {
         assert_eq!(scene.after(1), (None, None), "whose it is, nobody knows yet");
         show(&mut scene.index, "web-5", "a1", 1);
         assert_eq!(scene.after(2), (Some(Ending::Missed), Some("web-5".to_owned())));
+    }
+
+    #[test]
+    fn a_replacement_that_was_available_has_landed_though_it_is_deleted() {
+        let mut scene = Scene::new();
+        show(&mut scene.index, "web-4", "a1", 0);
+        scene.seen(|index| starting(index, "web-5", "c1", 1));
+        assert_eq!(scene.after(2), (None, Some("web-5".to_owned())));
+        // Ready and deleted between two looks.
+        scene.seen(|index| leaving(index, "web-5", "c1"));
+        assert_eq!(scene.after(3), (Some(Ending::Landed), Some("web-5".to_owned())));
     }
 
     #[test]

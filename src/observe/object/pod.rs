@@ -190,8 +190,13 @@ impl Pod {
     /// Since when it has been Ready for `min_ready_seconds`, if it has been by `now`.
     #[must_use]
     pub fn is_available(&self, min_ready_seconds: i64, now: Timestamp) -> bool {
-        !self.terminating
-            && self.phase == PodPhase::Running
+        !self.terminating && self.was_available(min_ready_seconds, now)
+    }
+
+    /// Whether it has been Ready for `min_ready_seconds`, also if it is being deleted since.
+    #[must_use]
+    pub fn was_available(&self, min_ready_seconds: i64, now: Timestamp) -> bool {
+        self.phase == PodPhase::Running
             && self.ready_since.is_some_and(|since| {
                 min_ready_seconds == 0
                     || now.duration_since(since.time()).as_secs() >= min_ready_seconds
