@@ -53,6 +53,9 @@ impl World {
                 self.discard_pods(|pod| names.contains(&pod.name));
             }
         }
+        if !stateful {
+            self.laws.all_replaced(tier);
+        }
     }
 
     /// Says which eviction it makes up for.

@@ -138,6 +138,15 @@ impl Laws {
         Some(at)
     }
 
+    /// A ReplicaSet has as many pods as it wants: who has not been replaced by now was one too
+    /// many, and no later pod makes up for it.
+    pub fn all_replaced(&mut self, tier: usize) {
+        let of_tier = self.evictions.iter_mut().filter(|eviction| eviction.tier == tier);
+        for eviction in of_tier.filter(|eviction| !eviction.replaced) {
+            (eviction.replaced, eviction.discarded) = (true, true);
+        }
+    }
+
     /// Their replacements were made with other pods.
     pub fn have_twins(&mut self, evictions: &[usize]) {
         for eviction in evictions {

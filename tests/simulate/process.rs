@@ -146,9 +146,9 @@ impl Process {
         }
     }
 
-    /// Our wall clock, which is kept near the true time, and is up to 0.6 s off.
+    /// Our wall clock, which is kept near the true time.
     fn wall(&self, now: Millis) -> Timestamp {
-        time(now + self.speed * 20 - 19_400)
+        time(now + fast_by(self.speed))
     }
 
     fn moment(&self, now: Millis) -> ClockReading {
@@ -366,6 +366,11 @@ impl Process {
         }
         self.next_round = self.when(moment.monotonic + RETRY_PERIOD);
     }
+}
+
+/// How far the wall clock of an operator is ahead of the true time: up to 1.2 s.
+pub const fn fast_by(speed: u64) -> Millis {
+    speed * 20 - 19_400
 }
 
 /// A monotonic clock, which goes its own pace.

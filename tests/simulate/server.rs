@@ -1,7 +1,7 @@
 //! The API server: it answers requests, and keeps policies and the lease.
 
 use crate::objects::{self, NAMESPACE};
-use crate::process::{Call, Reply};
+use crate::process::{Call, Reply, fast_by};
 use crate::script::Fault;
 use crate::world::World;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -217,7 +217,8 @@ impl World {
             )
         });
         let news = self.news_of(operator);
-        self.laws.judge_holds_by_hand(news.0, self.now);
+        let ahead = fast_by(self.script.operators[operator]);
+        self.laws.judge_holds_by_hand(news.0, ahead, self.now);
         let policy = self.script.tiers[pod.tier].policy;
         self.laws.judge_consent(request, policy, news, self.now);
         if !self.policies[policy].holds_move(&pod.uid, news.0) {

@@ -90,13 +90,11 @@ impl World {
 
 impl Laws {
     /// Law 1: nothing is evicted while people hold a zone, once whoever asks must have
-    /// `heard` of it.
-    pub fn judge_holds_by_hand(&mut self, heard: Option<Millis>, now: Millis) {
+    /// `heard` of it. A hold ends by the operator's own clock, which may be `ahead`.
+    pub fn judge_holds_by_hand(&mut self, heard: Option<Millis>, ahead: Millis, now: Millis) {
         for zone in 0..self.zones.len() {
             let Some((since, until)) = self.zones[zone].held_by_hand() else { continue };
-            // Clocks are up to 1.2 s apart, and `until` is written in whole seconds: as
-            // for holds after an outage.
-            let lasts = now + 2_500 < until;
+            let lasts = now + ahead < until;
             if lasts && heard.is_some_and(|heard| since < heard) {
                 let how = format!("zone {zone} is held by hand since {since} until {until}");
                 self.breaks(1, now, how);
