@@ -112,8 +112,8 @@ pub struct Preconditions {
     pub awaited: usize,
     /// How many of the tier's other pods must be Available: all but those under way (law 3).
     pub available: usize,
-    /// Replacements that are known of those under way: whether they are Available by now
-    /// says nothing about the others.
+    /// The pods of those under way, and their replacements as far as they are known: whether
+    /// they are still, or already, Available says nothing about the others.
     pub coming: Box<[Uid]>,
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,

@@ -127,7 +127,11 @@ impl Operator {
             snapshot: Arc::clone(snapshot),
             awaited,
             available: desired.saturating_sub(moving().count()),
-            coming: moving().filter_map(|moved| moved.replacement_uid().cloned()).collect(),
+            coming: moving()
+                .flat_map(|moved| {
+                    moved.replacement_uid().cloned().into_iter().chain([moved.uid.clone()])
+                })
+                .collect(),
             min_ready_seconds: view.min_ready_seconds,
             zones: view.zones.keys().filter(nodes_in).cloned().collect(),
             all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
