@@ -330,6 +330,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_is_still_to_be_evicted_makes_up_for_none_that_is_missing() {
+        // Web-2 is to be moved as well and is still there; web-3 is missing.
+        let pods = || {
+            let pods = [web("web-1").on("a1"), web("web-2").on("a1")];
+            Answer::Pods(pods.into_iter().map(PodFixture::watched).collect())
+        };
+        let mut action = action();
+        let preconditions = &mut Arc::make_mut(&mut action.request).preconditions;
+        (preconditions.awaited, preconditions.available) = (1, 2);
+        assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
+        Arc::make_mut(&mut action.request).preconditions.coming = Box::new([Uid::new("uid-web-2")]);
+        assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
+    }
+
+    #[test]
     fn the_replacement_for_another_move_may_be_new() {
         let pods = || {
             let pods = pods().into_iter().chain([web("web-4").on("c1")]);
