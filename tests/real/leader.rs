@@ -59,11 +59,13 @@ async fn leaders_lost_in_the_hold_and_among_moves_cost_no_eviction_and_no_hold()
 
     first.kill().await;
     let killed = Timestamp::now();
-    let mut third = another(&cluster).await;
     becomes_leader(&second, "the second to take over").await;
     let held = policy::status(&cluster, "shop", "shop").await;
     assert_eq!(zone(&held, "c").state, ZoneState::Recovering, "{:?}", held.zones);
     assert!(zone(&held, "c").hold_until.as_ref().unwrap().0 >= hold_until, "{:?}", held.zones);
+    // Not before: it would have waited for the lease as long as the second, which may have seen
+    // the last renewal after the kill, and either could have been the next leader.
+    let mut third = another(&cluster).await;
 
     // Paused for longer than its lease, with a move under way and others to come.
     first_eviction_after(&cluster, 0).await;
