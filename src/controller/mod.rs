@@ -5,6 +5,7 @@ mod lease;
 mod liveness;
 mod perform;
 mod publish;
+mod recorder;
 mod refusal;
 mod requests;
 mod server;

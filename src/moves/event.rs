@@ -1,7 +1,7 @@
 //! Events about a policy, beside its status.
 
 /// A Kubernetes Event about a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Event {
     /// Whether someone should look.
     pub warning: bool,
@@ -11,8 +11,7 @@ pub struct Event {
     pub action: &'static str,
     /// What happened, for a human.
     pub text: String,
-    /// What it is about besides the policy: a kind and a name. Events that
-    /// differ in it are never counted as repetitions of each other.
+    /// What it is about besides the policy: a kind and a name.
     pub related: Option<(&'static str, String)>,
 }
 

@@ -2,6 +2,8 @@
 
 use crate::harness::{Cluster, ScheduleAnyway, deployment, eventually};
 use crate::policy::{self, SOON, phase, policy, ready};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams};
 use serde_json::Value;
 use zonespread::api::Phase;
 
@@ -92,4 +94,47 @@ async fn the_events_tell_the_story(cluster: &Cluster) {
         assert_eq!(text(event, "reportingComponent"), "zonespread.io/operator");
         assert!(text(event, "message").len() > 10, "{event:#}");
     }
+}
+
+/// What was published about a policy, the oldest first: reason, text, and how often.
+async fn told(cluster: &Cluster, policy: &str) -> Vec<(String, String, i64)> {
+    let api: Api<Event> = Api::namespaced(cluster.client(), "petclinic");
+    let about = format!("regarding.name={policy}");
+    let mut events = api.list(&ListParams::default().fields(&about)).await.unwrap().items;
+    events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+    let line = |event: Event| {
+        let count = event.series.map_or(1, |series| i64::from(series.count));
+        (event.reason.unwrap_or_default(), event.note.unwrap_or_default(), count)
+    };
+    events.into_iter().map(line).collect()
+}
+
+/// Two events of one reason within minutes: the second must not show the text of the first.
+#[tokio::test]
+async fn an_event_whose_text_has_changed_reads_as_it_was_sent() {
+    let cluster = Cluster::start().await;
+    cluster.namespace("petclinic").await;
+    let _operator = policy::operator(&cluster).await;
+    let windows = |schedule: &str| {
+        let rest = format!("  rebalance: {{windows: [{{schedule: {schedule}, duration: 1h}}]}}\n");
+        policy("petclinic", "late", &rest)
+    };
+    let schedules = ["61 * * * *", "62 * * * *", "61 * * * *", "63 * * * *"];
+    for schedule in schedules {
+        cluster.apply(windows(schedule)).await;
+        policy::until(&cluster, "petclinic", "late", schedule, |status| {
+            status.message.contains(schedule)
+        })
+        .await;
+    }
+    let expected = [("61 * * * *", 2), ("62 * * * *", 1), ("63 * * * *", 1)];
+    eventually(SOON, "all events", async || {
+        let told = told(&cluster, "late").await;
+        let is_told = told.len() == expected.len()
+            && told.iter().zip(expected).all(|((reason, text, count), (schedule, often))| {
+                reason == "Invalid" && text.contains(schedule) && *count == often
+            });
+        if is_told { Ok(()) } else { Err(format!("{told:#?}")) }
+    })
+    .await;
 }
