@@ -12,6 +12,7 @@ pub mod text;
 mod time;
 mod zone;
 
+pub use duration::{DurationBounds, parse_duration};
 pub use reason::Reason;
 pub use spec::{
     LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, TierOverride, ZoneSpreadPolicy,

@@ -3,6 +3,8 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::duration::{DurationBounds, MAX_LENGTH, PATTERN as DURATION};
+
 /// A label selector, bounded.
 pub fn selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -51,7 +53,6 @@ const LABEL_KEY: &str =
     "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 const CRON: &str = "^[0-9A-Za-z*,/#-]+( +[0-9A-Za-z*,/#-]+){4}$";
 const TIME_ZONE: &str = "^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$";
-const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
 
 /// The CEL rule behind a message about label keys; a pattern cannot have one.
 pub fn label_key_rule() -> String {
@@ -59,7 +60,8 @@ pub fn label_key_rule() -> String {
 }
 
 /// The CEL rule behind a message about durations, and their bounds.
-pub fn duration_rule(least: &str, most: &str) -> String {
+pub fn duration_rule(bounds: DurationBounds) -> String {
+    let DurationBounds { least, most } = bounds;
     format!(
         "self.matches('{DURATION}') && duration(self) >= duration('{least}') && duration(self) <= duration('{most}')"
     )
@@ -69,7 +71,7 @@ pub fn duration_rule(least: &str, most: &str) -> String {
 pub fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
-        "maxLength": 32,
+        "maxLength": MAX_LENGTH,
         "pattern": DURATION,
     })
 }

@@ -2,10 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 use super::status::ZoneSpreadPolicyStatus;
 use super::{duration, schema};
@@ -120,13 +120,9 @@ pub enum Mode {
 pub struct Rebalance {
     /// How long a zone must be usable again before pods go back, 0s to 6h.
     /// Default 10m. Doubles for each repeated outage within 6 hours.
-    #[serde(
-        default,
-        deserialize_with = "duration::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "duration::hold_down", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new(schema::duration_rule("0s", "6h")).message("rebalance.holdDown must be a duration from 0s to 6h, such as 90s or 1h30m"))]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::HOLD_DOWN)).message("rebalance.holdDown must be a duration from 0s to 6h, such as 90s or 1h30m"))]
     pub hold_down: Option<Duration>,
 
     /// The most pods of a tier that may be missing or moving at once, as a
@@ -139,13 +135,9 @@ pub struct Rebalance {
 
     /// How long a replacement may take to become Available, 1s to 6h.
     /// Default 5m. After that the move is stuck.
-    #[serde(
-        default,
-        deserialize_with = "duration::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "duration::landing_timeout", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new(schema::duration_rule("1s", "6h")).message("rebalance.landingTimeout must be a duration from 1s to 6h, such as 90s or 1h30m"))]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::LANDING_TIMEOUT)).message("rebalance.landingTimeout must be a duration from 1s to 6h, such as 90s or 1h30m"))]
     pub landing_timeout: Option<Duration>,
 
     /// When evictions may start. Without windows, or with an empty list, at
@@ -175,9 +167,9 @@ pub struct RebalanceWindow {
     #[x_kube(validation = Rule::new(schema::cron_rule()).message("rebalance.windows[].schedule must be a cron schedule of five fields (minute, hour, day of month, month, day of week), such as 0 22 * * MON-FRI"))]
     pub schedule: String,
     /// How long it stays open, 1m to 7d, such as 90m or 168h.
-    #[serde(deserialize_with = "duration::required")]
+    #[serde(with = "duration::window")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new(schema::duration_rule("1m", "168h")).message("rebalance.windows[].duration must be a duration from 1m to 168h, such as 90m or 8h"))]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::WINDOW)).message("rebalance.windows[].duration must be a duration from 1m to 168h, such as 90m or 8h"))]
     pub duration: Duration,
     /// The IANA time zone of the schedule, such as `Europe/London`. Default UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]

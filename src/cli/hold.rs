@@ -8,7 +8,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Config, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::api::{ZoneObject, zone_object_name};
+use crate::api::{DurationBounds, ZoneObject, parse_duration, zone_object_name};
 
 use super::Failure;
 use super::cluster::Access;
@@ -18,7 +18,7 @@ use super::output::note;
 /// Who writes holds, as server-side apply sees it: not the operator.
 const FIELD_MANAGER: &str = "zonespread-hold";
 /// A hold is for a while, not for ever.
-const LONGEST: Duration = Duration::from_hours(30 * 24);
+const LASTS: DurationBounds = DurationBounds { least: "1s", most: "720h" };
 
 /// Arguments of `zonespread hold`.
 #[derive(Debug, Args)]
@@ -43,12 +43,7 @@ pub struct Release {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: kube::core::Duration =
-        text.parse().map_err(|_| "expected a duration such as 30m or 2h".to_owned())?;
-    let lasts = Duration::from(parsed);
-    Some(lasts)
-        .filter(|lasts| !text.starts_with('-') && !lasts.is_zero() && *lasts <= LONGEST)
-        .ok_or_else(|| "expected a duration of more than 0s and at most 720h".to_owned())
+    parse_duration(text, LASTS)
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -140,7 +135,7 @@ mod tests {
     #[case("2h", Some(7200))]
     #[case("1h30m", Some(5400))]
     #[case("720h", Some(2_592_000))]
-    #[case("721h", None)]
+    #[case("720h1s", None)]
     #[case("0s", None)]
     #[case("-1h", None)]
     #[case("2 hours", None)]

@@ -37,14 +37,13 @@ impl TierSettings {
         let none = Rebalance::default();
         let first = own.map_or(&none, |own| &own.rebalance);
         let then = &spec.rebalance;
-        let duration = |own: Option<kube::core::Duration>, all: Option<kube::core::Duration>| {
-            own.or(all).map(Duration::from)
-        };
         Self {
             max_skew: own.and_then(|own| own.max_skew).unwrap_or(spec.max_skew).max(1),
             mode: own.and_then(|own| own.mode).unwrap_or(spec.mode),
-            hold_down: duration(first.hold_down, then.hold_down).unwrap_or(DEFAULT_HOLD_DOWN),
-            landing_timeout: duration(first.landing_timeout, then.landing_timeout)
+            hold_down: first.hold_down.or(then.hold_down).unwrap_or(DEFAULT_HOLD_DOWN),
+            landing_timeout: first
+                .landing_timeout
+                .or(then.landing_timeout)
                 .unwrap_or(DEFAULT_LANDING_TIMEOUT),
             local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
             single_zone: own

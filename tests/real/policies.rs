@@ -6,7 +6,7 @@ use crate::policy::{self, SOON, evictions_in, phase, policy, ready};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use zonespread::api::{
     FIELD_MANAGER, Phase, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicy, ZoneSpreadPolicyStatus,
@@ -117,6 +117,62 @@ async fn a_wrong_policy_is_refused_with_its_field_and_the_remedy() {
     }
 }
 
+/// Durations that people write, and some just past what the schema takes.
+const DURATIONS: [&str; 22] = [
+    "0s",
+    "1s",
+    "90s",
+    "10m",
+    "6h",
+    "1h30m",
+    "30m1h",
+    "1m1m",
+    "0.5h",
+    "1s250.5ms",
+    "999ms",
+    "000000090s",
+    "0.000000001h",
+    "6h1ms",
+    "0000000090s",
+    "0.0000000001h",
+    "90",
+    "-1s",
+    "1d",
+    "1 m",
+    ".5m",
+    "1s1s1s1s1s1s1s1s1s1s1s1s1s1s1s10s",
+];
+
+/// A policy that the API server takes and the operator cannot read would blind it; one that
+/// only the operator takes would be planned with from a file, and refused in a cluster.
+#[tokio::test]
+async fn the_operator_reads_the_durations_that_the_api_server_takes_and_no_others() {
+    let cluster = Cluster::start().await;
+    install(&cluster).await;
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        cluster.client(),
+        "default",
+        &ApiResource::erase::<ZoneSpreadPolicy>(&()),
+    );
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    for duration in DURATIONS {
+        for rebalance in [
+            json!({"holdDown": duration}),
+            json!({"landingTimeout": duration}),
+            json!({"windows": [{"schedule": "0 22 * * *", "duration": duration}]}),
+        ] {
+            let policy = json!({
+                "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+                "metadata": {"name": "p", "namespace": "default"},
+                "spec": {"selector": {"matchLabels": {"a": "b"}}, "rebalance": rebalance},
+            });
+            let is_read = serde_json::from_value::<ZoneSpreadPolicy>(policy.clone()).is_ok();
+            let answer = api.create(&dry_run, &serde_json::from_value(policy).unwrap()).await;
+            assert_eq!(is_read, answer.is_ok(), "{rebalance}: {answer:?}");
+        }
+    }
+}
+
 fn document(name: &str, spec: &str) -> String {
     let spec = spec.replace("SELECT", "selector: {matchLabels: {app: web}}");
     format!(
@@ -160,7 +216,7 @@ async fn a_status_with_all_tiers_and_zones_that_there_may_be_can_be_written() {
 const ACCEPTED: [&str; 7] = [
     "{SELECT, rebalance: {windows: [{schedule: '*/5  0-23 1,31 JAN-DEC 0#2,5L', duration: 60.0s, timeZone: etc/GMT+12}]}}",
     "{SELECT, rebalance: {holdDown: 0s, landingTimeout: 1h1h0.5h30.25m1ms, maxUnavailable: 100%}}",
-    "{SELECT, rebalance: {holdDown: 0.0000000000000000000000000001s, landingTimeout: 00000000000000000000000000090s, maxUnavailable: 10000}}",
+    "{SELECT, rebalance: {holdDown: 0.000000001s, landingTimeout: 000000090s, maxUnavailable: 10000}}",
     "{SELECT, rebalance: null, tiers: null, mode: null, maxSkew: null, tierLabel: null}",
     "{selector: {matchLabels: {app: '', 'not a label!': 'neither is this'}}}",
     "{selector: {matchLabels: null, matchExpressions: [{key: a, operator: NotIn, values: ['', x]}]}}",

@@ -98,7 +98,7 @@ impl Mutant {
                     Self::IgnoresWindows => spec.rebalance.windows = None,
                     Self::ApprovesItself => spec.mode = Mode::Auto,
                     Self::MovesOneTooMany => spec.max_skew = (spec.max_skew - 1).max(1),
-                    Self::SkipsTheHold => spec.rebalance.hold_down = Some(Duration::ZERO.into()),
+                    Self::SkipsTheHold => spec.rebalance.hold_down = Some(Duration::ZERO),
                     Self::IgnoresTheFloor => {
                         use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
                         spec.rebalance.max_unavailable = Some(IntOrString::Int(100));

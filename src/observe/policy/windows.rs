@@ -125,7 +125,7 @@ impl Window {
                 let schedule = &window.schedule;
                 format!("{field}.schedule: {schedule:?} is no cron schedule ({error}): {remedy}")
             })?;
-        let duration = SignedDuration::try_from(std::time::Duration::from(window.duration))
+        let duration = SignedDuration::try_from(window.duration)
             .map_err(|_| format!("{field}.duration is too long: at most 168h"))?;
         let window = Self { schedule, duration, time_zone };
         let begin = Timestamp::UNIX_EPOCH.to_zoned(window.time_zone.clone());
