@@ -212,6 +212,10 @@ pub struct TierStatus {
     pub name: String,
     /// Pods counted: assigned, not terminating, not finished.
     pub pods: i32,
+    /// Those of them that are in no zone: on nodes without the zone label, or on nodes that
+    /// are gone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unzoned: i32,
     /// Most minus fewest pods over the zones the tier may use.
     pub skew: i32,
     /// What the policy allows.
@@ -234,6 +238,11 @@ pub struct TierStatus {
     /// What is left of the tier if a zone is lost now.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub zone_loss: Vec<ZoneLoss>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// A tier's pods in one zone.

@@ -451,3 +451,28 @@ fn what_a_webhook_says_is_told_safely_and_never_too_long_for_the_status() {
         assert!(message.chars().count() <= 1024 && !message.contains(char::is_control));
     }
 }
+
+#[test]
+fn pods_in_no_zone_are_in_the_tables_and_in_the_message() {
+    let mut world = World::new();
+    world.add_node("nowhere", "");
+    world.replica_set("web", &["a1", "b1", "c1", "nowhere", "lost"]);
+    world.policy("web", json!({}));
+    world.pass(1);
+    let status = world.status("web");
+    assert_eq!((status.phase, status.tiers[0].unzoned), (Some(Phase::Balanced), 2));
+    assert_eq!(status.summary.zones, "a:1 b:1 c:1 none:2");
+    let message = &status.message;
+    assert!(
+        message.starts_with("every tier is within its skew; 2 pods are in no zone"),
+        "{message}"
+    );
+    let says = |what: &str| message.ends_with(what);
+    assert!(
+        says("which has no label topology.kubernetes.io/zone") || says("which is gone"),
+        "{message}"
+    );
+    world.operator.apply(Change::Gone(crate::observe::Kind::Node, "".into(), "nowhere".into()));
+    world.pass(1);
+    assert!(world.status("web").message.ends_with(", which is gone"), "{:?}", world.status("web"));
+}

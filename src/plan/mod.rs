@@ -20,6 +20,9 @@ mod skew;
 mod tier;
 mod tier_plan;
 #[cfg(test)]
+mod tier_tests;
+mod tier_workloads;
+#[cfg(test)]
 mod victim_tests;
 mod zone_loss;
 
@@ -28,6 +31,7 @@ pub use gates::{ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, 
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
-pub use tier::{TierView, TierZoneCount, tier_count, tiers_of, workloads_by_tier};
+pub use tier::{TierView, TierZoneCount, tiers_of};
 pub use tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
+pub use tier_workloads::tier_count;
 pub use zone_loss::{worst_loss, zone_loss};

@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use rustc_hash::FxHashMap;
-
 use crate::observe::{
-    Index, Name, Owner, Pause, Pod, PodId, PolicyEntry, Template, Tier, Windows, Workload,
-    WorkloadKind, Zone, ZoneTracker,
+    Index, Name, Pause, Pod, PodId, PolicyEntry, Template, Tier, Windows, Zone, ZoneTracker,
 };
 use crate::predict::Scheduler;
+use jiff::Timestamp;
 
 use super::settings::TierSettings;
 use super::skew::skew_of;
+use super::tier_workloads::{PodOwners, TierWorkload, workloads_by_tier};
 
 /// The pods of a tier in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,8 +37,8 @@ pub struct TierView {
     pub windows: Windows,
     /// Every zone it may use, those without pods included.
     pub zones: BTreeMap<Zone, TierZoneCount>,
-    /// Counted pods on nodes without a zone.
-    pub unzoned: i32,
+    /// Counted pods on nodes without a zone, or on nodes that are gone.
+    pub unzoned: Vec<PodId>,
     /// How many pods its workloads want.
     pub desired: i32,
     /// How many are Available.
@@ -68,7 +66,7 @@ impl TierView {
     /// Pods counted, in zones or not.
     #[must_use]
     pub fn pods(&self) -> i32 {
-        self.counts().sum::<i32>() + self.unzoned
+        self.counts().sum::<i32>() + count(&self.unzoned)
     }
 
     /// How many desired pods are not Available.
@@ -89,35 +87,6 @@ fn count<T>(things: &[T]) -> i32 {
     i32::try_from(things.len()).unwrap_or(i32::MAX)
 }
 
-/// The workloads that make pods for a policy, by tier.
-#[must_use]
-pub fn workloads_by_tier<'a>(
-    index: &'a Index,
-    policy: &'a PolicyEntry,
-) -> BTreeMap<&'a str, Vec<&'a Workload>> {
-    let mut tiers: BTreeMap<&str, Vec<&Workload>> = BTreeMap::new();
-    for workload in index.workloads_of(policy) {
-        let makes_pods = workload.key.kind != WorkloadKind::Deployment && workload.replicas > 0;
-        if makes_pods && let Some(tier) = policy.tier_name(&workload.pod_labels) {
-            tiers.entry(tier).or_default().push(workload);
-        }
-    }
-    tiers
-}
-
-/// How many tiers a policy has.
-#[must_use]
-pub fn tier_count(index: &Index, policy: &PolicyEntry) -> usize {
-    tier_names(policy, &workloads_by_tier(index, policy)).len()
-}
-
-fn tier_names<'a>(
-    policy: &'a PolicyEntry,
-    workloads: &BTreeMap<&'a str, Vec<&'a Workload>>,
-) -> BTreeSet<&'a str> {
-    policy.tiers.keys().map(|name| &**name).chain(workloads.keys().copied()).collect()
-}
-
 /// The tiers of a policy: those with pods, and those whose workloads want some.
 #[must_use]
 pub fn tiers_of(
@@ -127,57 +96,65 @@ pub fn tiers_of(
     zones: &ZoneTracker,
     now: Timestamp,
 ) -> Vec<TierView> {
-    let workloads = workloads_by_tier(index, policy);
-    let none = Tier::new();
-    tier_names(policy, &workloads)
+    let mut counts = BTreeMap::new();
+    let mut owners = BTreeMap::new();
+    for (name, pods) in &policy.tiers {
+        let (counted, owned) = count_pods(index, pods, now);
+        counts.insert(&**name, counted);
+        owners.insert(&**name, owned);
+    }
+    let workloads = workloads_by_tier(index, policy, &owners);
+    let names: BTreeSet<&str> = counts.keys().chain(workloads.keys()).copied().collect();
+    names
         .into_iter()
         .map(|name| {
-            let pods = policy.tiers.get(name).unwrap_or(&none);
+            let counted = counts.remove(name).unwrap_or_default();
             let workloads = workloads.get(name).map_or(&[][..], Vec::as_slice);
-            let (mut view, templates) = view(index, policy, name, pods, workloads, now);
+            let (mut view, templates) = view(index, policy, name, counted, workloads);
             add_zones(&mut view, &templates, scheduler, zones, now);
             view
         })
         .collect()
 }
 
-/// A tier as its pods show it, and what its pods ask for.
-fn view(
-    index: &Index,
-    policy: &PolicyEntry,
-    name: &str,
-    pods: &Tier,
-    workloads: &[&Workload],
-    now: Timestamp,
-) -> (TierView, Vec<Arc<Template>>) {
+/// What a tier's pods alone show.
+#[derive(Debug, Default)]
+struct CountedPods {
+    zones: BTreeMap<Zone, TierZoneCount>,
+    unzoned: Vec<PodId>,
+    available: i32,
+    available_later: Option<Timestamp>,
+    /// Those whose controller is not watched.
+    unowned: i32,
+    /// What these ask for.
+    templates: Vec<Arc<Template>>,
+}
+
+fn count_pods<'a>(index: &'a Index, pods: &Tier, now: Timestamp) -> (CountedPods, PodOwners<'a>) {
     let cluster = index.cluster();
-    let mut view = without_pods(index, policy, name, workloads);
-    let mut templates: Vec<Arc<Template>> =
-        workloads.iter().map(|workload| Arc::clone(&workload.template)).collect();
+    let mut counted = CountedPods::default();
+    let mut owners = PodOwners::default();
     let mut counts: Vec<(&Zone, TierZoneCount)> = Vec::new();
-    let mut owners: FxHashMap<*const Owner, Option<&Workload>> = FxHashMap::default();
     for id in pods {
         let Some(pod) = cluster.pod(*id) else { continue };
-        let workload = pod.owner.as_ref().and_then(|owner| {
-            *owners.entry(Arc::as_ptr(owner)).or_insert_with(|| index.workload_of(pod))
-        });
+        let workload = owners.add(index, pod);
         let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
         let available = pod.is_available(min_ready, now);
-        view.available += i32::from(available);
+        counted.available += i32::from(available);
         if !available {
-            let known = view.available_later.into_iter();
-            view.available_later = known.chain(available_later(pod, min_ready, now)).min();
+            let known = counted.available_later.into_iter();
+            counted.available_later = known.chain(available_later(pod, min_ready, now)).min();
         }
         if !pod.is_counted() {
             continue;
         }
-        // A pod whose controller is not watched counts as desired.
-        view.desired += i32::from(workload.is_none());
-        if workload.is_none() && !templates.iter().any(|known| Arc::ptr_eq(known, &pod.template)) {
-            templates.push(Arc::clone(&pod.template));
+        counted.unowned += i32::from(workload.is_none());
+        let is_known = |known: &Arc<Template>| Arc::ptr_eq(known, &pod.template);
+        if workload.is_none() && !counted.templates.iter().any(is_known) {
+            counted.templates.push(Arc::clone(&pod.template));
         }
         let Some(zone) = cluster.zone_of_slot(*id) else {
-            view.unzoned += 1;
+            counted.unzoned.push(*id);
             continue;
         };
         let at = counts.iter().position(|(known, _)| *known == zone).unwrap_or_else(|| {
@@ -187,7 +164,36 @@ fn view(
         counts[at].1.pods.push(*id);
         counts[at].1.available += i32::from(available);
     }
-    view.zones = counts.into_iter().map(|(zone, count)| (zone.clone(), count)).collect();
+    counted.zones = counts.into_iter().map(|(zone, count)| (zone.clone(), count)).collect();
+    (counted, owners)
+}
+
+/// A tier as its pods and workloads show it, and what its pods ask for.
+fn view(
+    index: &Index,
+    policy: &PolicyEntry,
+    name: &str,
+    counted: CountedPods,
+    workloads: &[TierWorkload<'_>],
+) -> (TierView, Vec<Arc<Template>>) {
+    let own = workloads.iter().map(|known| Arc::clone(&known.workload.template));
+    let templates = own.chain(counted.templates).collect();
+    let min_ready = workloads.iter().map(|known| known.workload.min_ready_seconds).max();
+    let view = TierView {
+        name: Name::from(name),
+        settings: TierSettings::of(&policy.spec, name),
+        paused: index.pauses().of(&policy.key),
+        // A policy whose windows cannot be read is Invalid, and moves nothing.
+        windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
+        zones: counted.zones,
+        unzoned: counted.unzoned,
+        // A pod whose controller is not watched counts as desired.
+        desired: workloads.iter().map(|known| known.replicas).sum::<i32>() + counted.unowned,
+        available: counted.available,
+        min_ready_seconds: min_ready.unwrap_or(0),
+        rolling_out: rolling_out(index, workloads),
+        available_later: counted.available_later,
+    };
     (view, templates)
 }
 
@@ -211,33 +217,6 @@ fn add_zones(
     }
 }
 
-/// The tier before its pods are counted.
-fn without_pods(
-    index: &Index,
-    policy: &PolicyEntry,
-    name: &str,
-    workloads: &[&Workload],
-) -> TierView {
-    TierView {
-        name: Name::from(name),
-        settings: TierSettings::of(&policy.spec, name),
-        paused: index.pauses().of(&policy.key),
-        // A policy whose windows cannot be read is Invalid, and moves nothing.
-        windows: policy.calendar.as_ref().map(|all| all.of_tier(name).clone()).unwrap_or_default(),
-        zones: BTreeMap::new(),
-        unzoned: 0,
-        desired: workloads.iter().map(|workload| workload.replicas).sum(),
-        available: 0,
-        min_ready_seconds: workloads
-            .iter()
-            .map(|workload| workload.min_ready_seconds)
-            .max()
-            .unwrap_or(0),
-        rolling_out: rolling_out(index, workloads),
-        available_later: None,
-    }
-}
-
 /// When a pod that is Ready, but not for long enough, becomes Available.
 fn available_later(pod: &Pod, min_ready: i64, now: Timestamp) -> Option<Timestamp> {
     let at = pod.ready_since?.time() + jiff::SignedDuration::from_secs(min_ready);
@@ -245,10 +224,10 @@ fn available_later(pod: &Pod, min_ready: i64, now: Timestamp) -> Option<Timestam
 }
 
 /// The name of a workload that has pods of two revisions, or is about to.
-fn rolling_out(index: &Index, workloads: &[&Workload]) -> Option<String> {
+fn rolling_out(index: &Index, workloads: &[TierWorkload<'_>]) -> Option<String> {
     let named = |kind: &str, name: &str| Some(format!("{kind} {name}"));
     let mut owners = BTreeSet::new();
-    for workload in workloads {
+    for TierWorkload { workload, .. } in workloads {
         if workload.rolling_out {
             return named(workload.key.kind.as_str(), &workload.key.name);
         }

@@ -15,6 +15,8 @@ use crate::api::{
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
 
+use super::unzoned::{NO_ZONE, unzoned_note};
+
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]
 pub struct TierReport {
@@ -128,7 +130,10 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(&message(phase, tiers, input.recovery.as_ref(), untiered)),
+        message: bounded(&with_unzoned(
+            message(phase, tiers, input.recovery.as_ref(), untiered),
+            unzoned_note(input.index, tiers),
+        )),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
             zones: zones_column(tiers),
@@ -191,6 +196,7 @@ fn tier_status(tier: &TierReport) -> TierStatus {
     TierStatus {
         name: view.name.to_string(),
         pods: view.pods(),
+        unzoned: i32::try_from(view.unzoned.len()).unwrap_or(i32::MAX),
         skew: view.skew(),
         max_skew: view.settings.max_skew,
         reachable_skew: tier.plan.reachable_skew,
@@ -310,7 +316,16 @@ fn message(
     }
 }
 
-/// Pods per zone over all tiers, the common prefix of the names cut.
+/// Pods that no zone shows are told of whatever else there is to say.
+fn with_unzoned(message: String, note: Option<String>) -> String {
+    match note {
+        Some(note) if message.is_empty() => note,
+        Some(note) => format!("{message}; {note}"),
+        None => message,
+    }
+}
+
+/// Pods per zone over all tiers, the common prefix of the names cut; then those in none.
 fn zones_column(tiers: &[TierReport]) -> String {
     let mut counts: BTreeMap<&Zone, i32> = BTreeMap::new();
     for TierReport { view, .. } in tiers {
@@ -320,8 +335,12 @@ fn zones_column(tiers: &[TierReport]) -> String {
     }
     let names: Vec<&str> = counts.keys().map(|zone| zone.as_str()).collect();
     let cut = common_prefix(&names);
-    let columns: Vec<String> =
+    let mut columns: Vec<String> =
         counts.iter().map(|(zone, pods)| format!("{}:{pods}", &zone.as_str()[cut..])).collect();
+    let unzoned: usize = tiers.iter().map(|tier| tier.view.unzoned.len()).sum();
+    if unzoned > 0 {
+        columns.push(format!("{NO_ZONE}:{unzoned}"));
+    }
     bounded(&columns.join(" "))
 }
 

@@ -40,6 +40,9 @@ pub struct PolicyPlan {
 struct TierRow {
     name: String,
     zones: BTreeMap<String, i32>,
+    /// Pods in no zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unzoned: Option<usize>,
     skew: i32,
     max_skew: i32,
     reachable_skew: i32,
@@ -80,6 +83,7 @@ impl TierRow {
         Self {
             name: view.name.to_string(),
             zones: view.zones.keys().map(ToString::to_string).zip(view.counts()).collect(),
+            unzoned: Some(view.unzoned.len()).filter(|pods| *pods > 0),
             skew: view.skew(),
             max_skew: view.settings.max_skew,
             reachable_skew: tier.plan.reachable_skew,
@@ -129,12 +133,15 @@ fn policy_table(policy: &PolicyPlan) -> String {
         policy.tiers.iter().flat_map(|tier| tier.zones.keys().map(String::as_str)).collect();
     zones.sort_unstable();
     zones.dedup();
+    let is_unzoned = policy.tiers.iter().any(|tier| tier.unzoned.is_some());
     let columns = ["TIER"].into_iter().chain(zones.iter().copied());
+    let columns = columns.chain(is_unzoned.then_some("NO ZONE"));
     let mut tiers = Grid::new(columns.chain(["SKEW", "MAX", "REACHABLE", "MOVES", "NOW"]));
     for tier in &policy.tiers {
         let count = |zone: &&str| tier.zones.get(*zone).map_or("-".to_owned(), i32::to_string);
         let mut cells = vec![tier.name.clone()];
         cells.extend(zones.iter().map(count));
+        cells.extend(is_unzoned.then(|| tier.unzoned.unwrap_or(0).to_string()));
         cells.extend([tier.skew, tier.max_skew, tier.reachable_skew].map(|skew| skew.to_string()));
         cells.push(tier.moves.len().to_string());
         cells.push(match &tier.blocked {

@@ -42,13 +42,16 @@ fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
         .iter()
         .flat_map(|tier| tier.zones.iter().map(|zone| zone.name.as_str()))
         .collect();
+    let is_unzoned = status.tiers.iter().any(|tier| tier.unzoned > 0);
     let columns = ["TIER", "PODS"].into_iter().chain(zones.iter().copied());
+    let columns = columns.chain(is_unzoned.then_some("NO ZONE"));
     let mut grid = Grid::new(columns.chain(["SKEW", "MAX", "REACHABLE", "SURVIVES"]));
     for tier in &status.tiers {
         let mut cells = vec![tier.name.clone(), tier.pods.to_string()];
         cells.extend(zones.iter().map(|name| {
             tier.zones.iter().find(|zone| zone.name == *name).map_or("-".to_owned(), pods)
         }));
+        cells.extend(is_unzoned.then(|| tier.unzoned.to_string()));
         cells.extend([tier.skew, tier.max_skew, tier.reachable_skew].map(|skew| skew.to_string()));
         cells.push(survives(tier));
         grid.row(cells);

@@ -11,6 +11,7 @@ use super::interner::Interner;
 use super::owner::Owner;
 use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
+use crate::observe::policy::selector_index::{RequiredLabel, required_labels};
 use crate::observe::value::name::{Labels, Name};
 
 /// The watched part of a `ReplicaSet`.
@@ -197,6 +198,8 @@ pub struct Workload {
     pub rolling_out: bool,
     /// The pods it takes for its own; none when it cannot be read.
     pub selector: Option<Selector>,
+    /// What these are found by.
+    pub(in crate::observe) required_label: Option<RequiredLabel>,
     /// The labels of the pods it makes.
     pub pod_labels: Arc<Labels>,
     /// The spec of the pods it makes.
@@ -275,6 +278,10 @@ impl Workload {
             replicas: spec.replicas.unwrap_or(1),
             min_ready_seconds: i64::from(spec.min_ready_seconds.unwrap_or_default()),
             rolling_out,
+            required_label: spec
+                .selector
+                .as_ref()
+                .and_then(|selector| required_labels(selector).next()),
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             pod_labels: interner.labels(labels),
             template: interner.template(spec.template.spec.unwrap_or_default()),

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use kube::core::SelectorExt;
+
 use crate::api::ZoneSpreadPolicy;
 
 use super::entry::{PolicyEntry, PolicyKey};
@@ -125,7 +127,25 @@ impl Index {
             }
             self.changed.policies.insert(policy);
         }
+        self.mark_owned(workload);
         self.tidy(&key.namespace, &workload.pod_labels);
+    }
+
+    /// Marks the policies of the pods that a workload owns: these may carry labels that its
+    /// template lacks.
+    fn mark_owned(&mut self, workload: &Workload) {
+        let Some(selector) = &workload.selector else { return };
+        let namespace = &workload.key.namespace;
+        let Some(label_index) = self.label_indexes.get(namespace) else { return };
+        let sets = label_index.carrying(workload.required_label.as_ref()).into_iter();
+        let owned: Vec<Arc<Labels>> = sets
+            .filter(|set| !set.pods.is_empty() && set.labels != workload.pod_labels)
+            .filter(|set| selector.matches(&set.labels))
+            .map(|set| Arc::clone(&set.labels))
+            .collect();
+        for labels in owned {
+            self.mark_selecting(namespace, &labels);
+        }
     }
 
     pub(in crate::observe) fn put_policy(&mut self, policy: ZoneSpreadPolicy) {

@@ -99,7 +99,8 @@ fn a_revision_that_nobody_shows_is_not_known() {
 #[test]
 fn a_set_that_was_created_again_does_not_own_the_pods_of_its_namesake() {
     let namesake = set(&json!({"type": "OnDelete"}), json!({}));
-    let again = Workload { uid: "uid-db-2".into(), ..namesake.clone() };
+    let mut again = namesake.clone();
+    again.uid = "uid-db-2".into();
     let old = db("db-0", "old").spec("nodeSelector", json!({"topology.kubernetes.io/zone": "b"}));
     let (cluster, next) = replaced(&again, old, "db-0");
     let pod = cluster.pod(id_of(&cluster, "db-0")).unwrap();

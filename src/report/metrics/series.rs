@@ -156,10 +156,14 @@ impl Known {
         family
     }
 
-    fn tier_gauges(&self) -> [Family; 7] {
+    fn tier_gauges(&self) -> [Family; 8] {
         let mut pods = Family::gauge(
             "zonespread_tier_pods",
             "Pods of the tier in the zone, counted as the scheduler counts.",
+        );
+        let mut unzoned = Family::gauge(
+            "zonespread_tier_unzoned_pods",
+            "Pods of the tier on nodes without a zone, or on nodes that are gone.",
         );
         let mut available =
             Family::gauge("zonespread_tier_available_pods", "Available pods of the tier.");
@@ -187,6 +191,7 @@ impl Known {
                     pods.add(&with("zone", &zone.name), f64::from(zone.pods));
                     available.add(&with("zone", &zone.name), f64::from(zone.available));
                 }
+                unzoned.add(&of_tier, f64::from(tier.unzoned));
                 skew.add(&of_tier, f64::from(tier.skew));
                 max_skew.add(&of_tier, f64::from(tier.max_skew));
                 reachable.add(&of_tier, f64::from(tier.reachable_skew));
@@ -198,7 +203,7 @@ impl Known {
                 }
             }
         }
-        [pods, available, skew, max_skew, reachable, blocked, surviving]
+        [pods, unzoned, available, skew, max_skew, reachable, blocked, surviving]
     }
 
     fn tier_counters(&self) -> [Family; 2] {
