@@ -233,6 +233,7 @@ mod tests {
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Kind, Zone};
     use crate::plan::PlannedMove;
+    use crate::predict::PendingPod;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -298,7 +299,9 @@ mod tests {
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");
-            let mut moved = Move::begin(&web, evicted, &planned, snapshot, at(0)).unwrap();
+            let mut moved =
+                Move::begin(&web, evicted, &planned, PendingPod::like(evicted), snapshot, at(0))
+                    .unwrap();
             moved.apply(Transition::Granted, at(0));
             gone(&mut index, "web-1");
             gone(&mut index, "web-2");

@@ -66,6 +66,7 @@ mod tests {
     use crate::observe::fixtures::{node, pod};
     use crate::observe::{Change, Index, Name, Zone};
     use crate::plan::PlannedMove;
+    use crate::predict::PendingPod;
 
     use super::super::{OtherMoves, OwnerSnapshot};
 
@@ -92,7 +93,9 @@ mod tests {
         };
         let pod = index.cluster().pod(id).unwrap();
         let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));
-        let moved = Move::begin(&Name::from("web"), pod, &planned, snapshot, at(0)).unwrap();
+        let moved =
+            Move::begin(&Name::from("web"), pod, &planned, PendingPod::like(pod), snapshot, at(0))
+                .unwrap();
         (index, moved)
     }
 

@@ -98,12 +98,13 @@ pub enum Transition {
 }
 
 impl Move {
-    /// A move that is about to be made.
+    /// A move that is about to be made; `replacement` is the pod that is expected.
     #[must_use]
     pub fn begin(
         tier: &Name,
         pod: &Pod,
         planned: &PlannedMove,
+        replacement: PendingPod,
         snapshot: Arc<OwnerSnapshot>,
         now: Timestamp,
     ) -> Option<Self> {
@@ -122,7 +123,7 @@ impl Move {
             started: now,
             finished: None,
             snapshot: Some(snapshot),
-            expected: planned.nodes.first().map(|node| (PendingPod::like(pod), Name::clone(node))),
+            expected: planned.nodes.first().map(|node| (replacement, Name::clone(node))),
             state: MoveState::Evicting,
             request: RequestState::Due,
             message: String::new(),

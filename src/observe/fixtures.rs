@@ -221,6 +221,27 @@ impl PodFixture {
         self
     }
 
+    /// Any field of the status, by its first name.
+    pub fn status(mut self, field: &str, value: Value) -> Self {
+        self.0["status"][field] = value;
+        self
+    }
+
+    /// What was allocated to the container, and what it has.
+    pub fn sized(self, allocated: Value, actual: Value) -> Self {
+        let main = json!({
+            "name": "main", "allocatedResources": allocated, "resources": {"requests": actual},
+        });
+        self.status("containerStatuses", json!([main]))
+    }
+
+    /// The node cannot grant the size that is asked for.
+    pub fn resize_pending(mut self, reason: &str) -> Self {
+        let pending = json!({"type": "PodResizePending", "status": "True", "reason": reason});
+        push(&mut self.0["status"]["conditions"], pending);
+        self
+    }
+
     /// As a watch would show it.
     pub fn watched(self) -> WatchedPod {
         serde_json::from_value(self.0).unwrap()

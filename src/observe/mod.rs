@@ -25,13 +25,17 @@ pub use object::namespace::WatchedNamespace;
 pub use object::node::{Node, WatchedNode};
 pub use object::owner::Owner;
 pub use object::pod::{KeepMark, Pod, PodPhase, WatchedPod, WatchedPodStatus};
+pub use object::pod_requests::{
+    Container, ContainerRole, HeldRequests, PodRequests, Requests, TotalRequests,
+};
 pub use object::pod_spec::WatchedPodSpec;
 pub use object::quantity::{QuantityError, parse_milli, parse_whole};
 pub use object::resources::{ResourceList, Resources};
 pub use object::service::{Service, WatchedService};
 pub use object::taint::{Taint, TaintEffect, Toleration};
 pub use object::template::{
-    HostPort, PodAffinityTerm, SpreadConstraint, Template, VolumeSource, WeightedPodAffinityTerm,
+    CountedRequests, HostPort, PodAffinityTerm, SpreadConstraint, Template, VolumeSource,
+    WeightedPodAffinityTerm,
 };
 pub use object::volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,

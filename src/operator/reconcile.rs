@@ -17,6 +17,7 @@ use crate::plan::{
     ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
     gate, tier_count, zone_gate,
 };
+use crate::predict::PendingPod;
 use crate::report::{StatusInput, TierReport, events_between, invalid_status, plan_of, status_of};
 
 use super::Operator;
@@ -292,7 +293,9 @@ impl Operator {
     ) -> Option<ActionRequest> {
         let pod = self.index.cluster().pod(planned.pod)?;
         let snapshot = Arc::new(OwnerSnapshot::of(&self.index, pod));
-        let mut moved = Move::begin(&view.name, pod, planned, Arc::clone(&snapshot), now)?;
+        let replacement = PendingPod::replacing(self.index.cluster(), pod);
+        let begun = Move::begin(&view.name, pod, planned, replacement, Arc::clone(&snapshot), now);
+        let mut moved = begun?;
         let no_others = OtherMoves::default();
         let seen = View {
             index: &self.index,

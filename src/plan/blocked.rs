@@ -27,6 +27,13 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
             })
         }
         Prediction::Lands(landing) => {
+            if let Some(unless) = &landing.unless
+                && is_only(targets, landing, &unless.prediction)
+            {
+                let blocked = would_not_land(pod, targets, &unless.prediction);
+                let message = format!("{}; so it is if {}", blocked.message, unless.what);
+                return Blocked { message, ..blocked };
+            }
             let reachable = landing
                 .scores
                 .iter()
@@ -36,6 +43,16 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
             refused.unwrap_or_else(|| outscored(pod, targets, landing))
         }
     }
+}
+
+/// Whether the replacement lands in the targets, but for what may also be.
+fn is_only(targets: &BTreeSet<&Zone>, landing: &Landing, unless: &Prediction) -> bool {
+    let elsewhere = match unless {
+        Prediction::Lands(other) => &other.zones[..],
+        Prediction::Pending(_) | Prediction::Unpredictable(_) => &[],
+    };
+    let mut zones = landing.zones.iter().filter(|zone| !elsewhere.contains(zone));
+    zones.all(|zone| targets.contains(zone))
 }
 
 /// How near a node came to taking the pod, by the filter that rejects it.

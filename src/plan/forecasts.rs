@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::observe::{Name, Pod, PodId};
+use crate::observe::{Name, Pod, PodId, Template};
 use crate::predict::{Best, InFlightPods, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
@@ -82,9 +82,18 @@ impl<'s> Forecasts<'s> {
 
 /// Whether the two are equal to the scheduler.
 pub fn is_alike(one: &PendingPod, other: &PendingPod) -> bool {
-    Arc::ptr_eq(&one.template, &other.template)
+    is_same(Some(&one.template), Some(&other.template))
+        && is_same(one.as_now.as_ref(), other.as_now.as_ref())
         && one.labels == other.labels
         && one.name == other.name
         && one.owner == other.owner
         && one.namespace == other.namespace
+}
+
+/// Templates of pods are shared; those that are made for replacements are not.
+fn is_same(one: Option<&Arc<Template>>, other: Option<&Arc<Template>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }

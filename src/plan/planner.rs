@@ -234,6 +234,7 @@ impl<'a> Planner<'a> {
             for (id, pod) in candidates {
                 let landing = forecasts.landing_of(id, pod).filter(|landing| {
                     !landing.unzoned
+                        && !landing.may_wait
                         && !landing.zones.is_empty()
                         && landing.zones.iter().all(|zone| targets.contains(zone))
                 });

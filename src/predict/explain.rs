@@ -1,11 +1,13 @@
 //! The whole answer: every node, and what speaks for or against it.
 
-use crate::observe::Name;
+use std::collections::BTreeSet;
+
+use crate::observe::{Name, Zone};
 
 use super::plugins::{FilterFailure, Plugin, taint_toleration};
 use super::sampling::bounds::Scored;
-use super::simulation::Simulation;
-use super::{Landing, NodeScore, Prediction, Rejection};
+use super::simulation::{Assumption, Simulation};
+use super::{Landing, NodeScore, Prediction, Rejection, Unless};
 
 impl Simulation<'_> {
     /// Where the pod would land now, and why there; without [`Landing::zone_probability`],
@@ -16,14 +18,19 @@ impl Simulation<'_> {
         let Some(best) = self.best_in_full() else {
             return Prediction::Pending(rejections);
         };
-        Prediction::Lands(Landing {
+        let mut landing = Landing {
             nodes: best.nodes,
             zones: best.zones,
             certain: best.certain,
+            unless: None,
             zone_probability: Vec::new(),
             rejections,
             scores: self.node_scores(),
-        })
+        };
+        for (assumption, variant) in &self.variants {
+            landing.or_if(*assumption, variant.explain());
+        }
+        Prediction::Lands(landing)
     }
 
     fn rejections(&self) -> Vec<Rejection> {
@@ -74,5 +81,27 @@ impl Simulation<'_> {
             }
         })
         .collect()
+    }
+}
+
+impl Landing {
+    /// What becomes of the pod if this is so, which it may be.
+    fn or_if(&mut self, assumption: Assumption, prediction: Prediction) {
+        let is_same = match &prediction {
+            Prediction::Lands(other) => other.zones == self.zones && other.certain,
+            Prediction::Pending(_) | Prediction::Unpredictable(_) => false,
+        };
+        self.certain &= is_same;
+        if let Prediction::Lands(other) = &prediction {
+            let nodes: BTreeSet<&Name> = self.nodes.iter().chain(&other.nodes).collect();
+            let zones: BTreeSet<&Zone> = self.zones.iter().chain(&other.zones).collect();
+            let nodes = nodes.into_iter().cloned().collect();
+            let zones = zones.into_iter().cloned().collect();
+            (self.nodes, self.zones) = (nodes, zones);
+        }
+        if !is_same && self.unless.is_none() {
+            let what = assumption.as_str().to_owned();
+            self.unless = Some(Box::new(Unless { what, prediction }));
+        }
     }
 }

@@ -6,9 +6,7 @@ use rustc_hash::FxHashSet;
 
 use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template};
 
-use super::revision;
-
-const BOUND_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
+use super::{replacement, revision};
 
 /// A pod that is to be placed.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +19,9 @@ pub struct PendingPod {
     pub labels: Arc<Labels>,
     /// What it needs.
     pub template: Arc<Template>,
+    /// What it needs if it is made like the pod before it is now, where that is something
+    /// else; see [`super::replacement`].
+    pub as_now: Option<Arc<Template>>,
     /// Its controller; the default spread constraints select by it.
     pub owner: Option<Arc<Owner>>,
     /// Why its landing cannot be predicted, if so.
@@ -35,29 +36,31 @@ impl PendingPod {
             namespace: Name::clone(&pod.namespace),
             name: Some(Name::clone(&pod.name)),
             labels: Arc::clone(&pod.labels),
-            template: Arc::clone(&pod.template),
+            template: as_asked(&pod.template),
+            as_now: None,
             owner: pod.owner.clone(),
             unknown: None,
         }
     }
 
-    /// The pod that the controller makes in place of `pod`. A `ReplicaSet`'s
-    /// pods carry its template; of a `StatefulSet` it depends on the revision.
+    /// The pod that the controller makes in place of `pod`, from its template: of a
+    /// `StatefulSet` it depends on the revision.
     #[must_use]
     pub fn replacing(cluster: &Cluster, pod: &Pod) -> Self {
-        let mut pending = revision::next_pod(cluster, pod).unwrap_or_else(|| Self::like(pod));
-        // The API server writes the node's zone and region on a pod when it is
-        // bound (the admission plugin PodTopologyLabels, 1.35).
-        if BOUND_LABELS.iter().any(|label| pending.labels.contains_key(*label)) {
-            let mut labels = Labels::clone(&pending.labels);
-            labels.retain(|label, _| !BOUND_LABELS.contains(&label.as_str()));
-            pending.labels = Arc::new(labels);
-        }
+        let other_revision = revision::next_pod(cluster, pod);
+        let mut pending = other_revision.unwrap_or_else(|| replacement::next_pod(cluster, pod));
         // Only a StatefulSet's pods keep their name.
         if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
             pending.name = None;
         }
         pending
+    }
+
+    /// The same pod as it would be if it were made like the one before it is now.
+    #[must_use]
+    pub(super) fn made_as_now(&self) -> Self {
+        let template = Arc::clone(self.as_now.as_ref().unwrap_or(&self.template));
+        Self { template, as_now: None, ..self.clone() }
     }
 
     /// Whether it can exist only once `pod` is gone: a `StatefulSet` gives the
@@ -74,6 +77,14 @@ impl PendingPod {
     pub(super) fn outlives(&self, pod: &Pod, order: DeletionOrder) -> bool {
         self.replaces(pod) || (pod.template.vanishes && order == DeletionOrder::GoneFirst)
     }
+}
+
+/// What a pod with this template asks for, whatever one that is being resized still holds.
+fn as_asked(template: &Arc<Template>) -> Arc<Template> {
+    if template.held.is_none() {
+        return Arc::clone(template);
+    }
+    Arc::new(Template { held: None, ..Template::clone(template) })
 }
 
 /// The API server removes an evicted pod without a grace period at once, while
@@ -110,6 +121,19 @@ impl InFlightPods {
     /// The pod is assumed to be on this node.
     pub fn assume(&mut self, pod: PendingPod, node: Name) {
         self.assumed.push((pod, node));
+    }
+
+    /// The same with the pods that are assumed as they would be if they were made like
+    /// those before them are now.
+    #[must_use]
+    pub(super) fn made_as_now(&self) -> Self {
+        let assumed = self.assumed.iter().map(|(pod, node)| (pod.made_as_now(), Name::clone(node)));
+        Self { evicted: self.evicted.clone(), assumed: assumed.collect() }
+    }
+
+    /// Whether some pod that is assumed may be of two sizes.
+    pub(super) fn may_be_as_now(&self) -> bool {
+        self.assumed.iter().any(|(pod, _)| pod.as_now.is_some())
     }
 
     /// Whether the pod is evicted.

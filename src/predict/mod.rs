@@ -15,6 +15,7 @@ mod explain;
 mod in_flight;
 mod plugins;
 mod prefilter;
+mod replacement;
 mod revision;
 mod sampling;
 mod scheduler;
@@ -57,6 +58,8 @@ pub struct Landing {
     pub zones: Vec<Zone>,
     /// Whether the zone is certain: there is no other.
     pub certain: bool,
+    /// What would become of it otherwise, where that is something else.
+    pub unless: Option<Box<Unless>>,
     /// How probable each zone is, by name. Where the scheduler scores only a
     /// sample, this is an estimate: the order of the nodes is not known.
     pub zone_probability: Vec<(Zone, f64)>,
@@ -64,6 +67,15 @@ pub struct Landing {
     pub rejections: Vec<Rejection>,
     /// The other nodes, and what each plugin gave them.
     pub scores: Vec<NodeScore>,
+}
+
+/// What would become of a pod under another assumption that may be the right one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unless {
+    /// The assumption, for a human: `its replacement is as large as the pod is now`.
+    pub what: String,
+    /// What becomes of it then.
+    pub prediction: Prediction,
 }
 
 /// A node that cannot take the pod.

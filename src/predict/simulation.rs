@@ -23,8 +23,26 @@ pub struct Simulation<'s> {
     pub(super) state: CycleState,
     /// The simulation of the other order of deletion and scheduling.
     otherwise: Option<Box<Self>>,
+    /// Simulations of other assumptions that may be the right ones, and what they are.
+    pub(super) variants: Vec<(Assumption, Self)>,
     /// The nodes by class, once somebody has asked for the best.
     node_classes: OnceCell<NodeClasses>,
+}
+
+/// Something that may be so or not, and decides where pods land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Assumption {
+    /// Replacements are made like the pods before them are now.
+    MadeAsNow,
+}
+
+impl Assumption {
+    /// For a human, after "if".
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::MadeAsNow => "it is made as the pod is now, not as its owner's template says",
+        }
+    }
 }
 
 /// The nodes that tie for best.
@@ -40,6 +58,8 @@ pub struct Best {
     pub unzoned: bool,
     /// Whether the zone is certain, as in [`super::Landing`].
     pub certain: bool,
+    /// Whether no node can take it under one of the assumptions that may be right.
+    pub may_wait: bool,
 }
 
 impl Best {
@@ -51,7 +71,20 @@ impl Best {
         let tied = nodes.len().max(self.tied).max(other.tied);
         let nodes = nodes.into_iter().collect();
         let unzoned = self.unzoned || other.unzoned;
-        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain }
+        let may_wait = self.may_wait || other.may_wait;
+        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain, may_wait }
+    }
+
+    /// Under one assumption and another, either of which may be the right one.
+    fn either(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(one), Some(other)) if one == other => Some(one),
+            (Some(one), Some(other)) => Some(one.or(other)),
+            (Some(only), None) | (None, Some(only)) => {
+                Some(Self { certain: false, may_wait: true, ..only })
+            }
+            (None, None) => None,
+        }
     }
 }
 
@@ -71,6 +104,20 @@ impl Scheduler<'_> {
 
 impl<'s> Simulation<'s> {
     fn new(
+        scheduler: &'s Scheduler<'s>,
+        in_flight: &InFlightPods,
+        pod: &PendingPod,
+    ) -> Result<Self, String> {
+        let mut simulation = Self::with_orders(scheduler, in_flight, pod)?;
+        if pod.as_now.is_some() || in_flight.may_be_as_now() {
+            let (in_flight, pod) = (in_flight.made_as_now(), pod.made_as_now());
+            let as_now = Self::with_orders(scheduler, &in_flight, &pod)?;
+            simulation.variants.push((Assumption::MadeAsNow, as_now));
+        }
+        Ok(simulation)
+    }
+
+    fn with_orders(
         scheduler: &'s Scheduler<'s>,
         in_flight: &InFlightPods,
         pod: &PendingPod,
@@ -98,7 +145,13 @@ impl<'s> Simulation<'s> {
         }
         let cycle = Cycle { scheduler, pod: pod.clone(), in_flight: in_flight.clone(), order };
         let state = CycleState::pre_filter(&cycle)?;
-        Ok(Self { cycle, state, otherwise: None, node_classes: OnceCell::new() })
+        Ok(Self {
+            cycle,
+            state,
+            otherwise: None,
+            variants: Vec::new(),
+            node_classes: OnceCell::new(),
+        })
     }
 
     /// A pod is evicted: see [`InFlightPods::evict`].
@@ -107,9 +160,7 @@ impl<'s> Simulation<'s> {
             return;
         }
         self.cycle.in_flight.evict(id);
-        if let Some(otherwise) = &mut self.otherwise {
-            otherwise.evict(id);
-        }
+        self.others().for_each(|(_, other)| other.evict(id));
         let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
         let Some(row) = self.cycle.row_of(pod) else { return };
         self.state.evict(&self.cycle, pod, row);
@@ -122,9 +173,7 @@ impl<'s> Simulation<'s> {
             return;
         }
         self.cycle.in_flight.undo_evict(id);
-        if let Some(otherwise) = &mut self.otherwise {
-            otherwise.undo_evict(id);
-        }
+        self.others().for_each(|(_, other)| other.undo_evict(id));
         let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
         let Some(row) = self.cycle.row_of(pod) else { return };
         self.state.undo_evict(&self.cycle, pod, row);
@@ -133,14 +182,25 @@ impl<'s> Simulation<'s> {
 
     /// A pod is assumed to be on a node: see [`InFlightPods::assume`].
     pub fn assume(&mut self, pod: PendingPod, node: Name) {
-        if let Some(otherwise) = &mut self.otherwise {
-            otherwise.assume(pod.clone(), Name::clone(&node));
+        for (assumption, other) in self.others() {
+            let pod = match assumption {
+                Some(Assumption::MadeAsNow) => pod.made_as_now(),
+                None => pod.clone(),
+            };
+            other.assume(pod, Name::clone(&node));
         }
         let row = self.cycle.scheduler.row_of(&node);
         self.cycle.in_flight.assume(pod.clone(), node);
         let Some(row) = row else { return };
         self.state.add_pod(&self.cycle, PodRef::from(&pod), row);
         self.reclassify(row);
+    }
+
+    /// The other simulations that follow the same moves.
+    fn others(&mut self) -> impl Iterator<Item = (Option<Assumption>, &mut Self)> {
+        let otherwise = self.otherwise.as_deref_mut().map(|otherwise| (None, otherwise));
+        let variants = self.variants.iter_mut();
+        otherwise.into_iter().chain(variants.map(|(assumed, variant)| (Some(*assumed), variant)))
     }
 
     /// The moves that this simulation knows of.
@@ -153,13 +213,16 @@ impl<'s> Simulation<'s> {
     /// one node of each kind.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
-        self.best_of_orders(|order| {
+        let own = self.best_of_orders(|order| {
             let node_classes = order.node_classes.get_or_init(|| NodeClasses::new(order));
             order.best_of(&order.scoring_set(node_classes), |row| node_classes.like(row), NAMED)
-        })
+        });
+        let variants = self.variants.iter().map(|(_, variant)| variant.best());
+        variants.fold(own, Best::either)
     }
 
-    /// The same with every node that ties. Looks at every node.
+    /// The same with every node that ties, under the assumptions of this simulation alone.
+    /// Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
         self.best_of_orders(|order| {
             let field = order.scoring_set_of(order.feasible());
@@ -221,12 +284,14 @@ impl<'s> Simulation<'s> {
             zones: zones.into_iter().flatten().cloned().collect(),
             unzoned,
             certain,
+            may_wait: false,
         })
     }
 
-    /// This, and the simulation of the other order.
-    pub(super) fn orders(&self) -> Vec<&Self> {
-        std::iter::once(self).chain(self.otherwise.as_deref()).collect()
+    /// This, the simulation of the other order, and those of other assumptions.
+    pub(super) fn all(&self) -> Vec<&Self> {
+        let own = std::iter::once(self).chain(self.otherwise.as_deref());
+        own.chain(self.variants.iter().flat_map(|(_, variant)| variant.all())).collect()
     }
 
     /// Puts a node that changed into the class of those that are like it now.

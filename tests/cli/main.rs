@@ -5,3 +5,4 @@
 mod cases;
 mod offline;
 mod run;
+mod situations;

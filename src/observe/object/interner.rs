@@ -7,7 +7,6 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::image::HeldImage;
 use super::owner::Owner;
-use super::pod_spec::WatchedPodSpec;
 use super::template::Template;
 use crate::observe::value::name::{Labels, Name};
 use crate::observe::value::pool::{Pool, SWEEP_EVERY};
@@ -44,9 +43,8 @@ impl Interner {
         self.images.get(image)
     }
 
-    /// The one template made from `spec`.
-    pub fn template(&mut self, spec: WatchedPodSpec) -> Arc<Template> {
-        let template = Template::new(spec);
+    /// The one copy of `template`.
+    pub fn template(&mut self, template: Template) -> Arc<Template> {
         let hash = fingerprint(&template);
         let bucket = self.templates.entry(hash).or_default();
         if let Some(known) = bucket.iter().find(|known| ***known == template) {

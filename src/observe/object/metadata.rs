@@ -109,47 +109,68 @@ struct Condition<'a> {
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(borrow)]
+    reason: Option<Text<'a>>,
+    #[serde(borrow)]
     last_transition_time: Option<Text<'a>>,
 }
 
-/// The condition Ready, out of all conditions of a pod or node.
+/// What is read of all conditions of a pod or node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::observe) struct Ready {
-    /// Since when it is True, 1970 where that is not said; none if it is not.
-    pub since: Option<Timestamp>,
+pub(in crate::observe) struct Conditions {
+    /// Since when Ready is True, 1970 where that is not said; none if it is not.
+    pub ready_since: Option<Timestamp>,
+    /// Why a resize in place has to wait, if one does.
+    pub resize_pending: Option<ResizePending>,
 }
 
-impl<'de> Deserialize<'de> for Ready {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Conditions;
+/// The condition `PodResizePending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::observe) enum ResizePending {
+    /// The node can never have the size that is asked for.
+    Infeasible,
+    /// It cannot now.
+    Deferred,
+}
 
-        impl<'de> Visitor<'de> for Conditions {
-            type Value = Ready;
+impl<'de> Deserialize<'de> for Conditions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Conditions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("conditions")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Ready, A::Error> {
-                let mut ready = Ready::default();
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Conditions, A::Error> {
+                let mut conditions = Conditions::default();
                 while let Some(condition) = seq.next_element::<Condition<'de>>()? {
-                    if ready.since.is_none()
+                    if conditions.ready_since.is_none()
                         && condition.r#type == "Ready"
                         && condition.status == "True"
                     {
-                        ready.since = Some(time(condition.last_transition_time)?);
+                        conditions.ready_since = Some(time(condition.last_transition_time)?);
+                    } else if conditions.resize_pending.is_none()
+                        && condition.r#type == "PodResizePending"
+                    {
+                        let reason = condition.reason.map(|Text(reason)| reason);
+                        conditions.resize_pending = Some(match reason.as_deref() {
+                            Some("Infeasible") => ResizePending::Infeasible,
+                            _ => ResizePending::Deferred,
+                        });
                     }
                 }
-                Ok(ready)
+                Ok(conditions)
             }
 
             /// `conditions: null`
-            fn visit_unit<E: de::Error>(self) -> Result<Ready, E> {
-                Ok(Ready::default())
+            fn visit_unit<E: de::Error>(self) -> Result<Conditions, E> {
+                Ok(Conditions::default())
             }
         }
 
-        deserializer.deserialize_any(Conditions)
+        deserializer.deserialize_any(List)
     }
 }
 
@@ -198,14 +219,15 @@ mod tests {
 
     #[test]
     fn a_thing_is_ready_since_its_condition_says_so() {
-        let ready = |conditions: Value| -> Result<Ready, serde_json::Error> {
+        let ready = |conditions: Value| -> Result<Conditions, serde_json::Error> {
             // From a text and from a value: the one is borrowed, the other is not.
-            let told: Result<Ready, _> = serde_json::from_str(&conditions.to_string());
-            let of_value: Result<Ready, _> = serde_json::from_value(conditions);
+            let told: Result<Conditions, _> = serde_json::from_str(&conditions.to_string());
+            let of_value: Result<Conditions, _> = serde_json::from_value(conditions);
             assert_eq!(told.as_ref().ok(), of_value.ok().as_ref());
             told
         };
-        let since = |conditions| ready(conditions).unwrap().since.map(|since| since.to_string());
+        let since =
+            |conditions| ready(conditions).unwrap().ready_since.map(|since| since.to_string());
         let at = "2026-05-04T08:30:20Z";
         let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "lastTransitionTime": at, "lastProbeTime": null});
         assert_eq!(since(json!(null)), None);
@@ -218,5 +240,20 @@ mod tests {
         let bad = json!([{"type": "Ready", "status": "True", "lastTransitionTime": "noon"}]);
         assert!(ready(bad).is_err());
         assert!(ready(json!("Ready")).is_err());
+    }
+
+    #[test]
+    fn a_resize_that_waits_says_why() {
+        let pending = |reason: Value| {
+            let conditions = json!([
+                {"type": "PodResizePending", "status": "True", "reason": reason},
+                {"type": "Ready", "status": "True"},
+            ]);
+            serde_json::from_value::<Conditions>(conditions).unwrap().resize_pending
+        };
+        assert_eq!(pending(json!("Infeasible")), Some(ResizePending::Infeasible));
+        assert_eq!(pending(json!("Deferred")), Some(ResizePending::Deferred));
+        assert_eq!(pending(json!(null)), Some(ResizePending::Deferred));
+        assert_eq!(serde_json::from_value::<Conditions>(json!([])).unwrap().resize_pending, None);
     }
 }

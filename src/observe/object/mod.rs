@@ -9,6 +9,7 @@ pub(super) mod namespace;
 pub(super) mod node;
 pub(super) mod owner;
 pub(super) mod pod;
+pub(super) mod pod_requests;
 pub(super) mod pod_spec;
 pub(super) mod quantity;
 pub(super) mod resources;

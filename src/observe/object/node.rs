@@ -12,7 +12,7 @@ use crate::api::ZONE_LABEL;
 
 use super::image::HeldImage;
 use super::interner::Interner;
-use super::metadata::Ready;
+use super::metadata::Conditions;
 use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources, pods_of};
 use super::taint::{Taint, TaintEffect};
@@ -42,8 +42,7 @@ struct WatchedNodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WatchedNodeStatus {
-    #[serde(rename = "conditions")]
-    ready: Ready,
+    conditions: Conditions,
     allocatable: Option<ResourceList>,
     images: Option<Vec<ContainerImage>>,
 }
@@ -104,7 +103,7 @@ impl Node {
                 .map(|zone| Zone::from_name(interner.name(zone))),
             labels: interner.labels(labels),
             unschedulable: spec.unschedulable.unwrap_or_default(),
-            ready: status.ready.since.is_some(),
+            ready: status.conditions.ready_since.is_some(),
             deleting: metadata.deletion_timestamp.is_some(),
             taints: spec
                 .taints

@@ -10,9 +10,13 @@ use serde::Deserialize;
 use crate::api::DO_NOT_EVICT;
 
 use super::interner::Interner;
-use super::metadata::{DELETION_COST, DO_NOT_DISRUPT, MIRROR, Ready, SAFE_TO_EVICT};
+use super::metadata::{
+    Conditions, DELETION_COST, DO_NOT_DISRUPT, MIRROR, ResizePending, SAFE_TO_EVICT,
+};
 use super::owner::Owner;
+use super::pod_requests::{ContainerStatus, ResizeStatus};
 use super::pod_spec::WatchedPodSpec;
+use super::resources::ResourceList;
 use super::template::Template;
 use crate::observe::value::event_seq::EventSeq;
 use crate::observe::value::name::{Labels, Name};
@@ -40,8 +44,50 @@ pub struct WatchedPod {
 pub struct WatchedPodStatus {
     /// Pending, Running, Succeeded or Failed.
     pub phase: Option<String>,
-    #[serde(rename = "conditions")]
-    ready: Ready,
+    conditions: Conditions,
+    container_statuses: Option<Vec<WatchedContainerStatus>>,
+    init_container_statuses: Option<Vec<WatchedContainerStatus>>,
+    allocated_resources: Option<ResourceList>,
+    resources: Option<WatchedResources>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedContainerStatus {
+    name: String,
+    allocated_resources: Option<ResourceList>,
+    resources: Option<WatchedResources>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WatchedResources {
+    requests: Option<ResourceList>,
+}
+
+impl WatchedPodStatus {
+    /// The template of a pod with this spec and status.
+    fn template(&mut self, spec: WatchedPodSpec) -> Template {
+        let mut template = Template::new(spec);
+        let statuses = self.container_statuses.take().into_iter();
+        let containers: Vec<ContainerStatus> = statuses
+            .chain(self.init_container_statuses.take())
+            .flatten()
+            .map(|status| ContainerStatus {
+                name: status.name,
+                allocated: status.allocated_resources,
+                actual: status.resources.and_then(|resources| resources.requests),
+            })
+            .collect();
+        let actual = self.resources.take().and_then(|resources| resources.requests);
+        template.set_resize(&ResizeStatus {
+            infeasible: self.conditions.resize_pending == Some(ResizePending::Infeasible),
+            containers: &containers,
+            allocated: self.allocated_resources.as_ref(),
+            actual: actual.as_ref(),
+        });
+        template
+    }
 }
 
 /// A pod.
@@ -133,7 +179,7 @@ impl Pod {
     /// The pod that `watched` shows.
     #[must_use]
     pub fn new(watched: WatchedPod, interner: &mut Interner) -> Self {
-        let WatchedPod { metadata, mut spec, status } = watched;
+        let WatchedPod { metadata, mut spec, mut status } = watched;
         let keep = KeepMark::of(&metadata);
         let annotation =
             |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
@@ -146,7 +192,7 @@ impl Pod {
             name: Name::from(metadata.name.unwrap_or_default()),
             uid: Uid::new(metadata.uid.as_deref().unwrap_or_default()),
             labels: interner.labels(metadata.labels.unwrap_or_default()),
-            template: interner.template(spec),
+            template: interner.template(status.template(spec)),
             node: node.map(|node| interner.name(&node)),
             owner: Owner::among(metadata.owner_references.as_deref(), |name| interner.name(name))
                 .map(|owner| interner.owner(owner)),
@@ -155,7 +201,7 @@ impl Pod {
                 Some("Succeeded" | "Failed") => PodPhase::Finished,
                 _ => PodPhase::Pending,
             },
-            ready_since: status.ready.since.map(UnixSeconds::of),
+            ready_since: status.conditions.ready_since.map(UnixSeconds::of),
             terminating: metadata.deletion_timestamp.is_some(),
             seen: EventSeq::default(),
             seen_leaving: None,

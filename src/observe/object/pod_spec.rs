@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{
 use serde::Deserialize;
 
 use super::image::normalised_image;
+use super::pod_requests::{Container, ContainerRole, PodRequests, ResizeStatus, TotalRequests};
 use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources};
 use super::taint::Toleration;
@@ -39,6 +40,7 @@ pub struct WatchedPodSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WatchedContainer {
+    name: String,
     image: Option<String>,
     resources: Option<ResourceRequirements>,
     ports: Option<Vec<WatchedPort>>,
@@ -98,30 +100,27 @@ struct WatchedClaimSource {
 impl Template {
     /// What of `spec` decides where the pod may run.
     #[must_use]
-    pub fn new(spec: WatchedPodSpec) -> Self {
+    pub fn new(mut spec: WatchedPodSpec) -> Self {
         let mut template = Self {
-            best_effort: true,
-            node_selector: spec.node_selector.unwrap_or_default(),
+            node_selector: spec.node_selector.take().unwrap_or_default(),
             tolerations: spec
                 .tolerations
+                .take()
                 .unwrap_or_default()
                 .into_iter()
                 .filter_map(Toleration::of)
                 .collect(),
             scheduler: Name::from(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
             priority: spec.priority.unwrap_or_default(),
-            gated: spec.scheduling_gates.is_some_and(|gates| !gates.is_empty()),
+            gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
             vanishes: spec.termination_grace_period_seconds == Some(0),
-            claims_devices: spec.resource_claims.is_some_and(|claims| !claims.is_empty()),
+            claims_devices: spec.resource_claims.as_ref().is_some_and(|claims| !claims.is_empty()),
             ..Self::default()
         };
-        let init = spec.init_containers.unwrap_or_default();
-        if let Err(error) = template.add_requests(
-            &spec.containers,
-            &init,
-            spec.resources.as_ref(),
-            spec.overhead.as_ref(),
-        ) {
+        let init = spec.init_containers.take().unwrap_or_default();
+        template.best_effort = spec.resources.is_none()
+            && spec.containers.iter().chain(&init).all(WatchedContainer::is_best_effort);
+        if let Err(error) = template.add_requests(&init, &spec) {
             template.unreadable = Some(error.to_string());
         }
         template.containers = spec.containers.len() + init.len();
@@ -153,52 +152,44 @@ impl Template {
         template
     }
 
-    /// Follows `k8s.io/component-helpers/resource/helpers.go` (1.37): the larger of what
-    /// runs together and what each init container needs beside the sidecars before it.
     fn add_requests(
         &mut self,
-        containers: &[WatchedContainer],
         init: &[WatchedContainer],
-        pod_level: Option<&ResourceRequirements>,
-        overhead: Option<&ResourceList>,
+        spec: &WatchedPodSpec,
     ) -> Result<(), QuantityError> {
-        let mut total = Asked::default();
-        for container in containers {
-            self.best_effort &= container.is_best_effort();
-            total.add(&container.asked()?);
-        }
-        let mut sidecars = Asked::default();
-        let mut init_peak = Asked::default();
-        for container in init {
-            self.best_effort &= container.is_best_effort();
-            let asked = container.asked()?;
-            let mut beside = sidecars.clone();
-            beside.add(&asked);
-            init_peak.raise_to(&beside);
-            if container.is_sidecar() {
-                sidecars.add(&asked);
-            }
-        }
-        total.add(&sidecars);
-        total.raise_to(&init_peak);
-        self.own_scored_cpu_milli = total.scored_cpu_milli;
-        self.own_scored_memory = total.scored_memory;
-        if let Some(pod_level) = pod_level {
-            self.best_effort = false;
-            total.override_with(pod_level)?;
-        }
-        if let Some(overhead) = overhead {
-            let overhead = Resources::parse(overhead)?;
-            total.scored_cpu_milli += overhead.cpu_milli;
-            total.scored_memory += overhead.memory;
-            total.requests.add(&overhead);
-            self.own_scored_cpu_milli += overhead.cpu_milli;
-            self.own_scored_memory += overhead.memory;
-        }
-        self.requests = total.requests;
-        self.scored_cpu_milli = total.scored_cpu_milli;
-        self.scored_memory = total.scored_memory;
+        let main = spec.containers.iter().map(|container| container.container(false));
+        let init = init.iter().map(|container| container.container(true));
+        let containers: Vec<Container> = main.chain(init).collect::<Result<_, _>>()?;
+        let whole = match &spec.resources {
+            Some(resources) => PodRequests::whole(resources, &containers)?,
+            None => None,
+        };
+        let overhead = spec.overhead.as_ref().map(Resources::parse).transpose()?;
+        let overhead = overhead.unwrap_or_default();
+        self.set_requests(PodRequests { containers, whole, overhead });
         Ok(())
+    }
+
+    /// Sets what the containers ask for, and what follows from it.
+    pub fn set_requests(&mut self, asked: PodRequests) {
+        let TotalRequests { requests, scored_cpu_milli, scored_memory } = asked.total();
+        self.requests = requests;
+        self.scored_cpu_milli = scored_cpu_milli;
+        self.scored_memory = scored_memory;
+        // The scorer of fit.go (1.37) leaves `enablePodLevelResources` unset.
+        let own = asked.own_scored();
+        self.own_scored_cpu_milli = own.scored_cpu_milli;
+        self.own_scored_memory = own.scored_memory;
+        self.asked = asked;
+        self.held = None;
+    }
+
+    /// Takes in what the pod's status says of its size.
+    pub fn set_resize(&mut self, status: &ResizeStatus<'_>) {
+        match self.asked.held(status) {
+            Ok(held) => self.held = held.map(Box::new),
+            Err(error) => self.unreadable = Some(format!("status: {error}")),
+        }
     }
 
     fn add_volume(&mut self, volume: WatchedVolume) {
@@ -243,71 +234,18 @@ impl Template {
     }
 }
 
-/// Requests, and the same with the defaults that scores use.
-#[derive(Clone, Debug, Default)]
-struct Asked {
-    requests: Resources,
-    scored_cpu_milli: i64,
-    scored_memory: i64,
-}
-
-impl Asked {
-    fn add(&mut self, other: &Self) {
-        self.requests.add(&other.requests);
-        self.scored_cpu_milli += other.scored_cpu_milli;
-        self.scored_memory += other.scored_memory;
-    }
-
-    fn raise_to(&mut self, other: &Self) {
-        self.requests.raise_to(&other.requests);
-        self.scored_cpu_milli = self.scored_cpu_milli.max(other.scored_cpu_milli);
-        self.scored_memory = self.scored_memory.max(other.scored_memory);
-    }
-
-    /// Requests of the pod as a whole replace the sum of its containers'.
-    fn override_with(&mut self, pod_level: &ResourceRequirements) -> Result<(), QuantityError> {
-        let Some(list) = &pod_level.requests else {
-            return Ok(());
-        };
-        let whole = Resources::parse(list)?;
-        if list.contains_key("cpu") {
-            self.requests.cpu_milli = whole.cpu_milli;
-            self.scored_cpu_milli = whole.cpu_milli;
-        }
-        if list.contains_key("memory") {
-            self.requests.memory = whole.memory;
-            self.scored_memory = whole.memory;
-        }
-        for (name, amount) in whole.extended {
-            self.requests.extended.retain(|(known, _)| *known != name);
-            self.requests
-                .add(&Resources { extended: vec![(name, amount)], ..Resources::default() });
-        }
-        Ok(())
-    }
-}
-
-const DEFAULT_SCORED_CPU_MILLI: i64 = 100;
-const DEFAULT_SCORED_MEMORY: i64 = 200 * 1024 * 1024;
-
 impl WatchedContainer {
-    fn asked(&self) -> Result<Asked, QuantityError> {
-        let requests = self.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        let mut asked = Asked {
-            scored_cpu_milli: DEFAULT_SCORED_CPU_MILLI,
-            scored_memory: DEFAULT_SCORED_MEMORY,
-            ..Asked::default()
-        };
-        if let Some(list) = requests {
-            asked.requests = Resources::parse(list)?;
-            if list.contains_key("cpu") {
-                asked.scored_cpu_milli = asked.requests.cpu_milli;
-            }
-            if list.contains_key("memory") {
-                asked.scored_memory = asked.requests.memory;
-            }
-        }
-        Ok(asked)
+    fn container(&self, is_init: bool) -> Result<Container, QuantityError> {
+        Ok(Container {
+            name: Name::from(self.name.as_str()),
+            image: self.image.as_deref().map(normalised_image),
+            role: match (is_init, self.is_sidecar()) {
+                (false, _) => ContainerRole::Main,
+                (true, false) => ContainerRole::Init,
+                (true, true) => ContainerRole::Sidecar,
+            },
+            requests: PodRequests::of_container(self.resources.as_ref())?,
+        })
     }
 
     fn is_sidecar(&self) -> bool {

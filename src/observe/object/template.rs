@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
+use super::pod_requests::{HeldRequests, PodRequests, TotalRequests};
 use super::resources::Resources;
 use super::taint::Toleration;
 use crate::observe::value::name::{Labels, Name};
@@ -30,6 +31,10 @@ pub struct Template {
     pub own_scored_cpu_milli: i64,
     /// See `own_scored_cpu_milli`.
     pub own_scored_memory: i64,
+    /// The same by container.
+    pub asked: PodRequests,
+    /// What it counts for on its node instead, while it is resized in place.
+    pub held: Option<Box<HeldRequests>>,
     /// Whether no container asks for or limits anything.
     pub best_effort: bool,
     /// Labels that the node must carry.
@@ -71,6 +76,17 @@ pub struct Template {
     pub claims_devices: bool,
     /// The first field that could not be read; such a pod is not predictable.
     pub unreadable: Option<String>,
+}
+
+/// What a pod counts for on its node.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedRequests<'t> {
+    /// What takes room.
+    pub requests: &'t Resources,
+    /// See [`Template::scored_cpu_milli`].
+    pub scored_cpu_milli: i64,
+    /// See [`Template::scored_memory`].
+    pub scored_memory: i64,
 }
 
 /// A topology spread constraint.
@@ -145,6 +161,25 @@ pub enum VolumeSource {
 }
 
 impl Template {
+    /// What a pod with this template counts for on the node that it is on.
+    #[must_use]
+    pub fn counted(&self) -> CountedRequests<'_> {
+        match self.held.as_deref() {
+            Some(HeldRequests(TotalRequests { requests, scored_cpu_milli, scored_memory })) => {
+                CountedRequests {
+                    requests,
+                    scored_cpu_milli: *scored_cpu_milli,
+                    scored_memory: *scored_memory,
+                }
+            }
+            None => CountedRequests {
+                requests: &self.requests,
+                scored_cpu_milli: self.scored_cpu_milli,
+                scored_memory: self.scored_memory,
+            },
+        }
+    }
+
     /// Whether pods made from it care which pods are near them.
     #[must_use]
     pub fn has_pod_terms(&self) -> bool {

@@ -284,7 +284,7 @@ impl Workload {
                 .and_then(|selector| required_labels(selector).next()),
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             pod_labels: interner.labels(labels),
-            template: interner.template(spec.template.spec.unwrap_or_default()),
+            template: interner.template(Template::new(spec.template.spec.unwrap_or_default())),
             revisions: None,
         }
     }

@@ -329,9 +329,10 @@ impl Cluster {
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
             entry.pods.push(id);
-            entry.requested.add(&pod.template.requests);
-            entry.scored_cpu_milli += pod.template.scored_cpu_milli;
-            entry.scored_memory += pod.template.scored_memory;
+            let counted = pod.template.counted();
+            entry.requested.add(counted.requests);
+            entry.scored_cpu_milli += counted.scored_cpu_milli;
+            entry.scored_memory += counted.scored_memory;
         }
         let rank = self.pod_classes.add(id, pod);
         self.pods.set_rank(id, rank);
@@ -348,9 +349,10 @@ impl Cluster {
             if let Some(at) = entry.pods.iter().position(|known| *known == id) {
                 entry.pods.swap_remove(at);
             }
-            entry.requested.subtract(&pod.template.requests);
-            entry.scored_cpu_milli -= pod.template.scored_cpu_milli;
-            entry.scored_memory -= pod.template.scored_memory;
+            let counted = pod.template.counted();
+            entry.requested.subtract(counted.requests);
+            entry.scored_cpu_milli -= counted.scored_cpu_milli;
+            entry.scored_memory -= counted.scored_memory;
         }
         let node = pod.node.clone();
         if let Some(moved) = self.pod_classes.remove(rank, pod) {

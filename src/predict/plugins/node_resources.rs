@@ -58,18 +58,20 @@ impl Usage {
 
     /// A pod comes.
     pub fn add(&mut self, template: &Template) {
+        let counted = template.counted();
         self.pods += 1;
-        self.requested.add(&template.requests);
-        self.scored_cpu_milli += template.scored_cpu_milli;
-        self.scored_memory += template.scored_memory;
+        self.requested.add(counted.requests);
+        self.scored_cpu_milli += counted.scored_cpu_milli;
+        self.scored_memory += counted.scored_memory;
     }
 
     /// A pod is gone.
     pub fn subtract(&mut self, template: &Template) {
+        let counted = template.counted();
         self.pods -= 1;
-        self.requested.subtract(&template.requests);
-        self.scored_cpu_milli -= template.scored_cpu_milli;
-        self.scored_memory -= template.scored_memory;
+        self.requested.subtract(counted.requests);
+        self.scored_cpu_milli -= counted.scored_cpu_milli;
+        self.scored_memory -= counted.scored_memory;
     }
 
     /// What the node has too little of for one more pod, in the scheduler's order.

@@ -18,7 +18,7 @@ impl Simulation<'_> {
     /// to be that of their names, so this is an estimate.
     pub fn zone_probability(&self) -> Vec<(Zone, f64)> {
         let mut probabilities: BTreeMap<Zone, f64> = BTreeMap::new();
-        let orders = self.orders();
+        let orders = self.all();
         for order in &orders {
             let searches = order.searches();
             let share = float(count(orders.len() * searches.len())).recip();

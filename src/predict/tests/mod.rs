@@ -1,5 +1,7 @@
 mod affinity;
 mod node_classes;
+mod replacements;
+mod resizes;
 mod resources;
 mod revisions;
 mod sampled;
