@@ -4,6 +4,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 CRD := crds/zonespread.yaml
+# What is tried on older versions of Kubernetes: the CRDs and their rules, the rights, a
+# recovery, its workloads, approval, holds, and leaders that are lost.
+COMPAT_STORIES := recovered_zone_gets_its_pods_back a_wrong_policy_is_refused a_status_with_all_tiers \
+	it_asks_for_little after_an_outage_every_workload a_recovery_is_told exactly_the_approved_moves \
+	a_zone_that_is_held_by_hand leaders_lost_in_the_hold
 
 .PHONY: help
 help: ## This list
@@ -18,7 +23,7 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test
-test: control-plane ## All tests: simulated worlds, plain ones, those on a real control plane
+test: control-plane older-scheduler ## All tests: simulated worlds, plain ones, those on a real control plane
 	$(CARGO) test --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
 	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
@@ -38,6 +43,14 @@ simulate: ## The laws in SEEDS=n simulated worlds, on all cores; SEED=s is the f
 .PHONY: landings
 landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
 	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test real replacements_land -- --nocapture
+
+.PHONY: compat
+compat: control-plane ## A recovery and 3000 predictions on the older versions of Kubernetes; LANDINGS=n SEED=s
+	@for version in 1.33 1.35; do \
+		tests/control-plane/build.sh $$version >/dev/null; \
+		KUBERNETES=$$version $(CARGO) test --test real -- $(COMPAT_STORIES); \
+		KUBERNETES=$$version LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test real replacements_land -- --nocapture; \
+	done
 
 .PHONY: fuzz
 fuzz: ## Fuzz what reads strangers' words, with cargo-fuzz and nightly; TARGET=offline|policy|quantity SECONDS=s
@@ -70,6 +83,10 @@ manifests: ## Write the generated files: the CRDs
 .PHONY: control-plane
 control-plane: ## Build the control plane for tests and demo, once, into ~/.cache/zonespread
 	@tests/control-plane/build.sh >/dev/null
+
+.PHONY: older-scheduler
+older-scheduler: control-plane ## Build the older scheduler that `make test` predicts as well, once
+	@tests/control-plane/build.sh 1.35 kube-scheduler >/dev/null
 
 .PHONY: bench
 bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n

@@ -1,13 +1,14 @@
 //! Reads a `KubeSchedulerConfiguration` (kubescheduler.config.k8s.io/v1), as
 //! kube-scheduler's `--config` does.
 
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::observe::Name;
+use crate::observe::{Name, SpreadConstraint};
 
-use super::config::SchedulerConfig;
+use super::config::{DefaultConstraints, SchedulerConfig};
 use super::plugins::{Plugin, Weights};
 
 /// Why a configuration cannot be read.
@@ -16,6 +17,20 @@ pub enum ConfigFileError {
     /// No YAML, or a field of another type.
     #[error("{0}")]
     Syntax(#[from] serde_saphyr::Error),
+    /// Arguments of a plugin that are of another type.
+    #[error("defaultConstraints of PodTopologySpread: {0}")]
+    Arguments(#[from] serde_json::Error),
+    /// kube-scheduler refuses them, too.
+    #[error("defaultConstraints of PodTopologySpread need `defaultingType: List`")]
+    DefaultingType,
+    /// kube-scheduler refuses it, too.
+    #[error(
+        "defaultConstraints of PodTopologySpread have no labelSelector: it is made from the pod's Services and owner"
+    )]
+    DefaultSelector,
+    /// A constraint that cannot be read.
+    #[error("defaultConstraints of PodTopologySpread: {0}")]
+    Constraint(String),
     /// Something else than a scheduler's configuration.
     #[error(
         "kind is {0:?}: expected a KubeSchedulerConfiguration, the file that kube-scheduler gets as --config"
@@ -105,7 +120,7 @@ impl SchedulerConfig {
             config.take_plugins(&profile.plugins);
             for entry in &profile.plugin_config {
                 if let Some(plugin) = Plugin::named(&entry.name) {
-                    config.take_arguments(plugin, &entry.args);
+                    config.take_arguments(plugin, &entry.args)?;
                 }
             }
         }
@@ -145,16 +160,32 @@ impl SchedulerConfig {
         }
     }
 
-    fn take_arguments(&mut self, plugin: Plugin, args: &Value) {
+    fn take_default_constraints(&mut self, listed: &Value) -> Result<(), ConfigFileError> {
+        let listed: Option<Vec<TopologySpreadConstraint>> = serde_json::from_value(listed.clone())?;
+        let listed = listed.unwrap_or_default().into_iter();
+        let constraints = listed
+            .map(|mut constraint| {
+                // What the pods are told apart by comes from their Services and owners.
+                if constraint.label_selector.take().is_some() {
+                    return Err(ConfigFileError::DefaultSelector);
+                }
+                constraint.match_label_keys = None;
+                constraint.try_into().map_err(ConfigFileError::Constraint)
+            })
+            .collect::<Result<Vec<SpreadConstraint>, _>>()?;
+        self.default_constraints = DefaultConstraints::List(constraints);
+        Ok(())
+    }
+
+    fn take_arguments(&mut self, plugin: Plugin, args: &Value) -> Result<(), ConfigFileError> {
         let is_set = |field: &str| args.get(field).is_some_and(|value| !value.is_null());
         match plugin {
             Plugin::PodTopologySpread => {
-                let listed =
-                    args["defaultConstraints"].as_array().is_some_and(|list| !list.is_empty());
-                if listed {
-                    self.give_up("PodTopologySpread has defaultConstraints of its own".to_owned());
+                if args["defaultingType"].as_str() == Some("List") {
+                    self.take_default_constraints(&args["defaultConstraints"])?;
+                } else if is_list(&args["defaultConstraints"]) {
+                    return Err(ConfigFileError::DefaultingType);
                 }
-                self.default_spread = args["defaultingType"].as_str() != Some("List");
             }
             Plugin::InterPodAffinity => {
                 if let Some(weight) = args["hardPodAffinityWeight"].as_i64() {
@@ -186,11 +217,16 @@ impl SchedulerConfig {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn give_up(&mut self, why: String) {
         self.not_modelled.get_or_insert(why);
     }
+}
+
+fn is_list(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| !list.is_empty())
 }
 
 /// Stands for every plugin.
@@ -215,6 +251,7 @@ fn decides_nothing(plugin: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ZONE_LABEL;
 
     fn read(rest: &str) -> SchedulerConfig {
         let head = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
@@ -248,7 +285,7 @@ profiles:
         assert_eq!(config.names, [Name::from("mine")]);
         assert_eq!((of(Plugin::ImageLocality), of(Plugin::PodTopologySpread)), (0, 5));
         assert_eq!(of(Plugin::TaintToleration), 3);
-        assert!(!config.default_spread);
+        assert_eq!(config.default_constraints, DefaultConstraints::List(Vec::new()));
         assert_eq!((config.hard_pod_affinity_weight, config.percentage_of_nodes_to_score), (7, 50));
         assert_eq!((config.parallelism, config.not_modelled), (8, None));
     }
@@ -266,6 +303,45 @@ profiles:
         assert_eq!(config.not_modelled.as_deref(), Some("plugin Coscheduling is enabled"));
         let config = read("profiles: [{plugins: {filter: {disabled: [{name: NodePorts}]}}}]");
         assert_eq!(config.not_modelled.as_deref(), Some("plugin NodePorts is disabled"));
+    }
+
+    fn spread_args(args: &str) -> String {
+        format!("profiles: [{{pluginConfig: [{{name: PodTopologySpread, args: {args}}}]}}]")
+    }
+
+    #[test]
+    fn default_constraints_are_taken_over() {
+        let zone = "{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}";
+        let config =
+            read(&spread_args(&format!("{{defaultingType: List, defaultConstraints: [{zone}]}}")));
+        let DefaultConstraints::List(constraints) = &config.default_constraints else {
+            panic!("{config:?}")
+        };
+        let [only] = &constraints[..] else { panic!("{constraints:?}") };
+        assert_eq!((&*only.topology_key, only.max_skew, only.hard), (ZONE_LABEL, 1, false));
+        assert_eq!((&config.not_modelled, only.selector.is_none()), (&None, true));
+    }
+
+    #[test]
+    fn default_constraints_that_kube_scheduler_refuses_are_refused_here() {
+        let zone = "maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway";
+        for (args, remedy) in [
+            (format!("{{defaultConstraints: [{{{zone}}}]}}"), "defaultingType: List"),
+            (
+                format!(
+                    "{{defaultingType: List, defaultConstraints: [{{{zone}, labelSelector: {{}}}}]}}"
+                ),
+                "no labelSelector",
+            ),
+            (
+                "{defaultingType: List, defaultConstraints: [{maxSkew: one}]}".to_owned(),
+                "defaultConstraints",
+            ),
+        ] {
+            let text = format!("kind: KubeSchedulerConfiguration\n{}", spread_args(&args));
+            let error = SchedulerConfig::read(&text).unwrap_err().to_string();
+            assert!(error.contains(remedy), "{error}");
+        }
     }
 
     #[test]

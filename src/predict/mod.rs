@@ -1,8 +1,9 @@
 //! What kube-scheduler would do: where the replacement of an evicted pod lands.
 //!
 //! Pure functions of a [`Cluster`](crate::observe::Cluster), the moves already under way ([`InFlightPods`])
-//! and the pod to be placed. One file per plugin of kube-scheduler 1.37, named
-//! in its doc; all of them in the order of the default configuration.
+//! and the pod to be placed. One file per plugin of kube-scheduler, named in its doc with
+//! the versions that it follows; all of them in the order of the default configuration.
+//! The scheduler's minor version is an input ([`SchedulerVersion`]).
 //!
 //! [`Scheduler::predict`] answers one question. To plan many moves, ask it for a
 //! [`Simulation`] and apply each move to it: it computes only what the move changes.
@@ -22,17 +23,19 @@ mod scheduler;
 mod simulation;
 mod snapshot;
 mod unpredictable;
+mod version;
 
 #[cfg(test)]
 mod tests;
 
 pub use cache::SchedulerCache;
-pub use config::SchedulerConfig;
+pub use config::{DefaultConstraints, SchedulerConfig};
 pub use config_file::ConfigFileError;
 pub use in_flight::{InFlightPods, PendingPod};
 pub use plugins::{Plugin, Weights};
 pub use scheduler::Scheduler;
 pub use simulation::{Best, Simulation};
+pub use version::{Release, SchedulerVersion};
 
 use crate::observe::{Name, Zone};
 

@@ -1,7 +1,7 @@
 //! One control plane with everything a test asks of it.
 
 use super::access;
-use super::control_plane::{ControlPlane, Parts};
+use super::control_plane::{ControlPlane, Parts, SchedulerSetup};
 use super::eventually::eventually;
 use super::ports::Ports;
 use super::watchdog::Watchdog;
@@ -34,12 +34,12 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a cluster without nodes; waits for a place among those that run in this process.
     pub async fn start() -> Self {
-        Self::start_with_scheduler(&[]).await
+        Self::start_with_scheduler(SchedulerSetup::default()).await
     }
 
-    /// The same with more flags for the scheduler.
-    pub async fn start_with_scheduler(flags: &[&str]) -> Self {
-        Self::start_in(place().await, Parts::All { scheduler_flags: flags }).await
+    /// The same with a scheduler of its own kind.
+    pub async fn start_with_scheduler(scheduler: SchedulerSetup<'_>) -> Self {
+        Self::start_in(place().await, Parts::All { scheduler }).await
     }
 
     /// Starts etcd and the API server only: what is written stays as it is. Namespaces have
@@ -53,7 +53,7 @@ impl Cluster {
     pub async fn start_two() -> [Self; 2] {
         let mut both = PLACES.acquire_many(2).await.expect("never closed");
         let one = both.split(1).expect("one of two places");
-        let parts = Parts::All { scheduler_flags: &[] };
+        let parts = Parts::All { scheduler: SchedulerSetup::default() };
         let (first, second) = tokio::join!(Self::start_in(one, parts), Self::start_in(both, parts));
         [first, second]
     }

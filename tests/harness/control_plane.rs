@@ -9,6 +9,7 @@ use super::watchdog::Watchdog;
 use super::{binaries, nodes};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -65,11 +66,22 @@ pub struct ControlPlane {
     pub client: Client,
 }
 
+/// What is special about a cluster's scheduler.
+#[derive(Clone, Copy, Default)]
+pub struct SchedulerSetup<'a> {
+    /// Its minor version; none is that of the cluster.
+    pub version: Option<&'a str>,
+    /// More flags.
+    pub flags: &'a [&'a str],
+    /// The profiles of its `KubeSchedulerConfiguration`; none is no configuration.
+    pub profiles: Option<&'a Value>,
+}
+
 /// What is started besides etcd and the API server.
 #[derive(Clone, Copy)]
 pub enum Parts<'a> {
-    /// Controllers, kwok, and the scheduler with these further flags.
-    All { scheduler_flags: &'a [&'a str] },
+    /// Controllers, kwok, and this scheduler.
+    All { scheduler: SchedulerSetup<'a> },
     /// Nothing: objects stay as they were written, and only one program works on them.
     ApiServerOnly,
 }
@@ -92,7 +104,7 @@ impl ControlPlane {
         let server = format!("https://127.0.0.1:{port}");
         let components = Components::default();
         let run = |component, arguments| {
-            run(&components, component, arguments, directory, watchdog);
+            run(&components, (component, None), arguments, directory, watchdog);
         };
 
         let etcd_url = format!("http://127.0.0.1:{}", ports.next());
@@ -113,22 +125,28 @@ impl ControlPlane {
         let client = client(&files.admin_kubeconfig).await;
         components.healthy(&client, "/readyz").await;
         let control_plane = Self { components, files, server, etcd: etcd_url, client };
-        if let Parts::All { scheduler_flags } = parts {
-            control_plane.start_controllers(ports, watchdog, scheduler_flags).await;
+        if let Parts::All { scheduler } = parts {
+            control_plane.start_controllers(ports, watchdog, scheduler).await;
         }
         control_plane
     }
 
     /// Starts what makes pods, places them, and lets them run.
-    async fn start_controllers(&self, ports: &Ports, watchdog: &Arc<Watchdog>, flags: &[&str]) {
+    async fn start_controllers(
+        &self,
+        ports: &Ports,
+        watchdog: &Arc<Watchdog>,
+        setup: SchedulerSetup<'_>,
+    ) {
         let (components, files) = (&self.components, &self.files);
         let run = |component, arguments| {
-            run(components, component, arguments, &files.directory, watchdog);
+            let version = setup.version.filter(|_| component == Component::Scheduler);
+            run(components, (component, version), arguments, &files.directory, watchdog);
         };
         let manager_port = ports.next();
         let scheduler_port = ports.next();
         run(Component::ControllerManager, controller_manager(files, manager_port));
-        run(Component::Scheduler, scheduler(files, scheduler_port, flags));
+        run(Component::Scheduler, scheduler(files, scheduler_port, setup));
         run(Component::Kwok, kwok(files));
         for port in [manager_port, scheduler_port] {
             components.healthy(&unverified_client(port), "/healthz").await;
@@ -136,15 +154,16 @@ impl ControlPlane {
     }
 }
 
+/// Starts a program, of this version of Kubernetes if one is named.
 fn run(
     components: &Components,
-    component: Component,
+    (component, version): (Component, Option<&str>),
     arguments: Vec<String>,
     directory: &Path,
     watchdog: &Arc<Watchdog>,
 ) {
     let name = component.program();
-    let mut command = Command::new(binaries::directory().join(name));
+    let mut command = Command::new(binaries::program(component, version));
     command.args(arguments);
     components.add(component, Process::start(name, command, directory, watchdog));
 }
@@ -202,9 +221,23 @@ fn controller_manager(files: &Files, port: u16) -> Vec<String> {
     arguments
 }
 
-fn scheduler(files: &Files, port: u16, flags: &[&str]) -> Vec<String> {
-    let mut arguments = component(files, "system:kube-scheduler", port);
-    arguments.extend(flags.iter().map(ToString::to_string));
+fn scheduler(files: &Files, port: u16, setup: SchedulerSetup<'_>) -> Vec<String> {
+    let user = "system:kube-scheduler";
+    let mut arguments = component(files, user, port);
+    arguments.extend(setup.flags.iter().map(ToString::to_string));
+    if let Some(profiles) = setup.profiles {
+        // The file takes the place of what the flags say of the connection.
+        let config = json!({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": files.kubeconfig(user), "qps": 500, "burst": 1000},
+            "leaderElection": {"leaderElect": false},
+            "profiles": profiles,
+        });
+        let path = files.directory.join("kube-scheduler.json");
+        write(&path, &config.to_string());
+        arguments.push(format!("--config={}", path.display()));
+    }
     arguments
 }
 

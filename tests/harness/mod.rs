@@ -42,8 +42,10 @@ mod watchdog;
 mod workload;
 
 pub use audit::Request;
+pub use binaries::kubernetes;
 pub use cluster::Cluster;
 pub use components::Component;
+pub use control_plane::SchedulerSetup;
 pub use eventually::{eventually, holds_for};
 pub use install::{
     OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install, install_build, uninstall_build,

@@ -52,6 +52,7 @@ pub struct WatchedCsiDriver {
 #[serde(rename_all = "camelCase", default)]
 struct WatchedCsiDriverSpec {
     storage_capacity: Option<bool>,
+    prevent_pod_scheduling_if_missing: Option<bool>,
 }
 
 /// What the storage drivers of a node say of it.
@@ -59,8 +60,9 @@ struct WatchedCsiDriverSpec {
 pub struct CsiNode {
     /// The node.
     pub name: Name,
-    /// How many volumes of a driver can be attached to it, where that is limited.
-    pub limits: Vec<(Name, i64)>,
+    /// The drivers that run on it, and how many volumes of each can be attached, where that
+    /// is limited.
+    pub drivers: Vec<(Name, Option<i64>)>,
 }
 
 /// A storage driver.
@@ -70,6 +72,8 @@ pub struct CsiDriver {
     pub name: Name,
     /// Whether the scheduler asks for free storage before it chooses a node.
     pub tracks_capacity: bool,
+    /// Whether pods with its volumes are kept from nodes that it does not run on.
+    pub must_run: bool,
 }
 
 impl CsiNode {
@@ -79,10 +83,10 @@ impl CsiNode {
         let drivers = watched.spec.drivers.into_iter();
         Self {
             name: interner.name(watched.metadata.name.as_deref().unwrap_or_default()),
-            limits: drivers
-                .filter_map(|driver| {
-                    let count = driver.allocatable?.count?;
-                    Some((interner.name(&driver.name), i64::from(count)))
+            drivers: drivers
+                .map(|driver| {
+                    let count = driver.allocatable.and_then(|allocatable| allocatable.count);
+                    (interner.name(&driver.name), count.map(i64::from))
                 })
                 .collect(),
         }
@@ -91,7 +95,13 @@ impl CsiNode {
     /// How many volumes of a driver the node can have; none is any number.
     #[must_use]
     pub fn limit(&self, driver: &str) -> Option<i64> {
-        self.limits.iter().find(|(known, _)| **known == *driver).map(|(_, count)| *count)
+        self.drivers.iter().find(|(known, _)| **known == *driver)?.1
+    }
+
+    /// Whether a driver runs on the node.
+    #[must_use]
+    pub fn runs(&self, driver: &str) -> bool {
+        self.drivers.iter().any(|(known, _)| **known == *driver)
     }
 }
 
@@ -102,6 +112,7 @@ impl CsiDriver {
         Self {
             name: Name::from(watched.metadata.name.unwrap_or_default()),
             tracks_capacity: watched.spec.storage_capacity == Some(true),
+            must_run: watched.spec.prevent_pod_scheduling_if_missing == Some(true),
         }
     }
 }

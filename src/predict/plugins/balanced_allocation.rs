@@ -1,15 +1,16 @@
 //! `NodeResourcesBalancedAllocation`: cores and memory should run out together.
 //!
-//! Follows `pkg/scheduler/framework/plugins/noderesources/balanced_allocation.go`
-//! (1.37, which scores what the pod changes, not what comes of it).
+//! Follows `pkg/scheduler/framework/plugins/noderesources/balanced_allocation.go` (1.33 to
+//! 1.37). Since 1.36 it scores what the pod changes; before, what comes of it.
 
 use crate::observe::{Node, Template};
 
 use crate::predict::plugins::node_resources::Usage;
 use crate::predict::plugins::score::{MAX, float, whole};
+use crate::predict::version::SchedulerVersion;
 
 /// The plugin's score; pods that ask for neither cores nor memory get none anywhere.
-pub fn score(usage: &Usage, template: &Template, node: &Node) -> i64 {
+pub fn score(version: SchedulerVersion, usage: &Usage, template: &Template, node: &Node) -> i64 {
     let asked = &template.requests;
     if asked.cpu_milli == 0 && asked.memory == 0 {
         return 0;
@@ -20,6 +21,9 @@ pub fn score(usage: &Usage, template: &Template, node: &Node) -> i64 {
         (used.cpu_milli + asked.cpu_milli, has.cpu_milli),
         (used.memory + asked.memory, has.memory),
     ]);
+    if version < SchedulerVersion::V1_36 {
+        return with;
+    }
     let without = balance([(used.cpu_milli, has.cpu_milli), (used.memory, has.memory)]);
     MAX / 2 + (MAX / 2 + with - without) / 2
 }

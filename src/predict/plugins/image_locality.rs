@@ -1,6 +1,8 @@
 //! `ImageLocality`: nodes that hold the pod's images already.
 //!
-//! Follows `pkg/scheduler/framework/plugins/imagelocality/image_locality.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/imagelocality/image_locality.go` (1.33 to 1.37).
+//! Images that are mounted as volumes count since 1.36, and since 1.37 they also raise what
+//! is the best score.
 
 use rustc_hash::FxHashMap;
 
@@ -9,6 +11,7 @@ use crate::observe::{Name, Template};
 use crate::predict::plugins::score::{MAX, float, whole};
 use crate::predict::scheduler::Scheduler;
 use crate::predict::snapshot::NodeRow;
+use crate::predict::version::SchedulerVersion;
 
 const MEBI: i64 = 1024 * 1024;
 const MIN_THRESHOLD: i64 = 23 * MEBI;
@@ -84,8 +87,8 @@ fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
         let nodes = float(i64::try_from(image.rows.len()).unwrap_or(i64::MAX));
         whole(float(image.size) * (nodes / total))
     };
-    let held: Vec<(&Image, i64)> = template
-        .images
+    let (looked_at, count) = counted(scheduler.config.version, template);
+    let held: Vec<(&Image, i64)> = looked_at
         .iter()
         .filter_map(|name| images.get(name))
         .map(|image| (image, score_of(image)))
@@ -100,11 +103,24 @@ fn scores(scheduler: &Scheduler<'_>, template: &Template) -> Vec<i64> {
             sums[*row as usize] += score;
         }
     }
-    let count = i64::try_from(template.images.len()).unwrap_or(i64::MAX);
-    let max_threshold = MAX_CONTAINER_THRESHOLD * count;
+    let max_threshold = MAX_CONTAINER_THRESHOLD * i64::try_from(count).unwrap_or(i64::MAX);
     for sum in &mut sums {
         let held = (*sum).clamp(MIN_THRESHOLD, max_threshold);
         *sum = MAX * (held - MIN_THRESHOLD) / (max_threshold - MIN_THRESHOLD);
     }
     sums
+}
+
+/// The images that are looked at, and among how many they are counted. Those of containers
+/// come first in a template.
+fn counted(version: SchedulerVersion, template: &Template) -> (&[Name], usize) {
+    let all = &template.images[..];
+    let of_containers = template.containers.min(all.len());
+    match version {
+        SchedulerVersion::V1_33 | SchedulerVersion::V1_34 | SchedulerVersion::V1_35 => {
+            (&all[..of_containers], of_containers)
+        }
+        SchedulerVersion::V1_36 => (all, of_containers),
+        SchedulerVersion::V1_37 => (all, all.len()),
+    }
 }

@@ -1,7 +1,7 @@
 //! `InterPodAffinity`: which pods a pod wants near it, and which want it near or far.
 //!
 //! Follows `pkg/scheduler/framework/plugins/interpodaffinity/filtering.go` and
-//! `scoring.go` (1.37). Terminating pods count until they are gone.
+//! `scoring.go` (1.33 to 1.37). Terminating pods count until they are gone.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! `NodeAffinity`: node selectors, required and preferred node affinity.
 //!
 //! Follows `pkg/scheduler/framework/plugins/nodeaffinity/node_affinity.go` and
-//! `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go` (1.37).
+//! `k8s.io/component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go` (1.33 to 1.37).
 
 use std::collections::BTreeSet;
 

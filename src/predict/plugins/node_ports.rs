@@ -1,6 +1,6 @@
 //! `NodePorts`: host ports that are taken.
 //!
-//! Follows `pkg/scheduler/framework/plugins/nodeports/node_ports.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/nodeports/node_ports.go` (1.33 to 1.37).
 
 use crate::observe::HostPort;
 use crate::predict::prefilter::{Cycle, PodRef};

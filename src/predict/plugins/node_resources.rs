@@ -1,7 +1,7 @@
 //! `NodeResourcesFit`: is there room, and how much stays free.
 //!
 //! Follows `pkg/scheduler/framework/plugins/noderesources/fit.go` and
-//! `least_allocated.go` (1.37).
+//! `least_allocated.go` (1.33 to 1.37).
 
 use std::fmt;
 

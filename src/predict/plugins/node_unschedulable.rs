@@ -1,6 +1,6 @@
 //! `NodeUnschedulable`: cordoned nodes.
 //!
-//! Follows `pkg/scheduler/framework/plugins/nodeunschedulable/node_unschedulable.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/nodeunschedulable/node_unschedulable.go` (1.33 to 1.37).
 
 use crate::observe::{Name, Node, Taint, TaintEffect, Template};
 use crate::predict::classes::static_filters::NodeStatics;

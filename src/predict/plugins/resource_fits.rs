@@ -131,6 +131,6 @@ fn fit_on(
     ResourceFit {
         fits: usage.shortages(template, node, scheduler.entry(row)).next().is_none(),
         least_allocated: usage.least_allocated(template, node),
-        balanced: balanced_allocation::score(usage, template, node),
+        balanced: balanced_allocation::score(scheduler.config.version, usage, template, node),
     }
 }

@@ -1,7 +1,7 @@
 //! Which spread constraints hold for a pod, and which pods they count.
 //!
 //! Follows `pkg/scheduler/framework/plugins/podtopologyspread/common.go`,
-//! `plugin.go` and `.../plugins/helper/spread.go` (1.37).
+//! `plugin.go` and `.../plugins/helper/spread.go` (1.33 to 1.37).
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,7 @@ use kube::core::{Expression, Selector, SelectorExt};
 use crate::api::ZONE_LABEL;
 use crate::observe::{Name, SpreadConstraint, WorkloadKey, WorkloadKind};
 
+use crate::predict::config::DefaultConstraints;
 use crate::predict::in_flight::PendingPod;
 use crate::predict::scheduler::Scheduler;
 
@@ -24,18 +25,31 @@ pub struct Constraints {
 }
 
 impl Constraints {
-    /// The constraints of `pod`, or the system's defaults.
+    /// The constraints of `pod`, or the scheduler's defaults.
     ///
     /// # Errors
     /// When the defaults select by something that is not known, and what.
     pub fn of(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Result<Self, String> {
         let own = &pod.template.spread;
-        if own.is_empty() && scheduler.config.default_spread {
-            let constraints = default_selector(scheduler, pod)?.as_ref().map(system_defaults);
-            return Ok(Self { constraints: constraints.unwrap_or_default(), system_default: true });
+        if !own.is_empty() {
+            let constraints = own.iter().map(|constraint| merged(constraint, pod)).collect();
+            return Ok(Self { constraints, system_default: false });
         }
-        let constraints = own.iter().map(|constraint| merged(constraint, pod)).collect();
-        Ok(Self { constraints, system_default: false })
+        let defaults = &scheduler.config.default_constraints;
+        let system_default = *defaults == DefaultConstraints::System;
+        let constraints = match defaults {
+            DefaultConstraints::System => system_defaults(),
+            DefaultConstraints::List(listed) => listed.clone(),
+        };
+        if constraints.is_empty() {
+            return Ok(Self { constraints, system_default });
+        }
+        let Some(selector) = default_selector(scheduler, pod)? else {
+            return Ok(Self { constraints: Vec::new(), system_default });
+        };
+        let selecting =
+            |constraint| SpreadConstraint { selector: Some(selector.clone()), ..constraint };
+        Ok(Self { constraints: constraints.into_iter().map(selecting).collect(), system_default })
     }
 }
 
@@ -52,14 +66,15 @@ fn merged(constraint: &SpreadConstraint, pod: &PendingPod) -> SpreadConstraint {
     constraint
 }
 
-fn system_defaults(selector: &Selector) -> Vec<SpreadConstraint> {
+/// `systemDefaultConstraints` in `plugin.go`.
+fn system_defaults() -> Vec<SpreadConstraint> {
     [(HOSTNAME_LABEL, 3), (ZONE_LABEL, 5)]
         .into_iter()
         .map(|(key, max_skew)| SpreadConstraint {
             topology_key: Name::from(key),
             max_skew,
             hard: false,
-            selector: Some(selector.clone()),
+            selector: None,
             min_domains: None,
             honor_affinity: true,
             honor_taints: false,

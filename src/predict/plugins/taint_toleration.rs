@@ -1,6 +1,6 @@
 //! `TaintToleration`: taints that keep pods away, and those that they would rather avoid.
 //!
-//! Follows `pkg/scheduler/framework/plugins/tainttoleration/taint_toleration.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/tainttoleration/taint_toleration.go` (1.33 to 1.37).
 
 use crate::observe::{Node, Taint, TaintEffect, Template, Toleration};
 use crate::predict::classes::node_classes::Candidates;

@@ -1,7 +1,7 @@
 //! `PodTopologySpread`: hard constraints reject nodes, soft ones score them.
 //!
 //! Follows `pkg/scheduler/framework/plugins/podtopologyspread/filtering.go` and
-//! `scoring.go` (1.37).
+//! `scoring.go` (1.33 to 1.37).
 
 use std::cell::Cell;
 use std::sync::Arc;

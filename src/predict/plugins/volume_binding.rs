@@ -1,6 +1,6 @@
 //! `VolumeBinding`: what ties a pod's volumes to nodes.
 //!
-//! Follows `pkg/scheduler/framework/plugins/volumebinding/binder.go` (1.37). What it
+//! Follows `pkg/scheduler/framework/plugins/volumebinding/binder.go` (1.33 to 1.37). What it
 //! cannot know from claims, volumes and classes makes the pod unpredictable: free storage
 //! is not watched.
 

@@ -1,6 +1,7 @@
 //! `NodeVolumeLimits`: how many volumes can be attached to a node.
 //!
-//! Follows `pkg/scheduler/framework/plugins/nodevolumelimits/csi.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/nodevolumelimits/csi.go` (1.33 to 1.37). Since
+//! 1.37 (`VolumeLimitScaling`) a driver may keep pods from nodes that it does not run on.
 //! Volumes that are still attached though their pods are gone
 //! (`VolumeAttachment`) are not seen, nor are in-tree volumes that a driver has
 //! taken over.
@@ -9,6 +10,8 @@ use std::collections::BTreeSet;
 
 use crate::observe::{Cluster, Name, VolumeSource};
 use crate::predict::prefilter::{Cycle, PodRef};
+use crate::predict::scheduler::Scheduler;
+use crate::predict::version::SchedulerVersion;
 
 /// A volume: its driver, and what tells it from others.
 type Volume = (Name, String);
@@ -19,7 +22,12 @@ pub struct NodeVolumeLimits {
     wanted: BTreeSet<Volume>,
     /// By row; empty when no node limits what the pod wants.
     exceeded: Vec<bool>,
+    /// By row: a driver is missing that must run there; empty when there is no such driver.
+    missing: Vec<bool>,
 }
+
+const TOO_MANY: &str = "node(s) exceed max volume count";
+const NOT_INSTALLED: &str = "CSI driver is not installed on the node";
 
 impl NodeVolumeLimits {
     /// Counts the volumes on all nodes.
@@ -30,8 +38,9 @@ impl NodeVolumeLimits {
             nodes.any(|row| limit(cluster, &row.node.name, driver).is_some())
         };
         let mut wanted = volumes_of(cluster, PodRef::from(&cycle.pod));
+        let missing = missing_drivers(cycle, &wanted);
         wanted.retain(|(driver, _)| limits(driver));
-        let mut state = Self { wanted, exceeded: Vec::new() };
+        let mut state = Self { wanted, exceeded: Vec::new(), missing };
         if !state.wanted.is_empty() {
             state.exceeded = cycle.rows().map(|row| state.is_exceeded(cycle, row)).collect();
         }
@@ -47,13 +56,16 @@ impl NodeVolumeLimits {
 
     /// Whether no node limits what the pod wants.
     pub fn is_skipped(&self) -> bool {
-        self.exceeded.is_empty()
+        self.exceeded.is_empty() && self.missing.is_empty()
     }
 
     /// Why the plugin rejects the node, if it does.
     pub fn filter(&self, row: usize) -> Option<&'static str> {
-        let exceeded = self.exceeded.get(row).copied().unwrap_or(false);
-        exceeded.then_some("node(s) exceed max volume count")
+        let is = |rows: &[bool]| rows.get(row).copied().unwrap_or(false);
+        if is(&self.missing) {
+            return Some(NOT_INSTALLED);
+        }
+        is(&self.exceeded).then_some(TOO_MANY)
     }
 
     /// Whether the node would have too many volumes with the pod.
@@ -79,6 +91,26 @@ impl NodeVolumeLimits {
             more > 0 && limit(cluster, node, driver).is_some_and(|most| total > most)
         })
     }
+}
+
+/// The nodes that lack a driver which the pod's volumes need and which must run there.
+fn missing_drivers(cycle: &Cycle<'_>, wanted: &BTreeSet<Volume>) -> Vec<bool> {
+    let Scheduler { cluster, config, .. } = cycle.scheduler;
+    if config.version < SchedulerVersion::V1_37 {
+        return Vec::new();
+    }
+    let must_run = |driver: &&Name| cluster.csi_driver(driver).is_some_and(|known| known.must_run);
+    let drivers: BTreeSet<&Name> =
+        wanted.iter().map(|(driver, _)| driver).filter(must_run).collect();
+    if drivers.is_empty() {
+        return Vec::new();
+    }
+    let nodes = cycle.scheduler.rows().iter();
+    let lacks = |node: &str| {
+        let there = cluster.csi_node(node);
+        drivers.iter().any(|driver| !there.is_some_and(|there| there.runs(driver)))
+    };
+    nodes.map(|row| lacks(&row.node.name)).collect()
 }
 
 fn limit(cluster: &Cluster, node: &str, driver: &str) -> Option<i64> {

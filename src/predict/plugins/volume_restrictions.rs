@@ -1,7 +1,7 @@
 //! `VolumeRestrictions`: claims that one pod only may use.
 //!
 //! Follows `pkg/scheduler/framework/plugins/volumerestrictions/volume_restrictions.go`
-//! (1.37). Disks named in a pod's own spec (`gcePersistentDisk` and the like)
+//! (1.33 to 1.37). Disks named in a pod's own spec (`gcePersistentDisk` and the like)
 //! are not looked at.
 
 use crate::observe::{Name, Template, VolumeSource};

@@ -1,6 +1,6 @@
 //! `VolumeZone`: the zone and region labels of a pod's volumes.
 //!
-//! Follows `pkg/scheduler/framework/plugins/volumezone/volume_zone.go` (1.37).
+//! Follows `pkg/scheduler/framework/plugins/volumezone/volume_zone.go` (1.33 to 1.37).
 
 use crate::observe::{Labels, PersistentVolume};
 use crate::predict::scheduler::Scheduler;

@@ -8,6 +8,7 @@ mod sampled;
 mod spreading;
 mod storage;
 mod stories;
+mod versions;
 mod volumes;
 
 use crate::observe::Cluster;

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::predict;
 use super::stories::{ZONE, evicted, landing, pending, score, three_zones, web_on, zones};
 use crate::observe::fixtures::{PodFixture, cluster, node, pod, replica_set, service};
-use crate::observe::{Cluster, Name};
+use crate::observe::{Cluster, Name, SpreadConstraint};
 use crate::predict::{
-    InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache, SchedulerConfig,
+    DefaultConstraints, InFlightPods, PendingPod, Plugin, Prediction, Scheduler, SchedulerCache,
+    SchedulerConfig,
 };
 
 /// Where one more pod like `pod` goes.
@@ -159,12 +161,50 @@ fn a_service_alone_is_enough_for_the_defaults() {
     cluster.put_service(service("web", "web"));
     let spread = landing(one_more(&cluster, one()));
     assert_eq!(zones(&spread), ["c"]);
-    let config = SchedulerConfig { default_spread: false, ..SchedulerConfig::default() };
+    let nodes = landing(predict_with_defaults(&cluster, Vec::new(), one())).nodes;
+    assert_eq!(nodes, ["b2", "c1", "c2"].map(Name::from));
+}
+
+/// Where a pod goes if the scheduler has default constraints of its own.
+fn predict_with_defaults(
+    cluster: &Cluster,
+    constraints: Vec<SpreadConstraint>,
+    newcomer: PodFixture,
+) -> Prediction {
+    let default_constraints = DefaultConstraints::List(constraints);
+    let config = SchedulerConfig { default_constraints, ..SchedulerConfig::default() };
     let cache = SchedulerCache::new(config);
-    let scheduler = Scheduler::new(&cluster, &cache);
-    let pod = PendingPod::like(&one().build());
-    let best = scheduler.simulate(&InFlightPods::default(), &pod).unwrap().best().unwrap();
-    assert_eq!(best.nodes, ["b2", "c1", "c2"].map(Name::from));
+    let pod = PendingPod::like(&newcomer.build());
+    Scheduler::new(cluster, &cache).predict(&InFlightPods::default(), &pod)
+}
+
+#[test]
+fn default_constraints_of_a_cloud_take_the_place_of_the_systems() {
+    let zone = |max_skew: i32, action: &str| -> SpreadConstraint {
+        let constraint =
+            json!({"maxSkew": max_skew, "topologyKey": ZONE, "whenUnsatisfiable": action});
+        let constraint: TopologySpreadConstraint = serde_json::from_value(constraint).unwrap();
+        constraint.try_into().unwrap()
+    };
+    let mut cluster = cluster(three_zones(), web_on(&["a1", "a2", "b1", "b2", "a1"], |pod| pod));
+    let one = || pod("web-9");
+    let with = |cluster: &Cluster, max_skew, action| {
+        predict_with_defaults(cluster, vec![zone(max_skew, action)], one())
+    };
+    let nobody = landing(with(&cluster, 1, "ScheduleAnyway"));
+    assert_eq!(score(&nobody, "c1", "PodTopologySpread"), 0, "nothing selects the pod");
+    cluster.put_service(service("web", "web"));
+    // 3, 2 and 0 pods, each ln(5), and nothing more: 5, 3 and 0.
+    let softly = landing(with(&cluster, 1, "ScheduleAnyway"));
+    let scores = ["a1", "b1", "c1"].map(|node| score(&softly, node, "PodTopologySpread"));
+    assert_eq!(scores, [0, 80, 200]);
+    let hard = landing(with(&cluster, 1, "DoNotSchedule"));
+    assert_eq!((zones(&hard), hard.certain), (vec!["c"], true));
+    assert_eq!(hard.rejections[0].plugin, Plugin::PodTopologySpread);
+    // A pod with constraints of its own gets none of the defaults.
+    let own = one().spread_soft("kubernetes.io/hostname", 1);
+    let own = predict_with_defaults(&cluster, vec![zone(1, "DoNotSchedule")], own);
+    assert_eq!(landing(own).rejections, []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::mirror::Mirror;
 use super::requests::Requests;
 use super::scheduler_log::SchedulerLog;
 use super::terrain::{self, NAMESPACES};
-use super::workloads::{Workload, storage_classes, storage_driver};
+use super::workloads::{Workload, driver_of, storage_classes, storage_drivers};
 use super::world::World;
 use crate::dice::Dice;
 use crate::harness::Cluster;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use zonespread::predict::SchedulerVersion;
 
 /// The scheduler hears of pods by one watch, in order; of nodes, services and claims by
 /// others, which a busy machine may serve this much later.
@@ -19,6 +20,8 @@ const HEARSAY: Duration = Duration::from_millis(400);
 
 /// A control plane, and what the test has put there.
 pub struct Field {
+    /// The scheduler's.
+    pub version: SchedulerVersion,
     pub requests: Requests,
     pub mirror: Arc<Mirror>,
     pub scheduler_log: SchedulerLog,
@@ -64,7 +67,7 @@ pub fn verdict(pod: &Value) -> Option<Option<String>> {
 }
 
 impl Field {
-    pub async fn on(cluster: &Cluster) -> Self {
+    pub async fn on(cluster: &Cluster, version: SchedulerVersion) -> Self {
         let requests = Requests(cluster.client());
         for (namespace, warm) in NAMESPACES.into_iter().zip(["yes", "no", "yes"]) {
             cluster.namespace(namespace).await;
@@ -74,10 +77,13 @@ impl Field {
         for class in storage_classes() {
             requests.post("/apis/storage.k8s.io/v1/storageclasses", &class).await;
         }
-        requests.post("/apis/storage.k8s.io/v1/csidrivers", &storage_driver()).await;
+        for driver in storage_drivers() {
+            requests.post("/apis/storage.k8s.io/v1/csidrivers", &driver).await;
+        }
         let mirror = Arc::new(Mirror::of(&cluster.client()).await);
         tokio::spawn(make_volumes(requests.clone(), Arc::clone(&mirror)));
         Self {
+            version,
             requests,
             mirror,
             scheduler_log: SchedulerLog::of(cluster),
@@ -348,15 +354,16 @@ fn volume_for(world: &World, claim: &Value) -> Value {
     let metadata = &claim["metadata"];
     let node = metadata["annotations"][SELECTED_NODE].as_str().unwrap();
     let zone = world.get("Node", "", node).map(|node| &node["metadata"]["labels"][terrain::ZONE]);
+    let driver = driver_of(claim["spec"]["storageClassName"].as_str().unwrap());
     let mut volume = json!({
         "apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {"name": format!("pv-{}", metadata["uid"].as_str().unwrap()),
-            "annotations": {"pv.kubernetes.io/provisioned-by": "csi.example"}},
+            "annotations": {"pv.kubernetes.io/provisioned-by": driver}},
         "spec": {
             "capacity": {"storage": "1Gi"}, "accessModes": claim["spec"]["accessModes"],
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": claim["spec"]["storageClassName"],
-            "csi": {"driver": "csi.example", "volumeHandle": metadata["uid"]},
+            "csi": {"driver": driver, "volumeHandle": metadata["uid"]},
             "claimRef": {"namespace": metadata["namespace"], "name": metadata["name"],
                 "uid": metadata["uid"]},
         },

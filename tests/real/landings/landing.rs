@@ -1,15 +1,17 @@
 //! One landing: what was predicted, and what the scheduler did.
 
+use super::profiles;
 use super::scheduler_log::Score;
 use super::world::{Objects, World};
 use serde_json::{Value, json};
 use zonespread::observe::Index;
 use zonespread::predict::{
-    InFlightPods, Landing, PendingPod, Prediction, Scheduler, SchedulerCache,
+    InFlightPods, Landing, PendingPod, Prediction, Release, Scheduler, SchedulerVersion,
 };
 
 /// A pod that was evicted, and where its replacement landed.
 pub struct Observed {
+    pub version: SchedulerVersion,
     pub seed: u64,
     pub step: usize,
     pub namespace: String,
@@ -42,13 +44,19 @@ pub enum Outcome {
 }
 
 /// Where the replacement of a pod would land.
-pub fn predicted(index: &Index, namespace: &str, evicted: &str) -> Prediction {
+pub fn predicted(
+    index: &Index,
+    version: SchedulerVersion,
+    namespace: &str,
+    evicted: &str,
+) -> Prediction {
     let cluster = index.cluster();
     let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
     let mut in_flight = InFlightPods::default();
     in_flight.evict(id);
     let replacement = PendingPod::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
-    Scheduler::new(cluster, &SchedulerCache::default()).predict(&in_flight, &replacement)
+    let cache = profiles::cache_of(version, &replacement.template.scheduler);
+    Scheduler::new(cluster, &cache).predict(&in_flight, &replacement)
 }
 
 /// Compares. From 100 nodes on the scheduler looks at a sample, and only the
@@ -83,7 +91,7 @@ impl Observed {
     /// What is kept of a mismatch: JSON, an object of the cluster in each line.
     pub fn to_fixture(&self) -> String {
         let head = json!({
-            "seed": self.seed, "step": self.step,
+            "version": self.version.as_str(), "seed": self.seed, "step": self.step,
             "namespace": self.namespace, "evicted": self.evicted, "landed": self.landed,
         });
         let head = head.to_string();
@@ -99,7 +107,9 @@ impl Observed {
 pub fn replay(fixture: &Value) -> (World, Prediction, Outcome) {
     let world = World::read(&fixture["cluster"]);
     let text = |field: &str| fixture[field].as_str();
-    let prediction = predicted(&world.index, text("namespace").unwrap(), text("evicted").unwrap());
+    let version = text("version").and_then(Release::parse).map(SchedulerVersion::nearest);
+    let (namespace, evicted) = (text("namespace").unwrap(), text("evicted").unwrap());
+    let prediction = predicted(&world.index, version.unwrap_or_default(), namespace, evicted);
     let outcome = outcome(&world.index, &prediction, text("landed"));
     (world, prediction, outcome)
 }

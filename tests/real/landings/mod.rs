@@ -6,7 +6,8 @@
 //!           containers, affinity   │ mirror, world, requests
 //!                                  └ disturbance, scheduler_log
 //! ```
-//! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes.
+//! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes;
+//! `KUBERNETES=1.35` runs another version.
 
 mod affinity;
 mod containers;
@@ -15,6 +16,7 @@ mod field;
 mod fixtures;
 mod landing;
 mod mirror;
+mod profiles;
 mod requests;
 mod scheduler_log;
 mod tally;
@@ -24,16 +26,40 @@ mod workloads;
 mod world;
 
 use crate::dice::setting;
-use crate::harness;
+use crate::harness::{self, Cluster, SchedulerSetup};
 use field::Field;
 use tally::Tally;
+use zonespread::predict::{Release, SchedulerVersion};
+
+/// One that is neither the oldest nor the newest, and whose scores are others than since 1.36.
+const OLDER: &str = "1.35";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacements_land_where_it_was_predicted() {
-    let cluster = harness::Cluster::start_with_scheduler(&[scheduler_log::FLAG]).await;
-    let mut field = Field::on(&cluster).await;
+    assert!(land(None, setting("LANDINGS", 200)).await, "predictions are wrong: see above");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_scheduler_is_predicted_as_it_is() {
+    if harness::kubernetes().is_some() {
+        return println!("the older version is what runs, or it is of another minor");
+    }
+    assert!(land(Some(OLDER), 60).await, "predictions are wrong: see above");
+}
+
+/// Says whether so many landings were as predicted for the scheduler of this version, or for
+/// that of the version that tests run on.
+async fn land(older: Option<&str>, wanted: u64) -> bool {
+    let profiles = profiles::listed();
+    let scheduler =
+        SchedulerSetup { version: older, flags: &[scheduler_log::FLAG], profiles: Some(&profiles) };
+    let cluster = Cluster::start_with_scheduler(scheduler).await;
+    let served = cluster.client().apiserver_version().await.unwrap().git_version;
+    let version = SchedulerVersion::nearest(Release::parse(older.unwrap_or(&served)).unwrap());
+    println!("kube-scheduler {version}, kube-apiserver {served}");
+    let mut field = Field::on(&cluster, version).await;
     let nodes = usize::try_from(setting("NODES", 0)).unwrap();
-    let mut tally = Tally::new(usize::try_from(setting("LANDINGS", 200)).unwrap());
+    let mut tally = Tally::new(version, usize::try_from(wanted).unwrap());
     let first = setting("SEED", 1);
     for (number, seed) in (first..).enumerate() {
         if tally.is_full() {
@@ -41,5 +67,5 @@ async fn replacements_land_where_it_was_predicted() {
         }
         trial::epoch(&mut field, seed, number, nodes, &mut tally).await;
     }
-    assert!(tally.close(), "predictions are wrong: see above");
+    tally.close()
 }

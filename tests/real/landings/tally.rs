@@ -5,10 +5,11 @@ use super::scheduler_log;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
-use zonespread::predict::Prediction;
+use zonespread::predict::{Prediction, SchedulerVersion};
 
 /// Counts.
 pub struct Tally {
+    version: SchedulerVersion,
     wanted: usize,
     began: Instant,
     landings: usize,
@@ -24,8 +25,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new(wanted: usize) -> Self {
+    pub fn new(version: SchedulerVersion, wanted: usize) -> Self {
         Self {
+            version,
             wanted,
             began: Instant::now(),
             landings: 0,
@@ -87,9 +89,10 @@ impl Tally {
         let unpredictable: usize = self.unpredictable.values().sum();
         let known = self.landings - unpredictable;
         println!(
-            "{} landings in {seconds:.0} s: {} of {known} as predicted ({} Pending, {} with a \
+            "kube-scheduler {}: {} landings in {seconds:.0} s: {} of {known} as predicted ({} Pending, {} with a \
              certain zone, {} nodes tie on average), {} missed, {} wrong but certain, \
              {unpredictable} unpredictable; {} more were disturbed and do not count",
+            self.version,
             self.landings,
             self.hits,
             self.pending,

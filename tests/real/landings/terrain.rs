@@ -101,11 +101,18 @@ pub fn volume_limits(dice: &mut Dice, nodes: &[String]) -> Vec<Value> {
         return Vec::new();
     }
     let mut limited = Vec::new();
-    for node in nodes.iter().filter(|_| dice.chance(70)) {
+    for node in nodes {
+        if !dice.chance(70) {
+            continue;
+        }
+        let mut drivers = json!([
+            {"name": "csi.example", "nodeID": node, "allocatable": {"count": 1}}]);
+        if dice.chance(70) {
+            containers::push(&mut drivers, json!({"name": "picky.example", "nodeID": node}));
+        }
         limited.push(json!({
             "apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": node},
-            "spec": {"drivers": [{"name": "csi.example", "nodeID": node,
-                "allocatable": {"count": 1}}]},
+            "spec": {"drivers": drivers},
         }));
     }
     limited

@@ -3,6 +3,7 @@
 use super::disturbance;
 use super::field::{Field, is_leaving, name, pods_of, verdict};
 use super::landing::{self, Observed, Outcome};
+use super::profiles;
 use super::tally::Tally;
 use super::workloads::{Workload, workload};
 use super::world::World;
@@ -70,6 +71,9 @@ async fn evictions(
     true
 }
 
+/// Longer than a score is kept for pods that are scheduled in batches.
+const BATCH_AGE: Duration = Duration::from_millis(600);
+
 async fn eviction(
     field: &Field,
     dice: &mut Dice,
@@ -86,6 +90,9 @@ async fn eviction(
             pods_of(world, workload).find(vanishing).is_none().then_some(())
         })
         .await;
+    if profiles::is_batched(&workload.object["spec"]["template"]) {
+        tokio::time::sleep(BATCH_AGE).await;
+    }
     let (victim, evicted, known, before, prediction) = field.mirror.look(|world| {
         let mut pods: Vec<_> = pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
         pods.sort_by_key(|pod| pod["spec"]["nodeName"].as_str());
@@ -93,7 +100,8 @@ async fn eviction(
         let victim = name(&evicted);
         let known: BTreeSet<String> =
             pods_of(world, workload).map(|pod| pod["metadata"]["uid"].to_string()).collect();
-        let prediction = landing::predicted(&world.index, &workload.namespace, &victim);
+        let version = field.version;
+        let prediction = landing::predicted(&world.index, version, &workload.namespace, &victim);
         (victim, evicted, known, world.objects(), prediction)
     });
     let path = format!("/api/v1/namespaces/{}/pods/{victim}", workload.namespace);
@@ -134,6 +142,7 @@ async fn eviction(
         Vec::new()
     };
     Observed {
+        version: field.version,
         seed,
         step,
         namespace,

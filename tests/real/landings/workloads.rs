@@ -2,6 +2,7 @@
 
 use super::affinity;
 use super::containers::{self, push};
+use super::profiles;
 use super::terrain::{NAMESPACES, TIERS, ZONE};
 use crate::dice::Dice;
 use serde_json::{Value, json};
@@ -54,6 +55,7 @@ pub fn workload(dice: &mut Dice, number: usize, nodes: &[String]) -> Workload {
     let mut spec = containers::spec(dice);
     constrain(dice, &mut spec, &app, kind);
     choose_nodes(dice, &mut spec, nodes);
+    profiles::choose(dice, &mut spec);
     let affinity = affinity::pod_affinity(dice, &app);
     if dice.chance(50) {
         spec["affinity"]["podAffinity"] = affinity["podAffinity"].clone();
@@ -80,6 +82,11 @@ pub fn workload(dice: &mut Dice, number: usize, nodes: &[String]) -> Workload {
         2 => {
             spec["volumes"] = json!([{"name": "cache", "ephemeral": {
                 "volumeClaimTemplate": {"spec": lazy_claim(dice)["spec"].clone()}}}]);
+        }
+        // Where the API server has no such volumes, it takes them for empty directories.
+        8 | 9 => {
+            let image = containers::IMAGES[dice.below(containers::IMAGES.len())];
+            spec["volumes"] = json!([{"name": "dataset", "image": {"reference": image}}]);
         }
         _ => {}
     }
@@ -219,17 +226,31 @@ fn lazy_claim(dice: &mut Dice) -> Value {
     json!({
         "metadata": {"name": "data"},
         "spec": {"accessModes": [dice.pick(&["ReadWriteOnce", "ReadWriteOnce", "ReadWriteOncePod"])],
-            "storageClassName": dice.pick(&["lazy", "lazy-in-a-and-b"]),
+            "storageClassName": dice.pick(&["lazy", "lazy", "lazy-in-a-and-b", PICKY]),
             "resources": {"requests": {"storage": "1Gi"}}},
     })
 }
 
-/// The driver of all volumes. It attaches none: what is attached and not yet
+/// The class of the driver that keeps pods from nodes on which it does not run (1.37).
+const PICKY: &str = "picky";
+
+/// The driver of a storage class.
+pub fn driver_of(class: &str) -> &'static str {
+    if class == PICKY { "picky.example" } else { "csi.example" }
+}
+
+/// The drivers of all volumes. They attach none: what is attached and not yet
 /// detached would count too.
-pub fn storage_driver() -> Value {
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver",
-        "metadata": {"name": "csi.example"},
-        "spec": {"attachRequired": false, "storageCapacity": false}})
+pub fn storage_drivers() -> [Value; 2] {
+    ["lazy", PICKY].map(|class| {
+        let mut driver = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver",
+            "metadata": {"name": driver_of(class)},
+            "spec": {"attachRequired": false, "storageCapacity": false}});
+        if class == PICKY {
+            driver["spec"]["preventPodSchedulingIfMissing"] = json!(true);
+        }
+        driver
+    })
 }
 
 /// The storage classes that these claims name.
@@ -237,11 +258,15 @@ pub fn storage_classes() -> Vec<Value> {
     let class = |name: &str, more: Value| {
         let mut class = json!({
             "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
-            "provisioner": "csi.example", "volumeBindingMode": "WaitForFirstConsumer",
+            "provisioner": driver_of(name), "volumeBindingMode": "WaitForFirstConsumer",
         });
         class["allowedTopologies"] = more;
         class
     };
     let in_a_and_b = json!([{"matchLabelExpressions": [{"key": ZONE, "values": ["a", "b"]}]}]);
-    vec![class("lazy", Value::Null), class("lazy-in-a-and-b", in_a_and_b)]
+    vec![
+        class("lazy", Value::Null),
+        class("lazy-in-a-and-b", in_a_and_b),
+        class(PICKY, Value::Null),
+    ]
 }
