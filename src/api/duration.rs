@@ -82,8 +82,9 @@ fn read_optional<'de, D: Deserializer<'de>>(
     Option::<String>::deserialize(deserializer)?.map(|text| read(&text, bounds)).transpose()
 }
 
-/// As users write it.
-fn written(duration: Duration) -> String {
+/// A duration as users write it, such as `1h30m`.
+#[must_use]
+pub fn written_duration(duration: Duration) -> String {
     let printer =
         SpanPrinter::new().spacing(Spacing::None).fractional(Some(FractionalUnit::Second));
     let signed = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
@@ -112,14 +113,14 @@ pub(super) mod landing_timeout {
 
 /// For `rebalance.windows[].duration`.
 pub(super) mod window {
-    use super::{Deserialize, Deserializer, Duration, Serializer, WINDOW, read, written};
+    use super::{Deserialize, Deserializer, Duration, Serializer, WINDOW, read, written_duration};
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         read(&String::deserialize(from)?, WINDOW)
     }
 
     pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&written(*duration))
+        to.serialize_str(&written_duration(*duration))
     }
 }
 
@@ -129,7 +130,7 @@ pub fn write_optional<S: Serializer>(
     to: S,
 ) -> Result<S::Ok, S::Error> {
     match duration {
-        Some(duration) => to.serialize_str(&written(*duration)),
+        Some(duration) => to.serialize_str(&written_duration(*duration)),
         None => to.serialize_none(),
     }
 }
@@ -194,7 +195,7 @@ mod tests {
     #[case(604_800_000)]
     fn what_is_written_is_read_back(#[case] milliseconds: u64) {
         let duration = Duration::from_millis(milliseconds);
-        assert_eq!(parse_duration(&written(duration), WINDOW_FROM_ZERO), Ok(duration));
+        assert_eq!(parse_duration(&written_duration(duration), WINDOW_FROM_ZERO), Ok(duration));
     }
 
     const WINDOW_FROM_ZERO: DurationBounds = DurationBounds { least: "0s", ..WINDOW };

@@ -4,6 +4,7 @@
 //! `make verify` fails when the two differ.
 
 mod duration;
+mod explanation;
 mod reason;
 mod schema;
 mod spec;
@@ -12,16 +13,19 @@ pub mod text;
 mod time;
 mod zone;
 
-pub use duration::{DurationBounds, parse_duration};
+pub use duration::{DurationBounds, parse_duration, written_duration};
+pub use explanation::{
+    EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
+};
 pub use reason::Reason;
 pub use spec::{
     LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, TierOverride, ZoneSpreadPolicy,
     ZoneSpreadPolicySpec,
 };
 pub use status::{
-    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, MoveKind,
-    MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Recovery, Summary, TierStatus,
-    TierZone, ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, limit,
+    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
+    CONDITION_PROGRESSING, MoveKind, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone,
+    Recovery, Summary, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, limit,
 };
 pub use time::seconds;
 pub use zone::{

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Reason;
 use super::schema;
 
+/// Condition: the policy protects pods, and all of its settings are for tiers that exist.
+pub const CONDITION_EFFECTIVE: &str = "Effective";
 /// Condition: every tier is within its skew.
 pub const CONDITION_BALANCED: &str = "Balanced";
 /// Condition: pods are being moved, or will be.
@@ -67,7 +69,7 @@ pub struct ZoneSpreadPolicyStatus {
     /// The recovery under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
-    /// Balanced, Progressing and Degraded.
+    /// Effective, Balanced, Progressing and Degraded.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -91,13 +93,15 @@ pub enum Phase {
     Observing,
     /// Unbalanced, and nothing can be done now; the tiers say why.
     Blocked,
+    /// The policy protects nothing: it selects no pods, or none with the tier label.
+    Ineffective,
     /// The policy cannot be followed; the message says why.
     Invalid,
 }
 
 impl Phase {
     /// Every phase.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Balanced,
         Self::Holding,
         Self::Frozen,
@@ -105,6 +109,7 @@ impl Phase {
         Self::AwaitingApproval,
         Self::Observing,
         Self::Blocked,
+        Self::Ineffective,
         Self::Invalid,
     ];
 
@@ -119,6 +124,7 @@ impl Phase {
             Self::AwaitingApproval => "AwaitingApproval",
             Self::Observing => "Observing",
             Self::Blocked => "Blocked",
+            Self::Ineffective => "Ineffective",
             Self::Invalid => "Invalid",
         }
     }

@@ -4,6 +4,7 @@ mod age;
 mod cluster;
 mod cluster_args;
 mod crd;
+mod explain;
 mod hold;
 mod live;
 mod log;
@@ -39,6 +40,8 @@ enum Command {
     Run(run::Run),
     /// Print the CustomResourceDefinitions
     Crd,
+    /// Say what a reason means, and what helps
+    Explain(explain::Explain),
     /// Hold a zone by hand: nothing is evicted from tiers that use it
     Hold(hold::Hold),
     /// End the hold of a zone
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(run) => run.run(&arguments.access),
         Command::Crd => crd::print(),
+        Command::Explain(explain) => explain.run(),
         Command::Hold(hold) => hold.run(&arguments.access),
         Command::Release(release) => release.run(&arguments.access),
         Command::Status(status) => status.run(&arguments.access),

@@ -24,12 +24,18 @@ pub fn action_error(error: Error) -> ActionError {
     };
     let message = status.message.clone();
     match status.code {
-        429 if has_cause(&status, "DisruptionBudget") => ActionError::Budget(message),
+        429 if has_cause(&status, "DisruptionBudget") => {
+            // The cause names the budget and its numbers.
+            ActionError::Budget(cause_of(&status).map_or(message, str::to_owned))
+        }
         429 => ActionError::Throttled { retry_after: retry_after(&status) },
         500 if message.contains("more than one PodDisruptionBudget") => {
             ActionError::MultipleBudgets(message)
         }
         404 | 409 => ActionError::Gone,
+        403 if message.contains("cannot create resource") => ActionError::Forbidden(format!(
+            "{message}: deploy/base/rbac-evict.yaml gives this right"
+        )),
         400..=403 | 405..=499 => ActionError::Forbidden(message),
         _ => ActionError::Unknown(message),
     }
@@ -40,6 +46,12 @@ fn has_cause(status: &Status, reason: &str) -> bool {
         .details
         .as_ref()
         .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
+}
+
+/// What the cause says of the budget, if it says anything.
+fn cause_of(status: &Status) -> Option<&str> {
+    let causes = status.details.as_ref()?.causes.iter();
+    causes.map(|cause| cause.message.as_str()).find(|message| !message.is_empty())
 }
 
 fn retry_after(status: &Status) -> SignedDuration {

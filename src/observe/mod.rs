@@ -61,8 +61,8 @@ pub use zones::condition::{
     DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,
 };
 pub use zones::health::{
-    HealthRules, Hold, ObservedOutages, ZoneEvent, ZoneMemory, ZoneTracker, hold_down_of,
-    is_impaired,
+    HealthRules, Hold, MAX_HOLD, OUTAGE_MEMORY, ObservedOutages, ZoneEvent, ZoneMemory,
+    ZoneTracker, hold_down_of, is_impaired,
 };
 pub use zones::object::ZoneEntry;
 pub use zones::record::unknown_zone_status;

@@ -74,7 +74,10 @@ impl Operator {
             .map(|(zone, _)| zone.as_str())
             .collect();
         if out.len() >= ZONES {
-            return Some(format!("zones {} are out or held by hand", out.join(", ")));
+            return Some(format!(
+                "zones {} are out or held by hand: nothing is evicted anywhere until at most one is",
+                out.join(", ")
+            ));
         }
         let seen = self.zones.iter().map(|(_, memory)| memory.condition);
         if let Some(why) = unstable_nodes(seen.map(|condition| (condition.nodes, condition.usable)))
@@ -83,10 +86,14 @@ impl Operator {
         }
         let (waiting, all) = self.index.cluster().waiting_pods();
         if waiting >= WAITING && waiting * 100 >= all * WAITING_PERCENT {
-            return Some(format!("at least {WAITING_PERCENT} % of the pods wait for a node"));
+            return Some(format!(
+                "at least {WAITING_PERCENT} % of the pods wait for a node: nothing is evicted anywhere until fewer do (`kubectl get pods -A --field-selector spec.nodeName=` shows them)"
+            ));
         }
         self.failures.are_many(now).then(|| {
-            format!("at least {FAILURES} requests to the API server failed within a minute")
+            format!(
+                "at least {FAILURES} requests to the API server failed within a minute: nothing is evicted until fewer do; the operator's log names them"
+            )
         })
     }
 }

@@ -362,6 +362,8 @@ mod pace_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod words_tests;
+#[cfg(test)]
 mod world;
 #[cfg(test)]
 mod zone_tests;

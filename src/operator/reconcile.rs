@@ -18,7 +18,9 @@ use crate::plan::{
     gate, tier_count, zone_gate,
 };
 use crate::predict::PendingPod;
-use crate::report::{StatusInput, TierReport, events_between, invalid_status, plan_of, status_of};
+use crate::report::{
+    StatusInput, TierReport, events_between, invalid_status, plan_of, status_of, wrong_approval,
+};
 
 use super::Operator;
 use super::decision::Decision;
@@ -62,7 +64,7 @@ impl Operator {
             for planned in planned {
                 reports.push(self.ask(policy, planned, &mut memory, now, &mut requests));
             }
-            tell_how_to_approve(&self.index, key, &mut reports);
+            tell_how_to_approve(&self.index, policy, &memory, &mut reports);
             decision.plans_took.push(ahead_took + began.elapsed());
         }
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
@@ -334,8 +336,16 @@ fn is_named(policy: &PolicyEntry, status: &ZoneSpreadPolicyStatus) -> bool {
 }
 
 /// Names the plan and the command to those tiers that wait for an approval.
-fn tell_how_to_approve(index: &Index, key: &PolicyKey, reports: &mut [TierReport]) {
+fn tell_how_to_approve(
+    index: &Index,
+    policy: &PolicyEntry,
+    memory: &PolicyState,
+    reports: &mut [TierReport],
+) {
     let Some(plan) = plan_of(index, reports) else { return };
+    let (key, approved) = (&policy.key, memory.approved.as_ref());
+    let wrong = wrong_approval(policy, reports, approved, Some(&plan.id))
+        .map_or_else(String::new, |wrong| format!("{wrong}; "));
     let moves = reports.iter().filter(|report| report.needs_approval());
     let moves: usize = moves.map(|report| report.plan.moves.len()).sum();
     let covered = moves.min(limit::PLANNED_MOVES);
@@ -343,7 +353,7 @@ fn tell_how_to_approve(index: &Index, key: &PolicyKey, reports: &mut [TierReport
     for blocked in reports.iter_mut().filter_map(|report| report.blocked.as_mut()) {
         if blocked.reason == Reason::AwaitingApproval {
             blocked.message = format!(
-                "plan {id} ({count}) waits for approval: kubectl annotate zsp {} -n {} {APPROVE}={id} --overwrite",
+                "{wrong}plan {id} ({count}) waits for approval: kubectl annotate zsp {} -n {} {APPROVE}={id} --overwrite",
                 key.name,
                 key.namespace,
                 id = plan.id,

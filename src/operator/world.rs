@@ -57,6 +57,8 @@ pub struct World {
     pub status_writes: usize,
     /// Status writes that failed.
     pub writes_failed: usize,
+    /// Events: the policy, the reason and the text.
+    told: Vec<(String, String, String)>,
     /// How long a pod takes to become Ready, in seconds.
     pub start_delay: i64,
     starting: Vec<(Timestamp, String, String, String)>,
@@ -81,6 +83,7 @@ impl World {
             zones: BTreeMap::new(),
             zone_writes: 0,
             status_writes: 0,
+            told: Vec::new(),
             start_delay: 5,
             starting: Vec::new(),
             unseen: Vec::new(),
@@ -338,13 +341,15 @@ impl World {
     }
 
     fn write(&mut self, write: StatusWrite) -> Outcome {
-        let StatusWrite { policy, uid, status, .. } = write;
+        let StatusWrite { policy, uid, status, events } = write;
         let failure = WriteFailure::TimedOut;
         if self.trouble.writes_fail {
             self.writes_failed += 1;
             return Outcome::NotWritten { policy, uid, status, failure };
         }
         self.status_writes += 1;
+        let name = || policy.name.to_string();
+        self.told.extend(events.into_iter().map(|event| (name(), event.reason.into(), event.text)));
         self.statuses.insert(policy.name.to_string(), ZoneSpreadPolicyStatus::clone(&status));
         if self.trouble.answers_are_lost {
             return Outcome::NotWritten { policy, uid, status, failure };
@@ -456,6 +461,12 @@ impl World {
     /// The status of a policy.
     pub fn status(&self, policy: &str) -> &ZoneSpreadPolicyStatus {
         &self.statuses[policy]
+    }
+
+    /// The events about a policy: reason and text.
+    pub fn told(&self, policy: &str) -> Vec<(String, String)> {
+        let own = self.told.iter().filter(|(name, ..)| name == policy);
+        own.map(|(_, reason, text)| (reason.clone(), text.clone())).collect()
     }
 
     /// Pods per zone of an app: `3/3/0`.

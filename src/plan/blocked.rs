@@ -18,11 +18,17 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
     match prediction {
         Prediction::Unpredictable(why) => blocked(
             Reason::Unpredictable,
-            format!("the landing of a replacement for pod {} cannot be predicted: {why}", pod.name),
+            format!(
+                "the landing of a replacement for pod {} cannot be predicted, and nothing is evicted on a guess: {why}",
+                pod.name
+            ),
         ),
         Prediction::Pending(rejections) => {
             rejected(pod, targets, rejections).unwrap_or_else(|| {
-                let message = format!("a replacement for pod {} would stay Pending", pod.name);
+                let message = format!(
+                    "a replacement for pod {0} would stay Pending: `zonespread predict {0} -n {1}` shows which node rejects it, and why",
+                    pod.name, pod.namespace
+                );
                 blocked(Reason::WouldNotLand, message)
             })
         }
@@ -84,10 +90,14 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
         Plugin::NodeResourcesFit | Plugin::NodePorts | Plugin::NodeVolumeLimits => {
             (Reason::NoRoom, "free room or add a node there".to_owned())
         }
-        Plugin::VolumeBinding | Plugin::VolumeZone => {
-            (Reason::Pinned, format!("its volumes ({}) are tied to their zone", claims(pod)))
-        }
-        _ => (Reason::WouldNotLand, "change the node or what the pod asks for".to_owned()),
+        Plugin::VolumeBinding | Plugin::VolumeZone => (
+            Reason::Pinned,
+            format!(
+                "its volumes ({}) are tied to their zone; storage that spans zones would free it",
+                claims(pod)
+            ),
+        ),
+        plugin => (Reason::WouldNotLand, remedy(plugin).to_owned()),
     };
     let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     Some(blocked(
@@ -97,6 +107,23 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
             pod.name, example.message, example.node, example.plugin
         ),
     ))
+}
+
+/// What helps against a rejection by a plugin.
+const fn remedy(plugin: Plugin) -> &'static str {
+    match plugin {
+        Plugin::NodeUnschedulable => "uncordon the node",
+        Plugin::TaintToleration => "remove the taint, or tolerate it in the pod's template",
+        Plugin::NodeAffinity => {
+            "change the template's node selector or affinity, or label the node"
+        }
+        Plugin::PodTopologySpread => {
+            "change the template's spread constraint, such as its maxSkew, or set nodeTaintsPolicy: Honor"
+        }
+        Plugin::InterPodAffinity => "change the template's pod affinity or anti-affinity",
+        Plugin::VolumeRestrictions => "a claim for one pod only (ReadWriteOncePod) keeps it",
+        _ => "change the node or what the pod asks for",
+    }
 }
 
 /// The claims of a pod, by name.
@@ -123,7 +150,7 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
     let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {
         let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
         let message = format!(
-            "the scheduler could put a replacement for pod {} into any of the zones {}: they tie, so the landing cannot be predicted",
+            "the scheduler could put a replacement for pod {} into any of the zones {}: they tie, so the landing cannot be predicted; a DoNotSchedule constraint on zones would decide it",
             pod.name,
             zones.join(", ")
         );

@@ -39,7 +39,9 @@ impl EvictionBlocker {
                 "pod {name} has the annotation {}: remove it to let the pod be moved",
                 mark.annotation()
             ),
-            Self::LocalStorage(what) => format!("pod {name} has data on its node: {what}"),
+            Self::LocalStorage(what) => format!(
+                "pod {name} has data on its node ({what}): whoever can do without the data deletes the pod by hand"
+            ),
             Self::Needed { by, near } => format!(
                 "pod {by} requires pod {name} nearby (podAffinity, {near}) and it is the only match: run another match there"
             ),
@@ -56,7 +58,9 @@ pub fn eviction_blocker(
 ) -> Option<EvictionBlocker> {
     let not_recreated = |why: &str| Some(EvictionBlocker::NotRecreated(why.to_owned()));
     if pod.mirror {
-        return not_recreated("is a static pod of its node and cannot be moved");
+        return not_recreated(
+            "is a static pod of its node, which nothing re-creates elsewhere: narrow spec.selector",
+        );
     }
     let Some(owner) = &pod.owner else {
         return not_recreated("has no controller that would re-create it: use a Deployment");
@@ -95,7 +99,8 @@ pub fn eviction_blocker(
             }
             VolumeSource::EmptyDir if keeps_empty_dirs => {
                 return Some(EvictionBlocker::LocalStorage(
-                    "an emptyDir volume; rebalance.localStorage: Evict lets it move".to_owned(),
+                    "an emptyDir volume, and rebalance.localStorage: Evict would let it move"
+                        .to_owned(),
                 ));
             }
             VolumeSource::EmptyDir => {}

@@ -153,7 +153,7 @@ fn an_empty_plan_without_an_obstacle_waits_for_the_moves_under_way() {
     let mut now = Situation::clear();
     now.plan.moves.clear();
     now.in_flight.moves = 1;
-    assert_eq!(now.message(), "1 move is under way");
+    assert_eq!(now.message(), "1 move is under way: the next begins when one has ended");
 }
 
 #[test]

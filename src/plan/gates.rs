@@ -1,10 +1,15 @@
 //! Why not: the one reason that keeps an unbalanced tier from being moved now.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::api::text::counted;
-use crate::api::{Blocked, Mode, PAUSED, Reason, ZoneState};
-use crate::observe::{Index, Opening, Pause, PodId, ZoneTracker};
+use crate::api::{self, Blocked, Mode, PAUSED, Reason, ZoneState};
+use crate::observe::{
+    Index, MAX_HOLD, OUTAGE_MEMORY, Opening, Pause, Pod, PodId, Zone, ZoneMemory, ZoneTracker,
+    hold_down_of,
+};
 
 use super::approval::Approval;
 use super::tier::TierView;
@@ -104,7 +109,7 @@ pub fn gate(
         awaiting_approval(index, tier, approval, next),
         outside_window(tier, next, facts.now),
         single_zone(tier),
-        unavailable(tier, in_flight),
+        unavailable(index, tier, in_flight, facts.now),
         rollout(tier),
         canary(in_flight),
         limit(tier, history, in_flight),
@@ -145,32 +150,61 @@ pub fn zone_gate(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
             Some((reason, zone, memory))
         })
         .min_by_key(|(reason, ..)| *reason)
-        .and_then(|(reason, zone, memory)| {
-            let until = memory
-                .hold_until(tier.settings.hold_down)
-                .map_or_else(String::new, |until| format!(" until {}", short(until)));
-            let message = match reason {
-                // Without counts: they change with every node, and this is in many statuses.
-                Reason::ZoneImpaired => format!(
-                    "zone {zone} is out ({}): nothing is evicted in an outage",
-                    memory.reason(ZoneState::Impaired).unwrap_or("NoNodes"),
-                ),
-                Reason::ZoneHeld => memory.held(facts.now).map_or_else(String::new, |hold| {
-                    format!(
-                        "zone {zone} is held by hand until {} ({}): `zonespread release {zone}` ends the hold",
-                        long(hold.until),
-                        hold.reason
-                    )
-                }),
-                Reason::ZoneRecovering => {
-                    format!("zone {zone} is usable again and is held{until}")
-                }
-                _ => format!(
-                    "zone {zone} is held{until}: the first pod moved there did not become Available"
-                ),
-            };
-            blocked(reason, message)
+        .map(|(reason, zone, memory)| Blocked {
+            reason,
+            message: zone_message(reason, zone, memory, tier.settings.hold_down, facts.now),
         })
+}
+
+fn zone_message(
+    reason: Reason,
+    zone: &Zone,
+    memory: &ZoneMemory,
+    hold_down: Duration,
+    now: Timestamp,
+) -> String {
+    match reason {
+        // Without counts: they change with every node, and this is in many statuses.
+        Reason::ZoneImpaired => format!(
+            "zone {zone} is out ({}): nothing is evicted until its nodes take pods again",
+            memory.reason(ZoneState::Impaired).unwrap_or("NoNodes"),
+        ),
+        Reason::ZoneHeld => memory.held(now).map_or_else(String::new, |hold| {
+            format!(
+                "zone {zone} is held by hand until {} ({}): `zonespread release {zone}` ends the hold",
+                long(hold.until),
+                hold.reason
+            )
+        }),
+        Reason::ZoneRecovering => format!(
+            "zone {zone} is usable again and is held {}; a shorter holdDown ends it earlier",
+            hold_text(memory, hold_down)
+        ),
+        _ => format!(
+            "zone {zone} is held {}: the first pod moved there did not become Available; look at its events before the next is risked",
+            hold_text(memory, hold_down)
+        ),
+    }
+}
+
+/// How long a zone is held, why so long, and what it is at most:
+/// `until 10:42:00Z (40m: rebalance.holdDown 10m, doubled 2 times, at most 6h)`.
+fn hold_text(memory: &ZoneMemory, hold_down: Duration) -> String {
+    let until = memory
+        .hold_until(hold_down)
+        .map_or_else(String::new, |until| format!("until {} ", short(until)));
+    let base = length(hold_down);
+    // After the first outage it is not doubled.
+    match memory.outages.saturating_sub(1) {
+        0 => format!("{until}({base}: rebalance.holdDown)"),
+        doubled => format!(
+            "{until}({}: rebalance.holdDown {base}, doubled {} for outages within {} of each other, at most {})",
+            length(hold_down_of(hold_down, memory.outages)),
+            if doubled == 1 { "once".to_owned() } else { counted(doubled, "time") },
+            length(OUTAGE_MEMORY.unsigned_abs()),
+            length(MAX_HOLD.max(hold_down)),
+        ),
+    }
 }
 
 fn unstable(facts: &ClusterFacts<'_>) -> Option<Blocked> {
@@ -184,13 +218,15 @@ fn stale(facts: &ClusterFacts<'_>) -> Option<Blocked> {
 fn paused(tier: &TierView) -> Option<Blocked> {
     // A tier that is never moved has nothing to pause.
     let pause = tier.paused.filter(|_| tier.settings.single_zone.is_none())?;
-    let what = match pause {
-        Pause::Policy => "the policy",
-        Pause::Namespace => "the namespace",
+    let (kind, name) = match pause {
+        Pause::Policy => ("policy", &tier.policy.name),
+        Pause::Namespace => ("namespace", &tier.policy.namespace),
     };
     blocked(
         Reason::Paused,
-        format!("{what} is paused: remove its annotation {PAUSED} to let pods be moved"),
+        format!(
+            "{kind} {name} is paused ({PAUSED}): nothing is moved until that annotation is removed"
+        ),
     )
 }
 
@@ -198,7 +234,13 @@ fn observe_only(tier: &TierView) -> Option<Blocked> {
     if tier.settings.mode != Mode::Observe {
         return None;
     }
-    blocked(Reason::ObserveOnly, "the mode is Observe: set mode: Auto to let pods be moved")
+    blocked(
+        Reason::ObserveOnly,
+        format!(
+            "policy {} has the mode Observe for this tier: the mode Auto or Approve lets its pods be moved",
+            tier.policy.name
+        ),
+    )
 }
 
 /// Approvals are for moves: a tier that has none to make, or never makes any,
@@ -225,34 +267,68 @@ fn outside_window(tier: &TierView, next: Option<&PlannedMove>, now: Timestamp) -
         || "no further window is scheduled".to_owned(),
         |opens| format!("the next opens at {}", long(opens)),
     );
-    blocked(Reason::OutsideWindow, format!("no window of rebalance.windows is open: {next}"))
+    blocked(
+        Reason::OutsideWindow,
+        format!(
+            "no window of rebalance.windows is open: {next}; `windows: []` lets the tier move at any time"
+        ),
+    )
 }
 
 fn single_zone(tier: &TierView) -> Option<Blocked> {
     let reason = tier.settings.single_zone.as_ref()?;
     blocked(
         Reason::SingleZoneAccepted,
-        format!("the policy accepts a single zone for this tier: {reason}"),
+        format!(
+            "policy {} accepts a single zone for this tier ({reason}): remove singleZone to have it spread",
+            tier.policy.name
+        ),
     )
 }
 
 /// Law 3: a tier that misses a pod is not touched.
-fn unavailable(tier: &TierView, in_flight: &InFlight) -> Option<Blocked> {
+fn unavailable(
+    index: &Index,
+    tier: &TierView,
+    in_flight: &InFlight,
+    now: Timestamp,
+) -> Option<Blocked> {
     if tier.missing() <= in_flight.away {
         return None;
     }
+    let pod = missing_pod(index, tier, now).map_or_else(
+        || "its workload has not made the others yet".to_owned(),
+        |pod| {
+            let (name, namespace) = (&pod.name, &pod.namespace);
+            format!("`kubectl describe pod {name} -n {namespace}` says why that one is not")
+        },
+    );
     blocked(
         Reason::TierUnavailable,
         format!(
-            "{} of {} pods are Available: nothing is evicted while a pod is missing",
+            "{} of {} pods are Available, and nothing is evicted while a pod is missing: {pod}",
             tier.available, tier.desired
         ),
     )
 }
 
+/// A pod of the tier that is not Available, the first by name.
+fn missing_pod<'a>(index: &'a Index, tier: &TierView, now: Timestamp) -> Option<&'a Pod> {
+    let pods = index.policy(&tier.policy)?.tiers.get(&tier.name)?;
+    let pods = pods.iter().filter_map(|id| index.cluster().pod(*id));
+    let missing = pods.filter(|pod| {
+        let min_ready = index.workload_of(pod).map_or(0, |workload| workload.min_ready_seconds);
+        !pod.terminating && !pod.is_finished() && !pod.is_available(min_ready, now)
+    });
+    missing.min_by_key(|pod| &pod.name)
+}
+
 fn rollout(tier: &TierView) -> Option<Blocked> {
     let workload = tier.rolling_out.as_ref()?;
-    blocked(Reason::RolloutInProgress, format!("{workload} is rolling out"))
+    blocked(
+        Reason::RolloutInProgress,
+        format!("{workload} is rolling out: pods are moved when that is complete"),
+    )
 }
 
 /// Law 9: a recovered zone gets one pod first.
@@ -285,7 +361,8 @@ fn cluster_limit(in_flight: &InFlight) -> Option<Blocked> {
 
 fn under_way(moves: i32) -> Blocked {
     let are = if moves == 1 { "is" } else { "are" };
-    let message = format!("{} {are} under way", counted(moves, "move"));
+    let message =
+        format!("{} {are} under way: the next begins when one has ended", counted(moves, "move"));
     Blocked { reason: Reason::MovesUnderWay, message }
 }
 
@@ -318,8 +395,8 @@ fn budgets(index: &Index, next: Option<&PlannedMove>, in_flight: &InFlight) -> O
     blocked(
         Reason::BudgetExhausted,
         format!(
-            "PodDisruptionBudget {} allows no eviction of pod {} now: raise maxUnavailable or add a replica",
-            budget.name, pod.name
+            "PodDisruptionBudget {} allows no eviction of pod {}: {}",
+            budget.name, pod.name, budget.why
         ),
     )
 }
@@ -353,6 +430,11 @@ fn throttled(facts: &ClusterFacts<'_>) -> Option<Blocked> {
             short(until)
         ),
     )
+}
+
+/// A length as users write it, such as `1h30m`.
+fn length(length: Duration) -> String {
+    api::written_duration(length)
 }
 
 /// A time as users read it, in UTC and to the second.

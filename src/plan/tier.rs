@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::observe::{
-    Index, Name, Pause, Pod, PodId, PolicyEntry, Template, Tier, Windows, Zone, ZoneTracker,
+    Index, Name, Pause, Pod, PodId, PolicyEntry, PolicyKey, Template, Tier, Windows, Zone,
+    ZoneTracker,
 };
 use crate::predict::Scheduler;
 use jiff::Timestamp;
@@ -27,6 +28,8 @@ pub struct TierZoneCount {
 /// A tier as the planner sees it.
 #[derive(Clone, Debug)]
 pub struct TierView {
+    /// Its policy.
+    pub policy: PolicyKey,
     /// Its name.
     pub name: Name,
     /// The policy's settings for it.
@@ -180,6 +183,7 @@ fn view(
     let templates = own.chain(counted.templates).collect();
     let min_ready = workloads.iter().map(|known| known.workload.min_ready_seconds).max();
     let view = TierView {
+        policy: policy.key.clone(),
         name: Name::from(name),
         settings: TierSettings::of(&policy.spec, name),
         paused: index.pauses().of(&policy.key),

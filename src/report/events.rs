@@ -1,7 +1,11 @@
 //! Events: what changed between two statuses.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::api::text::counted;
-use crate::api::{ApprovedPlan, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{
+    ApprovedPlan, CONDITION_EFFECTIVE, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState,
+};
 use crate::moves::Event;
 
 fn normal(reason: &'static str, action: &'static str, text: String) -> Event {
@@ -23,6 +27,7 @@ pub fn events_between(
     events.extend(approval(before, after));
     events.extend(moves(before, after));
     events.extend(blocked(before, after));
+    events.extend(ineffective(before, after));
     if after.phase == Some(Phase::Invalid) && before.message != after.message {
         events.push(warning("Invalid", "Validate", after.message.clone()));
     }
@@ -31,6 +36,19 @@ pub fn events_between(
         events.push(normal("Balanced", "Rebalance", after.message.clone()));
     }
     events
+}
+
+/// What the policy fails to protect. An invalid one has an event of its own.
+fn ineffective(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Option<Event> {
+    fn failing(status: &ZoneSpreadPolicyStatus) -> Option<&Condition> {
+        let is_valid = status.phase != Some(Phase::Invalid);
+        let mut conditions = status.conditions.iter().filter(|_| is_valid);
+        conditions.find(|known| known.type_ == CONDITION_EFFECTIVE && known.status == "False")
+    }
+    let why = failing(after)?;
+    let is_told = failing(before).is_some_and(|known| known.reason == why.reason);
+    let text = format!("{}: {}", why.reason, why.message);
+    (!is_told).then(|| warning("Ineffective", "Observe", text))
 }
 
 fn zones(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec<Event> {
@@ -155,10 +173,12 @@ fn blocked(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> V
             reason => old.reason == reason,
         });
         if !told_elsewhere && !is_told {
-            let text = format!("{}: {}: {}", tier.name, blocked.reason, blocked.message);
+            let (name, message) = (&tier.name, &blocked.message);
             let event = match blocked.reason {
-                Reason::AwaitingApproval => normal("AwaitingApproval", "Plan", text),
-                _ => warning("Blocked", "Plan", text),
+                Reason::AwaitingApproval => {
+                    normal("AwaitingApproval", "Plan", format!("{name}: {message}"))
+                }
+                reason => warning("Blocked", "Plan", format!("{name}: {reason}: {message}")),
             };
             events.push(event.about("Tier", &tier.name));
         }

@@ -1,11 +1,14 @@
 //! Telling users: status, events and metrics, the same numbers everywhere.
 
+mod effective;
 mod events;
+mod message;
 mod metrics;
 mod status;
 mod unzoned;
 
 pub use events::events_between;
+pub use message::wrong_approval;
 pub use metrics::Metrics;
 pub use status::{StatusInput, TierReport, invalid_status, plan_of, status_of};
 pub use unzoned::NO_ZONE;

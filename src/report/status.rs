@@ -8,14 +8,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::text::{bounded, counted};
 use crate::api::{
-    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_PROGRESSING, Mode,
-    MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Reason, Recovery, Summary, TierStatus,
-    TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
+    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
+    CONDITION_PROGRESSING, Mode, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Reason,
+    Recovery, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
 
-use super::unzoned::{NO_ZONE, unzoned_note};
+use super::effective::{EFFECTIVE, Ineffective, ineffective};
+use super::message::message_of;
+use super::unzoned::NO_ZONE;
 
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]
@@ -41,7 +43,7 @@ impl TierReport {
     }
 
     /// Why it is not moved, if its reason is one of these; the zones stop balanced tiers, too.
-    fn stopped_by(&self, reasons: &[Reason]) -> Option<&Blocked> {
+    pub(super) fn stopped_by(&self, reasons: &[Reason]) -> Option<&Blocked> {
         let blocked = self.blocked.as_ref().filter(|_| !self.is_content());
         let stops = blocked.or(self.zone_gate.as_ref());
         stops.filter(|blocked| reasons.contains(&blocked.reason))
@@ -54,7 +56,7 @@ impl TierReport {
     }
 
     /// Whether it needs nothing, or its imbalance is accepted.
-    fn is_content(&self) -> bool {
+    pub(super) fn is_content(&self) -> bool {
         self.view.is_balanced()
             || self
                 .blocked
@@ -110,7 +112,8 @@ pub fn invalid_status(
         recovery,
         ..ZoneSpreadPolicyStatus::default()
     };
-    status.conditions = conditions_of(&status, false, false, conditions, now);
+    let invalid = Ineffective { reason: "Invalid", message: status.message.clone(), is_all: true };
+    status.conditions = conditions_of(&status, false, false, Some(&invalid), conditions, now);
     status
 }
 
@@ -125,40 +128,37 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
         .take(limit::ZONES)
         .map(|(zone, memory)| policy_zone(zone, memory, hold_down_of(policy, tiers), now))
         .collect();
-    let phase = phase_of(tiers, &input.moves);
-    let untiered = i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX);
+    let ineffective = ineffective(input.index, policy, tiers);
+    let phase = match &ineffective {
+        Some(ineffective) if ineffective.is_all => Phase::Ineffective,
+        _ => phase_of(tiers, &input.moves),
+    };
+    let plan = plan_of(input.index, tiers);
+    let plan_id = plan.as_ref().map(|plan| plan.id.as_str());
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
-        message: bounded(&with_unzoned(
-            message(phase, tiers, input.recovery.as_ref(), untiered),
-            unzoned_note(input.index, tiers),
-        )),
+        message: bounded(&message_of(phase, &input, ineffective.as_ref(), plan_id)),
         summary: Summary {
             tiers: i32::try_from(tiers.len()).unwrap_or(i32::MAX),
             zones: zones_column(tiers),
             skew: tiers.iter().map(|tier| tier.view.skew()).max().unwrap_or(0),
-            moves: input.recovery.as_ref().map_or_else(
-                || "-".to_owned(),
-                |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
-            ),
-            survives: worst_loss(tiers.iter().map(|tier| &tier.view)).map_or_else(
-                || "-".to_owned(),
-                |(tier, percent)| format!("{}: {percent}%", tier.name),
-            ),
+            moves: moves_column(phase, input.recovery.as_ref()),
+            survives: survives_column(tiers),
         },
-        untiered_pods: untiered,
+        untiered_pods: i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX),
         zones: zone_statuses,
         tiers: tiers.iter().map(tier_status).collect(),
-        plan: plan_of(input.index, tiers),
+        plan,
         approved: input.approved,
         moves: input.moves,
         recovery: input.recovery,
         conditions: Vec::new(),
     };
-    let content = tiers.iter().all(TierReport::is_content);
+    let content = phase != Phase::Ineffective && tiers.iter().all(TierReport::is_content);
     let frozen = tiers.iter().any(|tier| tier.stopped_by(&FREEZES).is_some());
-    status.conditions = conditions_of(&status, content, frozen, input.conditions, now);
+    status.conditions =
+        conditions_of(&status, content, frozen, ineffective.as_ref(), input.conditions, now);
     status
 }
 
@@ -222,9 +222,11 @@ fn tier_status(tier: &TierReport) -> TierStatus {
 }
 
 /// A zone is out, or the whole cluster cannot be judged.
-const FREEZES: [Reason; 3] = [Reason::ZoneImpaired, Reason::ClusterUnstable, Reason::StaleView];
+pub(super) const FREEZES: [Reason; 3] =
+    [Reason::ZoneImpaired, Reason::ClusterUnstable, Reason::StaleView];
 /// A zone is waited for.
-const HOLDS: [Reason; 3] = [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect];
+pub(super) const HOLDS: [Reason; 3] =
+    [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect];
 
 /// Made of what the gates said of each tier, so that it cannot contradict them (law 10).
 fn phase_of(tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
@@ -257,71 +259,24 @@ fn phase_of(tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
     }
 }
 
-/// Why tiers are stopped by one of these reasons: the first of them, by the order of the
-/// reasons. Names the tiers unless all are stopped like that.
-fn why_stopped(tiers: &[TierReport], reasons: &[Reason]) -> Option<String> {
-    let stopped = tiers.iter().filter_map(|tier| Some((tier, tier.stopped_by(reasons)?)));
-    let (_, first) = stopped.clone().min_by_key(|(_, blocked)| blocked.reason)?;
-    let alike: Vec<&str> = stopped
-        .filter(|(_, blocked)| *blocked == first)
-        .map(|(tier, _)| &*tier.view.name)
-        .collect();
-    if alike.len() == tiers.len() {
-        return Some(first.message.clone());
-    }
-    Some(format!("{}: {}", alike.join(", "), first.message))
+/// Moves of the recovery under way, or of the one that brought the tiers into balance:
+/// in the next outage the last recovery is over.
+fn moves_column(phase: Phase, recovery: Option<&Recovery>) -> String {
+    recovery
+        .filter(|recovery| recovery.balanced_at.is_none() || phase == Phase::Balanced)
+        .map_or_else(
+            || "-".to_owned(),
+            |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
+        )
 }
 
-fn message(
-    phase: Phase,
-    tiers: &[TierReport],
-    recovery: Option<&Recovery>,
-    untiered: i32,
-) -> String {
-    // Where somebody is asked for an approval, that is what to say.
-    let is_asked = |tier: &&TierReport| {
-        phase != Phase::AwaitingApproval || tier.stopped_by(&[Reason::AwaitingApproval]).is_some()
-    };
-    let worst = tiers
-        .iter()
-        .filter(|tier| !tier.is_content())
-        .filter(is_asked)
-        .max_by_key(|tier| tier.view.skew() - tier.view.settings.max_skew);
-    let why = worst
-        .and_then(|tier| Some((tier, tier.blocked.as_ref()?)))
-        .map_or_else(String::new, |(tier, blocked)| {
-            format!("{}: {}: {}", tier.view.name, blocked.reason, blocked.message)
-        });
-    match phase {
-        Phase::Frozen => why_stopped(tiers, &FREEZES).unwrap_or(why),
-        Phase::Holding => why_stopped(tiers, &HOLDS).unwrap_or(why),
-        Phase::Rebalancing => {
-            let done = recovery.map_or_else(
-                || "pods are being moved".to_owned(),
-                |recovery| {
-                    format!("{} of {} moves done", recovery.moves_done, recovery.moves_total)
-                },
-            );
-            // Other tiers may have to wait meanwhile.
-            let others = [FREEZES, HOLDS].concat();
-            why_stopped(tiers, &others).map_or(done.clone(), |why| format!("{done}; {why}"))
-        }
-        Phase::Balanced if tiers.is_empty() && untiered > 0 => format!(
-            "no selected pod has the tier label ({}): set spec.tierLabel to a label that the pods carry",
-            counted(untiered, "pod")
-        ),
-        Phase::Balanced if tiers.is_empty() => "no pods are selected".to_owned(),
-        Phase::Balanced => "every tier is within its skew".to_owned(),
-        Phase::AwaitingApproval | Phase::Observing | Phase::Blocked | Phase::Invalid => why,
-    }
-}
-
-/// Pods that no zone shows are told of whatever else there is to say.
-fn with_unzoned(message: String, note: Option<String>) -> String {
-    match note {
-        Some(note) if message.is_empty() => note,
-        Some(note) => format!("{message}; {note}"),
-        None => message,
+/// The tier that loses most, and how many tiers are left out as they are accepted.
+fn survives_column(tiers: &[TierReport]) -> String {
+    let worst = worst_loss(tiers.iter().map(|tier| &tier.view))
+        .map_or_else(|| "-".to_owned(), |(tier, percent)| format!("{}: {percent}%", tier.name));
+    match tiers.iter().filter(|tier| tier.view.settings.single_zone.is_some()).count() {
+        0 => worst,
+        accepted => format!("{worst} ({accepted} accepted)"),
     }
 }
 
@@ -411,19 +366,24 @@ fn conditions_of(
     status: &ZoneSpreadPolicyStatus,
     content: bool,
     frozen: bool,
+    ineffective: Option<&Ineffective>,
     before: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
     let phase = status.phase.unwrap_or(Phase::Invalid);
     let progressing = matches!(phase, Phase::Rebalancing | Phase::Holding);
-    let degraded = frozen || matches!(phase, Phase::Blocked | Phase::Invalid);
+    let degraded = frozen || matches!(phase, Phase::Blocked | Phase::Invalid | Phase::Ineffective);
+    let protects = counted(status.tiers.len(), "tier");
+    let (why, what) =
+        ineffective.map_or((EFFECTIVE, &protects), |what| (what.reason, &what.message));
     [
-        (CONDITION_BALANCED, content),
-        (CONDITION_PROGRESSING, progressing),
-        (CONDITION_DEGRADED, degraded),
+        (CONDITION_EFFECTIVE, ineffective.is_none(), why, what),
+        (CONDITION_BALANCED, content, phase.as_str(), &status.message),
+        (CONDITION_PROGRESSING, progressing, phase.as_str(), &status.message),
+        (CONDITION_DEGRADED, degraded, phase.as_str(), &status.message),
     ]
     .into_iter()
-    .map(|(type_, holds)| {
+    .map(|(type_, holds, reason, message)| {
         let value = if holds { "True" } else { "False" };
         let since: Option<Time> = before
             .iter()
@@ -432,8 +392,8 @@ fn conditions_of(
         Condition {
             type_: type_.to_owned(),
             status: value.to_owned(),
-            reason: phase.as_str().to_owned(),
-            message: status.message.clone(),
+            reason: reason.to_owned(),
+            message: bounded(message),
             last_transition_time: since.unwrap_or_else(|| seconds(now)),
             observed_generation: status.observed_generation,
         }

@@ -41,7 +41,7 @@ async fn pods_move_in_a_window_and_not_before() {
     cluster.apply(policy("shop", "shop", &windows(&daily(in_hours)))).await;
     let message = blocked(&cluster, "shop", "shop", "web", Reason::OutsideWindow).await;
     let opens = in_hours.strftime("the next opens at %Y-%m-%d %H:%M:00Z").to_string();
-    assert!(message.ends_with(&opens), "{message}, {opens}");
+    assert!(message.contains(&opens), "{message}, {opens}");
     phase(&cluster, "shop", "shop", Phase::Blocked).await;
 
     // The next full minute that leaves time to be asleep before it: nobody wakes the operator.
@@ -50,7 +50,7 @@ async fn pods_move_in_a_window_and_not_before() {
     cluster.apply(policy("shop", "shop", &windows(&daily(opens)))).await;
     let told = opens.strftime("%H:%M:00Z").to_string();
     until(&cluster, "shop", "shop", "the new window to be told", |status| {
-        status.message.ends_with(&told)
+        status.message.contains(&told)
     })
     .await;
     let left = Duration::try_from(opens.duration_since(Timestamp::now())).unwrap_or_default();
@@ -89,7 +89,7 @@ async fn a_pause_stops_the_next_move_on_a_policy_and_on_a_namespace() {
     let policy_object = ["zsp", "-n", "shop", "shop"];
     let namespace_object = ["namespace", "shop"];
     for (moves, object, what) in
-        [(1, &policy_object[..], "the policy"), (2, &namespace_object[..], "the namespace")]
+        [(1, &policy_object[..], "policy shop"), (2, &namespace_object[..], "namespace shop")]
     {
         eventually(SOON, "the next move", async || {
             let made = evictions_in(&cluster, "shop").len();

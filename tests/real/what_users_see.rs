@@ -47,7 +47,8 @@ async fn a_recovery_is_told_in_columns_and_events() {
     })
     .await;
     let [_, row] = columns(&cluster, &["-o", "wide"]).await;
-    let message = "zone eu-west-2c is out (Cordoned): nothing is evicted in an outage";
+    let message =
+        "zone eu-west-2c is out (Cordoned): nothing is evicted until its nodes take pods again";
     assert_eq!(row, format!("petclinic 1 2a:3 2b:3 2c:0 3 Frozen - web: 50% Auto {message}"));
 
     cluster.uncordon_zone("eu-west-2c").await;

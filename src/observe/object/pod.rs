@@ -227,6 +227,12 @@ impl Pod {
         self.node.is_some() && self.phase != PodPhase::Finished
     }
 
+    /// Whether it will never run again.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.phase == PodPhase::Finished
+    }
+
     /// The node on which it holds a place.
     #[must_use]
     pub fn place(&self) -> Option<&Name> {

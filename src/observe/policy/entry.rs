@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::core::{Selector, SelectorExt};
 
+use crate::api::text::{bounded, cut};
 use crate::api::{APPROVE, ZoneSpreadPolicy, ZoneSpreadPolicySpec, ZoneSpreadPolicyStatus};
 
 use super::windows::Calendar;
@@ -131,8 +132,8 @@ impl PolicyEntry {
             approve: metadata
                 .annotations
                 .and_then(|mut all| all.remove(APPROVE))
-                // No id is longer, and an annotation may hold 256 kB.
-                .filter(|id| id.len() <= 16),
+                // No id is as long, and an annotation may hold 256 kB.
+                .map(|id| bounded(cut(&id, 32))),
             spec: Arc::new(policy.spec),
             status: policy.status.map(Arc::new),
             tiers: BTreeMap::new(),

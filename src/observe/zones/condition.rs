@@ -135,5 +135,5 @@ pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<Str
     let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
     let bad = nodes - usable;
     (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
-        .then(|| format!("at least {NODES_PERCENT} % of the nodes are not usable"))
+        .then(|| format!("at least {NODES_PERCENT} % of the nodes are not usable: nothing is evicted anywhere until fewer are (`kubectl get nodes` shows them)"))
 }

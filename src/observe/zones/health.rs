@@ -16,9 +16,9 @@ use crate::observe::value::zone::Zone;
 /// At most this share of a zone's nodes is usable when it is Impaired, in percent.
 const IMPAIRED_PERCENT: usize = 45;
 /// Outages this close together double the hold-down each time.
-const OUTAGE_MEMORY: SignedDuration = SignedDuration::from_hours(6);
+pub const OUTAGE_MEMORY: SignedDuration = SignedDuration::from_hours(6);
 /// The longest hold-down, however often a zone flaps.
-const MAX_HOLD: Duration = Duration::from_hours(6);
+pub const MAX_HOLD: Duration = Duration::from_hours(6);
 /// How many outages a process remembers that it saw: far more than it takes to reach
 /// the longest hold-down.
 const OUTAGES_SEEN: usize = 64;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use prometheus::proto::MetricFamily;
 
-use crate::api::{Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{CONDITION_EFFECTIVE, Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
 use crate::moves::{EvictionResult, MoveOutcome};
 
 use super::family::Family;
@@ -30,6 +30,7 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 struct Policy {
     phase: Option<Phase>,
+    effective: Option<bool>,
     tiers: Vec<TierStatus>,
     counts: BTreeMap<String, Counts>,
 }
@@ -63,6 +64,9 @@ impl Known {
     ) {
         let policy = self.policies.entry((namespace.to_owned(), name.to_owned())).or_default();
         policy.phase = status.phase;
+        let mut conditions = status.conditions.iter();
+        let effective = conditions.find(|condition| condition.type_ == CONDITION_EFFECTIVE);
+        policy.effective = effective.map(|condition| condition.status == "True");
         policy.tiers.clone_from(&status.tiers);
         policy.counts.retain(|tier, _| status.tiers.iter().any(|known| known.name == *tier));
         // Counters begin at zero when the tier does: Prometheus cannot see the
@@ -125,7 +129,7 @@ impl Known {
         self.tier_gauges()
             .into_iter()
             .chain(self.tier_counters())
-            .chain([self.policy_phase(), self.unreported_tiers()])
+            .chain([self.policy_phase(), self.policy_effective(), self.unreported_tiers()])
             .chain(self.zone_gauges(now))
             .filter_map(Family::into_proto)
             .collect()
@@ -240,6 +244,20 @@ impl Known {
             }
         }
         phases
+    }
+
+    fn policy_effective(&self) -> Family {
+        let mut effective = Family::gauge(
+            "zonespread_policy_effective",
+            "1 if the policy and all of its settings apply to pods, 0 if a typo leaves some out.",
+        );
+        for ((namespace, policy), known) in &self.policies {
+            if let Some(is_effective) = known.effective {
+                let value = if is_effective { 1.0 } else { 0.0 };
+                effective.add(&[("namespace", namespace), ("policy", policy)], value);
+            }
+        }
+        effective
     }
 
     fn zone_gauges(&self, now: Timestamp) -> [Family; 2] {

@@ -32,7 +32,16 @@ fn tier(name: &str, pods: &[(&str, i32)]) -> TierStatus {
 }
 
 fn status(phase: Phase, tiers: Vec<TierStatus>) -> ZoneSpreadPolicyStatus {
-    ZoneSpreadPolicyStatus { phase: Some(phase), tiers, ..ZoneSpreadPolicyStatus::default() }
+    let effective = serde_json::from_value(serde_json::json!({
+        "type": "Effective", "status": "True", "reason": "Effective", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }));
+    ZoneSpreadPolicyStatus {
+        phase: Some(phase),
+        tiers,
+        conditions: vec![effective.unwrap()],
+        ..ZoneSpreadPolicyStatus::default()
+    }
 }
 
 fn because(reason: Reason) -> Blocked {

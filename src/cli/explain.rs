@@ -1,0 +1,101 @@
+//! `zonespread explain REASON`: what it means, and what helps.
+
+use std::io::Write;
+
+use clap::Args;
+
+use crate::api::{EFFECTIVE_REASONS, Explanation, Reason, reasons_document};
+
+use super::Failure;
+use super::table::Grid;
+
+/// Arguments of `zonespread explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A reason, as the status of a policy shows it; without one all are listed
+    #[arg(value_name = "REASON")]
+    reason: Option<String>,
+    /// Print docs/reasons.md
+    #[arg(long, hide = true, conflicts_with = "reason")]
+    markdown: bool,
+}
+
+impl Explain {
+    /// Prints the explanation.
+    pub fn run(&self) -> Result<(), Failure> {
+        let text = match &self.reason {
+            _ if self.markdown => reasons_document(),
+            None => list(),
+            Some(word) => {
+                let found = all().find(|known| known.word.eq_ignore_ascii_case(word));
+                told(&found.ok_or_else(|| unknown(word))?)
+            }
+        };
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(())
+    }
+}
+
+fn all() -> impl Iterator<Item = Explanation> {
+    Reason::ALL.into_iter().map(Reason::explanation).chain(EFFECTIVE_REASONS)
+}
+
+fn told(explanation: &Explanation) -> String {
+    let Explanation { word, means, helps } = explanation;
+    format!("{word}\n\n{}\n\nWhat helps\n{}\n", wrapped(means), wrapped(helps))
+}
+
+fn list() -> String {
+    let mut grid = Grid::new(["REASON", "MEANING"]);
+    for Explanation { word, means, .. } in all() {
+        grid.row([word, gist(means)]);
+    }
+    grid.print()
+}
+
+/// The first sentence, up to a colon that is no part of code.
+fn gist(means: &str) -> &str {
+    let is_text = |at: &usize| means[..*at].matches('`').count().is_multiple_of(2);
+    let ends = [": ", ". "].map(|end| means.match_indices(end).map(|(at, _)| at).find(is_text));
+    let end = ends.into_iter().flatten().min().unwrap_or(means.len());
+    means[..end].trim_end_matches('.')
+}
+
+fn unknown(word: &str) -> Failure {
+    let words: Vec<&str> = all().map(|known| known.word).collect();
+    format!("there is no reason {word}; the reasons are {}", words.join(", ")).into()
+}
+
+/// In lines of at most 80 letters.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().filter(|line| line.len() + word.len() < 78);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_explained_on_a_screen() {
+        insta::assert_snapshot!(told(&Reason::BudgetExhausted.explanation()));
+        insta::assert_snapshot!(list());
+    }
+
+    #[test]
+    fn a_reason_that_there_is_not_is_answered_with_those_that_there_are() {
+        let answer = unknown("NoSuch").to_string();
+        assert!(answer.contains("NoSuch") && answer.contains("ZoneImpaired, ZoneHeld"), "{answer}");
+    }
+}
