@@ -412,6 +412,8 @@ pub enum MoveState {
     Missed,
     /// No replacement was Available in time.
     Stuck,
+    /// Nobody needs the replacement any more: a scale-down or a rollout. No miss.
+    Discarded,
     /// The eviction was not made.
     Refused,
 }

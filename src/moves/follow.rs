@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::MoveState;
 use crate::observe::{Index, Name, Pod, Uid};
 
+use super::discard::needless;
 use super::tracked_move::{Move, Replacement};
 
 /// After a restart, a replacement may be this much older than the move: the
@@ -53,6 +54,8 @@ pub enum Ending {
         /// Then the zone itself is in doubt.
         in_target_zone: bool,
     },
+    /// Nobody needs the replacement any more.
+    Discarded,
     /// Not made.
     Refused,
 }
@@ -65,6 +68,7 @@ impl Ending {
             Self::Landed => MoveState::Landed,
             Self::Missed => MoveState::Missed,
             Self::Stuck { .. } => MoveState::Stuck,
+            Self::Discarded => MoveState::Discarded,
             Self::Refused => MoveState::Refused,
         }
     }
@@ -103,6 +107,12 @@ pub(super) fn follow(
             moved.to = zone.clone();
             return Some((Ending::Landed, message));
         }
+    }
+    if replacement.is_none()
+        && !is_there(moved, view)
+        && let Some(why) = needless(moved, view, now)
+    {
+        return Some((Ending::Discarded, why));
     }
     let timeout = view.landing_timeout.as_secs();
     if now < lands_by(moved, view.landing_timeout) {
@@ -269,8 +279,8 @@ mod tests {
             Self::of(Index::default())
         }
 
-        /// At the decision the owner wants fewer pods than there are.
-        fn in_a_scale_down(wanted: i32) -> Self {
+        /// The owner wants so many pods at the decision.
+        fn wanting(wanted: i32) -> Self {
             let mut index = Index::default();
             let owner = json!({
                 "metadata": {"name": "web", "namespace": "default", "uid": "uid-web"},
@@ -376,10 +386,10 @@ mod tests {
 
     #[test]
     fn what_a_scale_down_takes_that_had_begun_before_is_not_waited_for() {
-        let mut scene = Scene::in_a_scale_down(2);
+        let mut scene = Scene::wanting(2);
         show(&mut scene.index, "web-4", "c1", 0);
         assert_eq!(scene.after(1), (Some(Ending::Landed), Some("web-4".to_owned())));
-        let mut scene = Scene::in_a_scale_down(3);
+        let mut scene = Scene::wanting(3);
         show(&mut scene.index, "web-4", "c1", 0);
         assert_eq!(scene.after(20), (None, None), "it may be that of web-2");
     }
@@ -399,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_replacement_that_goes_is_not_made_up_for_by_a_pod_that_was_there() {
-        let mut scene = Scene::new();
+        let mut scene = Scene::wanting(3);
         show(&mut scene.index, "web-4", "a1", 0);
         starting(&mut scene.index, "web-5", "c1", 1);
         assert_eq!(scene.after(2), (None, Some("web-5".to_owned())));

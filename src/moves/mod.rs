@@ -7,11 +7,13 @@
 //! `controller/requests.rs` (how a verb is sent), and `plan/planner.rs` (when it is chosen).
 //! The executor, the operator's bookkeeping, restarts and the status need no change.
 
+mod discard;
 mod event;
 mod evict;
 mod follow;
 mod outcome;
 mod owner_snapshot;
+mod probe;
 mod request;
 mod step;
 mod tracked_move;
@@ -22,6 +24,7 @@ pub use outcome::{
     ActionError, ErrorCategory, EvictionResult, MoveOutcome, Outcome, Signal, WriteFailure,
 };
 pub use owner_snapshot::OwnerSnapshot;
+pub use probe::ProbeEnd;
 pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
 pub use step::Step;
 pub use tracked_move::{Move, OwnerName, Replacement, RequestState, Transition};

@@ -243,11 +243,13 @@ pub enum MoveOutcome {
     Missed,
     /// No replacement was Available in time.
     Stuck,
+    /// A scale-down or a rollout made it needless.
+    Discarded,
 }
 
 impl MoveOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Landed, Self::Missed, Self::Stuck];
+    pub const ALL: [Self; 4] = [Self::Landed, Self::Missed, Self::Stuck, Self::Discarded];
 
     /// The label value.
     #[must_use]
@@ -256,6 +258,7 @@ impl MoveOutcome {
             Self::Landed => "landed",
             Self::Missed => "missed",
             Self::Stuck => "stuck",
+            Self::Discarded => "discarded",
         }
     }
 }

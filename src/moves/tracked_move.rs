@@ -40,6 +40,9 @@ pub struct Move {
     pub started: Timestamp,
     /// When it ended, in whole seconds.
     pub finished: Option<Timestamp>,
+    /// Whether its replacement got stuck in the target zone and is still there: until it is
+    /// up or gone it is the zone's probe, and no second pod is risked (law 9).
+    pub is_probe: bool,
     /// Pods that the owner had when the move was decided. Unknown after a restart.
     pub snapshot: Option<Arc<OwnerSnapshot>>,
     /// The pod that is expected, and the node where. Unknown after a restart.
@@ -122,6 +125,7 @@ impl Move {
             decided: seconds(now).0,
             started: now,
             finished: None,
+            is_probe: false,
             snapshot: Some(snapshot),
             expected: planned.nodes.first().map(|node| (replacement, Name::clone(node))),
             state: MoveState::Evicting,
@@ -152,6 +156,7 @@ impl Move {
             decided: status.started_at.0,
             started: if is_confirmed { status.started_at.0 } else { now },
             finished: status.finished_at.as_ref().map(|at| at.0),
+            is_probe: status.state == MoveState::Stuck && status.node.is_some(),
             snapshot: None,
             expected: None,
             state: status.state,
@@ -195,6 +200,7 @@ impl Move {
             Transition::Evicted => self.state = MoveState::Evicted,
             Transition::Ended(ending, message) => {
                 self.state = ending.state();
+                self.is_probe = ending == Ending::Stuck { in_target_zone: true };
                 self.message = message;
                 self.finished = Some(seconds(now).0);
             }
@@ -223,6 +229,13 @@ impl Move {
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
         self.state.is_under_way()
+    }
+
+    /// Whether something of it is still waited for: its replacement, or what becomes of one
+    /// that got stuck.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.is_under_way() || self.is_probe
     }
 
     /// How it ended, in words, if it missed or got stuck.

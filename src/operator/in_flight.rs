@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::moves::{Move, OwnerSnapshot, Preconditions};
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
-use crate::plan::{Expected, InFlight, PlannedMove, TierPlan, TierView};
+use crate::plan::{Expected, InFlight, PlannedMove, Probe, TierPlan, TierView};
 use crate::predict::InFlightPods;
 
 use super::Operator;
@@ -42,11 +42,20 @@ impl Operator {
         key: &'a PolicyKey,
         memory: &'a PolicyState,
     ) -> impl Iterator<Item = (&'a PolicyKey, &'a Move)> {
+        self.all_open(key, memory).filter(|(_, moved)| moved.is_under_way())
+    }
+
+    /// Those, and moves whose stuck replacement still waits.
+    fn all_open<'a>(
+        &'a self,
+        key: &'a PolicyKey,
+        memory: &'a PolicyState,
+    ) -> impl Iterator<Item = (&'a PolicyKey, &'a Move)> {
         let others = self.moving.iter().filter(move |other| *other != key);
         let others = others.filter_map(|other| self.policies.get_key_value(other));
         others
             .chain([(key, memory)])
-            .flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
+            .flat_map(|(key, memory)| memory.open().map(move |moved| (key, moved)))
     }
 
     /// What is under way when the tier's next move is judged.
@@ -66,6 +75,7 @@ impl Operator {
             away: count(evicted().count()),
             cap_reached: self.cap_reached(plan, &policy.key, memory),
             canary: self.canary_under_way(plan.moves.first(), &policy.key, memory),
+            probe: self.probe_of(plan.moves.first(), &policy.key, memory),
             leaving: self.leaving(&policy.key, memory),
             just_left: evicted()
                 .filter(|moved| now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
@@ -100,12 +110,33 @@ impl Operator {
         key: &PolicyKey,
         memory: &PolicyState,
     ) -> Option<String> {
-        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
-        let zones: Vec<&Zone> = next?.to.iter().filter(unproven).collect();
+        let zones = self.unproven(next?);
         self.all_under_way(key, memory).find_map(|(_, moved)| {
             let zone = zones.iter().find(|zone| moved.is_expected_in(zone))?;
             Some(format!("zone {zone} ({})", moved.pod))
         })
+    }
+
+    /// A replacement that got stuck in a zone that the next move would go to, and that is
+    /// still to be proven: it is the zone's probe (law 9).
+    fn probe_of(
+        &self,
+        next: Option<&PlannedMove>,
+        key: &PolicyKey,
+        memory: &PolicyState,
+    ) -> Option<Probe> {
+        let zones = self.unproven(next?);
+        self.all_open(key, memory).find_map(|(key, moved)| {
+            let (zone, pod) = moved.probed_zone(&self.index, &key.namespace)?;
+            let pod = format!("{}/{}", pod.namespace, pod.name);
+            zones.contains(&zone).then(|| Probe { zone: zone.clone(), pod })
+        })
+    }
+
+    /// The zones that a move may go to and that are still to be proven.
+    fn unproven<'m>(&self, next: &'m PlannedMove) -> Vec<&'m Zone> {
+        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
+        next.to.iter().filter(unproven).collect()
     }
 
     /// What a move of this tier stands on.

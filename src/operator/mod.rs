@@ -63,7 +63,7 @@ pub struct Operator {
     zone_records: ZoneRecords,
     rules: HealthRules,
     policies: BTreeMap<PolicyKey, PolicyState>,
-    /// Policies with moves under way.
+    /// Policies with moves that are open.
     moving: BTreeSet<PolicyKey>,
     /// Policies with an unbalanced tier.
     unbalanced: BTreeSet<PolicyKey>,
@@ -291,7 +291,7 @@ impl Operator {
     fn gc(&mut self, gone: &[PolicyKey]) {
         for key in gone {
             let Some(memory) = self.take(key) else { continue };
-            if memory.under_way().next().is_some() {
+            if memory.open().next().is_some() {
                 self.remember(key.clone(), memory.orphaned());
             }
         }
@@ -304,7 +304,7 @@ impl Operator {
         for key in orphans {
             self.follow_moves(&key, now, decision);
             let Some(memory) = self.take(&key) else { continue };
-            if memory.under_way().next().is_some() {
+            if memory.open().next().is_some() {
                 self.remember(key, memory);
             }
         }
@@ -321,7 +321,7 @@ impl Operator {
         if let Some(next) = memory.next {
             self.due.insert((next, key.clone()));
         }
-        if memory.under_way().next().is_some() {
+        if memory.open().next().is_some() {
             self.moving.insert(key.clone());
         }
         if memory.is_unbalanced {
@@ -359,6 +359,10 @@ impl Operator {
 mod approval_tests;
 #[cfg(test)]
 mod pace_tests;
+#[cfg(test)]
+mod probe_tests;
+#[cfg(test)]
+mod scale_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

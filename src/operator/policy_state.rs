@@ -108,6 +108,11 @@ impl PolicyState {
         self.moves.iter().filter(|moved| moved.is_under_way())
     }
 
+    /// Those, and moves whose stuck replacement still waits.
+    pub fn open(&self) -> impl Iterator<Item = &Move> {
+        self.moves.iter().filter(|moved| moved.is_open())
+    }
+
     /// Those of a tier.
     pub fn under_way_of(&self, tier: &str) -> impl Iterator<Item = &Move> {
         self.under_way().filter(move |moved| *moved.tier == *tier)
@@ -119,10 +124,10 @@ impl PolicyState {
         own.find_map(Move::miss).map(str::to_owned)
     }
 
-    /// Keeps all moves under way, the last of the others, and those whose replacement
+    /// Keeps all moves that are open, the last of the others, and those whose replacement
     /// could be taken for that of a move that was under way beside them.
     pub fn trim_moves(&mut self) {
-        let finished = self.moves.iter().filter(|moved| !moved.is_under_way()).count();
+        let finished = self.moves.iter().filter(|moved| !moved.is_open()).count();
         let mut old = finished.saturating_sub(limit::FINISHED_MOVES);
         if old == 0 {
             return;
@@ -138,7 +143,7 @@ impl PolicyState {
         };
         let mut too_many = self.moves.len().saturating_sub(limit::MOVES);
         self.moves.retain(|moved| {
-            if moved.is_under_way() || old == 0 {
+            if moved.is_open() || old == 0 {
                 return true;
             }
             old -= 1;
@@ -153,7 +158,7 @@ impl PolicyState {
     pub fn sync_uid(&mut self, uid: &Name) {
         if self.uid.as_ref().is_some_and(|known| known != uid) {
             let moves = std::mem::take(&mut self.moves);
-            let moves = moves.into_iter().filter(Move::is_under_way).collect();
+            let moves = moves.into_iter().filter(Move::is_open).collect();
             *self = Self { moves, ..Self::default() };
         }
         self.uid = Some(Name::clone(uid));
@@ -172,9 +177,9 @@ impl PolicyState {
         }
     }
 
-    /// What is left to know of a policy that is gone: its moves under way.
+    /// What is left to know of a policy that is gone: its moves that are open.
     pub fn orphaned(mut self) -> Self {
-        self.moves.retain(Move::is_under_way);
+        self.moves.retain(Move::is_open);
         Self { uid: self.uid, moves: self.moves, ..Self::default() }
     }
 
@@ -269,7 +274,7 @@ impl PolicyState {
                 let wait = backoff.checked_mul(1 << doublings).unwrap_or(SignedDuration::MAX);
                 history.retry_at = now.checked_add(wait).ok().map(|at| seconds(at).0);
             }
-            Ending::Refused => {}
+            Ending::Discarded | Ending::Refused => {}
         }
     }
 

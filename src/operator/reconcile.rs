@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
-    ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, Signal,
+    ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, ProbeEnd, Signal,
     StatusWrite, Step, Transition, View,
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
@@ -165,6 +165,13 @@ impl Operator {
                 ));
             }
         }
+        let probes = memory.moves.iter_mut().filter(|moved| moved.is_probe);
+        for end in probes.filter_map(|moved| moved.follow_probe(&self.index, &key.namespace, now)) {
+            if let ProbeEnd::Up(zone) = end {
+                self.zones.on(ZoneEvent::Proven(&zone), now);
+            }
+            self.move_ended = true;
+        }
         self.move_ended |= !endings.is_empty();
         for (ending, tier, zone, took, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
@@ -182,6 +189,7 @@ impl Operator {
                     }
                     (MoveOutcome::Stuck, None)
                 }
+                Ending::Discarded => (MoveOutcome::Discarded, None),
                 Ending::Refused => continue,
             };
             let took = took.filter(|_| ending == Ending::Landed);

@@ -4,6 +4,7 @@
 //! The scheduler here follows the model of `predict/` unless told otherwise,
 //! so stories are about what the operator does, not about the model.
 
+mod workloads;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,8 @@ pub struct World {
     policies: Vec<Value>,
     nodes: BTreeMap<&'static str, &'static str>,
     made: u32,
+    /// How many pods each app wants.
+    wanted: BTreeMap<String, usize>,
 }
 
 impl World {
@@ -97,6 +100,7 @@ impl World {
                 ("c2", "c"),
             ]),
             made: 0,
+            wanted: BTreeMap::new(),
         };
         for zone in ["a", "b", "c"] {
             world.open(zone);
@@ -366,7 +370,8 @@ impl World {
         }
     }
 
-    fn replace(&mut self, name: &str) {
+    /// The pod is gone, and its owner makes another.
+    pub fn replace(&mut self, name: &str) {
         let cluster = self.operator.index().cluster();
         let id = cluster.pod_id("default", name).expect("the evicted pod is there");
         let app = cluster.pod(id).unwrap().labels["app"].clone();
@@ -417,10 +422,8 @@ impl World {
             let shown = if cordoned { shown.cordoned() } else { shown };
             fresh.apply(Change::Node(shown.watched()));
         }
-        let apps: BTreeSet<String> = pods.iter().map(|(app, ..)| app.clone()).collect();
         std::mem::swap(&mut self.operator, &mut fresh);
-        for app in apps {
-            let replicas = pods.iter().filter(|(known, ..)| *known == app).count();
+        for (app, replicas) in self.wanted.clone() {
             self.replica_set_of(&app, replicas);
         }
         let now = self.now;
@@ -444,18 +447,6 @@ impl World {
         });
         let statuses = self.statuses.iter().map(|(name, status)| (key(name), status));
         self.operator.lead(statuses, zones.collect::<Vec<_>>(), now);
-    }
-
-    /// A `ReplicaSet` that wants pods, and has none yet.
-    pub fn replica_set_of(&mut self, app: &str, replicas: usize) {
-        let set = json!({
-            "metadata": {"name": format!("{app}-rs"), "namespace": "default", "uid": format!("uid-{app}-rs")},
-            "spec": {
-                "replicas": replicas,
-                "template": {"metadata": {"labels": {"app": app}}, "spec": {"containers": []}},
-            },
-        });
-        self.operator.apply(Change::ReplicaSet(serde_json::from_value(set).unwrap()));
     }
 
     /// The status of a policy.

@@ -61,6 +61,9 @@ pub struct InFlight {
     /// A move under way, of any policy, into a zone that is still to be proven
     /// and that the next move would go to: `zone c (petclinic/web-1)`.
     pub canary: Option<String>,
+    /// A replacement that got stuck in a zone that is still to be proven and that the next
+    /// move would go to.
+    pub probe: Option<Probe>,
     /// Pods of any policy whose eviction was decided but is not in the index yet:
     /// their disruption budgets are not spent yet.
     pub leaving: Vec<PodId>,
@@ -70,6 +73,15 @@ pub struct InFlight {
     /// How the tier's last miss ended: `web-x landed on b1 in zone b,
     /// expected in c`.
     pub last_miss: Option<String>,
+}
+
+/// A replacement that got stuck in a recovered zone, and waits there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The zone.
+    pub zone: Zone,
+    /// The pod, as `namespace/name`.
+    pub pod: String,
 }
 
 /// What a tier's next move is judged by, besides the tier and its plan.
@@ -112,6 +124,7 @@ pub fn gate(
         unavailable(index, tier, in_flight, facts.now),
         rollout(tier),
         canary(in_flight),
+        probe(in_flight),
         limit(tier, history, in_flight),
         cluster_limit(in_flight),
         budgets(index, next, in_flight),
@@ -337,6 +350,17 @@ fn canary(in_flight: &InFlight) -> Option<Blocked> {
     blocked(
         Reason::MovesUnderWay,
         format!("the first pod moved to {canary} has to become Available there"),
+    )
+}
+
+/// Law 9: a zone in which a pod failed is not tried with another one while that pod waits.
+fn probe(in_flight: &InFlight) -> Option<Blocked> {
+    let Probe { zone, pod } = in_flight.probe.as_ref()?;
+    blocked(
+        Reason::ZoneSuspect,
+        format!(
+            "pod {pod}, the first moved to zone {zone}, is not Available there, and no second pod is risked: its events say why; repair what keeps it from starting, or delete it"
+        ),
     )
 }
 

@@ -27,7 +27,9 @@ mod victim_tests;
 mod zone_loss;
 
 pub use approval::Approval;
-pub use gates::{ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, gate, zone_gate};
+pub use gates::{
+    ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,
+};
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};

@@ -144,6 +144,7 @@ fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
             MoveState::Landed => normal("Landed", "Evict", told),
             MoveState::Missed => warning("Missed", "Evict", told),
             MoveState::Stuck => warning("Stuck", "Evict", told),
+            MoveState::Discarded => normal("Discarded", "Evict", told),
             MoveState::Refused => warning("Refused", "Evict", told),
         };
         events.push(event.about("Pod", &moved.pod));

@@ -203,6 +203,7 @@ fn is_about_tier(trouble: &Trouble, number: usize) -> bool {
     matches!(
         trouble,
         Trouble::Scale(tier, _)
+            | Trouble::ScaleBy(tier, _)
             | Trouble::Rollout(tier)
             | Trouble::DeletePod(tier)
             | Trouble::Mark(tier, _)

@@ -85,6 +85,10 @@ impl World {
             Trouble::Twice(operator, lasts) => self.double(operator, lasts),
             Trouble::Api(fault, lasts) => self.fault = Some((fault, self.now + lasts)),
             Trouble::Scale(tier, replicas) => self.scale(tier, replicas),
+            Trouble::ScaleBy(tier, pods) => {
+                let replicas = self.tiers[tier].desired.saturating_add_signed(pods).max(1);
+                self.scale(tier, replicas);
+            }
             Trouble::Rollout(tier) => self.begin_rollout(tier),
             Trouble::DeletePod(tier) => {
                 let name = self.pods.values().find(|pod| pod.tier == tier && pod.is_counted());
@@ -210,7 +214,7 @@ impl World {
         for eviction in
             self.terminate(|_, pod| which(pod)).into_iter().filter_map(|pod| pod.replaces)
         {
-            self.laws.discarded(eviction);
+            self.laws.discarded(eviction, self.now);
         }
     }
 

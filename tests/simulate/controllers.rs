@@ -31,6 +31,7 @@ impl World {
                     ordinal.is_some_and(|at: usize| at < wanted)
                 };
                 self.discard_pods(|pod| pod.tier == tier && !keep(&pod.name));
+                self.laws.unwanted(tier, keep, self.now);
                 continue;
             }
             let mut replaced = Vec::new();
@@ -52,9 +53,7 @@ impl World {
             if !names.is_empty() {
                 self.discard_pods(|pod| names.contains(&pod.name));
             }
-        }
-        if !stateful {
-            self.laws.all_replaced(tier);
+            self.laws.all_replaced((tier, revision), self.now);
         }
     }
 
@@ -64,7 +63,7 @@ impl World {
         let stateful = self.script.tiers[tier].stateful;
         let marked = self.script.tiers[tier].marked;
         let mark = self.dice.chance(marked).then(|| self.dice.below(objects::MARKS.len()));
-        let replaces = self.laws.replaced(tier, stateful.then_some(&*name), self.now);
+        let replaces = self.laws.replaced((tier, revision), stateful.then_some(&*name), self.now);
         let pod = Pod {
             uid: format!("uid-{}", self.made),
             tier,

@@ -8,6 +8,9 @@ pub struct Eviction {
     pub at: Millis,
     pub tier: usize,
     pub pod: String,
+    pub uid: String,
+    /// Of its workload's template.
+    pub revision: u32,
     pub from: Option<usize>,
     /// Where its replacement was expected.
     pub to: usize,
@@ -20,8 +23,10 @@ pub struct Eviction {
     /// Whether it counts against law 5 of the recovery under way.
     pub counts: bool,
     pub timeout: Millis,
-    /// Users wanted fewer pods, and its replacement was one of those that went.
-    pub discarded: bool,
+    /// Since when nobody needs its replacement: users wanted fewer pods, or rolled out.
+    pub discarded: Option<Millis>,
+    /// A replacement of it was lost before it came up.
+    pub was_lost: bool,
     /// Its policy is gone, and with it what was written of it.
     pub unwritten: bool,
     /// Nobody knows of it any more.
@@ -33,14 +38,20 @@ pub struct Eviction {
 impl Eviction {
     /// Whoever made it counts from when it was decided: up to some seconds earlier.
     pub fn is_under_way(&self, now: Millis) -> bool {
-        let awaited = self.up.is_none() && self.helps != Some(false) && !self.discarded;
+        let awaited = self.up.is_none() && self.helps != Some(false) && self.discarded.is_none();
         awaited && now + 6 * SECOND < self.at + self.timeout
     }
 
     /// It went where it does not help, or never came up. A slow starter that came up
     /// too late for its policy is no loop.
     pub fn is_futile(&self, now: Millis) -> bool {
-        self.helps == Some(false) || self.is_late(now) && !self.discarded
+        self.helps == Some(false) || self.is_late(now) && self.discarded.is_none()
+    }
+
+    /// Its replacement is where it was expected, and has not come up in time.
+    pub fn is_stuck(&self, now: Millis) -> bool {
+        let waits = self.replaced && !self.was_lost && self.discarded.is_none();
+        waits && self.placed == Some(self.to) && self.is_late(now)
     }
 
     /// Whoever made it awaits nothing any more.

@@ -40,6 +40,11 @@ impl ZoneTruth {
         }
     }
 
+    /// Since when it is out, or is not.
+    pub const fn since(&self) -> Millis {
+        self.since
+    }
+
     pub fn out_since(&self) -> Option<Millis> {
         self.out.then_some(self.since)
     }

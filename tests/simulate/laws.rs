@@ -45,8 +45,8 @@ pub struct TierTruth {
     pub max_skew: i32,
     /// A zone into which the scheduler puts none of its pods.
     closed: Option<usize>,
-    timeout: Millis,
-    granted_in_vain: Option<Millis>,
+    pub timeout: Millis,
+    pub granted_in_vain: Option<Millis>,
     /// The fewest moves, when the first was made.
     pub fewest: Option<i32>,
 }
@@ -118,115 +118,6 @@ impl Laws {
         self.zones[zone].out_since()
     }
 
-    /// The eviction that a new pod makes up for: a StatefulSet's pod is known by its
-    /// name, others come in the order in which those before them left.
-    pub fn replaced(&mut self, tier: usize, name: Option<&str>, now: Millis) -> Option<usize> {
-        let find = |fits: &dyn Fn(&Eviction) -> bool| {
-            self.evictions.iter().position(|eviction| {
-                let is_of = name.is_none_or(|name| eviction.pod == name);
-                eviction.tier == tier && is_of && fits(eviction)
-            })
-        };
-        // Who wanted fewer pods and wants more again makes the one that is still awaited.
-        let at = find(&|eviction| !eviction.replaced)
-            .or_else(|| find(&|eviction| eviction.discarded && !eviction.is_late(now)))?;
-        let eviction = &mut self.evictions[at];
-        eviction.replaced = true;
-        if std::mem::take(&mut eviction.discarded) {
-            (eviction.placed, eviction.helps) = (None, None);
-        }
-        Some(at)
-    }
-
-    /// A ReplicaSet has as many pods as it wants: who has not been replaced by now was one too
-    /// many, and no later pod makes up for it.
-    pub fn all_replaced(&mut self, tier: usize) {
-        let of_tier = self.evictions.iter_mut().filter(|eviction| eviction.tier == tier);
-        for eviction in of_tier.filter(|eviction| !eviction.replaced) {
-            (eviction.replaced, eviction.discarded) = (true, true);
-        }
-    }
-
-    /// Their replacements were made with other pods.
-    pub fn have_twins(&mut self, evictions: &[usize]) {
-        for eviction in evictions {
-            self.evictions[*eviction].has_twins = true;
-        }
-    }
-
-    /// A replacement is gone before it came up: the next pod makes up for the eviction.
-    pub fn lost(&mut self, eviction: usize) {
-        self.evictions[eviction].replaced &= self.evictions[eviction].up.is_some();
-    }
-
-    /// A replacement is gone before it came up, and nobody makes up for it.
-    pub fn discarded(&mut self, eviction: usize) {
-        self.evictions[eviction].discarded = self.evictions[eviction].up.is_none();
-    }
-
-    /// Worth it if the zone that got the pod has now no more than the one that gave it.
-    pub fn helps(&self, eviction: usize, zone: usize, spread: &[i32]) -> bool {
-        let from = self.evictions[eviction].from;
-        from != Some(zone) && spread[zone] <= from.map_or(0, |from| spread[from]) + 1
-    }
-
-    /// A replacement was placed; `spread` counts it already.
-    pub fn placed(&mut self, eviction: usize, zone: usize, spread: &[i32], now: Millis) {
-        let helps = self.helps(eviction, zone, spread);
-        let eviction = &mut self.evictions[eviction];
-        if eviction.helps.is_none() {
-            eviction.helps = Some(helps);
-            eviction.placed = Some(zone);
-        }
-        let tier = eviction.tier;
-        // Where nothing else happens, every replacement goes where it was predicted to.
-        if self.is_calm() && !helps {
-            let how = format!("tier {tier} gets a pod in zone {zone}, where it does not help");
-            self.breaks(2, now, how);
-        }
-        self.count_futile(tier, now);
-    }
-
-    pub fn came_up(&mut self, eviction: usize, zone: usize, now: Millis) {
-        self.evictions[eviction].up = Some((zone, now));
-        self.zones[zone].is_proven(now);
-    }
-
-    /// An eviction was granted of a pod that somebody had deleted already: to whoever
-    /// asked for it, that pod's replacement is the move's.
-    pub fn granted_in_vain(&mut self, tier: usize, now: Millis) {
-        self.tiers[tier].granted_in_vain = Some(now);
-    }
-
-    /// A pod came up that makes up for none. A StatefulSet's may have the name of one that
-    /// was moved, and be taken for the replacement, if that was lost before it was seen.
-    pub fn came_up_besides(&mut self, tier: usize, name: &str, zone: usize, now: Millis) {
-        let TierTruth { granted_in_vain, timeout, .. } = &self.tiers[tier];
-        if granted_in_vain.is_some_and(|at| now < at + timeout) {
-            self.zones[zone].is_proven(now);
-        }
-        let is_awaited = |eviction: &&Eviction| eviction.pod == name && !eviction.is_over(now);
-        if let Some(at) = self.evictions.iter().rposition(|eviction| is_awaited(&eviction)) {
-            self.came_up(at, zone, now);
-        }
-    }
-
-    /// Law 5.
-    pub fn count_futile(&mut self, tier: usize, now: Millis) {
-        let futile = self
-            .evictions
-            .iter()
-            .filter(|eviction| eviction.tier == tier && eviction.counts && eviction.is_futile(now))
-            .count();
-        if futile > 3 {
-            self.breaks(
-                5,
-                now,
-                format!("{futile} futile evictions of tier {tier} in one recovery"),
-            );
-        }
-    }
-
     fn new_chance(&mut self, tier: usize) {
         for eviction in self.evictions.iter_mut().filter(|eviction| eviction.tier == tier) {
             eviction.counts = false;
@@ -291,7 +182,9 @@ impl Laws {
         self.zones[zone].hold_by_hand(until, now);
     }
 
-    pub fn written(&mut self, status: &ZoneSpreadPolicyStatus) {
+    /// A status is stored; nothing kept whoever wrote it from seeing what happened `clear_since`.
+    pub fn written(&mut self, status: &ZoneSpreadPolicyStatus, clear_since: Millis, now: Millis) {
+        self.judge_discarded(status, clear_since, now);
         for tier in &status.tiers {
             let number: usize = tier.name.strip_prefix("app").unwrap().parse().unwrap();
             if tier.skew <= tier.max_skew {
@@ -422,6 +315,8 @@ impl Laws {
             at: now,
             tier,
             pod: pod.name.clone(),
+            uid: pod.uid.clone(),
+            revision: pod.revision,
             from,
             to,
             replaced: false,
@@ -430,7 +325,8 @@ impl Laws {
             up: None,
             counts: true,
             timeout,
-            discarded: false,
+            discarded: None,
+            was_lost: false,
             unwritten: false,
             forgotten: false,
             has_twins: false,
@@ -471,23 +367,6 @@ impl Laws {
             if let Some(how) = self.zones[number].is_held(hold_down, now) {
                 self.breaks(1, now, format!("zone {number} {how}"));
             }
-        }
-    }
-
-    /// Law 9.
-    fn judge_canary(&mut self, to: usize, now: Millis) {
-        let Some(from) = self.zones[to].needs_canary() else { return };
-        let first = self.evictions.iter().find(|eviction| {
-            eviction.to == to
-                && !eviction.forgotten
-                && !eviction.has_twins
-                && eviction.at >= from
-                && eviction.placed.is_none_or(|zone| zone == to)
-                && eviction.is_under_way(now)
-        });
-        if let Some(first) = first {
-            let how = format!("a second pod goes to zone {to}, the first left at {}", first.at);
-            self.breaks(9, now, how);
         }
     }
 }

@@ -5,7 +5,7 @@
 //!                   ├─ people               those who edit, pause and approve
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
-//!                   └─ laws, holds, consent, minimum, verdict: the checker
+//!                   └─ laws, landings, holds, consent, minimum, verdict: the checker
 //! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
 //! ```
 //! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
@@ -27,6 +27,7 @@ mod controllers;
 mod danger;
 mod eviction;
 mod holds;
+mod landings;
 mod laws;
 mod minimum;
 mod mutants;

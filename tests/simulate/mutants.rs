@@ -2,12 +2,12 @@
 //! that it goes against.
 
 use crate::objects::spec;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
-use zonespread::api::{Mode, PAUSED, ZoneSpreadPolicyStatus, ZoneStatus};
+use zonespread::api::{Mode, MoveState, PAUSED, ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::StatusWrite;
 use zonespread::observe::{Change, WatchEvent};
 
@@ -49,11 +49,15 @@ pub enum Mutant {
     SkipsTheWrite,
     /// Moves pods of tiers that use a zone which people hold.
     IgnoresHolds,
+    /// Forgets after a restart that a pod got stuck in a recovered zone.
+    ForgetsProbes,
+    /// Calls a move stuck that nobody needs any more.
+    CallsItStuck,
 }
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 18] = [
+    pub const ALL: [(Self, &[usize]); 20] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -72,6 +76,8 @@ impl Mutant {
         (Self::LiesInTheStatus, &[10]),
         (Self::SkipsTheWrite, &[7]),
         (Self::IgnoresHolds, &[1]),
+        (Self::ForgetsProbes, &[9]),
+        (Self::CallsItStuck, &[10]),
     ];
 
     /// What it sees instead of what is.
@@ -137,6 +143,17 @@ impl Mutant {
                 }
                 None
             }
+            Request::WriteStatus(StatusWrite { status, .. }) if self == Self::CallsItStuck => {
+                for moved in &mut Arc::make_mut(status).moves {
+                    if moved.state == MoveState::Discarded {
+                        moved.state = MoveState::Stuck;
+                        // It is to have waited for as long as it may.
+                        let long = k8s_openapi::jiff::SignedDuration::from_mins(2);
+                        moved.finished_at = moved.finished_at.take().map(|at| Time(at.0 + long));
+                    }
+                }
+                None
+            }
             _ => None,
         }
     }
@@ -158,6 +175,7 @@ impl Mutant {
                 tier.retry_at = None;
             }),
             Self::ForgetsMoves => status.moves.clear(),
+            Self::ForgetsProbes => status.moves.retain(|moved| moved.state != MoveState::Stuck),
             _ => {}
         }
     }

@@ -112,6 +112,8 @@ pub enum Trouble {
     /// Requests go wrong for a while.
     Api(Fault, Millis),
     Scale(usize, usize),
+    /// An autoscaler wants so many pods more, or fewer.
+    ScaleBy(usize, isize),
     Rollout(usize),
     DeletePod(usize),
     /// The tier's pods that there are, by one of the marks or by none.
@@ -148,6 +150,22 @@ pub enum Fault {
     Throttle,
     Forbid,
     Slow,
+}
+
+impl Trouble {
+    /// How long it may keep an operator from seeing or saying what is.
+    const fn blinds(&self) -> Option<Millis> {
+        match self {
+            Self::Crash(_, lasts)
+            | Self::Freeze(_, lasts)
+            | Self::Suspend(_, lasts)
+            | Self::Silent(.., lasts)
+            | Self::Fails(.., lasts)
+            | Self::Api(_, lasts) => Some(*lasts),
+            Self::RecreatePolicy(_) => Some(0),
+            _ => None,
+        }
+    }
 }
 
 impl Kind {
@@ -226,6 +244,12 @@ impl Script {
         script
     }
 
+    /// When the last trouble that kept operators from seeing what is was over.
+    pub fn clear_since(&self, now: Millis) -> Millis {
+        let past = self.troubles.iter().filter(|(at, _)| *at <= now);
+        past.filter_map(|(at, trouble)| Some(at + trouble.blinds()?)).max().unwrap_or(0)
+    }
+
     fn trouble(&mut self, dice: &mut Dice) {
         let begins = 30 * SECOND;
         let lasts = 20 * SECOND + dice.below(200) as u64 * SECOND;
@@ -284,6 +308,12 @@ impl Script {
             }
             Kind::Chaos => {
                 end += 200 * SECOND;
+                if dice.chance(15) {
+                    // The zone comes back Ready and broken.
+                    let mended = if dice.chance(50) { end } else { end - 60 * SECOND };
+                    self.troubles.push((begins, Trouble::Break(zone)));
+                    self.troubles.push((mended, Trouble::Mend(zone)));
+                }
                 let many = dice.between(2, 12);
                 self.more(dice, many, begins, end);
             }
@@ -317,6 +347,13 @@ impl Script {
         }
     }
 
+    /// An autoscaler goes step by step: mostly down, as after a peak.
+    fn autoscale(dice: &mut Dice, tier: usize, at: Millis) -> Vec<(Millis, Trouble)> {
+        let pods = if dice.chance(75) { -1 } else { 1 };
+        let steps = dice.between(1, 4) as u64;
+        (0..steps).map(|step| (at + step * 15 * SECOND, Trouble::ScaleBy(tier, pods))).collect()
+    }
+
     fn outage(dice: &mut Dice, zone: usize) -> (Trouble, Trouble) {
         match dice.below(4) {
             0 | 1 => (Trouble::Cordon(zone), Trouble::Uncordon(zone)),
@@ -334,7 +371,7 @@ impl Script {
             let policy = dice.below(self.policies.len());
             let watch = dice.pick(&[Watch::Pods, Watch::Nodes, Watch::Workloads, Watch::Policies]);
             let both = |first: Trouble, then: Trouble| vec![(at, first), (at + lasts, then)];
-            let troubles = match dice.below(26) {
+            let troubles = match dice.below(29) {
                 0 => {
                     let (out, back) = Self::outage(dice, zone);
                     both(out, back)
@@ -359,6 +396,7 @@ impl Script {
                 }
                 12 => vec![(at, Trouble::Scale(tier, dice.between(1, 12)))],
                 13 => vec![(at, Trouble::Rollout(tier))],
+                26 | 27 => Self::autoscale(dice, tier, at),
                 14 => vec![(at, Trouble::DeletePod(tier))],
                 15 => {
                     let mark = dice.below(MARKS.len());

@@ -125,7 +125,8 @@ impl World {
                 self.publish(Kind::Policy, &change);
                 // What one that is dead had on its way comes too late for its successor.
                 if self.lives(operator, incarnation) || !self.laws.is_succeeded() {
-                    self.laws.written(status);
+                    let clear_since = self.script.clear_since(self.now);
+                    self.laws.written(status, clear_since, self.now);
                 }
                 self.tell(|| format!("  {}: {}", policy.name, told(status)));
                 Answer::Written

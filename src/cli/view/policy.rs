@@ -136,6 +136,7 @@ const fn state(state: MoveState) -> &'static str {
         MoveState::Landed => "Landed",
         MoveState::Missed => "Missed",
         MoveState::Stuck => "Stuck",
+        MoveState::Discarded => "Discarded",
         MoveState::Refused => "Refused",
     }
 }

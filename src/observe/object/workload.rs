@@ -62,6 +62,12 @@ struct WatchedSpec {
     ordinals: Option<WatchedOrdinals>,
 }
 
+impl WatchedSpec {
+    fn first_ordinal(&self) -> i32 {
+        self.ordinals.as_ref().map_or(0, |ordinals| ordinals.start)
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct WatchedOrdinals {
@@ -156,14 +162,13 @@ impl Revisions {
     /// The revision that the pod with this name is made from, if it is of the set.
     #[must_use]
     pub fn of(&self, pod: &str) -> Option<&Name> {
-        let ordinal: i32 = pod.rsplit_once('-')?.1.parse().ok()?;
+        let ordinal = ordinal_of(pod)?;
         Some(if ordinal < self.current_below { &self.current } else { &self.update })
     }
 
     /// Follows `newVersionedStatefulSetPod` in
     /// `pkg/controller/statefulset/stateful_set_utils.go` (1.37).
     fn new(spec: &WatchedSpec, status: &WatchedStatus) -> Option<Self> {
-        let start = spec.ordinals.as_ref().map_or(0, |ordinals| ordinals.start);
         let strategy = spec.update_strategy.as_ref();
         let on_delete =
             strategy.is_some_and(|strategy| strategy.r#type.as_deref() == Some("OnDelete"));
@@ -176,9 +181,14 @@ impl Revisions {
         Some(Self {
             current: Name::from(status.current_revision.as_deref()?),
             update: Name::from(status.update_revision.as_deref()?),
-            current_below: start.saturating_add(current),
+            current_below: spec.first_ordinal().saturating_add(current),
         })
     }
+}
+
+/// The ordinal in the name of a `StatefulSet`'s pod.
+fn ordinal_of(pod: &str) -> Option<i32> {
+    pod.rsplit_once('-')?.1.parse().ok()
 }
 
 /// A workload.
@@ -204,11 +214,20 @@ pub struct Workload {
     pub pod_labels: Arc<Labels>,
     /// The spec of the pods it makes.
     pub template: Arc<Template>,
+    /// Of a `StatefulSet`: the ordinal of its first pod.
+    pub first_ordinal: i32,
     /// Of a `StatefulSet`: which revision its pods get.
     pub revisions: Option<Revisions>,
 }
 
 impl Workload {
+    /// Of a `StatefulSet`: whether it wants a pod of this name.
+    #[must_use]
+    pub fn wants_ordinal_of(&self, pod: &str) -> bool {
+        let ordinal = ordinal_of(pod).and_then(|ordinal| ordinal.checked_sub(self.first_ordinal));
+        ordinal.is_some_and(|place| (0..self.replicas).contains(&place))
+    }
+
     /// The `ReplicaSet` that `watched` shows.
     #[must_use]
     pub fn replica_set(watched: WatchedReplicaSet, interner: &mut Interner) -> Self {
@@ -264,7 +283,7 @@ impl Workload {
         rolling: impl Fn(&WatchedSpec) -> bool,
         interner: &mut Interner,
     ) -> Self {
-        let rolling_out = rolling(&spec);
+        let (rolling_out, first_ordinal) = (rolling(&spec), spec.first_ordinal());
         let labels =
             spec.template.metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
         Self {
@@ -285,6 +304,7 @@ impl Workload {
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
             pod_labels: interner.labels(labels),
             template: interner.template(Template::new(spec.template.spec.unwrap_or_default())),
+            first_ordinal,
             revisions: None,
         }
     }
