@@ -47,6 +47,7 @@ pub mod controller;
 pub mod moves;
 pub mod observe;
 pub mod operator;
+pub mod outlook;
 pub mod plan;
 pub mod predict;
 pub mod report;

@@ -9,6 +9,7 @@ mod hold;
 mod live;
 mod log;
 pub mod offline;
+mod outlook;
 mod output;
 mod plan;
 mod predict;
@@ -52,7 +53,12 @@ enum Command {
     Plan(plan::Plan),
     /// Show where a pod's replacement would land if it were evicted now
     Predict(predict::Predict),
+    /// Show what the loss of each zone would do; exits with 3 if one is not safe to lose
+    Outlook(outlook::OutlookArgs),
 }
+
+/// The exit code of a command that looked, and found that what it checks does not hold.
+const CHECK_FAILED: u8 = 3;
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -67,6 +73,11 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
+        Command::Outlook(outlook) => match outlook.run(&arguments.access) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::from(CHECK_FAILED),
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

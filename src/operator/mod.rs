@@ -124,6 +124,12 @@ impl Operator {
         Scheduler::new(self.index.cluster(), &self.cache)
     }
 
+    /// How the cluster's scheduler is configured, as far as that is known.
+    #[must_use]
+    pub const fn scheduler_config(&self) -> &SchedulerConfig {
+        self.cache.config()
+    }
+
     /// The zones' health.
     #[must_use]
     pub const fn zones(&self) -> &ZoneTracker {

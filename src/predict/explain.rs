@@ -9,7 +9,50 @@ use super::sampling::bounds::Scored;
 use super::simulation::{Assumption, Simulation};
 use super::{Landing, NodeScore, Prediction, Rejection, Unless};
 
+/// What keeps a pod Pending: of the nodes that come closest to taking it, which filter
+/// rejects them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hindrance {
+    /// The last filter that rejects any node.
+    pub plugin: Plugin,
+    /// What it says of one of them, in the scheduler's words.
+    pub message: String,
+    /// How many nodes it rejects.
+    pub nodes: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
 impl Simulation<'_> {
+    /// What rejects the nodes outside of this zone, if they all are rejected.
+    #[must_use]
+    pub fn hindrance(&self, ignored: &Zone) -> Option<Hindrance> {
+        let rows = self.cycle.scheduler.rows().iter().enumerate();
+        let rows = rows.filter(|(_, row)| row.node.zone.as_ref() != Some(ignored));
+        let (mut of, mut nodes, mut last) = (0, 0, None);
+        for (at, _) in rows {
+            of += 1;
+            let plugin = self.rejects(at)?;
+            match last {
+                Some((known, _)) if known > plugin => {}
+                Some((known, _)) if known == plugin => nodes += 1,
+                _ => (last, nodes) = (Some((plugin, at)), 1),
+            }
+        }
+        let (plugin, at) = last?;
+        let message = self.failure(at)?.message.into_owned();
+        Some(Hindrance { plugin, message, nodes, of })
+    }
+
+    /// The first filter that rejects the node.
+    fn rejects(&self, row: usize) -> Option<Plugin> {
+        let everywhere = self.state.unschedulable_everywhere.as_ref();
+        everywhere.map(|failure| failure.plugin).or_else(|| {
+            let mut plugins = Plugin::ALL.into_iter();
+            plugins.find(|plugin| self.state.filter(&self.cycle, *plugin, row).is_some())
+        })
+    }
+
     /// Where the pod would land now, and why there; without [`Landing::zone_probability`],
     /// which take longer than all the rest.
     #[must_use]

@@ -31,6 +31,7 @@ mod tests;
 pub use cache::SchedulerCache;
 pub use config::{DefaultConstraints, SchedulerConfig};
 pub use config_file::ConfigFileError;
+pub use explain::Hindrance;
 pub use in_flight::{InFlightPods, PendingPod};
 pub use plugins::{Plugin, Weights};
 pub use scheduler::Scheduler;

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{File, files};
 
 /// A folder of `src`, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("observe", &["api"]),
     ("predict", &["api", "observe"]),
+    ("outlook", &["api", "observe", "predict"]),
     ("plan", &["api", "observe", "predict"]),
     ("moves", &["api", "observe", "predict", "plan"]),
     ("report", &["api", "observe", "predict", "plan", "moves"]),
@@ -17,7 +18,18 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("controller", &["api", "observe", "predict", "plan", "moves", "report", "operator", "act"]),
     (
         "cli",
-        &["api", "observe", "predict", "plan", "moves", "report", "operator", "act", "controller"],
+        &[
+            "api",
+            "observe",
+            "predict",
+            "outlook",
+            "plan",
+            "moves",
+            "report",
+            "operator",
+            "act",
+            "controller",
+        ],
     ),
 ];
 

@@ -1,9 +1,11 @@
 //! Answers of commands as people read them: tables on one screen.
 
+mod outlook;
 mod plan;
 mod policy;
 mod prediction;
 
+pub use outlook::outlook_table;
 pub use plan::{Plans, PolicyPlan, plan_table};
 pub use policy::policy_table;
 pub use prediction::PredictionTable;

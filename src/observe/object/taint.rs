@@ -58,6 +58,8 @@ pub struct Toleration {
     pub value: Option<Name>,
     /// The effect; none is every effect.
     pub effect: Option<TaintEffect>,
+    /// For how long it bears `NoExecute` on the node that it is on; none is for ever.
+    pub seconds: Option<i64>,
 }
 
 impl Toleration {
@@ -73,6 +75,7 @@ impl Toleration {
             key: toleration.key.filter(|key| !key.is_empty()).map(Name::from),
             value,
             effect: toleration.effect.as_deref().and_then(TaintEffect::parse),
+            seconds: toleration.toleration_seconds,
         })
     }
 

@@ -60,6 +60,7 @@ struct WatchedSpec {
     template: WatchedTemplate,
     update_strategy: Option<WatchedUpdateStrategy>,
     ordinals: Option<WatchedOrdinals>,
+    pod_management_policy: Option<String>,
 }
 
 impl WatchedSpec {
@@ -218,6 +219,9 @@ pub struct Workload {
     pub first_ordinal: i32,
     /// Of a `StatefulSet`: which revision its pods get.
     pub revisions: Option<Revisions>,
+    /// Whether it makes a pod only once those before it are Ready: a `StatefulSet` whose
+    /// `podManagementPolicy` is not Parallel.
+    pub one_after_the_other: bool,
 }
 
 impl Workload {
@@ -257,8 +261,9 @@ impl Workload {
         };
         let kind = WorkloadKind::StatefulSet;
         let revisions = Revisions::new(&watched.spec, &status);
+        let one_after_the_other = watched.spec.pod_management_policy.as_deref() != Some("Parallel");
         let set = Self::new(kind, watched.metadata, watched.spec, rolling, interner);
-        Self { revisions, ..set }
+        Self { revisions, one_after_the_other, ..set }
     }
 
     /// The Deployment that `watched` shows.
@@ -306,6 +311,7 @@ impl Workload {
             template: interner.template(Template::new(spec.template.spec.unwrap_or_default())),
             first_ordinal,
             revisions: None,
+            one_after_the_other: false,
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct NodeEntry {
 }
 
 /// Nodes, pods, and what their constraints refer to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cluster {
     nodes: BTreeMap<Name, NodeSlot>,
     entries: Vec<NodeEntry>,

@@ -40,7 +40,7 @@ type Key = (usize, usize);
 type ByNamespace = FxHashMap<Name, FxHashMap<Key, PodClass>>;
 
 /// Every class.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::observe) struct PodClasses {
     plain: ByNamespace,
     /// Those with affinity or anti-affinity to pods.

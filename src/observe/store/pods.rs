@@ -13,7 +13,7 @@ use crate::observe::object::pod::Pod;
 use crate::observe::value::name::Name;
 
 /// Every pod.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::observe) struct PodStore {
     slots: Slots,
     free: Vec<PodId>,
@@ -21,7 +21,7 @@ pub(in crate::observe) struct PodStore {
 }
 
 /// A pod and where else the index knows it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     pod: Option<Pod>,
     /// The node on which it takes room.
@@ -35,7 +35,7 @@ const CHUNK: usize = 4096;
 
 /// Slots by pod id, in chunks: a single vector of 90,000 grows by making one twice as long
 /// and copying, and stays half empty.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slots(Vec<Vec<Slot>>);
 
 impl Slots {

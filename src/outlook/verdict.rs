@@ -1,0 +1,195 @@
+//! Whether a zone is safe to lose for a tier: why not, and what would help.
+
+use std::fmt;
+
+use crate::api::ZONE_LABEL;
+use crate::observe::{Template, Zone};
+use crate::predict::{Hindrance, Plugin};
+
+use super::placement::{Placed, Waiting};
+use super::workloads::WorkloadPods;
+use super::{PhaseOutlook, TierOutlook};
+
+/// Why a zone is not safe to lose, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossReason {
+    /// The majority of a `StatefulSet` is in the zone.
+    QuorumLost,
+    /// All pods are in the zone.
+    SingleZone,
+    /// Pods would stay Pending because of a constraint.
+    WouldPend,
+    /// Pods would stay Pending for lack of room.
+    NoRoom,
+    /// Pods would stay Pending because of volumes that cannot follow.
+    PinnedVolume,
+    /// Where pods would land cannot be predicted.
+    Unpredictable,
+}
+
+impl LossReason {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QuorumLost => "QuorumLost",
+            Self::SingleZone => "SingleZone",
+            Self::WouldPend => "WouldPend",
+            Self::NoRoom => "NoRoom",
+            Self::PinnedVolume => "PinnedVolume",
+            Self::Unpredictable => "Unpredictable",
+        }
+    }
+
+    const fn of(plugin: Plugin) -> Self {
+        match plugin {
+            Plugin::NodeResourcesFit | Plugin::NodeVolumeLimits => Self::NoRoom,
+            Plugin::VolumeBinding | Plugin::VolumeZone | Plugin::VolumeRestrictions => {
+                Self::PinnedVolume
+            }
+            _ => Self::WouldPend,
+        }
+    }
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A `StatefulSet` smaller than this has no majority to lose.
+const QUORUM_FROM: usize = 3;
+
+/// What the loss of a zone does to a workload that has so many pods in it, told from both
+/// phases: where its pods are then, and what became of those that had to be placed.
+pub(super) fn judge(
+    workload: &WorkloadPods,
+    zone: &Zone,
+    lost: usize,
+    [unreachable, gone]: [PhaseOutlook; 2],
+    placed: [Option<&Placed>; 2],
+) -> TierOutlook {
+    let pods = workload.pods.len();
+    let surviving = pods.saturating_sub(lost + workload.waiting);
+    let mut tier = TierOutlook {
+        namespace: workload.namespace.clone(),
+        of: workload.of.clone(),
+        pods,
+        surviving,
+        lost,
+        quorum_lost: workload.is_set && pods >= QUORUM_FROM && lost > 0 && surviving <= pods / 2,
+        accepted: workload.accepted,
+        unreachable,
+        gone,
+        reason: None,
+    };
+    tier.reason = reason(&tier, zone, placed);
+    tier
+}
+
+fn reason(
+    tier: &TierOutlook,
+    zone: &Zone,
+    placed: [Option<&Placed>; 2],
+) -> Option<(LossReason, String)> {
+    let TierOutlook { pods, surviving, lost, .. } = *tier;
+    if tier.quorum_lost {
+        let message = format!(
+            "{lost} of {pods} members are in zone {zone}: the majority is lost with it; spread them evenly over three zones"
+        );
+        return Some((LossReason::QuorumLost, message));
+    }
+    if surviving == 0 && lost > 0 {
+        let message = if pods == 1 {
+            format!(
+                "its only pod is in zone {zone}: add a replica in another zone, or accept it in tiers[].singleZone of its policy"
+            )
+        } else {
+            format!(
+                "all {lost} pods that run are in zone {zone}: add a topologySpreadConstraint on {ZONE_LABEL}, or accept it in tiers[].singleZone of its policy"
+            )
+        };
+        return Some((LossReason::SingleZone, message));
+    }
+    let [unreachable, gone] = placed.map(|placed| placed?.waiting.as_ref());
+    let worse = if tier.gone.pending > tier.unreachable.pending { gone } else { unreachable };
+    if let Some(waiting) = worse.filter(|waiting| waiting.pods > 0) {
+        return Some(pending_reason(tier, zone, waiting));
+    }
+    let cause = placed.into_iter().flatten().find_map(|placed| placed.cause.as_deref())?;
+    let unknown = tier.unreachable.unknown.max(tier.gone.unknown);
+    let message = format!("where {unknown} of its pods would land cannot be predicted: {cause}");
+    Some((LossReason::Unpredictable, message))
+}
+
+fn pending_reason(tier: &TierOutlook, zone: &Zone, waiting: &Waiting) -> (LossReason, String) {
+    let pods = waiting.pods;
+    let would = if pods == 1 {
+        "1 pod would stay Pending".to_owned()
+    } else {
+        format!("{pods} pods would stay Pending")
+    };
+    let when = match (tier.unreachable.pending, tier.gone.pending) {
+        (_, 0) => " while the nodes are unreachable",
+        (0, _) => " once the nodes are deleted",
+        _ => "",
+    };
+    let Some(hindrance) = &waiting.hindrance else {
+        let message = format!(
+            "{would}{when}: its tolerations let the scheduler put it on an unreachable node; drop the toleration of every taint"
+        );
+        return (LossReason::WouldPend, message);
+    };
+    let Hindrance { plugin, message, nodes, of } = hindrance;
+    let help = remedy(*plugin, &waiting.template, tier, zone);
+    let message =
+        format!("{would}{when}: {message} ({plugin}, {nodes} of {of} nodes that are left); {help}");
+    (LossReason::of(*plugin), message)
+}
+
+fn remedy(plugin: Plugin, template: &Template, tier: &TierOutlook, zone: &Zone) -> String {
+    match plugin {
+        Plugin::PodTopologySpread => spread_remedy(template, tier),
+        Plugin::NodeResourcesFit => {
+            "add room in the other zones, or pods of negative priority that hold it".to_owned()
+        }
+        Plugin::NodeVolumeLimits => "add nodes in the other zones".to_owned(),
+        Plugin::VolumeBinding | Plugin::VolumeZone | Plugin::VolumeRestrictions => {
+            format!("its volumes cannot leave zone {zone}: replicate the data to another zone")
+        }
+        Plugin::InterPodAffinity => {
+            "its required affinity or anti-affinity leaves no node: prefer instead of require"
+                .to_owned()
+        }
+        Plugin::NodeAffinity => {
+            "its node selector or required node affinity allows no node of another zone".to_owned()
+        }
+        Plugin::TaintToleration => "it tolerates no taint of the nodes that are left".to_owned(),
+        Plugin::NodeUnschedulable => "uncordon nodes in the other zones".to_owned(),
+        _ => "see kube-scheduler's message".to_owned(),
+    }
+}
+
+fn spread_remedy(template: &Template, tier: &TierOutlook) -> String {
+    let zones = tier.unreachable.zones.len().max(tier.gone.zones.len());
+    let mut hard = template.spread.iter().filter(|constraint| constraint.hard);
+    let Some(constraint) = hard.clone().find(|constraint| &*constraint.topology_key == ZONE_LABEL)
+    else {
+        let key = hard.next().map_or("its key", |constraint| &*constraint.topology_key);
+        return format!(
+            "its DoNotSchedule constraint on {key} leaves no node: raise maxSkew or use ScheduleAnyway"
+        );
+    };
+    let above = constraint.min_domains.and_then(|domains| usize::try_from(domains).ok());
+    if let Some(domains) = above.filter(|domains| *domains > zones) {
+        return format!(
+            "minDomains {domains} counts the lost zone as an empty one: lower it to {zones}"
+        );
+    }
+    if constraint.honor_taints {
+        format!("raise its maxSkew of {} or use ScheduleAnyway", constraint.max_skew)
+    } else {
+        "its DoNotSchedule constraint counts the zone's nodes while they are unreachable: set nodeTaintsPolicy: Honor".to_owned()
+    }
+}
