@@ -11,6 +11,7 @@
 //!         ▼
 //!  plan/      pure functions: skew → fewest moves → gates (why not)
 //!         │   └─ uses ─▶ predict/   what kube-scheduler would do
+//!         │                 └─ used by ─▶ outlook/   what the loss of a zone would do
 //!         │ decisions
 //!         ▼
 //!  moves/     what is remembered of a move, following it to its end, what is

@@ -187,8 +187,12 @@ fn spread_remedy(template: &Template, tier: &TierOutlook) -> String {
             "minDomains {domains} counts the lost zone as an empty one: lower it to {zones}"
         );
     }
-    if constraint.honor_taints {
-        format!("raise its maxSkew of {} or use ScheduleAnyway", constraint.max_skew)
+    // Once the nodes are deleted, the lost zone is no domain any more: another one is short.
+    if constraint.honor_taints || tier.gone.pending > 0 {
+        format!(
+            "its DoNotSchedule constraint waits for a zone that takes none of its pods: make room there, raise its maxSkew of {} or use ScheduleAnyway",
+            constraint.max_skew
+        )
     } else {
         "its DoNotSchedule constraint counts the zone's nodes while they are unreachable: set nodeTaintsPolicy: Honor".to_owned()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Cluster, Index, Name, Pod, PodId, PodPhase, PolicyEntry, WorkloadKind, Zone};
 
@@ -34,14 +34,14 @@ impl Workloads {
     pub(super) fn of(index: &Index) -> Self {
         let cluster = index.cluster();
         let mut all: BTreeMap<(bool, Name, Of), WorkloadPods> = BTreeMap::new();
-        let mut is_of_tier = FxHashMap::default();
+        let mut is_of_tier: FxHashSet<PodId> = FxHashSet::default();
         for policy in index.policies() {
             for (tier, pods) in &policy.tiers {
                 let of = Of::Tier(Name::clone(&policy.key.name), Name::clone(tier));
                 let namespace = Name::clone(&policy.key.namespace);
                 let meant: Vec<PodId> =
                     pods.iter().copied().filter(|id| is_meant(cluster, *id)).collect();
-                is_of_tier.extend(meant.iter().map(|id| (*id, ())));
+                is_of_tier.extend(meant.iter().copied());
                 let workload = WorkloadPods {
                     namespace: Name::clone(&namespace),
                     of: of.clone(),
@@ -54,7 +54,7 @@ impl Workloads {
             }
         }
         for (id, pod) in cluster.pods() {
-            if is_of_tier.contains_key(&id) || !is_meant(cluster, id) {
+            if is_of_tier.contains(&id) || !is_meant(cluster, id) {
                 continue;
             }
             let of = outermost_owner(cluster, pod);

@@ -10,5 +10,5 @@ mod unzoned;
 pub use events::events_between;
 pub use message::wrong_approval;
 pub use metrics::Metrics;
-pub use status::{StatusInput, TierReport, invalid_status, plan_of, status_of};
+pub use status::{StatusInput, TierReport, common_prefix, invalid_status, plan_of, status_of};
 pub use unzoned::NO_ZONE;

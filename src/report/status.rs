@@ -301,7 +301,8 @@ fn zones_column(tiers: &[TierReport]) -> String {
 
 /// How much of the names to cut: what they share, up to the last dash, so that
 /// `eu-west-2a` and `eu-west-2b` become `2a` and `2b`.
-fn common_prefix(names: &[&str]) -> usize {
+#[must_use]
+pub fn common_prefix(names: &[&str]) -> usize {
     let Some(first) = names.first() else { return 0 };
     let shared = names.iter().fold(first.len(), |shared, name| {
         first.bytes().zip(name.bytes()).take(shared).take_while(|(a, b)| a == b).count()

@@ -20,9 +20,29 @@ fn programs_get_the_plan_in_the_documented_form() {
 }
 
 #[test]
+fn the_loss_of_each_zone_is_told_from_a_file() {
+    let ran = zonespread(&["outlook", "-f", &fixture("petclinic.yaml")]);
+    insta::assert_snapshot!(ran.out);
+    assert_eq!((ran.code, &*ran.err), (Some(0), "ignored kinds: 1 ConfigMap\n"));
+}
+
+#[test]
+fn a_zone_that_is_not_safe_to_lose_ends_the_outlook_with_3() {
+    let file = fixture("outlook.yaml");
+    let ran = zonespread(&["outlook", "-f", &file]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+    let ran = zonespread(&["outlook", "--zone", "c", "-f", &file, "-o", "json"]);
+    insta::assert_snapshot!(ran.out);
+    let ran = zonespread(&["outlook", "--zone", "d", "-f", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("no node is in zone d"), "{}", ran.err);
+}
+
+#[test]
 fn json_and_yaml_say_the_same() {
     let file = fixture("petclinic.yaml");
-    for command in [&["plan"][..], &["predict", "was-6d4-4"]] {
+    for command in [&["plan"][..], &["predict", "was-6d4-4"], &["outlook"]] {
         let say = |format: &str| {
             let mut arguments = command.to_vec();
             arguments.extend(["-f", &file, "-o", format]);

@@ -3,6 +3,7 @@
 
 use crate::cli::outlook::{PhaseLoss, TierLoss, ZoneLoss, Zones};
 use crate::cli::table::{Grid, or_dash};
+use crate::report::common_prefix;
 
 /// The tables of an outlook.
 pub fn outlook_table(answer: &Zones) -> String {
@@ -16,7 +17,9 @@ pub fn outlook_table(answer: &Zones) -> String {
             or_dash(zone.worst.as_deref()),
         ]);
     }
-    let details = answer.zones.iter().filter_map(details);
+    let names: Vec<&str> = answer.zones.iter().map(|zone| &*zone.zone).collect();
+    let cut = common_prefix(&names);
+    let details = answer.zones.iter().filter_map(|zone| details(zone, cut));
     std::iter::once(summary.print()).chain(details).collect::<Vec<_>>().join("\n")
 }
 
@@ -28,22 +31,21 @@ fn missing(zone: &ZoneLoss) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
-/// What the loss of a zone changes; none if it changes nothing.
-fn details(zone: &ZoneLoss) -> Option<String> {
+/// What the loss of a zone changes, in names of zones without the first `cut` letters; none
+/// if it changes nothing.
+fn details(zone: &ZoneLoss, cut: usize) -> Option<String> {
     let hit: Vec<&TierLoss> = zone.tiers.iter().filter(|tier| tier.surviving < tier.pods).collect();
     if hit.is_empty() {
         return None;
     }
-    let columns = ["TIER", "PODS", "SURVIVE", "PENDING", "UNREACHABLE", "GONE", "REASON"];
+    let columns = ["TIER", "SURVIVE", "NODES UNREACHABLE", "NODES GONE", "REASON"];
     let mut table = Grid::new(columns);
     for tier in &hit {
         table.row([
             tier.name(),
-            tier.pods.to_string(),
-            format!("{} ({} %)", tier.surviving, tier.percent),
-            tier.pending.to_string(),
-            places(&tier.unreachable),
-            places(&tier.gone),
+            format!("{}/{} ({} %)", tier.surviving, tier.pods, tier.percent),
+            places(&tier.unreachable, cut),
+            places(&tier.gone, cut),
             reason(tier),
         ]);
     }
@@ -63,8 +65,9 @@ fn reason(tier: &TierLoss) -> String {
 }
 
 /// `a:3 b:3`, and how many are nowhere.
-fn places(phase: &PhaseLoss) -> String {
-    let zones = phase.zones.iter().map(|(zone, pods)| format!("{zone}:{pods}"));
+fn places(phase: &PhaseLoss, cut: usize) -> String {
+    let zones = phase.zones.iter();
+    let zones = zones.map(|(zone, pods)| format!("{}:{pods}", zone.get(cut..).unwrap_or(zone)));
     let nowhere = [("Pending", phase.pending), ("absent", phase.absent), ("?", phase.unknown)];
     let nowhere = nowhere.into_iter().filter(|(_, pods)| *pods > 0);
     let nowhere = nowhere.map(|(what, pods)| format!("{what}:{pods}"));
