@@ -146,7 +146,7 @@ impl Action {
                 return stale(format!("{} is new", new.name));
             }
             let min_ready = request.preconditions.min_ready_seconds;
-            let others = pods.iter().filter(|pod| !request.preconditions.coming.contains(&pod.uid));
+            let others = pods.iter().filter(|pod| !request.preconditions.moving.contains(&pod.uid));
             let available = others.filter(|pod| pod.is_available(min_ready, now)).count();
             if available < request.preconditions.available {
                 return stale(format!(
@@ -224,7 +224,7 @@ mod tests {
                 snapshot: Arc::new(snapshot()),
                 awaited: 0,
                 available: 3,
-                coming: Box::default(),
+                moving: Box::default(),
                 min_ready_seconds: 0,
                 zones: ["a", "b", "c"].map(Zone::new).to_vec(),
                 all_nodes: true,
@@ -325,7 +325,7 @@ mod tests {
         (preconditions.awaited, preconditions.available) = (1, 3);
         assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
         // web-2 is gone, and web-4, which was awaited, is not for it.
-        Arc::make_mut(&mut action.request).preconditions.coming = Box::new([Uid::new("uid-web-4")]);
+        Arc::make_mut(&mut action.request).preconditions.moving = Box::new([Uid::new("uid-web-4")]);
         assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 
@@ -340,7 +340,7 @@ mod tests {
         let preconditions = &mut Arc::make_mut(&mut action.request).preconditions;
         (preconditions.awaited, preconditions.available) = (1, 2);
         assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
-        Arc::make_mut(&mut action.request).preconditions.coming = Box::new([Uid::new("uid-web-2")]);
+        Arc::make_mut(&mut action.request).preconditions.moving = Box::new([Uid::new("uid-web-2")]);
         assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
     }
 

@@ -49,7 +49,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
             snapshot: Arc::default(),
             awaited: 0,
             available: 1,
-            coming: Box::default(),
+            moving: Box::default(),
             min_ready_seconds: 0,
             zones: vec![Zone::new("c")],
             all_nodes: false,

@@ -135,9 +135,12 @@ fn landed_and_leaving(
     view: &View<'_>,
     now: Timestamp,
 ) -> Option<(Ending, String)> {
-    let known = moved.replacement_uid()?;
-    let mut pods = view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod);
-    let pod = pods.find(|pod| pod.uid == *known && pod.terminating)?;
+    let known = moved.replacement.as_ref()?;
+    let cluster = view.index.cluster();
+    let pod = cluster.pod(cluster.pod_id(view.namespace, &known.name)?)?;
+    if known.uid.as_ref() != Some(&pod.uid) || !pod.terminating {
+        return None;
+    }
     let zone = view.index.cluster().zone_of(pod).filter(|zone| moved.is_expected_in(zone))?;
     let min_ready = view.index.workload_of(pod).map_or(0, |workload| workload.min_ready_seconds);
     if !pod.was_available(min_ready, now) {

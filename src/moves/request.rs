@@ -112,9 +112,9 @@ pub struct Preconditions {
     pub awaited: usize,
     /// How many of the tier's other pods must be Available: all but those under way (law 3).
     pub available: usize,
-    /// The pods of those under way, and their replacements as far as they are known: whether
-    /// they are still, or already, Available says nothing about the others.
-    pub coming: Box<[Uid]>,
+    /// The pods of moves under way of the tier, and their replacements as far as they are
+    /// known: whether they are still, or already, Available says nothing about the others.
+    pub moving: Box<[Uid]>,
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,
     /// The tier's zones with nodes: none of them may be out (law 1).

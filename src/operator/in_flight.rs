@@ -158,7 +158,7 @@ impl Operator {
             snapshot: Arc::clone(snapshot),
             awaited,
             available: desired.saturating_sub(moving().count()),
-            coming: moving()
+            moving: moving()
                 .flat_map(|moved| {
                     moved.replacement_uid().cloned().into_iter().chain([moved.uid.clone()])
                 })

@@ -7,6 +7,7 @@ use super::tests::{an_outage, reason};
 use super::world::World;
 use crate::api::{MoveState, Reason, limit};
 use crate::moves::{Effect, Move};
+use crate::observe::Uid;
 
 /// Zone c is back, and its first pod has proven it: this many apps are 3/3/0 and free to move.
 fn a_proven_zone(apps: usize) -> (World, Vec<String>) {
@@ -43,10 +44,32 @@ fn a_tier_begins_all_the_moves_that_its_budget_allows_in_one_decision() {
     let needed: Vec<usize> =
         evictions.iter().map(|request| request.preconditions.available).collect();
     assert_eq!(needed, [6, 5]);
+    let moving: Vec<&[Uid]> =
+        evictions.iter().map(|request| &*request.preconditions.moving).collect();
+    let first = Uid::new(&evictions[0].uid);
+    assert_eq!(moving, [&[][..], &[first]], "it may still be Available, and that says nothing");
     let Effect::WriteStatus(write) = &decision.effects[0] else { panic!("first the status") };
     let moves: Vec<&str> = write.status.moves.iter().map(|moved| moved.uid.as_str()).collect();
     let uids: Vec<&str> = evictions.iter().map(|request| &*request.uid).collect();
     assert_eq!(moves, uids, "{apps:?}");
+}
+
+#[test]
+fn a_replacement_that_is_known_says_nothing_about_the_other_pods_either() {
+    let (mut world, _) = a_proven_zone(0);
+    world.start_delay = 20;
+    world.replica_set("db", &["a1", "a2", "a1", "a2", "a1", "a2", "b1", "b2", "b1", "b2", "b1"]);
+    world.policy("db", json!({"rebalance": {"maxUnavailable": 1, "holdDown": "0s"}}));
+    world.pass(1);
+    let evicted = world.asked.last().unwrap().uid.clone();
+    let replacement = world.status("db").moves[0].replacement.clone().unwrap();
+    // One more may be away from now on, and the first replacement is not Available yet.
+    world.policy("db", json!({"rebalance": {"maxUnavailable": 2, "holdDown": "0s"}}));
+    world.pass(1);
+    let second = &world.asked.last().unwrap().preconditions;
+    let index = world.operator.index().cluster();
+    let uid = index.pod(index.pod_id("default", &replacement).unwrap()).unwrap().uid.clone();
+    assert_eq!((&*second.moving, second.available), (&[uid, Uid::new(&evicted)][..], 10));
 }
 
 #[test]
