@@ -309,6 +309,7 @@ mod tests {
                 to: vec![Zone::new("c")],
                 nodes: vec![Name::from("c1")],
                 tied: 1,
+                margin: 100,
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");

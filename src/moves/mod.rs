@@ -27,4 +27,4 @@ pub use owner_snapshot::OwnerSnapshot;
 pub use probe::ProbeEnd;
 pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
 pub use step::Step;
-pub use tracked_move::{Move, OwnerName, Replacement, RequestState, Transition};
+pub use tracked_move::{ExpectedLanding, Move, OwnerName, Replacement, RequestState, Transition};

@@ -90,6 +90,7 @@ mod tests {
             to: vec![Zone::new("c"), Zone::new("d")],
             nodes: vec![Name::from("c1")],
             tied: 1,
+            margin: 100,
         };
         let pod = index.cluster().pod(id).unwrap();
         let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));

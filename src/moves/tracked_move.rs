@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{MoveKind, MoveState, MoveStatus, seconds};
 use crate::observe::{Index, Name, Owner, Pod, PodId, Uid, Zone};
-use crate::plan::PlannedMove;
+use crate::plan::{OpenLanding, PlannedMove};
 use crate::predict::PendingPod;
 
 use super::follow::Ending;
@@ -45,11 +45,25 @@ pub struct Move {
     pub is_probe: bool,
     /// Pods that the owner had when the move was decided. Unknown after a restart.
     pub snapshot: Option<Arc<OwnerSnapshot>>,
-    /// The pod that is expected, and the node where. Unknown after a restart.
-    pub expected: Option<(PendingPod, Name)>,
+    /// What is expected to land, and on which nodes. Unknown after a restart, until it is
+    /// predicted again.
+    pub expected: Option<ExpectedLanding>,
     state: MoveState,
     request: RequestState,
     message: String,
+}
+
+/// Where a replacement is expected to land.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedLanding {
+    /// The replacement.
+    pub pod: PendingPod,
+    /// The nodes that tied for best, at most the first few by name: at least one.
+    pub nodes: Vec<Name>,
+    /// How many there were.
+    pub tied: usize,
+    /// By how many points they beat the nodes of other zones.
+    pub margin: i64,
 }
 
 /// A controller, by what a status says of it.
@@ -127,7 +141,12 @@ impl Move {
             finished: None,
             is_probe: false,
             snapshot: Some(snapshot),
-            expected: planned.nodes.first().map(|node| (replacement, Name::clone(node))),
+            expected: (!planned.nodes.is_empty()).then(|| ExpectedLanding {
+                pod: replacement,
+                nodes: planned.nodes.clone(),
+                tied: planned.tied,
+                margin: planned.margin,
+            }),
             state: MoveState::Evicting,
             request: RequestState::Due,
             message: String::new(),
@@ -249,6 +268,24 @@ impl Move {
     pub fn landed_after(&self) -> Option<jiff::SignedDuration> {
         let finished = self.finished.filter(|_| self.state == MoveState::Landed)?;
         Some(finished.duration_since(self.decided))
+    }
+
+    /// Its landing, while its replacement is still to be scheduled and it is known what is
+    /// expected.
+    #[must_use]
+    pub fn open_landing(&self, index: &Index, namespace: &str) -> Option<OpenLanding<'_>> {
+        let expected =
+            self.expected.as_ref().filter(|_| self.is_under_way() && !self.is_placed())?;
+        Some(OpenLanding {
+            leaves: &self.pod,
+            victim: self.pod(index, namespace).map(|(id, _)| id),
+            from: &self.from,
+            pod: &expected.pod,
+            to: std::iter::once(&self.to).chain(&self.alternatives).collect(),
+            nodes: &expected.nodes,
+            tied: expected.tied,
+            margin: expected.margin,
+        })
     }
 
     /// The pod that is moved, while it is there.

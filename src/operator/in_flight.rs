@@ -37,7 +37,7 @@ impl Operator {
 
     /// The moves under way of all policies; `memory` is that of one of them, which may be
     /// taken out while its policy is looked at.
-    fn all_under_way<'a>(
+    pub(super) fn all_under_way<'a>(
         &'a self,
         key: &'a PolicyKey,
         memory: &'a PolicyState,
@@ -51,11 +51,25 @@ impl Operator {
         key: &'a PolicyKey,
         memory: &'a PolicyState,
     ) -> impl Iterator<Item = (&'a PolicyKey, &'a Move)> {
+        self.moving_policies(key, memory)
+            .flat_map(|(key, memory)| memory.open().map(move |moved| (key, moved)))
+    }
+
+    /// The policies with moves under way.
+    pub(super) fn moving_policies<'a>(
+        &'a self,
+        key: &'a PolicyKey,
+        memory: &'a PolicyState,
+    ) -> impl Iterator<Item = (&'a PolicyKey, &'a PolicyState)> {
         let others = self.moving.iter().filter(move |other| *other != key);
         let others = others.filter_map(|other| self.policies.get_key_value(other));
-        others
-            .chain([(key, memory)])
-            .flat_map(|(key, memory)| memory.open().map(move |moved| (key, moved)))
+        others.chain([(key, memory)])
+    }
+
+    /// The moves under way of all policies, none of which is taken out.
+    pub(super) fn all_moves_under_way(&self) -> impl Iterator<Item = (&PolicyKey, &Move)> {
+        let moving = self.moving.iter().filter_map(|key| self.policies.get_key_value(key));
+        moving.flat_map(|(key, memory)| memory.under_way().map(move |moved| (key, moved)))
     }
 
     /// What is under way when the tier's next move is judged.
@@ -181,9 +195,10 @@ pub(super) fn in_flight_pods<'a>(
             in_flight.evict(id);
         }
         if !moved.is_placed()
-            && let Some((pending, node)) = &moved.expected
+            && let Some(expected) = &moved.expected
+            && let Some(node) = expected.nodes.first()
         {
-            in_flight.assume(pending.clone(), Name::clone(node));
+            in_flight.assume(expected.pod.clone(), Name::clone(node));
         }
     }
     in_flight

@@ -10,6 +10,7 @@ mod decision;
 mod dry_run;
 mod in_flight;
 mod main_loop;
+mod open_landings;
 mod parallel;
 mod policy_state;
 mod reconcile;
@@ -78,6 +79,8 @@ pub struct Operator {
     /// Requests that failed of late.
     failures: ApiFailures,
     leading: bool,
+    /// Whether open landings are not looked at: a fault, for tests of the tests.
+    turns_landings: bool,
     /// When the policies were last asked.
     decided: Timestamp,
     /// The zones as they were then.
@@ -109,6 +112,14 @@ impl Operator {
     #[must_use]
     pub const fn with_concurrent_moves(mut self, most: usize) -> Self {
         self.concurrent_moves = ConcurrentMoves(most);
+        self
+    }
+
+    /// An operator with a fault: it begins moves that may turn where others land.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn turning_landings(mut self) -> Self {
+        self.turns_landings = true;
         self
     }
 
@@ -272,6 +283,7 @@ impl Operator {
             asked.extend(self.unbalanced.iter().cloned());
         }
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
+        self.predict_again();
         self.parallel = self.plan_in_parallel(&asked, now);
         for key in &asked {
             self.reconcile(key, now, &mut decision);

@@ -290,6 +290,7 @@ impl Operator {
         gate(&self.index, view, plan, &input)
             .or_else(|| memory.unwritten())
             .or_else(|| self.unwritten_zone(view))
+            .or_else(|| self.would_turn(&policy.key, plan.moves.first()?, memory))
     }
 
     /// Records a move and says what to ask for.

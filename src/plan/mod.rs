@@ -11,6 +11,9 @@ mod forecasts;
 #[cfg(test)]
 mod gate_tests;
 mod gates;
+#[cfg(test)]
+mod open_landing_properties;
+mod open_landings;
 mod pdb_limits;
 mod planner;
 #[cfg(test)]
@@ -30,6 +33,7 @@ pub use approval::Approval;
 pub use gates::{
     ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,
 };
+pub use open_landings::{OpenLanding, OpenLandings};
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};

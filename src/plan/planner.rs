@@ -246,6 +246,7 @@ impl<'a> Planner<'a> {
                         to: landing.zones,
                         nodes: landing.nodes,
                         tied: landing.tied,
+                        margin: landing.margin,
                     });
                 }
                 let pending = PendingPod::replacing(index.cluster(), pod);

@@ -22,6 +22,8 @@ pub struct PlannedMove {
     pub nodes: Vec<Name>,
     /// How many nodes have the best score.
     pub tied: usize,
+    /// By how many points they beat the nodes of other zones.
+    pub margin: i64,
 }
 
 /// The moves of a tier, and how far they bring it.

@@ -103,6 +103,8 @@ pub(super) enum DeletionOrder {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InFlightPods {
     evicted: FxHashSet<PodId>,
+    /// Those of them that are gone.
+    removed: FxHashSet<PodId>,
     assumed: Vec<(PendingPod, Name)>,
 }
 
@@ -111,6 +113,12 @@ impl InFlightPods {
     /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.evicted.insert(pod);
+    }
+
+    /// The pod is evicted and gone: nothing is left of it on the node.
+    pub fn remove(&mut self, pod: PodId) {
+        self.evicted.insert(pod);
+        self.removed.insert(pod);
     }
 
     /// The pod is not evicted after all.
@@ -128,7 +136,7 @@ impl InFlightPods {
     #[must_use]
     pub(super) fn made_as_now(&self) -> Self {
         let assumed = self.assumed.iter().map(|(pod, node)| (pod.made_as_now(), Name::clone(node)));
-        Self { evicted: self.evicted.clone(), assumed: assumed.collect() }
+        Self { assumed: assumed.collect(), ..self.clone() }
     }
 
     /// Whether some pod that is assumed may be of two sizes.
@@ -140,6 +148,11 @@ impl InFlightPods {
     #[must_use]
     pub fn is_evicted(&self, pod: PodId) -> bool {
         self.evicted.contains(&pod)
+    }
+
+    /// Whether the pod is evicted and gone.
+    pub(super) fn is_removed(&self, pod: PodId) -> bool {
+        self.removed.contains(&pod)
     }
 
     /// Pods that are evicted, in no order.

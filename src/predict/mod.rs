@@ -14,6 +14,7 @@ mod config;
 mod config_file;
 mod explain;
 mod in_flight;
+mod influence;
 mod plugins;
 mod prefilter;
 mod replacement;

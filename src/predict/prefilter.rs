@@ -67,7 +67,8 @@ impl Cycle<'_> {
 
     /// Whether a pod is gone by the time the pod is scheduled.
     pub(super) fn is_gone(&self, id: PodId, other: &Pod) -> bool {
-        self.in_flight.is_evicted(id) && self.pod.outlives(other, self.order)
+        self.in_flight.is_evicted(id)
+            && (self.in_flight.is_removed(id) || self.pod.outlives(other, self.order))
     }
 
     /// The nodes of those of the pods that `counts`, by row.
@@ -104,7 +105,7 @@ impl Cycle<'_> {
     pub(super) fn gone(&self) -> impl Iterator<Item = (&Pod, usize)> {
         self.in_flight.evicted().filter_map(|id| {
             let pod = self.scheduler.cluster.pod(id)?;
-            let is_gone = pod.holds_place() && self.pod.outlives(pod, self.order);
+            let is_gone = pod.holds_place() && self.is_gone(id, pod);
             Some((pod, self.row_of(pod).filter(|_| is_gone)?))
         })
     }

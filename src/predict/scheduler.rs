@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId};
+use crate::observe::{Cluster, Name, NodeEntry, Pod, PodId, Zone};
 
 use super::cache::{SchedulerCache, Shared};
 use super::config::SchedulerConfig;
@@ -43,6 +43,11 @@ impl<'a> Scheduler<'a> {
             },
             Err(reason) => Prediction::Unpredictable(reason),
         }
+    }
+
+    /// The zones that have nodes, by name.
+    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
+        self.snapshot.zones()
     }
 
     /// The nodes, by name.

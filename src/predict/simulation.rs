@@ -60,19 +60,23 @@ pub struct Best {
     pub certain: bool,
     /// Whether no node can take it under one of the assumptions that may be right.
     pub may_wait: bool,
+    /// By how many points at least they beat the best node of any other zone;
+    /// [`i64::MAX`] where no other zone has a node that can take the pod.
+    pub margin: i64,
 }
 
 impl Best {
     /// One or the other.
     fn or(self, other: Self) -> Self {
         let certain = self.certain && other.certain && self.zones == other.zones;
+        let margin = self.margin.min(other.margin);
         let nodes: BTreeSet<Name> = self.nodes.into_iter().chain(other.nodes).collect();
         let zones: BTreeSet<Zone> = self.zones.into_iter().chain(other.zones).collect();
         let tied = nodes.len().max(self.tied).max(other.tied);
         let nodes = nodes.into_iter().collect();
         let unzoned = self.unzoned || other.unzoned;
         let may_wait = self.may_wait || other.may_wait;
-        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain, may_wait }
+        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain, may_wait, margin }
     }
 
     /// Under one assumption and another, either of which may be the right one.
@@ -251,7 +255,7 @@ impl<'s> Simulation<'s> {
         named: usize,
     ) -> Option<Best> {
         let sample = self.sample(&set.classes);
-        let winners = sample.map(|sample| self.winners(set, &sample));
+        let (winners, of_samples) = sample.map(|sample| self.winners(set, &sample)).unzip();
         let totals = self.totals(set);
         let node_tree = self.cycle.scheduler.snapshot.node_tree();
         let can_win = |row: usize| {
@@ -274,6 +278,11 @@ impl<'s> Simulation<'s> {
         };
         let unzoned = zones.contains(&None);
         let certain = zones.len() == 1 && !unzoned;
+        let margin = of_samples.unwrap_or_else(|| {
+            let elsewhere =
+                scored().filter(|((row, _), _)| !zones.contains(&node(*row).zone.as_ref()));
+            elsewhere.map(|(_, total)| *total).max().map_or(i64::MAX, |next| highest - next)
+        });
         let mut rows: Vec<usize> =
             tied.iter().flat_map(|(row, _)| like(*row).take(named)).collect();
         rows.sort_unstable();
@@ -285,6 +294,7 @@ impl<'s> Simulation<'s> {
             unzoned,
             certain,
             may_wait: false,
+            margin,
         })
     }
 

@@ -113,6 +113,11 @@ impl Snapshot {
         &self.rows
     }
 
+    /// The zones that have nodes, by name.
+    pub(super) fn zones(&self) -> impl Iterator<Item = &Zone> {
+        self.zones.iter()
+    }
+
     /// Whether the zone has nodes.
     pub(super) fn has_zone(&self, zone: &Zone) -> bool {
         self.zones.contains(zone)

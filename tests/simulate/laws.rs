@@ -74,7 +74,8 @@ impl Laws {
             policy: tier.policy,
             max_unavailable: script.policies[tier.policy].max_unavailable,
             max_skew: script.policies[tier.policy].max_skew,
-            closed: script.avoided.filter(|_| !tier.hard),
+            // Where its pods like the zone that is avoided, they go there up to a point.
+            closed: script.avoided.filter(|zone| !tier.hard && tier.likes != Some(*zone)),
             timeout: script.policies[tier.policy].landing_timeout,
             granted_in_vain: None,
             fewest: None,

@@ -37,6 +37,8 @@ pub enum Mutant {
     ApprovesItself,
     /// Takes for granted that replacements go where they should.
     MovesBlindly,
+    /// Begins moves though others are still to land, and may land elsewhere because of them.
+    TurnsLandings,
     /// Takes one move more than the allowed skew needs.
     MovesOneTooMany,
     /// Evicts without a dry run.
@@ -57,7 +59,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 20] = [
+    pub const ALL: [(Self, &[usize]); 21] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -70,6 +72,7 @@ impl Mutant {
         (Self::IgnoresWindows, &[6]),
         (Self::ApprovesItself, &[6]),
         (Self::MovesBlindly, &[2]),
+        (Self::TurnsLandings, &[2, 4]),
         (Self::MovesOneTooMany, &[4]),
         (Self::SkipsTheDryRun, &[6]),
         (Self::IgnoresMarks, &[6]),

@@ -124,7 +124,10 @@ impl Process {
     ) -> Self {
         let identity = format!("operator{number}-{incarnation}");
         let leads = !elects || mutant == Some(Mutant::IgnoresTheLease);
-        let operator = Operator::new(HealthRules::default());
+        let mut operator = Operator::new(HealthRules::default());
+        if mutant == Some(Mutant::TurnsLandings) {
+            operator = operator.turning_landings();
+        }
         Self {
             incarnation,
             frozen_until: None,

@@ -216,9 +216,7 @@ impl Script {
                 start: dice.pick(&[500, 2_000, 10_000, 30_000]),
                 budget: dice.chance(25).then(|| dice.between(usize::from(calm), 3)),
                 hard: dice.chance(20),
-                // As many points as even zones give: a point or two decide, and other moves
-                // may turn them. No calm world rests on that.
-                likes: (!calm && dice.chance(10)).then(|| dice.below(zones.len())),
+                likes: dice.chance(10).then(|| dice.below(zones.len())),
                 marked: if dice.chance(15) { dice.pick(&[10, 30, 100]) } else { 0 },
             })
             .collect::<Vec<_>>();

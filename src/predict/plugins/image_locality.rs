@@ -52,6 +52,18 @@ impl Images {
         }
         Self(images)
     }
+
+    /// By how many points at most the score of a node for `pod` grows when one node more
+    /// holds the images of `other`: an image counts by the share of the nodes that hold it.
+    pub fn most_gain(&self, pod: &Template, other: &Template, nodes: usize) -> i64 {
+        let shared = pod.images.iter().filter(|name| other.images.contains(name));
+        let sizes: i64 = shared.filter_map(|name| Some(self.0.get(name)?.size)).sum();
+        let nodes = i64::try_from(nodes).unwrap_or(i64::MAX).max(1);
+        let containers = i64::try_from(pod.containers).unwrap_or(i64::MAX).max(1);
+        let range = MAX_CONTAINER_THRESHOLD.saturating_mul(containers) - MIN_THRESHOLD;
+        // Rounded up: a score that is cut off may grow by one for less.
+        sizes.saturating_mul(MAX).div_euclid(range.saturating_mul(nodes)) + i64::from(sizes > 0)
+    }
 }
 
 /// The plugin's scores.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use kube::core::{Expression, Selector, SelectorExt};
 
-use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, WeightedPodAffinityTerm};
+use crate::observe::{Labels, Name, PodAffinityTerm, PodClass, Template, WeightedPodAffinityTerm};
 use crate::predict::classes::node_classes::Candidates;
 use crate::predict::in_flight::PendingPod;
 use crate::predict::prefilter::{Cycle, PodRef};
@@ -103,6 +103,24 @@ fn term_of_matches(
 }
 
 impl Scheduler<'_> {
+    /// Whether a term of affinity or anti-affinity of one of the two matches the other.
+    pub(in crate::predict) fn have_terms(&self, one: PodRef<'_>, other: PodRef<'_>) -> bool {
+        let matches = |of: PodRef<'_>, to: PodRef<'_>| {
+            let Template {
+                required_affinity,
+                required_anti_affinity,
+                preferred_affinity,
+                preferred_anti_affinity,
+                ..
+            } = of.template;
+            let required = required_affinity.iter().chain(required_anti_affinity);
+            let preferred = preferred_affinity.iter().chain(preferred_anti_affinity);
+            let mut terms = required.chain(preferred.map(|entry| &entry.term));
+            terms.any(|term| term_of_matches(self, of, term, to.namespace, to.labels))
+        };
+        matches(one, other) || matches(other, one)
+    }
+
     /// Whether pods with these labels are such as the `needy` must run near.
     #[must_use]
     pub fn is_needed(&self, needy: &PodClass, namespace: &str, labels: &Labels) -> bool {

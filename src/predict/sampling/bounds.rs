@@ -141,17 +141,20 @@ impl Sample {
         (self.wanted.saturating_sub(others).max(by_zone), members.min(self.wanted))
     }
 
-    /// The zones that the best node can be in, given the range of each score.
-    pub fn winners(&self, totals: &[Range]) -> Vec<usize> {
+    /// The zones that the best node can be in, given the range of each score, and by how
+    /// many points it beats those of the others at least.
+    pub fn winners(&self, totals: &[Range]) -> (Vec<usize>, i64) {
         let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
         let lows = self.sure(&values).map(|(members, found)| {
             nth_lowest(members.map(|((low, _), nodes)| (low, nodes)), found)
         });
-        let Some(reached) = lows.max() else { return Vec::new() };
+        let Some(reached) = lows.max() else { return (Vec::new(), 0) };
         let best = |zone: usize| self.of_zone(zone).iter().map(|at| totals[*at].1).max();
-        (0..self.zone_nodes.len())
-            .filter(|zone| best(*zone).is_some_and(|best| best >= reached))
-            .collect()
+        let best = (0..self.zone_nodes.len()).filter_map(|zone| Some((zone, best(zone)?)));
+        let (winners, others): (Vec<_>, Vec<_>) = best.partition(|(_, best)| *best >= reached);
+        let next = others.into_iter().map(|(_, best)| best).max();
+        let margin = next.map_or(i64::MAX, |next| reached - next);
+        (winners.into_iter().map(|(zone, _)| zone).collect(), margin)
     }
 }
 
@@ -237,9 +240,9 @@ mod tests {
     fn a_zone_wins_when_its_share_beats_the_best_of_all_others() {
         let totals = |one: i64, many: i64, other: i64| [(one, one), (many, many), (other, other)];
         // The node with 90 is perhaps not found, one with 50 is in any case.
-        assert_eq!(sample().winners(&totals(90, 50, 40)), [0]);
-        assert_eq!(sample().winners(&totals(90, 50, 60)), [0, 1]);
-        assert_eq!(sample().winners(&totals(70, 50, 80)), [1]);
-        assert_eq!(sample().winners(&totals(80, 50, 80)), [0, 1]);
+        assert_eq!(sample().winners(&totals(90, 50, 40)), (vec![0], 10));
+        assert_eq!(sample().winners(&totals(90, 50, 60)), (vec![0, 1], i64::MAX));
+        assert_eq!(sample().winners(&totals(70, 50, 80)), (vec![1], 10));
+        assert_eq!(sample().winners(&totals(80, 50, 80)), (vec![0, 1], i64::MAX));
     }
 }

@@ -33,12 +33,13 @@ impl Simulation<'_> {
         Some(Sample::new(wanted, candidates, zone_nodes, found))
     }
 
-    /// The numbers of the zones in which the best of a sample can be.
-    pub fn winners(&self, set: &ScoringSet, sample: &Sample) -> Vec<usize> {
+    /// The numbers of the zones in which the best of a sample can be, and by how many points
+    /// it beats those of all others at least.
+    pub fn winners(&self, set: &ScoringSet, sample: &Sample) -> (Vec<usize>, i64) {
         let open = (0..sample.zone_nodes.len()).filter(|zone| sample.zone_nodes[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
-            return open;
+            return (open, i64::MAX);
         }
         let of_class = self.class_scores(&set.classes, Scored::Sample(sample));
         let totals = || {
@@ -56,11 +57,11 @@ impl Simulation<'_> {
             let (lowest, _) = spans[zone]?;
             let others = (0..spans.len()).filter(|other| *other != zone);
             let highest = others.filter_map(|other| spans[other]).map(|(_, high)| high).max();
-            (sample.found[zone] > 0 && highest.is_none_or(|highest| highest < lowest))
-                .then_some(zone)
+            let margin = highest.map_or(i64::MAX, |highest| lowest - highest);
+            (sample.found[zone] > 0 && margin > 0).then_some((vec![zone], margin))
         };
-        if let Some(zone) = open.into_iter().find_map(beats_all) {
-            return vec![zone];
+        if let Some(winner) = open.into_iter().find_map(beats_all) {
+            return winner;
         }
         let totals: Vec<Range> = totals().collect();
         let candidates = set.candidates.iter().map(|(row, nodes)| (zone_of[row], nodes));

@@ -1,0 +1,315 @@
+//! Replacements that are still to be scheduled, and whether a move turns one of them.
+//!
+//! A prediction is made for the cluster as it is after all moves under way. But kube-scheduler
+//! places a replacement as soon as its owner has made it, and the moves beside it may be further
+//! or less far by then: their pods still there, terminating or gone, their replacements placed or
+//! not. And moves that begin later come on top. So a move may begin only if the replacements that
+//! are still to be scheduled, its own included, land in their zones however far the others are.
+//!
+//! It is enough to look at the worst for each rival zone. What makes a zone worse for the
+//! scheduler (pods of the same kind in it, less room) is what arrives there, and what makes it
+//! better is what leaves it. So a rival wins, if ever, when all that leaves it is gone, nothing
+//! has arrived there that may go elsewhere, and all that goes to the target zone is there already.
+//! Moves between other zones make the difference smaller or larger: both are tried. Where pods
+//! attract each other it is the other way round, which is tried as well.
+
+use std::cell::LazyCell;
+
+use rustc_hash::FxHashMap;
+
+use crate::observe::{Cluster, Name, PodId, Template, Zone};
+use crate::predict::{InFlightPods, PendingPod, Scheduler};
+
+/// A replacement that is still to be scheduled.
+#[derive(Clone, Debug)]
+pub struct OpenLanding<'a> {
+    /// The name of the pod that leaves.
+    pub leaves: &'a Name,
+    /// The pod; none once it is gone.
+    pub victim: Option<PodId>,
+    /// Its zone.
+    pub from: &'a Zone,
+    /// Its replacement.
+    pub pod: &'a PendingPod,
+    /// The zones in which that is expected.
+    pub to: Vec<&'a Zone>,
+    /// The nodes that tied for best, at most the first few by name.
+    pub nodes: &'a [Name],
+    /// How many there were.
+    pub tied: usize,
+    /// By how many points they beat the nodes of other zones.
+    pub margin: i64,
+}
+
+/// What is under way besides a move that may begin.
+#[derive(Clone, Debug, Default)]
+pub struct OpenLandings<'a> {
+    /// Replacements that are still to be scheduled.
+    pub landings: Vec<OpenLanding<'a>>,
+    /// Pods of which the replacements are placed, and which are not gone yet.
+    pub leaving: Vec<PodId>,
+}
+
+impl<'a> OpenLandings<'a> {
+    /// The replacement that may land elsewhere, if there is one, once `next` has begun: it or
+    /// one of those that are open.
+    #[must_use]
+    pub fn turned_by<'o>(
+        &'o self,
+        cluster: &Cluster,
+        scheduler: &Scheduler<'_>,
+        next: &'o OpenLanding<'a>,
+    ) -> Option<&'o OpenLanding<'a>> {
+        // Alone it is as the plan says.
+        if self.landings.is_empty() && self.leaving.is_empty() {
+            return None;
+        }
+        let all = Beside { cluster, scheduler, open: self, next };
+        let touched = all.touched_nodes();
+        let by_next: Vec<&TouchedNode<'_>> =
+            touched.iter().filter(|node| node.left_by_next || node.taken_by_next).collect();
+        let minded_by_next = self.landings.iter().any(|other| scheduler.minds(next.pod, other.pod));
+        let is_close = || all.is_close(next, &touched.iter().collect::<Vec<_>>());
+        if (minded_by_next || is_close()) && !all.holds(next) {
+            return Some(next);
+        }
+        self.landings.iter().find(|landing| {
+            // For one that is open, only what `next` adds is new.
+            let minds = scheduler.minds(landing.pod, next.pod);
+            (minds || all.is_close(landing, &by_next)) && !all.holds(landing)
+        })
+    }
+}
+
+/// A node that pods leave or may come to.
+struct TouchedNode<'o> {
+    name: &'o Name,
+    zone: Option<&'o Zone>,
+    /// By how many points its score may change.
+    change: i64,
+    /// Whether the pod of the move that may begin leaves it, or a pod of another move.
+    left_by_next: bool,
+    left_by_others: bool,
+    /// What may come.
+    coming: Vec<&'o Template>,
+    /// Whether the move that may begin brings some of it.
+    taken_by_next: bool,
+}
+
+/// What makes a rival zone the most likely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worst {
+    /// Its pods have left, and all others are where they go.
+    Placed,
+    /// Its pods have left, and no other has.
+    NotBegun,
+    /// Where pods attract each other: what goes there is there, and nothing has left.
+    Attracted,
+}
+
+/// All moves that may be under way at once.
+struct Beside<'o, 'a> {
+    cluster: &'o Cluster,
+    scheduler: &'o Scheduler<'o>,
+    open: &'o OpenLandings<'a>,
+    next: &'o OpenLanding<'a>,
+}
+
+impl<'o, 'a> Beside<'o, 'a> {
+    fn all(&self) -> impl Iterator<Item = &'o OpenLanding<'a>> {
+        self.open.landings.iter().chain([self.next])
+    }
+
+    fn others(&self, landing: &'o OpenLanding<'a>) -> impl Iterator<Item = &'o OpenLanding<'a>> {
+        self.all().filter(move |other| !std::ptr::eq(*other, landing))
+    }
+
+    /// The nodes that pods leave or may come to.
+    fn touched_nodes(&self) -> Vec<TouchedNode<'o>> {
+        let mut touched: FxHashMap<&'o Name, TouchedNode<'o>> = FxHashMap::default();
+        let mut touch = |name: &'o Name, template: &'o Template, by_next: bool, left: bool| {
+            let node = touched.entry(name).or_insert_with(|| TouchedNode {
+                name,
+                zone: self.cluster.zone_of_node(name),
+                change: 0,
+                left_by_next: false,
+                left_by_others: false,
+                coming: Vec::new(),
+                taken_by_next: false,
+            });
+            node.change += self.scheduler.most_change(name, template).unwrap_or(0);
+            node.left_by_next |= left && by_next;
+            node.left_by_others |= left && !by_next;
+            node.taken_by_next |= !left && by_next;
+            if !left {
+                node.coming.push(template);
+            }
+        };
+        for landing in self.all() {
+            let (template, by_next) = (&*landing.pod.template, std::ptr::eq(landing, self.next));
+            let victim = landing.victim.and_then(|id| self.cluster.pod(id));
+            if let Some((pod, name)) = victim.and_then(|pod| Some((pod, pod.node.as_ref()?))) {
+                touch(name, &pod.template, by_next, true);
+            }
+            for name in landing.nodes {
+                // It is made like the one or the other.
+                touch(name, template, by_next, false);
+                landing
+                    .pod
+                    .as_now
+                    .iter()
+                    .for_each(|template| touch(name, template, by_next, false));
+            }
+        }
+        let leaving = self.open.leaving.iter().filter_map(|id| self.cluster.pod(*id));
+        for (pod, node) in leaving.filter_map(|pod| Some((pod, pod.node.as_ref()?))) {
+            touch(node, &pod.template, false, true);
+        }
+        touched.into_values().collect()
+    }
+
+    /// Whether the room that moves take and leave on these nodes can decide where this one
+    /// lands.
+    fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &[&TouchedNode<'_>]) -> bool {
+        let to = |zone: Option<&Zone>| zone.is_some_and(|zone| landing.to.contains(&zone));
+        // As long as one of the nodes that tied is left, nothing is lost there.
+        let others = self.others(landing);
+        let arrivals = others.filter(|other| other.to.iter().any(|zone| to(Some(zone)))).count();
+        let is_next = std::ptr::eq(landing, self.next);
+        let images = LazyCell::new(|| self.image_gain(landing));
+        touched.iter().any(|node| {
+            if to(node.zone) {
+                return landing.tied <= arrivals;
+            }
+            // Who leaves a full node makes room for a rival; who fills one takes a rival away,
+            // by which the others are measured.
+            let is_left = if is_next { node.left_by_others } else { node.left_by_next };
+            let is_full = |coming: &[&Template]| {
+                self.scheduler.is_full(node.name, landing.pod, coming.iter().copied())
+            };
+            let left = landing.margin.saturating_sub(node.change);
+            (left <= self.scheduler.most_image_score() && left <= *images)
+                || is_left && is_full(&[])
+                || !node.coming.is_empty() && !is_full(&[]) && is_full(&node.coming)
+        })
+    }
+
+    /// By how many points any node may gain from images that others bring to more nodes.
+    fn image_gain(&self, landing: &'o OpenLanding<'a>) -> i64 {
+        let gains = self.others(landing);
+        let gain: i64 =
+            gains.map(|other| self.scheduler.most_image_gain(landing.pod, other.pod)).sum();
+        gain.min(self.scheduler.most_image_score())
+    }
+
+    /// Whether it lands in one of its zones, however far the others are.
+    fn holds(&self, landing: &'o OpenLanding<'a>) -> bool {
+        let is_rival = |zone: &&Zone| !landing.to.contains(zone);
+        let with_terms = self.all().any(|other| other.pod.template.has_pod_terms());
+        let attracted = with_terms.then_some(Worst::Attracted);
+        let cases = || [Worst::Placed, Worst::NotBegun].into_iter().chain(attracted);
+        let rivals = self.scheduler.zones().filter(is_rival);
+        let mut worst = rivals.flat_map(|rival| cases().map(move |case| (rival, case)));
+        worst.all(|(rival, case)| self.lands(landing, rival, case).unwrap_or(false))
+    }
+
+    /// Whether it lands in one of its zones when the rival is the most likely; none if it
+    /// lands nowhere.
+    fn lands(&self, landing: &'o OpenLanding<'a>, rival: &Zone, case: Worst) -> Option<bool> {
+        let (state, arrivals) = self.worst_for(landing, rival, case);
+        let mut simulation = self.scheduler.simulate(&state, landing.pod).ok()?;
+        let is_lost = landing.tied <= arrivals.len();
+        let mut best = simulation.best()?;
+        for (other, node) in arrivals {
+            // At worst it takes the best node.
+            let may_take = |node: &&Name| {
+                let zone = self.cluster.zone_of_node(node);
+                zone.is_some_and(|zone| zone != rival && other.to.contains(&zone))
+            };
+            let taken = best.nodes.iter().find(may_take).filter(|_| is_lost).unwrap_or(node);
+            simulation.assume(other.pod.clone(), Name::clone(taken));
+            if is_lost {
+                best = simulation.best()?;
+            }
+        }
+        let best = if is_lost { best } else { simulation.best()? };
+        let is_expected = best.zones.iter().all(|zone| landing.to.contains(&zone));
+        let has_room = !best.unzoned && !best.may_wait;
+        Some(is_expected && has_room && best.margin > self.image_gain(landing))
+    }
+
+    /// The state in which the rival zone is most likely to get the pod, but for what has
+    /// arrived by then in the zones where it is expected.
+    fn worst_for(
+        &self,
+        landing: &'o OpenLanding<'a>,
+        rival: &Zone,
+        case: Worst,
+    ) -> (InFlightPods, Vec<(&'o OpenLanding<'a>, &'o Name)>) {
+        let mut arrivals = Vec::new();
+        let mut state = InFlightPods::default();
+        // kube-scheduler gets the replacement as soon as the pod terminates.
+        if let Some(id) = landing.victim {
+            state.evict(id);
+        }
+        let leave = |state: &mut InFlightPods, id: PodId| {
+            if self.cluster.zone_of_slot(id) == Some(rival) {
+                state.remove(id);
+            } else {
+                state.evict(id);
+            }
+        };
+        for id in &self.open.leaving {
+            leave(&mut state, *id);
+        }
+        for other in self.others(landing) {
+            let leaves_rival = other.from == rival;
+            let (begun, node) = match case {
+                Worst::Attracted => {
+                    let node = self.node_in(other, rival);
+                    (node.is_some(), node)
+                }
+                Worst::Placed | Worst::NotBegun => {
+                    let node = self.node_outside(other, rival, landing);
+                    (leaves_rival || node.is_some() && case == Worst::Placed, node)
+                }
+            };
+            if let Some(id) = other.victim.filter(|_| begun) {
+                leave(&mut state, id);
+            }
+            let Some(node) = node.filter(|_| begun) else { continue };
+            let zone = self.cluster.zone_of_node(node);
+            if zone.is_some_and(|zone| landing.to.contains(&zone)) {
+                arrivals.push((other, node));
+            } else {
+                state.assume(other.pod.clone(), Name::clone(node));
+            }
+        }
+        (state, arrivals)
+    }
+
+    /// Where another's replacement may go but to the rival zone: best to where the landing is
+    /// expected.
+    fn node_outside(
+        &self,
+        other: &OpenLanding<'a>,
+        rival: &Zone,
+        landing: &OpenLanding<'_>,
+    ) -> Option<&'o Name> {
+        let zones = other.to.iter().filter(|zone| **zone != rival);
+        let (near, far): (Vec<_>, Vec<_>) = zones.partition(|zone| landing.to.contains(zone));
+        near.into_iter().chain(far).find_map(|zone| self.node_in(other, zone))
+    }
+
+    /// A node of a zone that another's replacement may go to, if it may go there.
+    fn node_in(&self, other: &OpenLanding<'a>, zone: &Zone) -> Option<&'o Name> {
+        if !other.to.contains(&zone) {
+            return None;
+        }
+        let is_in = |node: &&'o Name| self.cluster.zone_of_node(node) == Some(zone);
+        other.nodes.iter().find(is_in).or_else(|| {
+            let mut names = self.cluster.nodes().map(|(node, _)| &node.name);
+            names.find(is_in)
+        })
+    }
+}
