@@ -25,7 +25,8 @@ pub use spec::{
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, MoveKind, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone,
-    Recovery, Summary, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicyStatus, ZoneState, limit,
+    Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicyStatus,
+    ZoneState, limit,
 };
 pub use time::seconds;
 pub use zone::{

@@ -56,6 +56,9 @@ pub struct ZoneSpreadPolicyStatus {
     /// The tiers, by name.
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tiers: Vec<TierStatus>,
+    /// The kube-scheduler that predictions are made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerStatus>,
     /// What would be moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -72,6 +75,20 @@ pub struct ZoneSpreadPolicyStatus {
     /// Effective, Balanced, Progressing and Degraded.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// The kube-scheduler that predictions are made for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SchedulerStatus {
+    /// Its minor version: `1.37`.
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// What may make predictions miss: that the cluster's version is not predicted or not
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
 }
 
 /// Where a policy stands.

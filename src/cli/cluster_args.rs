@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
-use crate::predict::SchedulerConfig;
+use crate::predict::{KnownVersion, SchedulerConfig, VersionSource};
 
 use super::Failure;
 
@@ -20,6 +20,15 @@ pub struct ClusterArgs {
     /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
     #[arg(long, value_name = "FILE")]
     scheduler_config: Option<PathBuf>,
+    /// The version of the cluster's kube-scheduler, such as 1.35; default that of the API
+    /// server, or in files that of the control-plane nodes' newest kubelet, else of all nodes'
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    scheduler_version: Option<KnownVersion>,
+}
+
+fn version(text: &str) -> Result<KnownVersion, &'static str> {
+    KnownVersion::parse(VersionSource::Flag, text)
+        .ok_or("expected a version such as 1.35 or v1.35.4")
 }
 
 impl ClusterArgs {
@@ -28,6 +37,12 @@ impl ClusterArgs {
     pub fn health_rules(&self) -> HealthRules {
         let common = DEFAULT_ALLOWED_TAINTS.iter().map(|taint| (*taint).to_owned());
         HealthRules { allowed_taints: common.chain(self.allowed_taints.iter().cloned()).collect() }
+    }
+
+    /// The scheduler's version, if it is said here.
+    #[must_use]
+    pub fn scheduler_version(&self) -> Option<KnownVersion> {
+        self.scheduler_version.clone()
     }
 
     /// The scheduler's configuration; the default without a file.

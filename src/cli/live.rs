@@ -69,8 +69,9 @@ fn status_of(error: &kube::Error) -> Option<u16> {
     }
 }
 
-/// Lists every kind and hands the objects to `sink`. Kinds that are not
-/// `needed` may be forbidden or unknown: that is noted, and they are left out.
+/// Lists every kind and hands the objects to `sink`; gives the API server's version, if it
+/// says so. Kinds that are not `needed` may be forbidden or unknown: that is noted, and they
+/// are left out.
 ///
 /// # Errors
 /// When a needed kind cannot be listed, or the cluster does not answer.
@@ -78,8 +79,9 @@ pub async fn list_all(
     config: Config,
     needed: &[Kind],
     sink: &mut dyn FnMut(Change),
-) -> Result<(), LiveError> {
+) -> Result<Option<String>, LiveError> {
     let client = client(config)?;
+    let version = client.apiserver_version().await.ok().map(|version| version.git_version);
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("reading {msg}: {pos} objects, {elapsed}") {
         bar.set_style(style);
@@ -97,7 +99,7 @@ pub async fn list_all(
         kind.visit(ListInto(&mut lister)).await?;
     }
     lister.bar.finish_and_clear();
-    Ok(())
+    Ok(version)
 }
 
 struct Lister<'a> {

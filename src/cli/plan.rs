@@ -8,7 +8,7 @@ use super::Failure;
 use super::cluster::Access;
 use super::output::{Output, note};
 use super::source::Source;
-use super::view::{Plans, PolicyPlan, plan_table};
+use super::view::{Plans, PolicyPlan, PredictedScheduler, plan_table};
 
 /// Arguments of `zonespread plan`.
 #[derive(Debug, Args)]
@@ -35,6 +35,7 @@ impl Plan {
         let index = snapshot.operator.index();
         let policies =
             dry_runs.into_iter().map(|dry_run| PolicyPlan::new(index, dry_run)).collect();
-        self.output.print(&Plans { policies }, plan_table)
+        let scheduler = PredictedScheduler::from(snapshot.operator.scheduler_version());
+        self.output.print(&Plans { scheduler, policies }, plan_table)
     }
 }

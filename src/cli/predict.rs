@@ -12,7 +12,7 @@ use super::Failure;
 use super::cluster::Access;
 use super::output::{Output, note};
 use super::source::Source;
-use super::view::PredictionTable;
+use super::view::{PredictedScheduler, PredictionTable};
 
 /// Arguments of `zonespread predict`.
 #[derive(Debug, Args)]
@@ -46,6 +46,8 @@ pub struct Answer {
     pub filtered: Vec<Filtered>,
     /// The others, the best first.
     pub scores: Vec<Scored>,
+    /// The scheduler that this is about.
+    pub scheduler: PredictedScheduler,
     /// For the table: `shop/web-1, now on node a1 in zone a`.
     #[serde(skip)]
     pub title: String,
@@ -96,7 +98,8 @@ impl Predict {
         in_flight.evict(id);
         let scheduler = snapshot.operator.scheduler();
         let prediction = scheduler.predict(&in_flight, &scheduler.replacing(pod));
-        let answer = Answer::new(index, pod, prediction);
+        let known = PredictedScheduler::from(snapshot.operator.scheduler_version());
+        let answer = Answer { scheduler: known, ..Answer::new(index, pod, prediction) };
         self.output.print(&answer, |answer| PredictionTable::of(answer).to_string())
     }
 }
@@ -148,6 +151,7 @@ impl Answer {
             unpredictable: None,
             filtered: Vec::new(),
             scores: Vec::new(),
+            scheduler: PredictedScheduler::default(),
             title: format!("{}/{}, now on {node}{zone}", pod.namespace, pod.name),
         };
         match prediction {

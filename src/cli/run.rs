@@ -74,6 +74,7 @@ impl Run {
             identity: identity(),
             rules: self.cluster.health_rules(),
             scheduler: self.cluster.scheduler()?,
+            scheduler_version: self.cluster.scheduler_version(),
             concurrent_moves: usize::from(self.max_concurrent_moves),
         };
         let (stopper, stop) = watch::channel(false);

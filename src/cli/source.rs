@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::observe::Kind;
 use crate::operator::Operator;
+use crate::predict::{KnownVersion, VersionSource};
 
 use super::Failure;
 use super::cluster::Access;
@@ -52,13 +53,19 @@ impl Source {
     /// # Errors
     /// When it cannot be seen, or misses a kind.
     pub fn look(&self, access: &Access, needed: &[Kind]) -> Result<Snapshot, Failure> {
-        let mut operator =
-            Operator::new(self.cluster.health_rules()).with_scheduler(self.cluster.scheduler()?);
+        let mut operator = Operator::new(self.cluster.health_rules())
+            .with_scheduler(self.cluster.scheduler()?)
+            .with_scheduler_version(self.cluster.scheduler_version());
         let namespace = if self.filenames.is_empty() {
             let config = live::block_on(access.config())??;
             let namespace = self.scope.namespace(Some(&config.default_namespace));
             let namespace = namespace.map(str::to_owned);
-            live::block_on(live::list_all(config, needed, &mut |change| operator.apply(change)))??;
+            let version = live::block_on(live::list_all(config, needed, &mut |change| {
+                operator.apply(change);
+            }))??;
+            if let Some(version) = version {
+                operator.server_version(&version);
+            }
             namespace
         } else {
             let contents = read_files(&self.filenames, &mut |change| operator.apply(change))?;
@@ -69,7 +76,20 @@ impl Source {
         // After the reading, so that what began while it was read is not ahead of the time.
         let now = Timestamp::now();
         operator.recall(now);
+        self.note_scheduler(operator.scheduler_version());
         Ok(Snapshot { operator, now, namespace })
+    }
+
+    /// Says which scheduler the answer is about, where that is not sure.
+    fn note_scheduler(&self, known: &KnownVersion) {
+        if let Some(warning) = known.warning() {
+            note(&warning);
+        } else if !self.filenames.is_empty() && known.source != VersionSource::Flag {
+            note(&format!(
+                "predictions are those of {}; --scheduler-version says otherwise",
+                known.describe()
+            ));
+        }
     }
 
     /// Names the kinds that the files lack and that may change the answer.

@@ -9,6 +9,7 @@ mod recorder;
 mod refusal;
 mod requests;
 mod server;
+mod version;
 mod watches;
 mod zones;
 
@@ -32,13 +33,14 @@ use crate::observe::{
     ClockReading, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent,
 };
 use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
-use crate::predict::SchedulerConfig;
+use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
 use lease::{Elector, Leadership};
 use liveness::watching_client;
 use perform::{Command, Performer};
 use server::{Health, serve};
+use version::{ASK_EVERY, VersionLog, server_version};
 use watches::watch_all;
 use zones::ZoneWriter;
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub rules: HealthRules,
     /// How the cluster's scheduler is configured.
     pub scheduler: SchedulerConfig,
+    /// Which version of it the operator was told; none asks the API server.
+    pub scheduler_version: Option<KnownVersion>,
     /// How many moves may be under way in the cluster at once.
     pub concurrent_moves: usize,
 }
@@ -153,6 +157,7 @@ pub async fn run(
 
     let operator = Operator::new(settings.rules)
         .with_scheduler(settings.scheduler)
+        .with_scheduler_version(settings.scheduler_version)
         .with_concurrent_moves(settings.concurrent_moves);
     let driver = Driver {
         main_loop: MainLoop::new(operator, !settings.leader_elect, Instant::now()),
@@ -162,6 +167,7 @@ pub async fn run(
         pauses,
         metrics,
         health,
+        version_log: VersionLog::default(),
     };
     let mut stopping = stop.clone();
     tokio::select! {
@@ -200,6 +206,7 @@ struct Driver {
     pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
     health: Health,
+    version_log: VersionLog,
 }
 
 impl Driver {
@@ -212,6 +219,12 @@ impl Driver {
     ) {
         let mut buffer = Vec::with_capacity(EVENTS_AT_ONCE);
         let mut reading = pin!(Fuse::<Read>::terminated());
+        // Nothing is predicted before it is known for which version.
+        let version = server_version(self.client.clone()).await;
+        self.main_loop.server_version(version.as_deref());
+        let mut asking = pin!(Fuse::<BoxFuture<'static, Option<String>>>::terminated());
+        let mut ask_again = tokio::time::interval(ASK_EVERY);
+        ask_again.reset();
         // Without an election, and once it is over on SIGTERM, nothing changes.
         let mut election_over = false;
         loop {
@@ -246,6 +259,10 @@ impl Driver {
                     let zones = written.as_ref().map_or_else(Vec::new, |(_, zones)| zone_statuses(zones));
                     self.main_loop.policies_read(statuses, zones, clock::now());
                 }
+                _ = ask_again.tick() => {
+                    asking.set(server_version(self.client.clone()).boxed().fuse());
+                }
+                version = asking.as_mut() => self.main_loop.server_version(version.as_deref()),
                 () = tokio::time::sleep_until(self.main_loop.next().into()) => {
                     let Some(look) = self.tick().await else { return };
                     if look.leads.is_some() {
@@ -307,6 +324,7 @@ impl Driver {
             self.commands.send(Command::Clear).await.ok()?;
         }
         if let Some(decision) = look.decision.take() {
+            self.version_log.tell(self.main_loop.operator().scheduler_version());
             // A look that asks nobody says nothing about how long deciding takes.
             if !decision.statuses.is_empty() {
                 self.metrics.decision_took(now.monotonic.elapsed());

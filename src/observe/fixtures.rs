@@ -98,6 +98,11 @@ impl NodeFixture {
         self
     }
 
+    pub fn kubelet(mut self, version: &str) -> Self {
+        self.0["status"]["nodeInfo"]["kubeletVersion"] = json!(version);
+        self
+    }
+
     /// As a watch would show it.
     pub fn watched(self) -> WatchedNode {
         serde_json::from_value(self.0).unwrap()

@@ -57,6 +57,7 @@ impl Operator {
         let known = statuses.iter().map(|(key, status)| (key.clone(), &**status));
         self.lead(known, zones, now);
         self.leading = false;
+        self.look_at_kubelets();
         let conditions = zone_conditions(
             self.index.cluster().nodes().map(|(node, _)| node),
             &self.rules.allowed_taints,

@@ -106,6 +106,13 @@ impl MainLoop {
         self.operator.zone_written(write, is_written, now.wall);
     }
 
+    /// The API server says which version it is, or nothing. The next decision minds it.
+    pub fn server_version(&mut self, reported: Option<&str>) {
+        if let Some(reported) = reported {
+            self.operator.server_version(reported);
+        }
+    }
+
     /// The election says whether this process leads.
     pub fn elected(&mut self, leads: bool, now: Instant) {
         self.leads = leads;

@@ -15,6 +15,7 @@ mod parallel;
 mod policy_state;
 mod reconcile;
 mod recovery;
+mod scheduler_version;
 mod zones;
 
 pub use decision::{Decision, ZoneWrite};
@@ -34,7 +35,7 @@ use crate::observe::{
     ZoneMemory, ZoneTracker, zone_conditions,
 };
 use crate::plan::TierSettings;
-use crate::predict::{Scheduler, SchedulerCache, SchedulerConfig};
+use crate::predict::{KnownVersion, Scheduler, SchedulerCache, SchedulerConfig};
 
 use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
@@ -59,6 +60,9 @@ impl Default for ConcurrentMoves {
 pub struct Operator {
     index: Index,
     cache: SchedulerCache,
+    scheduler_version: KnownVersion,
+    /// The one that was known when the policies were last asked.
+    version_asked: KnownVersion,
     zones: ZoneTracker,
     /// What was written of them.
     zone_records: ZoneRecords,
@@ -104,6 +108,7 @@ impl Operator {
     #[must_use]
     pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
         self.cache = SchedulerCache::new(config);
+        self.cache.set_version(self.scheduler_version.modelled());
         self
     }
 
@@ -246,6 +251,7 @@ impl Operator {
         let Changed { policies: changed, nodes, regrouped, specs, zones_gone } =
             self.index.take_changed();
         if nodes {
+            self.look_at_kubelets();
             self.conditions = zone_conditions(
                 self.index.cluster().nodes().map(|(node, _)| node),
                 &self.rules.allowed_taints,
@@ -262,8 +268,13 @@ impl Operator {
         let cluster_state = ClusterState { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let zones_changed = self.zones != self.zones_asked;
-        let everything =
-            nodes || hold_ended || cluster_state != self.cluster_state || zones_changed;
+        let version_changed = self.scheduler_version != self.version_asked;
+        self.version_asked.clone_from(&self.scheduler_version);
+        let everything = nodes
+            || hold_ended
+            || cluster_state != self.cluster_state
+            || zones_changed
+            || version_changed;
         let move_ended = std::mem::take(&mut self.move_ended);
         self.cluster_state = cluster_state;
         self.decided = now;

@@ -71,6 +71,7 @@ impl Operator {
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
+            scheduler: &self.scheduler_version,
             zones: &self.zones,
             tiers: &reports,
             moves: memory.moves.iter().map(Move::to_status).collect(),

@@ -12,6 +12,7 @@ use super::classes::node_classes::{Common, NodeClasses};
 use super::config::SchedulerConfig;
 use super::plugins::resource_fits::{FitKey, ResourceFit};
 use super::snapshot::{Snapshot, kept_or};
+use super::version::SchedulerVersion;
 
 /// How the cluster's scheduler is configured, and what simulations share. May be used
 /// from several threads, and with any cluster: it is emptied by what has changed.
@@ -32,6 +33,14 @@ impl SchedulerCache {
     #[must_use]
     pub const fn config(&self) -> &SchedulerConfig {
         &self.config
+    }
+
+    /// The scheduler is of this version from now on.
+    pub fn set_version(&mut self, version: SchedulerVersion) {
+        if self.config.version != version {
+            self.config.version = version;
+            self.current = Mutex::default();
+        }
     }
 
     /// What is known of the cluster as it is now.

@@ -8,6 +8,7 @@ use super::cache::{SchedulerCache, Shared};
 use super::config::SchedulerConfig;
 use super::in_flight::{InFlightPods, PendingPod};
 use super::snapshot::{NodeRow, Snapshot, TopologyDomains};
+use super::version::SchedulerVersion;
 use super::{Landing, Prediction};
 
 /// kube-scheduler, looking at a cluster.
@@ -28,6 +29,12 @@ impl<'a> Scheduler<'a> {
         let shared = cache.current(cluster);
         let snapshot = Arc::clone(shared.snapshot(cluster));
         Self { cluster, config: cache.config(), shared, snapshot }
+    }
+
+    /// Its minor version.
+    #[must_use]
+    pub const fn version(&self) -> SchedulerVersion {
+        self.config.version
     }
 
     /// Where `pod` would land, if it were created now, after the moves in flight.

@@ -6,3 +6,4 @@ mod cases;
 mod offline;
 mod run;
 mod situations;
+mod versions;

@@ -9,7 +9,10 @@ fn the_plan_of_a_recovered_zone_is_told_from_a_file() {
     let ran = zonespread(&["plan", "-f", &fixture("petclinic.yaml")]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     insta::assert_snapshot!(ran.out);
-    assert_eq!(ran.err, "ignored kinds: 1 ConfigMap\n");
+    assert_eq!(
+        ran.err,
+        "ignored kinds: 1 ConfigMap\npredictions are those of kube-scheduler 1.37 (the newest kubelet is v1.37.1); --scheduler-version says otherwise\n"
+    );
 }
 
 #[test]
@@ -67,7 +70,10 @@ fn programs_get_the_prediction_in_the_documented_form() {
     let ran = zonespread(&["predict", "petclinic/was-6d4-4", "-f", &file, "-o", "json"]);
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["certain", "filtered", "nodes", "pod", "probability", "scores", "zones"]);
+    assert_eq!(
+        keys,
+        ["certain", "filtered", "nodes", "pod", "probability", "scheduler", "scores", "zones"]
+    );
     assert_eq!(answer["probability"], serde_json::json!({"eu-west-2c": 1.0}));
     assert_eq!(answer["pod"], "was-6d4-4");
     assert_eq!(answer["zones"], serde_json::json!(["eu-west-2c"]));

@@ -58,6 +58,10 @@ async fn recovered_zone_gets_its_pods_back_with_the_fewest_evictions() {
     cluster.apply(petclinic()).await;
     let before = phase(&cluster, "petclinic", "petclinic", Phase::Balanced).await;
     assert_eq!((before.summary.tiers, before.summary.skew), (3, 1));
+    let served = cluster.client().apiserver_version().await.unwrap();
+    let scheduler = before.scheduler.as_ref().unwrap();
+    assert_eq!(scheduler.version, format!("{}.{}", served.major, served.minor));
+    assert_eq!(scheduler.message, None, "this version is predicted");
     let redis_before = cluster.pods("petclinic", "app=redis").await;
 
     cluster.cordon_zone("c").await;

@@ -4,11 +4,13 @@ mod outlook;
 mod plan;
 mod policy;
 mod prediction;
+mod scheduler;
 
 pub use outlook::outlook_table;
 pub use plan::{Plans, PolicyPlan, plan_table};
 pub use policy::policy_table;
 pub use prediction::PredictionTable;
+pub use scheduler::PredictedScheduler;
 
 /// How many nodes a table names.
 const NODES_SHOWN: usize = 3;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::shortened;
+use super::{PredictedScheduler, shortened};
 use crate::api::{Blocked, Phase};
 use crate::cli::output::plain;
 use crate::cli::table::Grid;
@@ -16,6 +16,7 @@ use crate::report::TierReport;
 /// The plans of the policies that were asked for.
 #[derive(Debug, Serialize)]
 pub struct Plans {
+    pub scheduler: PredictedScheduler,
     pub policies: Vec<PolicyPlan>,
 }
 

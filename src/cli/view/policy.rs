@@ -27,6 +27,10 @@ pub fn policy_table(policy: &Known) -> String {
     if policy.outdated {
         parts[0].push_str("The spec has changed since: the operator has not seen that yet.\n");
     }
+    let scheduler = status.scheduler.as_ref().and_then(|scheduler| scheduler.message.as_ref());
+    if let Some(message) = scheduler {
+        parts.push(format!("Scheduler: {}\n", plain(message)));
+    }
     parts.extend(tiers(status));
     parts.extend(zones(&status.zones));
     parts.extend(plan(status));

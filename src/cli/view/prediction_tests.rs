@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::cli::view::PredictedScheduler;
 
 fn scored(node: &str, zone: &str, spread: i64, fit: i64) -> Scored {
     Scored {
@@ -36,6 +37,7 @@ fn answer(zones: &[&str], nodes: &[&str], certain: bool, scores: Vec<Scored>) ->
         unpredictable: None,
         filtered: Vec::new(),
         scores,
+        scheduler: PredictedScheduler::default(),
         title: "shop/web-1, now on node a1 in zone a".to_owned(),
     }
 }

@@ -44,7 +44,14 @@ struct WatchedNodeSpec {
 struct WatchedNodeStatus {
     conditions: Conditions,
     allocatable: Option<ResourceList>,
+    node_info: Option<WatchedNodeInfo>,
     images: Option<Vec<ContainerImage>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedNodeInfo {
+    kubelet_version: String,
 }
 
 /// A node.
@@ -70,6 +77,8 @@ pub struct Node {
     pub allocatable_pods: i64,
     /// Images it holds.
     pub images: Box<[Arc<HeldImage>]>,
+    /// The version of its kubelet: `v1.37.1`.
+    pub kubelet: Option<Name>,
     /// When it was made.
     pub created: Timestamp,
     /// The first field that could not be read.
@@ -120,6 +129,10 @@ impl Node {
             allocatable,
             allocatable_pods,
             images: images(status.images.unwrap_or_default(), interner),
+            kubelet: status
+                .node_info
+                .filter(|info| !info.kubelet_version.is_empty())
+                .map(|info| interner.name(&info.kubelet_version)),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             unreadable,
         }
