@@ -12,7 +12,7 @@ use super::Failure;
 use super::cluster::Access;
 use super::output::{Output, note};
 use super::source::Source;
-use super::view::{PredictedScheduler, PredictionTable};
+use super::view::{PredictedScheduler, PredictionTable, pod_names};
 
 /// Arguments of `zonespread predict`.
 #[derive(Debug, Args)]
@@ -39,6 +39,12 @@ pub struct Answer {
     pub certain: bool,
     /// How probable each zone is, 0 to 1, rounded to hundredths.
     pub probability: BTreeMap<String, f64>,
+    /// The pods of negative priority that it pushes out of the first node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub preempts: Vec<String>,
+    /// What becomes of it if it is made otherwise, where that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unless: Option<Otherwise>,
     /// Why it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpredictable: Option<String>,
@@ -53,8 +59,18 @@ pub struct Answer {
     pub title: String,
 }
 
+/// What becomes of a replacement under another assumption.
+#[derive(Debug, Serialize)]
+pub struct Otherwise {
+    /// The assumption.
+    pub what: String,
+    /// The zones in which it may land then; none if it would stay Pending.
+    pub zones: Vec<String>,
+}
+
 /// A node that cannot take the pod.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Filtered {
     /// The node.
     pub node: String,
@@ -62,6 +78,9 @@ pub struct Filtered {
     pub plugin: &'static str,
     /// Why.
     pub message: String,
+    /// Pods of lower, but not negative, priority whose room would do and is not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
     /// For the table.
     #[serde(skip)]
     pub zone: Option<String>,
@@ -148,6 +167,8 @@ impl Answer {
             nodes: Vec::new(),
             certain: false,
             probability: BTreeMap::new(),
+            preempts: Vec::new(),
+            unless: None,
             unpredictable: None,
             filtered: Vec::new(),
             scores: Vec::new(),
@@ -155,7 +176,10 @@ impl Answer {
             title: format!("{}/{}, now on {node}{zone}", pod.namespace, pod.name),
         };
         match prediction {
-            Prediction::Lands(landing) => answer.lands(landing),
+            Prediction::Lands(landing) => {
+                answer.preempts = pod_names(index, &landing.preempts);
+                answer.lands(landing);
+            }
             Prediction::Pending(rejections) => {
                 answer.filtered = rejections.into_iter().map(Filtered::from).collect();
             }
@@ -168,6 +192,15 @@ impl Answer {
         self.zones = landing.zones.iter().map(ToString::to_string).collect();
         self.nodes = landing.nodes.iter().map(ToString::to_string).collect();
         self.certain = landing.certain;
+        self.unless = landing.unless.map(|unless| Otherwise {
+            what: unless.what,
+            zones: match unless.prediction {
+                Prediction::Lands(landing) => {
+                    landing.zones.iter().map(ToString::to_string).collect()
+                }
+                Prediction::Pending(_) | Prediction::Unpredictable(_) => Vec::new(),
+            },
+        });
         let rounded = |share: f64| (share * 100.0).round() / 100.0;
         let odds = landing
             .zone_probability
@@ -186,6 +219,7 @@ impl From<Rejection> for Filtered {
             node: rejection.node.to_string(),
             plugin: rejection.plugin.as_str(),
             message: rejection.message,
+            held_by: rejection.held_by,
             zone: rejection.zone.map(|zone| zone.to_string()),
         }
     }

@@ -310,6 +310,7 @@ mod tests {
                 nodes: vec![Name::from("c1")],
                 tied: 1,
                 margin: 100,
+                preempts: Vec::new(),
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");

@@ -91,6 +91,7 @@ mod tests {
             nodes: vec![Name::from("c1")],
             tied: 1,
             margin: 100,
+            preempts: Vec::new(),
         };
         let pod = index.cluster().pod(id).unwrap();
         let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));

@@ -47,7 +47,6 @@ pub struct Changed {
 pub struct Index {
     pub(super) interner: Interner,
     cluster: Cluster,
-    budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
     pub(super) policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// By namespace.
     pub(super) selector_indexes: FxHashMap<Name, SelectorIndex>,
@@ -121,11 +120,7 @@ impl Index {
 
     /// The budgets that protect a pod, by name.
     pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Budget> {
-        self.budgets
-            .get(&pod.namespace)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .filter(|budget| budget.protects(&pod.labels))
+        self.cluster.budgets_of(pod)
     }
 
     /// Takes what changed since the last call.
@@ -146,9 +141,12 @@ impl Index {
                 self.note_regrouping(&node);
                 self.changed.nodes |= self.cluster.put_node(node);
             }
-            Change::Pod(pod) => {
+            Change::Pod(mut pod) => {
+                let nominated = pod.status.nominated_node_name.take();
+                let nominated = nominated.filter(|node| !node.is_empty());
+                let nominated = nominated.map(|node| self.interner.name(&node));
                 let pod = Pod::new(pod, &mut self.interner);
-                self.put_pod(pod);
+                self.put_pod(pod, nominated.as_ref());
             }
             Change::Deployment(deployment) => {
                 let workload = Workload::deployment(deployment, &mut self.interner);
@@ -205,7 +203,7 @@ impl Index {
                 }
             }
             Kind::Budget => {
-                let budgets = self.budgets.get_mut(namespace);
+                let budgets = self.cluster.budgets.get_mut(namespace);
                 if let Some(budget) = budgets.and_then(|budgets| budgets.remove(name)) {
                     self.mark_protected(&budget);
                 }
@@ -244,7 +242,7 @@ impl Index {
     }
 
     fn put_budget(&mut self, budget: Budget) {
-        let budgets = self.budgets.entry(Name::clone(&budget.namespace)).or_default();
+        let budgets = self.cluster.budgets.entry(Name::clone(&budget.namespace)).or_default();
         let before = budgets.insert(Name::clone(&budget.name), budget.clone());
         if before.as_ref() == Some(&budget) {
             return;
@@ -275,10 +273,13 @@ impl Index {
         }
     }
 
-    fn put_pod(&mut self, pod: Pod) {
+    fn put_pod(&mut self, pod: Pod, nominated: Option<&Name>) {
         let labels = Arc::clone(&pod.labels);
         let namespace = Name::clone(&pod.namespace);
         let (id, before) = self.cluster.put_pod(pod);
+        if let Some(node) = nominated {
+            self.cluster.nominate(id, node);
+        }
         match before {
             Some(before) if before.labels == labels => {
                 if self.cluster.pod(id) != Some(&before) {
@@ -340,6 +341,7 @@ impl Index {
             Kind::ReplicaSet => workloads(WorkloadKind::ReplicaSet),
             Kind::StatefulSet => workloads(WorkloadKind::StatefulSet),
             Kind::Budget => self
+                .cluster
                 .budgets
                 .values()
                 .flat_map(BTreeMap::values)

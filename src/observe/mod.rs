@@ -34,8 +34,8 @@ pub use object::resources::{ResourceList, Resources};
 pub use object::service::{Service, WatchedService};
 pub use object::taint::{Taint, TaintEffect, Toleration};
 pub use object::template::{
-    CountedRequests, HostPort, PodAffinityTerm, SpreadConstraint, Template, VolumeSource,
-    WeightedPodAffinityTerm,
+    CountedRequests, HostPort, PodAffinityTerm, SpecialField, SpreadConstraint, Template,
+    VolumeSource, WeightedPodAffinityTerm,
 };
 pub use object::volume::{
     Claim, PersistentVolume, StorageClass, WatchedClaim, WatchedPersistentVolume,

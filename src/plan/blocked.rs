@@ -99,11 +99,14 @@ fn rejected(pod: &Pod, targets: &BTreeSet<&Zone>, rejections: &[Rejection]) -> O
         ),
         plugin => (Reason::WouldNotLand, remedy(plugin).to_owned()),
     };
+    let held_by = example.held_by.as_ref().map_or_else(String::new, |pods| {
+        format!("; pods of lower priority hold room there, which is not taken: {pods}")
+    });
     let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
     Some(blocked(
         reason,
         format!(
-            "no node in zone {zone} can run a replacement for pod {}: {} on {}{others} ({}): {help}",
+            "no node in zone {zone} can run a replacement for pod {}: {} on {}{others} ({}): {help}{held_by}",
             pod.name, example.message, example.node, example.plugin
         ),
     ))
@@ -149,10 +152,18 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
     };
     let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {
         let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
+        let zones = zones.join(", ");
+        if !landing.preempts.is_empty() && !landing.zones.iter().any(|zone| targets.contains(zone))
+        {
+            let message = format!(
+                "no node has room for a replacement for pod {}, and the scheduler would make room for it in zone {zones}, by preempting pods of negative priority: free room or add a node elsewhere",
+                pod.name,
+            );
+            return blocked(Reason::WouldNotLand, message);
+        }
         let message = format!(
-            "the scheduler could put a replacement for pod {} into any of the zones {}: they tie, so the landing cannot be predicted; a DoNotSchedule constraint on zones would decide it",
+            "the scheduler could put a replacement for pod {} into any of the zones {zones}: they tie, so the landing cannot be predicted; a DoNotSchedule constraint on zones would decide it",
             pod.name,
-            zones.join(", ")
         );
         return blocked(Reason::Unpredictable, message);
     };

@@ -247,6 +247,7 @@ impl<'a> Planner<'a> {
                         nodes: landing.nodes,
                         tied: landing.tied,
                         margin: landing.margin,
+                        preempts: landing.preempts,
                     });
                 }
                 let pending = PendingPod::replacing(index.cluster(), pod);

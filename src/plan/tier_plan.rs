@@ -24,6 +24,8 @@ pub struct PlannedMove {
     pub tied: usize,
     /// By how many points they beat the nodes of other zones.
     pub margin: i64,
+    /// The pods of negative priority that the replacement pushes out of the first node.
+    pub preempts: Vec<PodId>,
 }
 
 /// The moves of a tier, and how far they bring it.

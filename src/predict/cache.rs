@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::observe::{Cluster, Generation};
+use crate::observe::{Cluster, Generation, PodId};
 
 use super::classes::node_classes::{Common, NodeClasses};
 use super::config::SchedulerConfig;
@@ -62,6 +62,7 @@ pub(super) struct Shared {
     nodes: Generation,
     pods: Generation,
     snapshot: OnceLock<Arc<Snapshot>>,
+    expendable: OnceLock<Vec<(PodId, usize)>>,
     fits: Mutex<Vec<(FitKey, Arc<[ResourceFit]>)>>,
     node_classes: Mutex<Vec<(Common, Arc<NodeClasses>)>>,
 }
@@ -69,6 +70,16 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn snapshot(&self, cluster: &Cluster) -> &Arc<Snapshot> {
         self.snapshot.get_or_init(|| Arc::new(Snapshot::new(cluster)))
+    }
+
+    /// Pods of negative priority, and the rows of their nodes.
+    pub(super) fn expendable(&self, cluster: &Cluster) -> &[(PodId, usize)] {
+        self.expendable.get_or_init(|| {
+            let negative = cluster.pod_classes().filter(|pods| pods.template.priority < 0);
+            let snapshot = self.snapshot(cluster);
+            let pods = negative.flat_map(|pods| pods.pods().iter().copied());
+            pods.filter_map(|id| Some((id, snapshot.row_of_slot(cluster.slot_of(id)?)?))).collect()
+        })
     }
 
     /// Which nodes have room for pods that ask for this, or what `make` makes.

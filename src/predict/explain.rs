@@ -66,6 +66,7 @@ impl Simulation<'_> {
             zones: best.zones,
             certain: best.certain,
             unless: None,
+            preempts: best.preempts,
             zone_probability: Vec::new(),
             rejections,
             scores: self.node_scores(),
@@ -80,11 +81,13 @@ impl Simulation<'_> {
         let rows = self.cycle.scheduler.rows().iter().enumerate();
         rows.filter_map(|(at, row)| {
             let failure = self.failure(at)?;
+            let is_room = failure.plugin == Plugin::NodeResourcesFit;
             Some(Rejection {
                 node: Name::clone(&row.node.name),
                 zone: row.node.zone.clone(),
                 plugin: failure.plugin,
                 message: failure.message.into_owned(),
+                held_by: self.held_by_lower(at).filter(|_| is_room),
             })
         })
         .collect()

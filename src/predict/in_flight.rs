@@ -139,6 +139,46 @@ impl InFlightPods {
         Self { assumed: assumed.collect(), ..self.clone() }
     }
 
+    /// Pods that wait for a certain node, and are not assumed there already.
+    pub(super) fn reserved<'c>(
+        &self,
+        cluster: &'c Cluster,
+    ) -> impl Iterator<Item = (PodId, &'c Pod, &'c Name)> {
+        let mut assumed: Vec<&(PendingPod, Name)> =
+            if cluster.reserved().next().is_none() { Vec::new() } else { self.assumed().collect() };
+        cluster.reserved().filter(move |(_, pod, node)| {
+            let is_it = |(known, at): &&(PendingPod, Name)| {
+                at == *node && known.namespace == pod.namespace && known.owner == pod.owner
+            };
+            match assumed.iter().position(is_it) {
+                Some(at) => {
+                    assumed.swap_remove(at);
+                    false
+                }
+                None => true,
+            }
+        })
+    }
+
+    /// Pods that wait for a certain node are placed there, and those that have to leave for
+    /// them are gone.
+    pub(super) fn assume_reserved(&mut self, cluster: &Cluster) {
+        let reserved: Vec<(&Pod, &Name)> =
+            self.reserved(cluster).map(|(_, pod, node)| (pod, node)).collect();
+        for (pod, node) in reserved {
+            let pods = cluster.node(node).map(|(_, entry)| entry.pods.iter().copied());
+            for id in pods.into_iter().flatten() {
+                let leaves = |other: &Pod| {
+                    other.terminating && other.template.priority < pod.template.priority
+                };
+                if cluster.pod(id).is_some_and(leaves) {
+                    self.remove(id);
+                }
+            }
+            self.assume(PendingPod::like(pod), Name::clone(node));
+        }
+    }
+
     /// Whether some pod that is assumed may be of two sizes.
     pub(super) fn may_be_as_now(&self) -> bool {
         self.assumed.iter().any(|(pod, _)| pod.as_now.is_some())

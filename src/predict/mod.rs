@@ -17,6 +17,7 @@ mod in_flight;
 mod influence;
 mod known_version;
 mod plugins;
+mod preemption;
 mod prefilter;
 mod replacement;
 mod revision;
@@ -41,7 +42,7 @@ pub use scheduler::Scheduler;
 pub use simulation::{Best, Simulation};
 pub use version::{Release, SchedulerVersion};
 
-use crate::observe::{Name, Zone};
+use crate::observe::{Name, PodId, Zone};
 
 /// Where a pod would land.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +68,8 @@ pub struct Landing {
     pub certain: bool,
     /// What would become of it otherwise, where that is something else.
     pub unless: Option<Box<Unless>>,
+    /// The pods of negative priority that are pushed out of the first of the nodes.
+    pub preempts: Vec<PodId>,
     /// How probable each zone is, by name. Where the scheduler scores only a
     /// sample, this is an estimate: the order of the nodes is not known.
     pub zone_probability: Vec<(Zone, f64)>,
@@ -96,6 +99,8 @@ pub struct Rejection {
     pub plugin: Plugin,
     /// In the scheduler's words: `Insufficient cpu`.
     pub message: String,
+    /// Pods of lower, but not negative, priority whose room would do and is not taken.
+    pub held_by: Option<String>,
 }
 
 /// A node that can take the pod, and how well it fits.

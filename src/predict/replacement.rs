@@ -72,6 +72,7 @@ fn from_template(owner: &Workload, live: &Arc<Template>) -> Arc<Template> {
     made.images = images(template, live, &made.asked.containers);
     made.gated |= template.gated;
     made.claims_devices |= template.claims_devices;
+    made.special = made.special.or(template.special);
     if made.unreadable.is_none() {
         made.unreadable.clone_from(&template.unreadable);
     }
@@ -100,6 +101,7 @@ fn has_sizes_of(template: &Template, live: &Template) -> bool {
         && template.asked.containers.iter().all(has)
         && (live.gated || !template.gated)
         && (live.claims_devices || !template.claims_devices)
+        && (live.special.is_some() || template.special.is_none())
         && (live.unreadable.is_some() || template.unreadable.is_none())
 }
 

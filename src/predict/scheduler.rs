@@ -67,6 +67,11 @@ impl<'a> Scheduler<'a> {
         self.cluster.entry(self.rows()[row].slot).unwrap_or(&NOTHING)
     }
 
+    /// Pods of negative priority, and the rows of their nodes.
+    pub(super) fn expendable(&self) -> &[(PodId, usize)] {
+        self.shared.expendable(self.cluster)
+    }
+
     /// See [`PendingPod::replacing`].
     #[must_use]
     pub fn replacing(&self, pod: &Pod) -> PendingPod {

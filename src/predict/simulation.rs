@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use crate::observe::{Name, PodId, Zone};
+use crate::observe::{Cluster, Name, PodId, Template, Zone};
 
 use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
@@ -25,23 +25,51 @@ pub struct Simulation<'s> {
     otherwise: Option<Box<Self>>,
     /// Simulations of other assumptions that may be the right ones, and what they are.
     pub(super) variants: Vec<(Assumption, Self)>,
+    /// The same without the pods that may be pushed out, once no node could take the pod.
+    cleared: OnceCell<Option<Box<Self>>>,
     /// The nodes by class, once somebody has asked for the best.
     node_classes: OnceCell<NodeClasses>,
 }
 
-/// Something that may be so or not, and decides where pods land.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Assumption {
+/// What may be so or not, and decides where pods land.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Assumption {
     /// Replacements are made like the pods before them are now.
-    MadeAsNow,
+    made_as_now: bool,
+    /// Pods that wait for a certain node are placed before.
+    reserved_first: bool,
 }
 
 impl Assumption {
     /// For a human, after "if".
     pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::MadeAsNow => "it is made as the pod is now, not as its owner's template says",
+        match (self.made_as_now, self.reserved_first) {
+            (true, false) => "it is made as the pod is now, not as its owner's template says",
+            (false, _) => "pods that wait for a certain node get their room there first",
+            (true, true) => {
+                "it is made as the pod is now, and pods that wait for a certain node come first"
+            }
         }
+    }
+
+    /// The pod, and the pods in flight, if this is so.
+    fn applied(
+        self,
+        cluster: &Cluster,
+        in_flight: &InFlightPods,
+        pod: &PendingPod,
+    ) -> (InFlightPods, PendingPod) {
+        let mut in_flight =
+            if self.made_as_now { in_flight.made_as_now() } else { in_flight.clone() };
+        if self.reserved_first {
+            in_flight.assume_reserved(cluster);
+        }
+        (in_flight, self.made(pod))
+    }
+
+    /// The pod, if this is so.
+    fn made(self, pod: &PendingPod) -> PendingPod {
+        if self.made_as_now { pod.made_as_now() } else { pod.clone() }
     }
 }
 
@@ -63,6 +91,8 @@ pub struct Best {
     /// By how many points at least they beat the best node of any other zone;
     /// [`i64::MAX`] where no other zone has a node that can take the pod.
     pub margin: i64,
+    /// The pods that are pushed out of the first of the nodes.
+    pub preempts: Vec<PodId>,
 }
 
 impl Best {
@@ -76,7 +106,9 @@ impl Best {
         let nodes = nodes.into_iter().collect();
         let unzoned = self.unzoned || other.unzoned;
         let may_wait = self.may_wait || other.may_wait;
-        Self { nodes, tied, zones: zones.into_iter().collect(), unzoned, certain, may_wait, margin }
+        let preempts = if self.preempts.is_empty() { other.preempts } else { self.preempts };
+        let zones = zones.into_iter().collect();
+        Self { nodes, tied, zones, unzoned, certain, may_wait, margin, preempts }
     }
 
     /// Under one assumption and another, either of which may be the right one.
@@ -113,10 +145,17 @@ impl<'s> Simulation<'s> {
         pod: &PendingPod,
     ) -> Result<Self, String> {
         let mut simulation = Self::with_orders(scheduler, in_flight, pod)?;
-        if pod.as_now.is_some() || in_flight.may_be_as_now() {
-            let (in_flight, pod) = (in_flight.made_as_now(), pod.made_as_now());
-            let as_now = Self::with_orders(scheduler, &in_flight, &pod)?;
-            simulation.variants.push((Assumption::MadeAsNow, as_now));
+        let cluster = scheduler.cluster;
+        let may_be_as_now = pod.as_now.is_some() || in_flight.may_be_as_now();
+        let has_reserved = in_flight.reserved(cluster).next().is_some();
+        for (made_as_now, reserved_first) in [(true, false), (false, true), (true, true)] {
+            if (made_as_now && !may_be_as_now) || (reserved_first && !has_reserved) {
+                continue;
+            }
+            let assumption = Assumption { made_as_now, reserved_first };
+            let (in_flight, pod) = assumption.applied(cluster, in_flight, pod);
+            let variant = Self::with_orders(scheduler, &in_flight, &pod)?;
+            simulation.variants.push((assumption, variant));
         }
         Ok(simulation)
     }
@@ -135,7 +174,7 @@ impl<'s> Simulation<'s> {
         Ok(simulation)
     }
 
-    fn with_order(
+    pub(super) fn with_order(
         scheduler: &'s Scheduler<'s>,
         in_flight: &InFlightPods,
         pod: &PendingPod,
@@ -149,13 +188,45 @@ impl<'s> Simulation<'s> {
         }
         let cycle = Cycle { scheduler, pod: pod.clone(), in_flight: in_flight.clone(), order };
         let state = CycleState::pre_filter(&cycle)?;
-        Ok(Self {
+        let mut simulation = Self {
             cycle,
             state,
             otherwise: None,
             variants: Vec::new(),
+            cleared: OnceCell::new(),
             node_classes: OnceCell::new(),
-        })
+        };
+        for (assumed, node) in in_flight.assumed() {
+            if let Some(row) = scheduler.row_of(node) {
+                simulation.push_out(row, &assumed.template);
+            }
+        }
+        Ok(simulation)
+    }
+
+    /// Those that are in the way of an assumed pod make room.
+    fn push_out(&mut self, row: usize, assumed: &Template) {
+        for id in self.pushed_out(row, assumed) {
+            self.cycle.in_flight.remove(id);
+            if let Some(pod) = self.cycle.scheduler.cluster.pod(id) {
+                self.state.preempt(&self.cycle, pod, row);
+            }
+        }
+    }
+
+    /// The same without the pods that may be pushed out; none if there are none, or the pod
+    /// pushes nobody out.
+    pub(super) fn cleared(&self) -> Option<&Self> {
+        let cleared = self.cleared.get_or_init(|| {
+            if self.cycle.pod.template.never_preempts || self.expendable().next().is_none() {
+                return None;
+            }
+            let mut in_flight = self.cycle.in_flight.clone();
+            self.expendable().for_each(|(id, _)| in_flight.remove(id));
+            let Cycle { scheduler, pod, order, .. } = &self.cycle;
+            Self::with_order(scheduler, &in_flight, pod, *order).ok().map(Box::new)
+        });
+        cleared.as_deref()
     }
 
     /// A pod is evicted: see [`InFlightPods::evict`].
@@ -173,7 +244,7 @@ impl<'s> Simulation<'s> {
 
     /// A pod is not evicted after all: undoes [`Self::evict`].
     pub fn undo_evict(&mut self, id: PodId) {
-        if !self.cycle.in_flight.is_evicted(id) {
+        if !self.cycle.in_flight.is_evicted(id) || self.cycle.in_flight.is_removed(id) {
             return;
         }
         self.cycle.in_flight.undo_evict(id);
@@ -187,24 +258,23 @@ impl<'s> Simulation<'s> {
     /// A pod is assumed to be on a node: see [`InFlightPods::assume`].
     pub fn assume(&mut self, pod: PendingPod, node: Name) {
         for (assumption, other) in self.others() {
-            let pod = match assumption {
-                Some(Assumption::MadeAsNow) => pod.made_as_now(),
-                None => pod.clone(),
-            };
-            other.assume(pod, Name::clone(&node));
+            other.assume(assumption.made(&pod), Name::clone(&node));
         }
         let row = self.cycle.scheduler.row_of(&node);
         self.cycle.in_flight.assume(pod.clone(), node);
         let Some(row) = row else { return };
         self.state.add_pod(&self.cycle, PodRef::from(&pod), row);
+        self.push_out(row, &pod.template);
         self.reclassify(row);
     }
 
     /// The other simulations that follow the same moves.
-    fn others(&mut self) -> impl Iterator<Item = (Option<Assumption>, &mut Self)> {
-        let otherwise = self.otherwise.as_deref_mut().map(|otherwise| (None, otherwise));
+    fn others(&mut self) -> impl Iterator<Item = (Assumption, &mut Self)> {
+        let cleared = self.cleared.get_mut().and_then(|cleared| cleared.as_deref_mut());
+        let same = self.otherwise.as_deref_mut().into_iter().chain(cleared);
         let variants = self.variants.iter_mut();
-        otherwise.into_iter().chain(variants.map(|(assumed, variant)| (Some(*assumed), variant)))
+        let variants = variants.map(|(assumption, variant)| (*assumption, variant));
+        same.map(|same| (Assumption::default(), same)).chain(variants)
     }
 
     /// The moves that this simulation knows of.
@@ -219,7 +289,9 @@ impl<'s> Simulation<'s> {
     pub fn best(&self) -> Option<Best> {
         let own = self.best_of_orders(|order| {
             let node_classes = order.node_classes.get_or_init(|| NodeClasses::new(order));
-            order.best_of(&order.scoring_set(node_classes), |row| node_classes.like(row), NAMED)
+            let set = order.scoring_set(node_classes);
+            let best = order.best_of(&set, |row| node_classes.like(row), NAMED);
+            best.or_else(|| order.best_by_preemption(NAMED))
         });
         let variants = self.variants.iter().map(|(_, variant)| variant.best());
         variants.fold(own, Best::either)
@@ -230,7 +302,8 @@ impl<'s> Simulation<'s> {
     pub(super) fn best_in_full(&self) -> Option<Best> {
         self.best_of_orders(|order| {
             let field = order.scoring_set_of(order.feasible());
-            order.best_of(&field, std::iter::once, usize::MAX)
+            let best = order.best_of(&field, std::iter::once, usize::MAX);
+            best.or_else(|| order.best_by_preemption(usize::MAX))
         })
     }
 
@@ -295,6 +368,7 @@ impl<'s> Simulation<'s> {
             certain,
             may_wait: false,
             margin,
+            preempts: Vec::new(),
         })
     }
 
@@ -314,9 +388,23 @@ impl<'s> Simulation<'s> {
     }
 
     /// Whether none of the filters that this decides rejects the node.
-    fn passes(&self, scope: Scope, row: usize) -> bool {
+    pub(super) fn passes(&self, scope: Scope, row: usize) -> bool {
         let mut filters = Plugin::filters(scope).iter();
         filters.all(|plugin| self.state.filter(&self.cycle, *plugin, row).is_none())
+    }
+
+    /// Whether what is on the node leaves the pod nothing to wish for but room.
+    pub(super) fn passes_but_for_room(&self, row: usize) -> bool {
+        let filters = Plugin::filters(Scope::Node).iter();
+        let mut others = filters.filter(|plugin| **plugin != Plugin::NodeResourcesFit);
+        others.all(|plugin| self.state.filter(&self.cycle, *plugin, row).is_none())
+    }
+
+    /// Whether the node can take the pod.
+    pub(super) fn can_take(&self, row: usize) -> bool {
+        let scopes = [Scope::Static, Scope::Node, Scope::Topology];
+        !self.is_unschedulable_everywhere()
+            && scopes.into_iter().all(|scope| self.passes(scope, row))
     }
 
     /// Whether there is room on the node, and the pod's ports and volumes are free there.
@@ -342,9 +430,7 @@ impl<'s> Simulation<'s> {
         if self.is_unschedulable_everywhere() {
             return Candidates::default();
         }
-        let scopes = [Scope::Static, Scope::Node, Scope::Topology];
-        let fits = |row: &usize| scopes.into_iter().all(|scope| self.passes(scope, *row));
-        Candidates::alone(self.cycle.rows().filter(fits))
+        Candidates::alone(self.cycle.rows().filter(|row| self.can_take(*row)))
     }
 
     /// Weighted scores of what the node holds.

@@ -18,6 +18,9 @@ pub(super) fn cause(config: &SchedulerConfig, template: &Template) -> Option<Str
             template.scheduler
         ));
     }
+    if let Some(field) = template.special {
+        return Some(field.as_str().to_owned());
+    }
     if template.gated {
         return Some("schedulingGates: the pod waits until somebody removes them".to_owned());
     }

@@ -28,3 +28,22 @@ fn nothing_is_moved_that_would_not_land(#[case] situation: &str, #[case] reason:
     let (moves, blocked, tier) = plan(situation);
     assert_eq!((moves, blocked.as_deref()), (vec![], Some(reason)), "{tier}");
 }
+
+/// Asked of kube-scheduler 1.37.1: the pod of priority -10 is preempted.
+#[test]
+fn headroom_is_room_and_the_plan_says_whose() {
+    let (moves, blocked, tier) = plan("headroom-pods");
+    assert_eq!((moves, blocked), (vec![("z-a".into(), "z-c".into())], None), "{tier}");
+    let victim = "headroom/pause-6b7f8c9d5-bbc10";
+    assert_eq!(tier["moves"][0]["preempts"], serde_json::json!([victim]));
+    let file = fixture("situations/headroom-pods.json");
+    let table = zonespread(&["plan", "-A", "-f", &file]).out;
+    assert!(table.contains("PREEMPTS") && table.contains(victim), "{table}");
+    let pod = tier["moves"][0]["pod"].as_str().unwrap();
+    let told = zonespread(&["predict", pod, "-f", &file]).out;
+    assert!(told.contains(&format!("PREEMPTS    {victim}, of negative priority")), "{told}");
+    assert!(
+        told.contains("LANDS IN    zone z-c") && told.contains("HOW SURE    certain"),
+        "{told}"
+    );
+}

@@ -12,8 +12,16 @@ pub use policy::policy_table;
 pub use prediction::PredictionTable;
 pub use scheduler::PredictedScheduler;
 
+use crate::observe::{Index, PodId};
+
 /// How many nodes a table names.
 const NODES_SHOWN: usize = 3;
+
+/// Pods by namespace and name.
+pub fn pod_names(index: &Index, pods: &[PodId]) -> Vec<String> {
+    let pods = pods.iter().filter_map(|id| index.cluster().pod(*id));
+    pods.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+}
 
 /// The first names of a list, and how many more there are of `total`.
 fn shortened(names: &[String], total: usize) -> String {

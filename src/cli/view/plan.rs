@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{PredictedScheduler, shortened};
+use super::{PredictedScheduler, pod_names, shortened};
 use crate::api::{Blocked, Phase};
 use crate::cli::output::plain;
 use crate::cli::table::Grid;
@@ -58,6 +58,9 @@ struct MoveRow {
     from: String,
     to: String,
     nodes: Vec<String>,
+    /// The pods of negative priority that the replacement pushes out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    preempts: Vec<String>,
     /// How many nodes tie, those that are not named included: for the table.
     #[serde(skip)]
     tied: usize,
@@ -107,6 +110,7 @@ impl MoveRow {
             from: planned.from.to_string(),
             to: planned.to.first()?.to_string(),
             nodes: planned.nodes.iter().map(ToString::to_string).collect(),
+            preempts: pod_names(index, &planned.preempts),
             tied: planned.tied,
         })
     }
@@ -154,16 +158,20 @@ fn policy_table(policy: &PolicyPlan) -> String {
     }
     text.push_str(&tiers.print());
     if policy.tiers.iter().any(|tier| !tier.moves.is_empty()) {
-        let mut moves = Grid::new(["MOVE", "TIER", "FROM", "TO", "NODES"]);
+        let all = || policy.tiers.iter().flat_map(|tier| &tier.moves);
+        let preempts = all().any(|planned| !planned.preempts.is_empty());
+        let columns = ["MOVE", "TIER", "FROM", "TO", "NODES"].into_iter();
+        let mut moves = Grid::new(columns.chain(preempts.then_some("PREEMPTS")));
         for tier in &policy.tiers {
             for planned in &tier.moves {
-                moves.row([
-                    &planned.pod,
-                    &tier.name,
-                    &planned.from,
-                    &planned.to,
-                    &shortened(&planned.nodes, planned.tied),
-                ]);
+                let nodes = shortened(&planned.nodes, planned.tied);
+                let cells = [&planned.pod, &tier.name, &planned.from, &planned.to, &nodes];
+                let preempted = match &planned.preempts[..] {
+                    [] => "-".to_owned(),
+                    pods => shortened(pods, pods.len()),
+                };
+                let preempted = preempts.then_some(preempted);
+                moves.row(cells.into_iter().cloned().chain(preempted));
             }
         }
         text.push('\n');

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::shortened;
-use crate::cli::predict::{Answer, Filtered, Scored};
+use crate::cli::predict::{Answer, Filtered, Otherwise, Scored};
 use crate::cli::table::Grid;
 
 /// Reasons that are named of the many for which nodes are rejected.
@@ -49,6 +49,7 @@ impl<'a> PredictionTable<'a> {
         match &zones[..] {
             _ if nodes.is_empty() => "certain: every node is rejected".to_owned(),
             _ if *certain => "certain".to_owned(),
+            _ if let Some(unless) = &self.answer.unless => otherwise(unless),
             [] => "the nodes that tie carry no zone label".to_owned(),
             [_] if self.ties_without_zone() => {
                 "not certain: nodes without a zone label tie".to_owned()
@@ -180,6 +181,15 @@ impl<'a> PredictionTable<'a> {
     }
 }
 
+/// What becomes of it if it is made otherwise.
+fn otherwise(unless: &Otherwise) -> String {
+    let there = match &unless.zones[..] {
+        [] => "it would stay Pending".to_owned(),
+        zones => format!("it may land in {}", zones.join(", ")),
+    };
+    format!("not certain: if {}, {there}", unless.what)
+}
+
 /// For what reasons nodes are rejected, the most frequent first.
 fn reasons<'a>(rejected: impl Iterator<Item = &'a Filtered>) -> Option<String> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -206,6 +216,15 @@ impl fmt::Display for PredictionTable<'_> {
         summary.row(["HOW SURE", &self.how_sure()]);
         if !self.answer.nodes.is_empty() {
             summary.row(["NODES", &shortened(&self.answer.nodes, self.answer.nodes.len())]);
+        }
+        if !self.answer.preempts.is_empty() {
+            let pods = shortened(&self.answer.preempts, self.answer.preempts.len());
+            summary.row(["PREEMPTS", &format!("{pods}, of negative priority")]);
+        }
+        if let Some(held_by) = self.answer.filtered.iter().find_map(|other| other.held_by.as_ref())
+            && self.answer.nodes.is_empty()
+        {
+            summary.row(["NOT TAKEN", &format!("the room of pods of lower priority: {held_by}")]);
         }
         if let Some(runner_up) = self.runner_up() {
             summary.row(["RUNNER-UP", &runner_up]);

@@ -22,6 +22,7 @@ fn filtered(node: &str, zone: &str, plugin: &'static str, message: &str) -> Filt
         node: node.to_owned(),
         plugin,
         message: message.to_owned(),
+        held_by: None,
         zone: Some(zone.to_owned()),
     }
 }
@@ -34,6 +35,8 @@ fn answer(zones: &[&str], nodes: &[&str], certain: bool, scores: Vec<Scored>) ->
         nodes: owned(nodes),
         certain,
         probability: BTreeMap::new(),
+        preempts: Vec::new(),
+        unless: None,
         unpredictable: None,
         filtered: Vec::new(),
         scores,

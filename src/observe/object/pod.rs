@@ -49,6 +49,8 @@ pub struct WatchedPodStatus {
     init_container_statuses: Option<Vec<WatchedContainerStatus>>,
     allocated_resources: Option<ResourceList>,
     resources: Option<WatchedResources>,
+    /// The node on which room is being made for it.
+    pub nominated_node_name: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -231,6 +233,12 @@ impl Pod {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.phase == PodPhase::Finished
+    }
+
+    /// Whether it waits for a node.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.node.is_none() && !self.terminating && self.phase == PodPhase::Pending
     }
 
     /// The node on which it holds a place.

@@ -11,7 +11,7 @@ use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources};
 use super::taint::Toleration;
 use super::template::{
-    HostPort, SpreadConstraint, Template, VolumeSource, WeightedPodAffinityTerm,
+    HostPort, SpecialField, SpreadConstraint, Template, VolumeSource, WeightedPodAffinityTerm,
 };
 use crate::observe::value::name::{Labels, Name};
 
@@ -32,8 +32,14 @@ pub struct WatchedPodSpec {
     volumes: Option<Vec<WatchedVolume>>,
     scheduler_name: Option<String>,
     priority: Option<i32>,
+    preemption_policy: Option<String>,
     scheduling_gates: Option<Vec<serde::de::IgnoredAny>>,
     resource_claims: Option<Vec<serde::de::IgnoredAny>>,
+    scheduling_group: Option<serde::de::IgnoredAny>,
+    workload_ref: Option<serde::de::IgnoredAny>,
+    eviction_responders: Option<Vec<serde::de::IgnoredAny>>,
+    host_network: Option<bool>,
+    host_users: Option<bool>,
     termination_grace_period_seconds: Option<i64>,
 }
 
@@ -45,6 +51,20 @@ struct WatchedContainer {
     resources: Option<ResourceRequirements>,
     ports: Option<Vec<WatchedPort>>,
     restart_policy: Option<String>,
+    restart_policy_rules: Option<Vec<WatchedRestartRule>>,
+    volume_mounts: Option<Vec<WatchedMount>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct WatchedRestartRule {
+    action: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedMount {
+    bind_mount_options: Option<Vec<serde::de::IgnoredAny>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -97,6 +117,35 @@ struct WatchedClaimSource {
     claim_name: String,
 }
 
+impl WatchedPodSpec {
+    /// The first field that is known by name only. What needs a feature of the node follows
+    /// `k8s.io/component-helpers/nodedeclaredfeatures/features` (1.37, `InferForScheduling`).
+    fn special(&self, init: &[WatchedContainer]) -> Option<SpecialField> {
+        let containers = || self.containers.iter().chain(init);
+        let restarts_all = |container: &WatchedContainer| {
+            let rules = container.restart_policy_rules.iter().flatten();
+            rules.into_iter().any(|rule| rule.action == "RestartAllContainers")
+        };
+        let has_options = |container: &WatchedContainer| {
+            let mut mounts = container.volume_mounts.iter().flatten();
+            mounts.any(|mount| mount.bind_mount_options.as_ref().is_some_and(|all| !all.is_empty()))
+        };
+        if self.scheduling_group.is_some() || self.workload_ref.is_some() {
+            Some(SpecialField::SchedulingGroup)
+        } else if self.eviction_responders.as_ref().is_some_and(|all| !all.is_empty()) {
+            Some(SpecialField::EvictionResponders)
+        } else if self.host_network == Some(true) && self.host_users == Some(false) {
+            Some(SpecialField::HostNetworkInUserNamespace)
+        } else if containers().any(restarts_all) {
+            Some(SpecialField::RestartAllContainers)
+        } else if containers().any(has_options) {
+            Some(SpecialField::BindMountOptions)
+        } else {
+            None
+        }
+    }
+}
+
 impl Template {
     /// What of `spec` decides where the pod may run.
     #[must_use]
@@ -112,6 +161,7 @@ impl Template {
                 .collect(),
             scheduler: Name::from(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
             priority: spec.priority.unwrap_or_default(),
+            never_preempts: spec.preemption_policy.as_deref() == Some("Never"),
             gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
             vanishes: spec.termination_grace_period_seconds == Some(0),
             claims_devices: spec.resource_claims.as_ref().is_some_and(|claims| !claims.is_empty()),
@@ -120,6 +170,7 @@ impl Template {
         let init = spec.init_containers.take().unwrap_or_default();
         template.best_effort = spec.resources.is_none()
             && spec.containers.iter().chain(&init).all(WatchedContainer::is_best_effort);
+        template.special = spec.special(&init);
         if let Err(error) = template.add_requests(&init, &spec) {
             template.unreadable = Some(error.to_string());
         }

@@ -68,14 +68,56 @@ pub struct Template {
     pub scheduler: Name,
     /// Its priority.
     pub priority: i32,
+    /// Whether it never pushes other pods out (`preemptionPolicy: Never`).
+    pub never_preempts: bool,
     /// Whether something holds its scheduling back.
     pub gated: bool,
     /// Whether it is gone as soon as it is evicted: its grace period is 0.
     pub vanishes: bool,
     /// Whether it claims devices (dynamic resource allocation).
     pub claims_devices: bool,
+    /// A field of newer versions that decides where or when it is placed, and how.
+    pub special: Option<SpecialField>,
     /// The first field that could not be read; such a pod is not predictable.
     pub unreadable: Option<String>,
+}
+
+/// Fields of pods that few have and that are known by name only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpecialField {
+    /// `schedulingGroup` (1.36), `workloadRef` (1.35): pods are placed together or not at all.
+    SchedulingGroup,
+    /// `evictionResponders` (1.37): others are asked before the pod is evicted.
+    EvictionResponders,
+    /// `hostNetwork` with `hostUsers: false`: only nodes that declare
+    /// `UserNamespacesHostNetworkSupport` (the plugin `NodeDeclaredFeatures`, 1.36).
+    HostNetworkInUserNamespace,
+    /// A rule of `restartPolicyRules` with `RestartAllContainers`: only nodes that declare it.
+    RestartAllContainers,
+    /// `bindMountOptions` of a volume mount: only nodes that declare it.
+    BindMountOptions,
+}
+
+impl SpecialField {
+    /// Why it cannot be known where the pod lands.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SchedulingGroup => "schedulingGroup: pods of a group are placed together",
+            Self::EvictionResponders => {
+                "evictionResponders: others have a say when the pod is evicted"
+            }
+            Self::HostNetworkInUserNamespace => {
+                "hostNetwork with hostUsers false: only nodes that declare the feature take it (NodeDeclaredFeatures)"
+            }
+            Self::RestartAllContainers => {
+                "restartPolicyRules with RestartAllContainers: only nodes that declare the feature take it (NodeDeclaredFeatures)"
+            }
+            Self::BindMountOptions => {
+                "bindMountOptions: only nodes that declare the feature take it (NodeDeclaredFeatures)"
+            }
+        }
+    }
 }
 
 /// What a pod counts for on its node.
@@ -178,6 +220,28 @@ impl Template {
                 scored_memory: self.scored_memory,
             },
         }
+    }
+
+    /// The only node that its node affinity allows, by name: so the `DaemonSet` controller
+    /// writes the node of a pod.
+    #[must_use]
+    pub fn only_node(&self) -> Option<&str> {
+        let required = self.node_affinity.as_ref()?;
+        let required = required.required_during_scheduling_ignored_during_execution.as_ref()?;
+        let mut only = None;
+        for term in &required.node_selector_terms {
+            let fields = term.match_fields.as_deref().unwrap_or_default();
+            let node = fields.iter().find_map(|field| {
+                let values = field.values.as_deref().unwrap_or_default();
+                let is_name = field.key == "metadata.name" && field.operator == "In";
+                values.first().filter(|_| is_name && values.len() == 1)
+            })?;
+            if only.is_some_and(|known| known != node) {
+                return None;
+            }
+            only = Some(node);
+        }
+        only.map(String::as_str)
     }
 
     /// Whether pods made from it care which pods are near them.

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::pod_class::{PodClass, PodClasses};
 use super::pods::PodStore;
+use crate::observe::object::budget::Budget;
 use crate::observe::object::csi::{CsiDriver, CsiNode};
 use crate::observe::object::node::Node;
 use crate::observe::object::pod::{Pod, PodPhase};
@@ -87,12 +88,15 @@ pub struct Cluster {
     pod_classes: PodClasses,
     pub(in crate::observe) services: FxHashMap<Name, BTreeMap<Name, Service>>,
     pub(in crate::observe) workloads: FxHashMap<WorkloadKey, Workload>,
+    pub(in crate::observe) budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
     pub(in crate::observe) namespaces: FxHashMap<Name, Labels>,
     pub(in crate::observe) claims: FxHashMap<Name, FxHashMap<Name, Claim>>,
     pub(in crate::observe) volumes: FxHashMap<Name, PersistentVolume>,
     pub(in crate::observe) classes: FxHashMap<Name, StorageClass>,
     pub(in crate::observe) csi_nodes: FxHashMap<Name, CsiNode>,
     pub(in crate::observe) csi_drivers: FxHashMap<Name, CsiDriver>,
+    /// The nodes that pods without a node wait for.
+    reserved: FxHashMap<PodId, Name>,
     nodes_generation: Generation,
     pods_generation: Generation,
     /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
@@ -288,6 +292,7 @@ impl Cluster {
         if let Some(before) = &before {
             self.forget(before);
         }
+        self.reserve(id, None);
         self.place_on_node(id);
         (id, before)
     }
@@ -311,10 +316,40 @@ impl Cluster {
         self.waiting -= usize::from(is_waiting(pod));
     }
 
+    /// Room is being made for a pod on a node (`status.nominatedNodeName`).
+    pub(in crate::observe) fn nominate(&mut self, id: PodId, node: &Name) {
+        self.reserve(id, Some(node));
+    }
+
+    /// Notes the node that a pod waits for: the one on which room is being made for it, or
+    /// that of a `DaemonSet`'s pod.
+    fn reserve(&mut self, id: PodId, nominated: Option<&Name>) {
+        let node = self.pods.get(id).filter(|pod| pod.waits()).and_then(|pod| {
+            let is_daemon = pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "DaemonSet");
+            let own = || pod.template.only_node().filter(|_| is_daemon).map(Name::from);
+            nominated.cloned().or_else(own)
+        });
+        let before = match node.clone() {
+            Some(node) => self.reserved.insert(id, node),
+            None => self.reserved.remove(&id),
+        };
+        if before != node {
+            self.pods_generation = Generation::next();
+        }
+    }
+
+    /// Pods without a node that wait for a certain one, and that node, in no order.
+    pub fn reserved(&self) -> impl Iterator<Item = (PodId, &Pod, &Name)> {
+        self.reserved.iter().filter_map(|(id, node)| Some((*id, self.pods.get(*id)?, node)))
+    }
+
     /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> Option<(PodId, Pod)> {
         let id = self.pods.find(namespace, name)?;
         self.take_off_node(id);
+        if self.reserved.remove(&id).is_some() {
+            self.pods_generation = Generation::next();
+        }
         let pod = self.pods.remove(id)?;
         self.forget(&pod);
         Some((id, pod))
@@ -366,7 +401,11 @@ impl Cluster {
 
 fn is_wanted(pod: &Pod) -> bool {
     let owner = pod.owner.as_ref().and_then(|owner| WorkloadKind::parse(&owner.kind));
-    owner.is_some() && !pod.terminating && pod.phase != PodPhase::Finished
+    // Those of negative priority hold room for others, and wait while there is none.
+    owner.is_some()
+        && pod.template.priority >= 0
+        && !pod.terminating
+        && pod.phase != PodPhase::Finished
 }
 
 fn is_waiting(pod: &Pod) -> bool {

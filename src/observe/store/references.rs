@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::cluster::Cluster;
 use crate::observe::change::Kind;
+use crate::observe::object::budget::Budget;
 use crate::observe::object::csi::{CsiDriver, CsiNode};
 use crate::observe::object::owner::Owner;
 use crate::observe::object::pod::Pod;
@@ -43,6 +44,15 @@ impl Cluster {
     #[must_use]
     pub fn owner_of(&self, pod: &Pod) -> Option<&Workload> {
         self.owned_by(&pod.namespace, pod.owner.as_ref()?)
+    }
+
+    /// The budgets that protect a pod, by name.
+    pub fn budgets_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Budget> {
+        self.budgets
+            .get(&pod.namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(|budget| budget.protects(&pod.labels))
     }
 
     /// The storage class of claims that name none.

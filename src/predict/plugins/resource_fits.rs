@@ -108,7 +108,7 @@ impl ResourceFits {
     }
 
     /// What is on the node.
-    fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
+    pub fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
         let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());
         changed.unwrap_or_else(|| Usage::of(scheduler.entry(row)))
     }

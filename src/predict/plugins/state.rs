@@ -12,6 +12,7 @@ use crate::predict::snapshot::TopologyDomains;
 use super::image_locality::ImageLocality;
 use super::inter_pod_affinity::InterPodAffinity;
 use super::node_ports::NodePorts;
+use super::node_resources::Usage;
 use super::resource_fits::{ResourceFit, ResourceFits};
 use super::topology_spread::PodTopologySpread;
 use super::volume_binding::{PodVolumes, VolumeBinding};
@@ -99,6 +100,19 @@ impl CycleState {
         if pod.holds_place() && cycle.pod.outlives(pod, cycle.order) {
             self.add_to_node(cycle, PodRef::from(pod), row);
         }
+    }
+
+    /// A pod makes room: it is gone.
+    pub fn preempt(&mut self, cycle: &Cycle<'_>, pod: &Pod, row: usize) {
+        if pod.is_counted() {
+            self.spread.count_pod(cycle, PodRef::from(pod), row, -1);
+        }
+        self.remove_from_node(cycle, PodRef::from(pod), row);
+    }
+
+    /// What is on the node.
+    pub fn usage(&self, cycle: &Cycle<'_>, row: usize) -> Usage {
+        self.fits.usage(cycle.scheduler, row)
     }
 
     fn add_to_node(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize) {

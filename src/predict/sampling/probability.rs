@@ -56,6 +56,16 @@ impl Simulation<'_> {
         probabilities: &mut BTreeMap<Zone, f64>,
     ) {
         let tied = self.tied(found);
+        if tied.is_empty() {
+            // No node has room: somebody is pushed out, of one of these zones.
+            let zones = self.best_by_preemption(usize::MAX).map(|best| best.zones);
+            let zones = zones.unwrap_or_default();
+            let each = share / float(count(zones.len()));
+            for zone in zones {
+                *probabilities.entry(zone).or_default() += each;
+            }
+            return;
+        }
         let each = share / float(count(tied.len()));
         for zone in
             tied.iter().filter_map(|row| self.cycle.scheduler.rows()[*row].node.zone.as_ref())

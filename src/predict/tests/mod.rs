@@ -1,6 +1,8 @@
 mod affinity;
 mod node_classes;
+mod preemption;
 mod replacements;
+mod reserved;
 mod resizes;
 mod resources;
 mod revisions;

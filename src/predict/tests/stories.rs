@@ -203,6 +203,24 @@ fn what_cannot_be_predicted_is_named() {
     assert!(
         cause(web().spec("resourceClaims", json!([{"name": "gpu"}]))).contains("resourceClaims")
     );
+    for (field, value) in [
+        ("schedulingGroup", json!({"podGroupName": "all"})),
+        ("workloadRef", json!({"name": "all"})),
+        ("evictionResponders", json!([{"name": "other"}])),
+    ] {
+        let told = if field == "workloadRef" { "schedulingGroup" } else { field };
+        assert!(cause(web().spec(field, value)).starts_with(told));
+    }
+    let container = |more: (&str, serde_json::Value)| json!([{"name": "main", more.0: more.1}]);
+    let rules = json!([{"action": "RestartAllContainers"}]);
+    let mounts = json!([{"name": "data", "bindMountOptions": ["noexec"]}]);
+    for declared in [
+        web().spec("hostNetwork", json!(true)).spec("hostUsers", json!(false)),
+        web().spec("containers", container(("restartPolicyRules", rules))),
+        web().spec("initContainers", container(("volumeMounts", mounts))),
+    ] {
+        assert!(cause(declared).contains("NodeDeclaredFeatures"));
+    }
     assert!(cause(web().cpu("lots")).contains("lots"));
     assert!(cause(web().owner("StatefulSet", "web")).starts_with("StatefulSet web"));
     assert!(
