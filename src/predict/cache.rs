@@ -2,7 +2,8 @@
 //!
 //! kube-scheduler takes a snapshot of its cache for each pod and copies only the nodes
 //! whose generation is newer (`pkg/scheduler/backend/cache`, `UpdateSnapshot`). Here the
-//! cluster counts generations, and what was made from an older one is dropped.
+//! cluster counts generations too. When nodes have changed, all is made anew; when pods have,
+//! only what is known of the nodes that they were on.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -11,7 +12,7 @@ use crate::observe::{Cluster, Generation, PodId};
 use super::classes::node_classes::{Common, NodeClasses};
 use super::config::SchedulerConfig;
 use super::plugins::resource_fits::{FitKey, ResourceFit};
-use super::snapshot::{Snapshot, kept_or};
+use super::snapshot::{Snapshot, held, keep};
 use super::version::SchedulerVersion;
 
 /// How the cluster's scheduler is configured, and what simulations share. May be used
@@ -48,9 +49,18 @@ impl SchedulerCache {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (nodes, pods) = (cluster.nodes_generation(), cluster.pods_generation());
         if current.nodes != nodes || current.pods != pods {
-            let snapshot =
-                if current.nodes == nodes { current.snapshot.clone() } else { OnceLock::new() };
-            *current = Arc::new(Shared { nodes, pods, snapshot, ..Shared::default() });
+            *current = Arc::new(if current.nodes == nodes {
+                Shared {
+                    nodes,
+                    pods,
+                    snapshot: current.snapshot.clone(),
+                    fits: Mutex::new(held(&current.fits).clone()),
+                    node_classes: Mutex::new(held(&current.node_classes).clone()),
+                    expendable: OnceLock::new(),
+                }
+            } else {
+                Shared { nodes, pods, ..Shared::default() }
+            });
         }
         Arc::clone(&current)
     }
@@ -63,9 +73,15 @@ pub(super) struct Shared {
     pods: Generation,
     snapshot: OnceLock<Arc<Snapshot>>,
     expendable: OnceLock<Vec<(PodId, usize)>>,
-    fits: Mutex<Vec<(FitKey, Arc<[ResourceFit]>)>>,
-    node_classes: Mutex<Vec<(Common, Arc<NodeClasses>)>>,
+    fits: Mutex<Vec<(FitKey, KnownFits)>>,
+    node_classes: Mutex<Vec<(Common, KnownClasses)>>,
 }
+
+/// The nodes' room, as far as it was known when the pods were of this generation.
+pub(super) type KnownFits = (Generation, Arc<[ResourceFit]>);
+
+/// The nodes by kind, and the room from which that was made.
+pub(super) type KnownClasses = (Arc<[ResourceFit]>, Arc<NodeClasses>);
 
 impl Shared {
     pub(super) fn snapshot(&self, cluster: &Cluster) -> &Arc<Snapshot> {
@@ -82,23 +98,50 @@ impl Shared {
         })
     }
 
-    /// Which nodes have room for pods that ask for this, or what `make` makes.
+    /// Which nodes have room for pods that ask for this; `renew` makes it, from what was
+    /// known before if that is of other pods.
     pub(super) fn fits(
         &self,
         key: FitKey,
-        make: impl FnOnce() -> Arc<[ResourceFit]>,
+        renew: impl FnOnce(Option<KnownFits>) -> Arc<[ResourceFit]>,
     ) -> Arc<[ResourceFit]> {
-        kept_or(&self.fits, key, |_| make())
+        let is_current = |(pods, _): &KnownFits| *pods == self.pods;
+        let (_, fits) = renewed(&self.fits, key, is_current, |known| (self.pods, renew(known)));
+        fits
     }
 
-    /// The nodes by kind for pods that see them like this, or what `make` makes.
+    /// The nodes by kind for pods that see them like this and have this room; `renew` makes
+    /// them, from those for other room if there are any.
     pub(super) fn node_classes(
         &self,
         common: Common,
-        make: impl FnOnce() -> NodeClasses,
+        fits: &Arc<[ResourceFit]>,
+        renew: impl FnOnce(Option<KnownClasses>) -> Arc<NodeClasses>,
     ) -> Arc<NodeClasses> {
-        kept_or(&self.node_classes, common, |_| Arc::new(make()))
+        let is_current = |(known, _): &KnownClasses| Arc::ptr_eq(known, fits);
+        let renew = |known| (Arc::clone(fits), renew(known));
+        let (_, node_classes) = renewed(&self.node_classes, common, is_current, renew);
+        node_classes
     }
+}
+
+/// What is kept for a key if that is current, or what `renew` makes of it or of nothing,
+/// kept from now on.
+fn renewed<K: PartialEq, V: Clone>(
+    kept: &Mutex<Vec<(K, V)>>,
+    key: K,
+    is_current: impl FnOnce(&V) -> bool,
+    renew: impl FnOnce(Option<V>) -> V,
+) -> V {
+    let known = held(kept).iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone());
+    if let Some(current) = known.as_ref().filter(|known| is_current(known)) {
+        return current.clone();
+    }
+    let value = renew(known);
+    // The newest is the last, and the oldest goes when there are too many.
+    held(kept).retain(|(known, _)| *known != key);
+    keep(kept, (key, value.clone()));
+    value
 }
 
 #[cfg(test)]

@@ -202,12 +202,12 @@ fn numbered<T: Eq + std::hash::Hash>(
 }
 
 /// Nothing that is kept here can be half made.
-fn held<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn held<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is kept for a key, or what `make` makes, kept from now on.
-pub(super) fn kept_or<K: PartialEq, T: ?Sized>(
+fn kept_or<K: PartialEq, T: ?Sized>(
     kept: &Mutex<Vec<(K, Arc<T>)>>,
     key: K,
     make: impl FnOnce(&K) -> Arc<T>,
@@ -221,7 +221,7 @@ pub(super) fn kept_or<K: PartialEq, T: ?Sized>(
 }
 
 /// Keeps one more, and drops the oldest of too many.
-fn keep<T>(kept: &Mutex<Vec<T>>, item: T) {
+pub(super) fn keep<T>(kept: &Mutex<Vec<T>>, item: T) {
     let mut kept = held(kept);
     if kept.len() >= KEPT {
         kept.remove(0);

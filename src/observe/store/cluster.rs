@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::changed_slots::ChangedSlots;
 use super::pod_class::{PodClass, PodClasses};
 use super::pods::PodStore;
 use crate::observe::object::budget::Budget;
@@ -99,6 +100,7 @@ pub struct Cluster {
     reserved: FxHashMap<PodId, Name>,
     nodes_generation: Generation,
     pods_generation: Generation,
+    changed_slots: ChangedSlots,
     /// Pods of `ReplicaSets` and `StatefulSets` that are meant to run, and
     /// those of them without a node.
     wanted: usize,
@@ -224,6 +226,16 @@ impl Cluster {
     #[must_use]
     pub const fn pods_generation(&self) -> Generation {
         self.pods_generation
+    }
+
+    /// The nodes on which pods changed after that generation of pods, some of them more than
+    /// once; none if that is so long ago that it is not known any more.
+    #[must_use]
+    pub fn slots_changed_since(
+        &self,
+        generation: Generation,
+    ) -> Option<impl Iterator<Item = NodeSlot>> {
+        self.changed_slots.since(generation)
     }
 
     /// Adds or replaces a node; says whether anything changed.
@@ -355,12 +367,17 @@ impl Cluster {
         Some((id, pod))
     }
 
+    fn pods_changed(&mut self, slot: NodeSlot) {
+        self.pods_generation = Generation::next();
+        self.changed_slots.note(self.pods_generation, slot);
+    }
+
     /// A pod takes its place on its node, if it holds one.
     fn place_on_node(&mut self, id: PodId) {
         let Some(node) = self.pods.get(id).and_then(Pod::place).cloned() else { return };
         let slot = self.slot(&node);
         self.pods.set_node(id, Some(slot));
-        self.pods_generation = Generation::next();
+        self.pods_changed(slot);
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {
             entry.pods.push(id);
@@ -377,7 +394,7 @@ impl Cluster {
     fn take_off_node(&mut self, id: PodId) {
         let Some(slot) = self.pods.node(id) else { return };
         self.pods.set_node(id, None);
-        self.pods_generation = Generation::next();
+        self.pods_changed(slot);
         let rank = self.pods.rank(id);
         let Some(pod) = self.pods.get(id) else { return };
         if let Some(entry) = self.entries.get_mut(slot.index()) {

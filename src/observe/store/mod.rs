@@ -1,5 +1,6 @@
 //! Where nodes, pods and what they refer to are kept.
 
+mod changed_slots;
 pub(super) mod cluster;
 pub(super) mod pod_class;
 pub(super) mod pods;

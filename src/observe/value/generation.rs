@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A state of the nodes or pods of a cluster. Two of the same generation are the same,
-/// also in different clusters, as in kube-scheduler (`framework.nextGeneration`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// also in different clusters, as in kube-scheduler (`framework.nextGeneration`); of two of
+/// one cluster the greater is the newer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(u64);
 
 static LAST: AtomicU64 = AtomicU64::new(0);

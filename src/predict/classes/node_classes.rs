@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::predict::classes::static_filters::StaticFilters;
-use crate::predict::plugins::resource_fits::ResourceFit;
+use crate::predict::plugins::resource_fits::{FitKey, ResourceFit};
 use crate::predict::simulation::Simulation;
 
 /// Nodes that compete for a pod. Each stands for all that are the same to the
@@ -102,15 +102,15 @@ struct ScoreClass {
 pub struct Common {
     places: Arc<[u32]>,
     static_filters: Arc<StaticFilters>,
-    fits: Arc<[ResourceFit]>,
+    asks: FitKey,
 }
 
 impl PartialEq for Common {
-    /// All three are kept, and shared by those for whom they are the same.
+    /// The first two are kept, and shared by those for whom they are the same.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.places, &other.places)
             && Arc::ptr_eq(&self.static_filters, &other.static_filters)
-            && Arc::ptr_eq(&self.fits, &other.fits)
+            && self.asks == other.asks
     }
 }
 
@@ -126,6 +126,8 @@ pub struct NodeClasses {
     classes: Vec<NodeClass>,
     /// By row; none for nodes that are not open to the pod.
     class_of_row: Vec<Option<u32>>,
+    /// How many nodes have changed their class: each leaves something behind.
+    moved: usize,
 }
 
 /// Nodes that are all the same to the scheduler.
@@ -158,13 +160,14 @@ impl NodeClasses {
         let common = Common {
             places: Arc::clone(&places),
             static_filters: Arc::clone(&simulation.state.statics),
-            fits: Arc::clone(fits),
+            asks: FitKey::of(&simulation.cycle.pod.template),
         };
-        let shared = simulation
-            .cycle
-            .scheduler
-            .shared
-            .node_classes(common, || Self::classify_shown(simulation, places));
+        let shared = simulation.cycle.scheduler.shared.node_classes(common, fits, |known| {
+            let renewed = known.and_then(|(before, node_classes)| {
+                Self::clone(&node_classes).renewed(simulation, &before, fits)
+            });
+            Arc::new(renewed.unwrap_or_else(|| Self::classify_shown(simulation, places)))
+        });
         let mut node_classes = Self { labels, ..Self::clone(&shared) };
         let rows = if simulation.state.counts_by_node() {
             0..simulation.state.statics.nodes.len()
@@ -207,6 +210,7 @@ impl NodeClasses {
             by_key: FxHashMap::default(),
             classes: Vec::new(),
             class_of_row: vec![None; rows],
+            moved: 0,
         };
         for row in 0..rows {
             if simulation.state.statics.nodes[row].is_open() {
@@ -218,6 +222,24 @@ impl NodeClasses {
         node_classes
     }
 
+    /// The nodes as the cluster shows them now, from what they were; none if so many have
+    /// changed that it is quicker to look at all.
+    fn renewed(
+        mut self,
+        simulation: &Simulation<'_>,
+        before: &[ResourceFit],
+        now: &[ResourceFit],
+    ) -> Option<Self> {
+        for row in (0..now.len()).filter(|row| before[*row] != now[*row]) {
+            let key = self.key_with(simulation, row, 0, simulation.base_shown(row));
+            self.change(row, key);
+            if self.moved > self.class_of_row.len() / 8 {
+                return None;
+            }
+        }
+        Some(self)
+    }
+
     /// Whether it knows all labels that the simulation looks at.
     pub fn is_of(&self, simulation: &Simulation<'_>) -> bool {
         self.labels == simulation.state.topologies().count()
@@ -225,12 +247,19 @@ impl NodeClasses {
 
     /// A node is not what it was.
     pub fn update(&mut self, simulation: &Simulation<'_>, row: usize) {
+        if self.class_of_row[row].is_some() {
+            let key = self.key(simulation, row);
+            self.change(row, key);
+        }
+    }
+
+    fn change(&mut self, row: usize, key: ClassKey) {
         let Some(before) = self.class_of_row[row] else { return };
-        let key = self.key(simulation, row);
         let class = self.class(key);
         if class != before {
             self.leave(row, before);
             self.join(row, class);
+            self.moved += 1;
         }
     }
 

@@ -32,7 +32,8 @@ pub struct FitKey {
 }
 
 impl FitKey {
-    fn of(template: &Template) -> Self {
+    /// What pods with this template ask for.
+    pub fn of(template: &Template) -> Self {
         Self {
             requests: template.requests.clone(),
             own_scored_cpu_milli: template.own_scored_cpu_milli,
@@ -53,11 +54,32 @@ impl ResourceFits {
     /// Looks at what is on all nodes.
     pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
         let (scheduler, template) = (cycle.scheduler, &*cycle.pod.template);
-        let make = || {
-            let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
-            cycle.rows().map(fit).collect()
-        };
-        let shown = scheduler.shared.fits(FitKey::of(template), make);
+        let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
+        let shown = scheduler.shared.fits(FitKey::of(template), |known| {
+            let known = known.and_then(|(since, fits)| {
+                Some((scheduler.cluster.slots_changed_since(since)?, fits))
+            });
+            let Some((changed, fits)) = known else {
+                return cycle.rows().map(fit).collect();
+            };
+            let mut rows: Vec<usize> =
+                changed.filter_map(|slot| scheduler.snapshot.row_of_slot(slot)).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            let changed: Vec<(usize, ResourceFit)> = rows
+                .into_iter()
+                .map(|row| (row, fit(row)))
+                .filter(|(row, fit)| fits[*row] != *fit)
+                .collect();
+            if changed.is_empty() {
+                return fits;
+            }
+            let mut renewed = fits.to_vec();
+            for (row, fit) in changed {
+                renewed[row] = fit;
+            }
+            renewed.into()
+        });
         let mut fits = Self { shown, changed: FxHashMap::default() };
         for (pod, row) in cycle.gone() {
             fits.remove_pod(cycle, PodRef::from(pod), row);

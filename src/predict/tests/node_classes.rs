@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
 use crate::observe::{Name, PodId};
-use crate::predict::{InFlightPods, Scheduler, SchedulerCache, Simulation};
+use crate::predict::{InFlightPods, PendingPod, Scheduler, SchedulerCache, Simulation};
 
 const HOST: &str = "kubernetes.io/hostname";
 const RACK: &str = "rack";
@@ -88,7 +88,7 @@ fn agrees(simulation: &Simulation<'_>) -> Result<(), TestCaseError> {
             prop_assert_eq!(&best.nodes[..], &full.nodes[..best.nodes.len()]);
             prop_assert_eq!(best.nodes.len(), full.nodes.len().min(20));
             prop_assert_eq!((best.tied, &best.zones), (full.tied, &full.zones));
-            prop_assert_eq!(best.certain, full.certain);
+            prop_assert_eq!((best.certain, best.margin), (full.certain, full.margin));
         }
         (best, full) => prop_assert!(false, "{best:?} is not {full:?}"),
     }
@@ -127,6 +127,39 @@ proptest! {
                 _ => simulation.assume(like(pod), Name::from(names[on % names.len()].as_str())),
             }
             agrees(&simulation)?;
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_the_nodes_follows_the_pods(
+        nodes in nodes(),
+        shapes in prop::collection::vec(prop::collection::vec(0..18_usize, 0..5), 3),
+        // Pods by number: those of a new number come, others move on or go.
+        steps in prop::collection::vec((0..3_usize, 0..8_usize, 0..14_usize), 1..30),
+    ) {
+        let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
+        let mut cluster = cluster(nodes, []);
+        for app in ["web", "was", "db"] {
+            cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
+        }
+        let kept = SchedulerCache::default();
+        for (app, pod, on) in steps {
+            let name = format!("p-{pod}");
+            let shown = shaped(app, &shapes[app]).named(&name);
+            match names.get(on) {
+                Some(node) => drop(cluster.put_pod(shown.on(node).build())),
+                None => drop(cluster.remove_pod("default", &name)),
+            }
+            let best = |cache: &SchedulerCache| {
+                let scheduler = Scheduler::new(&cluster, cache);
+                let best = |(app, shape): (usize, &Vec<usize>)| {
+                    let pending = PendingPod::like(&shaped(app, shape).build());
+                    let known = scheduler.simulate(&InFlightPods::default(), &pending).ok()?;
+                    known.best()
+                };
+                shapes.iter().enumerate().map(best).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(best(&kept), best(&SchedulerCache::default()));
         }
     }
 }
