@@ -177,6 +177,11 @@ impl InterPodAffinity {
         let mut preferred = weighted(1, &template.preferred_affinity);
         preferred.extend(weighted(-1, &template.preferred_anti_affinity));
         let required: Vec<Term> = template.required_affinity.iter().map(term).collect();
+        // Nodes without the label are rejected, also where there is nothing to count.
+        let mut affinity_counts = TopologyPairCounts::default();
+        for term in &required {
+            affinity_counts.add(scheduler, &term.key, &[], 0);
+        }
         Self {
             own_terms_match: required
                 .iter()
@@ -184,7 +189,7 @@ impl InterPodAffinity {
             required,
             required_anti: template.required_anti_affinity.iter().map(term).collect(),
             preferred,
-            affinity_counts: TopologyPairCounts::default(),
+            affinity_counts,
             anti_affinity_counts: TopologyPairCounts::default(),
             existing_anti_affinity_counts: TopologyPairCounts::default(),
             topology_score: TopologyPairCounts::default(),

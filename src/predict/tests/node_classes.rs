@@ -95,6 +95,19 @@ fn agrees(simulation: &Simulation<'_>) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn the_first_of_a_group_needs_a_node_with_the_label_that_they_share() {
+    let nodes = [node("n0").zone("c"), node("n1").zone("c").label(RACK, "r")];
+    let cluster = cluster(nodes, []);
+    let cache = SchedulerCache::default();
+    let scheduler = Scheduler::new(&cluster, &cache);
+    let first = PendingPod::like(&shaped(0, &[14]).build());
+    let simulation = scheduler.simulate(&InFlightPods::default(), &first).unwrap();
+    // The two nodes are alike in all that pods are counted by.
+    assert_eq!(simulation.best().unwrap().nodes, ["n1".into()]);
+    agrees(&simulation).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
     #[test]
