@@ -387,6 +387,8 @@ impl Operator {
 #[cfg(test)]
 mod approval_tests;
 #[cfg(test)]
+mod landing_tests;
+#[cfg(test)]
 mod pace_tests;
 #[cfg(test)]
 mod probe_tests;

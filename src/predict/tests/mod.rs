@@ -1,4 +1,5 @@
 mod affinity;
+mod influence;
 mod node_classes;
 mod preemption;
 mod replacements;
