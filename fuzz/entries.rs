@@ -5,12 +5,12 @@
 use serde_json::json;
 use zonespread::api::ZoneSpreadPolicy;
 use zonespread::cli::offline::{Contents, read};
-use zonespread::observe::{Change, HealthRules, Index, Name, PolicyKey, parse_milli, parse_whole};
+use zonespread::observe::{Change, Index, Name, PolicyKey, parse_milli, parse_whole};
 use zonespread::operator::Operator;
 
 /// A file for `plan -f` and `predict -f`, and the plan for what is in it.
 pub fn offline(bytes: &[u8]) {
-    let mut operator = Operator::new(HealthRules::default());
+    let mut operator = Operator::default();
     let mut contents = Contents::default();
     let mut sink = |change: Change| operator.apply(change);
     // What is wrong in it is told; what is right in it is planned with all the same.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use zonespread::observe::{Change, HealthRules};
+use zonespread::observe::Change;
 use zonespread::operator::Operator;
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
@@ -42,7 +42,7 @@ pub const MEDIUM: Size = Size { nodes: 999, pods: 10_000, tiers: 500, ..LARGE };
 impl Size {
     /// The cluster, all of it applied.
     pub fn build(self) -> Operator {
-        let mut operator = Operator::new(HealthRules::default());
+        let mut operator = Operator::default();
         (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at, true)))));
         for policy in 0..self.tiers.div_ceil(self.tiers_per_policy) {
             operator.apply(Change::Policy(read(self::policy(policy))));

@@ -6,7 +6,7 @@ use criterion::Criterion;
 use serde_json::{Value, json};
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::moves::{Effect, Outcome, StatusWrite};
-use zonespread::observe::{Change, HealthRules, PolicyKey};
+use zonespread::observe::{Change, PolicyKey};
 use zonespread::operator::Operator;
 
 use super::cluster::{HARD, LARGE, Size, node, now, read};
@@ -26,7 +26,7 @@ const ONE_POLICY: Size = Size {
 
 /// Policies that select nothing, then the same for pods of their own.
 pub fn measure() {
-    let mut operator = Operator::new(HealthRules::default());
+    let mut operator = Operator::default();
     (0..9).for_each(|at| operator.apply(Change::Node(read(node(at, true)))));
     let before = resident();
     let began = Instant::now();

@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::moves::{ActionError, ActionRequest, Check};
 use crate::observe::{
-    HealthRules, Interner, Node, Pod, WatchedNode, WatchedPod, is_impaired, unstable_nodes,
-    unusable, zone_conditions,
+    ConditionCount, Interner, Node, Pod, WatchedNode, WatchedPod, Zone, ZoneCondition, is_impaired,
+    unstable_nodes,
 };
 
 use super::request::{Answer, Request};
@@ -84,15 +84,10 @@ impl Action {
     ///
     /// # Errors
     /// Why it is not done.
-    pub fn answered(
-        &mut self,
-        answer: Answer,
-        rules: &HealthRules,
-        now: Timestamp,
-    ) -> Result<bool, ActionError> {
+    pub fn answered(&mut self, answer: Answer, now: Timestamp) -> Result<bool, ActionError> {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
-            (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes, rules)?,
+            (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes)?,
             (Some(Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.
@@ -161,7 +156,7 @@ impl Action {
     }
 
     /// Laws 1 and 2, as the API server sees the nodes now.
-    fn zones_hold(&self, nodes: Vec<WatchedNode>, rules: &HealthRules) -> Result<(), ActionError> {
+    fn zones_hold(&self, nodes: Vec<WatchedNode>) -> Result<(), ActionError> {
         let request = &self.request;
         let mut interner = Interner::default();
         let nodes: Vec<Node> =
@@ -170,8 +165,9 @@ impl Action {
         let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
             return stale(format!("{} is gone", request.target));
         };
-        if let Some(reason) = unusable(target, &rules.allowed_taints) {
-            return stale(format!("{} is not usable ({})", target.name, reason.as_str()));
+        let eligible = &request.preconditions.eligible;
+        if let Some(fault) = eligible.fault(target) {
+            return stale(format!("{} is not usable ({fault})", target.name));
         }
         if target.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
             return stale(format!("{} is no longer in zone {}", target.name, request.zone));
@@ -179,10 +175,16 @@ impl Action {
         if !request.preconditions.all_nodes {
             return Ok(());
         }
-        let conditions: BTreeMap<_, _> = zone_conditions(&nodes, &rules.allowed_taints);
+        let mut counts: BTreeMap<&Zone, ConditionCount> = BTreeMap::new();
+        for node in nodes.iter().filter(|node| eligible.has(&node.name)) {
+            let Some(zone) = &node.zone else { continue };
+            counts.entry(zone).or_default().add(1, eligible.fault(node).as_ref());
+        }
+        let conditions: BTreeMap<&Zone, ZoneCondition> =
+            counts.into_iter().map(|(zone, count)| (zone, count.condition())).collect();
         for zone in &request.preconditions.zones {
-            let condition = conditions.get(zone).copied().unwrap_or_default();
-            if is_impaired(condition) {
+            let condition = conditions.get(zone).cloned().unwrap_or_default();
+            if is_impaired(&condition) {
                 let (usable, nodes) = (condition.usable, condition.nodes);
                 return stale(format!("zone {zone} has {usable} of {nodes} nodes usable"));
             }
@@ -198,7 +200,7 @@ impl Action {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::moves::{OwnerSnapshot, Preconditions, Verb};
+    use crate::moves::{EligibleNodes, OwnerSnapshot, Preconditions, Verb};
     use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
     use crate::observe::{Change, Index, Name, PolicyKey, Uid, Zone};
     use rstest::rstest;
@@ -227,6 +229,7 @@ mod tests {
                 moving: Box::default(),
                 min_ready_seconds: 0,
                 zones: ["a", "b", "c"].map(Zone::new).to_vec(),
+                eligible: Arc::new(eligible(&["a1", "b1", "c1", "c2", "c3"])),
                 all_nodes: true,
             },
             decided: now(),
@@ -255,6 +258,10 @@ mod tests {
         ["a", "b", "c"].map(|zone| node(&format!("{zone}1")).zone(zone)).to_vec()
     }
 
+    fn eligible(nodes: &[&str]) -> EligibleNodes {
+        EligibleNodes::new(nodes.iter().map(|node| (Name::from(*node), Vec::new())))
+    }
+
     fn carry_out(
         pods: Vec<PodFixture>,
         nodes: Vec<NodeFixture>,
@@ -273,7 +280,7 @@ mod tests {
                 _ => Answer::Acted(Ok(())),
             };
             asked.push(request);
-            if action.answered(answer, &HealthRules::default(), now())? {
+            if action.answered(answer, now())? {
                 return Ok(asked);
             }
         }
@@ -304,6 +311,8 @@ mod tests {
     #[case("the target is in another zone", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("a")])]
     #[case("a zone of the tier is out", pods(), vec![node("a1").zone("a"), node("b1").zone("b").not_ready(), node("c1").zone("c")])]
     #[case("a fifth of the nodes is bad", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("c"), node("c2").zone("c").not_ready(), node("c3").zone("c")])]
+    #[case("a node in use is tainted", pods(), vec![node("a1").zone("a"), node("b1").zone("b").taint("maintenance", "NoExecute"), node("c1").zone("c")])]
+    #[case("the target is tainted", pods(), vec![node("a1").zone("a"), node("b1").zone("b"), node("c1").zone("c").taint("maintenance", "NoSchedule")])]
     #[case("a zone of the tier has no nodes", pods(), vec![node("a1").zone("a"), node("c1").zone("c")])]
     fn nothing_is_evicted_when_a_fresh_look_shows_that(
         #[case] what: &str,
@@ -315,6 +324,13 @@ mod tests {
     }
 
     #[test]
+    fn the_nodes_of_other_pools_may_be_as_they_like() {
+        let gpu = |number: usize| node(&format!("gpu-{number}")).zone("c").not_ready();
+        let all = nodes().into_iter().chain((0..5).map(gpu)).collect();
+        assert!(carry_out(pods(), all).is_ok());
+    }
+
+    #[test]
     fn a_replacement_that_is_up_makes_up_for_no_other_pod() {
         let pods = || {
             let pods = vec![web("web-1").on("a1"), web("web-3").on("b1"), web("web-4").on("c1")];
@@ -323,10 +339,10 @@ mod tests {
         let mut action = action();
         let preconditions = &mut Arc::make_mut(&mut action.request).preconditions;
         (preconditions.awaited, preconditions.available) = (1, 3);
-        assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
+        assert!(action.clone().answered(pods(), now()).is_ok());
         // web-2 is gone, and web-4, which was awaited, is not for it.
         Arc::make_mut(&mut action.request).preconditions.moving = Box::new([Uid::new("uid-web-4")]);
-        assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
+        assert!(action.answered(pods(), now()).is_err());
     }
 
     #[test]
@@ -339,9 +355,9 @@ mod tests {
         let mut action = action();
         let preconditions = &mut Arc::make_mut(&mut action.request).preconditions;
         (preconditions.awaited, preconditions.available) = (1, 2);
-        assert!(action.clone().answered(pods(), &HealthRules::default(), now()).is_ok());
+        assert!(action.clone().answered(pods(), now()).is_ok());
         Arc::make_mut(&mut action.request).preconditions.moving = Box::new([Uid::new("uid-web-2")]);
-        assert!(action.answered(pods(), &HealthRules::default(), now()).is_err());
+        assert!(action.answered(pods(), now()).is_err());
     }
 
     #[test]
@@ -353,7 +369,7 @@ mod tests {
         for (awaited, is_stale) in [(0, true), (1, false)] {
             let mut action = action();
             Arc::make_mut(&mut action.request).preconditions.awaited = awaited;
-            let answered = action.answered(pods(), &HealthRules::default(), now());
+            let answered = action.answered(pods(), now());
             assert_eq!(answered.is_err(), is_stale, "{answered:?}");
         }
     }
@@ -365,7 +381,7 @@ mod tests {
         let mut other = other.watched();
         other.metadata.uid = Some("another".to_owned());
         let answer = Answer::Pods(vec![other]);
-        let refusal = action.answered(answer, &HealthRules::default(), now()).unwrap_err();
+        let refusal = action.answered(answer, now()).unwrap_err();
         assert_eq!(refusal, ActionError::Stale("a fresh read of pods: web-1 is gone".to_owned()));
     }
 
@@ -375,7 +391,7 @@ mod tests {
             let mut action = action();
             action.checks = checks;
             let gone = Answer::Acted(Err(ActionError::Gone));
-            action.answered(gone, &HealthRules::default(), now()).unwrap_err()
+            action.answered(gone, now()).unwrap_err()
         };
         assert_eq!(after(&[Check::DryRun]), ActionError::Gone);
         assert!(matches!(after(&[]), ActionError::Unknown(_)));
@@ -388,9 +404,9 @@ mod tests {
         let second = |number| now() + SignedDuration::from_secs(number);
         let mut action = Action::begin(request.clone(), second(0)).unwrap();
         let pods = Answer::Pods(pods().into_iter().map(PodFixture::watched).collect());
-        assert_eq!(action.answered(pods, &HealthRules::default(), second(1)), Ok(false));
+        assert_eq!(action.answered(pods, second(1)), Ok(false));
         let nodes = Answer::Nodes(nodes().into_iter().map(NodeFixture::watched).collect());
-        let refusal = action.answered(nodes, &HealthRules::default(), second(2));
+        let refusal = action.answered(nodes, second(2));
         assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
         assert!(matches!(Action::begin(request, second(2)), Err(ActionError::Outdated(_))));
     }
@@ -403,7 +419,7 @@ mod tests {
         // Nor is what was begun in time by somebody who was suspended then.
         let mut action = action();
         action.checks = &[Check::DryRun];
-        let refusal = action.answered(Answer::Acted(Ok(())), &HealthRules::default(), later);
+        let refusal = action.answered(Answer::Acted(Ok(())), later);
         assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
     }
 }

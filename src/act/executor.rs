@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
-use crate::observe::{HealthRules, Name, Pauses, PolicyKey};
+use crate::observe::{Name, Pauses, PolicyKey};
 
 use super::action::{Action, DECISION_HOLDS};
 use super::pending::Pending;
@@ -57,7 +57,6 @@ pub struct Progress {
 /// Carries effects out.
 #[derive(Clone, Debug)]
 pub struct Executor {
-    rules: HealthRules,
     lanes: Lanes,
     pending: Pending,
     under_way: BTreeMap<Ticket, Task>,
@@ -78,11 +77,10 @@ enum Task {
 }
 
 impl Executor {
-    /// One that judges nodes by these rules.
+    /// One that asks for as much at once.
     #[must_use]
-    pub fn new(rules: HealthRules, lanes: Lanes) -> Self {
+    pub fn new(lanes: Lanes) -> Self {
         Self {
-            rules,
             lanes,
             pending: Pending::default(),
             under_way: BTreeMap::new(),
@@ -222,7 +220,7 @@ impl Executor {
         now: Timestamp,
         progress: &mut Progress,
     ) {
-        let refusal = match action.answered(answer, &self.rules, now) {
+        let refusal = match action.answered(answer, now) {
             Ok(true) => {
                 let request = action.request();
                 self.pending.ended(request);

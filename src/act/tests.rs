@@ -14,7 +14,7 @@ use crate::moves::{
     WriteFailure,
 };
 use crate::observe::fixtures::{node, pod};
-use crate::observe::{Change, HealthRules, Index, Name, PolicyKey, Zone};
+use crate::observe::{Change, Index, Name, PolicyKey, Zone};
 
 const START: i64 = 1_800_000_000;
 
@@ -52,6 +52,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
             moving: Box::default(),
             min_ready_seconds: 0,
             zones: vec![Zone::new("c")],
+            eligible: Arc::default(),
             all_nodes: false,
         },
         decided: at(second),
@@ -110,7 +111,7 @@ struct Hand {
 impl Hand {
     fn with(writes: usize, evictions: usize) -> Self {
         Self {
-            executor: Executor::new(HealthRules::default(), Lanes { writes, evictions }),
+            executor: Executor::new(Lanes { writes, evictions }),
             asked: Vec::new(),
             outcomes: Vec::new(),
             now: at(0),

@@ -30,7 +30,8 @@ pub use status::{
 };
 pub use time::seconds;
 pub use zone::{
-    ZoneHealth, ZoneHold, ZoneObject, ZoneSpec, ZoneStatus, zone_object_name, zone_of_object,
+    ZoneHealth, ZoneHold, ZoneObject, ZoneSpec, ZoneStatus, ZoneTaint, zone_object_name,
+    zone_of_object,
 };
 
 /// The field manager of everything the operator applies.

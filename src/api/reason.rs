@@ -17,7 +17,7 @@ pub enum Reason {
     ZoneRecovering,
     /// The first pod moved into a zone did not come up there.
     ZoneSuspect,
-    /// Two zones or a fifth of the nodes are bad.
+    /// Two zones or a fifth of the nodes that the tier may use are bad, or the cluster is.
     ClusterUnstable,
     /// What is known of the cluster may be out of date.
     StaleView,

@@ -30,6 +30,8 @@ pub mod limit {
     pub const CONCURRENT_MOVES: usize = 1000;
     /// Moves, ended or under way.
     pub const MOVES: usize = 1024;
+    /// Taints that a Zone object remembers.
+    pub const ZONE_TAINTS: usize = 32;
 }
 
 /// What the operator knows and does.

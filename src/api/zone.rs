@@ -127,9 +127,34 @@ pub struct ZoneStatus {
     pub usable_nodes: i32,
     /// All nodes.
     pub nodes: i32,
+    /// Taints of the zone's nodes that by themselves are neither a fault nor a pool's, those
+    /// that appeared last first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    pub taints: Option<Vec<ZoneTaint>>,
     /// Ready and Held.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A taint of nodes in a zone.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZoneTaint {
+    /// Its key.
+    #[schemars(length(max = 317))]
+    pub key: String,
+    /// Its value.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63))]
+    pub value: String,
+    /// Its effect.
+    #[schemars(length(max = 32))]
+    pub effect: String,
+    /// When it last appeared on a node in use: it is a fault for an hour from then, and then
+    /// a pool's. None if it has always been a pool's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 }
 
 /// What the nodes of a zone alone say of it.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::observe::{DEFAULT_ALLOWED_TAINTS, HealthRules};
 use crate::predict::{KnownVersion, SchedulerConfig, VersionSource};
 
 use super::Failure;
@@ -13,10 +12,6 @@ use super::Failure;
 /// as it would must be told the same.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
-    /// A taint that marks a dedicated pool, not an unhealthy node; a trailing
-    /// slash stands for every key with that prefix; may be repeated
-    #[arg(long = "allow-taint", value_name = "KEY")]
-    allowed_taints: Vec<String>,
     /// The KubeSchedulerConfiguration of the cluster's scheduler, if it has one
     #[arg(long, value_name = "FILE")]
     scheduler_config: Option<PathBuf>,
@@ -32,13 +27,6 @@ fn version(text: &str) -> Result<KnownVersion, &'static str> {
 }
 
 impl ClusterArgs {
-    /// When nodes are unhealthy: with the taints that are allowed here, and common ones.
-    #[must_use]
-    pub fn health_rules(&self) -> HealthRules {
-        let common = DEFAULT_ALLOWED_TAINTS.iter().map(|taint| (*taint).to_owned());
-        HealthRules { allowed_taints: common.chain(self.allowed_taints.iter().cloned()).collect() }
-    }
-
     /// The scheduler's version, if it is said here.
     #[must_use]
     pub fn scheduler_version(&self) -> Option<KnownVersion> {

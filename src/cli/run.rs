@@ -72,7 +72,6 @@ impl Run {
             leader_elect: self.leader_elect,
             namespace: self.namespace,
             identity: identity(),
-            rules: self.cluster.health_rules(),
             scheduler: self.cluster.scheduler()?,
             scheduler_version: self.cluster.scheduler_version(),
             concurrent_moves: usize::from(self.max_concurrent_moves),

@@ -53,7 +53,7 @@ impl Source {
     /// # Errors
     /// When it cannot be seen, or misses a kind.
     pub fn look(&self, access: &Access, needed: &[Kind]) -> Result<Snapshot, Failure> {
-        let mut operator = Operator::new(self.cluster.health_rules())
+        let mut operator = Operator::default()
             .with_scheduler(self.cluster.scheduler()?)
             .with_scheduler_version(self.cluster.scheduler_version());
         let namespace = if self.filenames.is_empty() {

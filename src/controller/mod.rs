@@ -29,9 +29,7 @@ use tracing::{Level, debug, enabled, info, warn};
 
 use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{ErrorCategory, Outcome, Signal};
-use crate::observe::{
-    ClockReading, HealthRules, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent,
-};
+use crate::observe::{ClockReading, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent};
 use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
 use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
@@ -69,8 +67,6 @@ pub struct Settings {
     pub namespace: String,
     /// This replica's name in the lease.
     pub identity: String,
-    /// Taints that do not make a node unusable.
-    pub rules: HealthRules,
     /// How the cluster's scheduler is configured.
     pub scheduler: SchedulerConfig,
     /// Which version of it the operator was told; none asks the API server.
@@ -140,10 +136,9 @@ pub async fn run(
     let leadership =
         if settings.leader_elect { elector.leadership() } else { Leadership::always() };
     let (pauses, paused) = watch::channel(Arc::default());
-    let rules = settings.rules.clone();
     let identity = settings.identity.clone();
     let zone_writer = ZoneWriter::new(acting.clone(), leadership.clone());
-    let performer = Performer::new(acting.clone(), rules, leadership, paused, identity);
+    let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
     watch_all(&watching, &events);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
@@ -155,7 +150,7 @@ pub async fn run(
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
 
-    let operator = Operator::new(settings.rules)
+    let operator = Operator::default()
         .with_scheduler(settings.scheduler)
         .with_scheduler_version(settings.scheduler_version)
         .with_concurrent_moves(settings.concurrent_moves);

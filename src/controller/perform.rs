@@ -14,7 +14,7 @@ use tracing::{Instrument, Span, debug, info_span, warn};
 
 use crate::act::{Answer, Asking, Executor, Lanes, Progress, Request, Ticket};
 use crate::moves::{Effect, Outcome};
-use crate::observe::{HealthRules, Pauses, PolicyKey};
+use crate::observe::{Pauses, PolicyKey};
 
 use super::lease::Leadership;
 use super::requests::Requests;
@@ -46,14 +46,13 @@ impl Performer {
     /// A performer. The client must not retry by itself: a PDB's 429 is an answer.
     pub fn new(
         client: Client,
-        rules: HealthRules,
         leadership: Leadership,
         pauses: watch::Receiver<Arc<Pauses>>,
         identity: String,
     ) -> Self {
         Self {
             requests: Requests::new(client, identity),
-            executor: Executor::new(rules, Lanes::default()),
+            executor: Executor::new(Lanes::default()),
             leadership,
             pauses,
             under_way: FuturesUnordered::new(),

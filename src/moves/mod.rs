@@ -8,6 +8,7 @@
 //! The executor, the operator's bookkeeping, restarts and the status need no change.
 
 mod discard;
+mod eligible_nodes;
 mod event;
 mod evict;
 mod follow;
@@ -18,6 +19,7 @@ mod request;
 mod step;
 mod tracked_move;
 
+pub use eligible_nodes::EligibleNodes;
 pub use event::Event;
 pub use follow::{Ending, OtherMoves, View};
 pub use outcome::{

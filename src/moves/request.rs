@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::observe::{Name, PolicyKey, Uid, Zone};
 
+use super::eligible_nodes::EligibleNodes;
 use super::event::Event;
 use super::owner_snapshot::OwnerSnapshot;
 
@@ -119,6 +120,8 @@ pub struct Preconditions {
     pub min_ready_seconds: i64,
     /// The tier's zones with nodes: none of them may be out (law 1).
     pub zones: Vec<Zone>,
+    /// The nodes that count for that: all that the tier may use, or only the target.
+    pub eligible: Arc<EligibleNodes>,
     /// Whether all nodes are read: there are not too many.
     pub all_nodes: bool,
 }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "a vocabulary for the tests of all modules")]
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -90,6 +91,18 @@ impl NodeFixture {
 
     pub fn taint(mut self, key: &str, effect: &str) -> Self {
         push(&mut self.0["spec"]["taints"], json!({"key": key, "effect": effect}));
+        self
+    }
+
+    /// A taint that says when it was added.
+    pub fn taint_added(mut self, key: &str, effect: &str, at: Timestamp) -> Self {
+        let taint = json!({"key": key, "effect": effect, "timeAdded": at.to_string()});
+        push(&mut self.0["spec"]["taints"], taint);
+        self
+    }
+
+    pub fn created(mut self, at: Timestamp) -> Self {
+        self.0["metadata"]["creationTimestamp"] = json!(at.to_string());
         self
     }
 

@@ -58,11 +58,12 @@ pub use value::uid::Uid;
 pub use value::unix_seconds::UnixSeconds;
 pub use value::zone::Zone;
 pub use zones::condition::{
-    DEFAULT_ALLOWED_TAINTS, ZoneCondition, ZoneReason, unstable_nodes, unusable, zone_conditions,
+    ConditionCount, NodeFault, ZoneCondition, ZoneReason, unstable_nodes, zone_conditions,
 };
 pub use zones::health::{
-    HealthRules, Hold, MAX_HOLD, OUTAGE_MEMORY, ObservedOutages, ZoneEvent, ZoneMemory,
-    ZoneTracker, hold_down_of, is_impaired,
+    Hold, MAX_HOLD, OUTAGE_MEMORY, ObservedOutages, ZoneEvent, ZoneMemory, ZoneTracker,
+    hold_down_of, is_impaired,
 };
 pub use zones::object::ZoneEntry;
 pub use zones::record::unknown_zone_status;
+pub use zones::taints::{RecentTaints, TaintHistory};

@@ -1,16 +1,14 @@
-//! What holds for the whole cluster: while it is unstable nothing is evicted
-//! anywhere (law 1).
+//! What holds for the whole cluster, whichever nodes a tier uses: while it is unstable
+//! nothing is evicted anywhere (law 1).
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::{PolicyKey, ZoneHealth, unstable_nodes};
+use crate::observe::PolicyKey;
 
 use super::Operator;
 
-/// With this many zones out the cluster is unstable.
-const ZONES: usize = 2;
 /// At this share of pods without a node, in percent, the cluster is unstable.
 const WAITING_PERCENT: usize = 10;
 /// Fewer pods without a node are the matter of their tier.
@@ -62,28 +60,10 @@ impl ApiFailures {
 }
 
 impl Operator {
-    /// Why no pod of any tier may be moved, if so. The words do not change with
-    /// every pod: each change makes every policy look again.
+    /// Why no pod of any tier may be moved, if so. Zones and nodes are a matter of the tiers
+    /// that use them. The words do not change with every pod: each change makes every policy
+    /// look again.
     pub(super) fn unstable(&self, now: Timestamp) -> Option<String> {
-        let out: Vec<&str> = self
-            .zones
-            .iter()
-            .filter(|(_, memory)| {
-                memory.health == ZoneHealth::Impaired || memory.held(now).is_some()
-            })
-            .map(|(zone, _)| zone.as_str())
-            .collect();
-        if out.len() >= ZONES {
-            return Some(format!(
-                "zones {} are out or held by hand: nothing is evicted anywhere until at most one is",
-                out.join(", ")
-            ));
-        }
-        let seen = self.zones.iter().map(|(_, memory)| memory.condition);
-        if let Some(why) = unstable_nodes(seen.map(|condition| (condition.nodes, condition.usable)))
-        {
-            return Some(why);
-        }
         let (waiting, all) = self.index.cluster().waiting_pods();
         if waiting >= WAITING && waiting * 100 >= all * WAITING_PERCENT {
             return Some(format!(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::moves::ActionRequest;
-use crate::observe::{Name, PolicyKey, ZoneEvent, zone_conditions};
+use crate::observe::{Name, PolicyKey, ZoneEvent};
 use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
@@ -58,11 +58,7 @@ impl Operator {
         self.lead(known, zones, now);
         self.leading = false;
         self.look_at_kubelets();
-        let conditions = zone_conditions(
-            self.index.cluster().nodes().map(|(node, _)| node),
-            &self.rules.allowed_taints,
-        );
-        self.zones.on(ZoneEvent::Nodes(&conditions), now);
+        self.zones.on(ZoneEvent::Nodes(&self.conditions), now);
         self.zones.on(ZoneEvent::Holds(self.index.pauses().holds()), now);
         self.cluster_state = ClusterState { unstable: self.unstable(now), stale: None };
     }

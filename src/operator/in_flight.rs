@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::moves::{Move, OwnerSnapshot, Preconditions};
+use crate::moves::{EligibleNodes, Move, OwnerSnapshot, Preconditions};
 use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
-use crate::plan::{Expected, InFlight, PlannedMove, Probe, TierPlan, TierView};
+use crate::plan::{Expected, InFlight, PlannedMove, Probe, TierPlan, TierView, TierZoneCount};
 use crate::predict::InFlightPods;
 
 use super::Operator;
@@ -88,8 +88,8 @@ impl Operator {
             moves: count(own().count()),
             away: count(evicted().count()),
             cap_reached: self.cap_reached(plan, &policy.key, memory),
-            canary: self.canary_under_way(plan.moves.first(), &policy.key, memory),
-            probe: self.probe_of(plan.moves.first(), &policy.key, memory),
+            canary: self.canary_under_way(plan.moves.first(), view, &policy.key, memory),
+            probe: self.probe_of(plan.moves.first(), view, &policy.key, memory),
             leaving: self.leaving(&policy.key, memory),
             just_left: evicted()
                 .filter(|moved| now.duration_since(moved.started) < BUDGET_SHOWS_AFTER)
@@ -121,10 +121,11 @@ impl Operator {
     fn canary_under_way(
         &self,
         next: Option<&PlannedMove>,
+        view: &TierView,
         key: &PolicyKey,
         memory: &PolicyState,
     ) -> Option<String> {
-        let zones = self.unproven(next?);
+        let zones = unproven(next?, view);
         self.all_under_way(key, memory).find_map(|(_, moved)| {
             let zone = zones.iter().find(|zone| moved.is_expected_in(zone))?;
             Some(format!("zone {zone} ({})", moved.pod))
@@ -136,21 +137,16 @@ impl Operator {
     fn probe_of(
         &self,
         next: Option<&PlannedMove>,
+        view: &TierView,
         key: &PolicyKey,
         memory: &PolicyState,
     ) -> Option<Probe> {
-        let zones = self.unproven(next?);
+        let zones = unproven(next?, view);
         self.all_open(key, memory).find_map(|(key, moved)| {
             let (zone, pod) = moved.probed_zone(&self.index, &key.namespace)?;
             let pod = format!("{}/{}", pod.namespace, pod.name);
             zones.contains(&zone).then(|| Probe { zone: zone.clone(), pod })
         })
-    }
-
-    /// The zones that a move may go to and that are still to be proven.
-    fn unproven<'m>(&self, next: &'m PlannedMove) -> Vec<&'m Zone> {
-        let unproven = |zone: &&Zone| self.zones.get(zone).is_some_and(ZoneMemory::needs_canary);
-        next.to.iter().filter(unproven).collect()
     }
 
     /// What a move of this tier stands on.
@@ -160,13 +156,21 @@ impl Operator {
         view: &TierView,
         memory: &PolicyState,
         snapshot: &Arc<OwnerSnapshot>,
+        target: &Name,
     ) -> Preconditions {
         let desired = usize::try_from(view.desired).unwrap_or(0);
         let unreplaced = memory.under_way().filter(|moved| moved.replacement_uid().is_none());
         let awaited = unreplaced.filter(|moved| snapshot.is_of(moved)).count();
         let moving = || memory.under_way_of(&view.name);
-        let nodes_in =
-            |zone: &&Zone| self.zones.get(zone).is_some_and(|memory| memory.condition.nodes > 0);
+        let has_nodes = |count: &TierZoneCount| {
+            count.health.as_ref().is_some_and(|memory| memory.condition.nodes > 0)
+        };
+        let zones = view.zones.iter().filter(|(_, count)| has_nodes(count));
+        let all_nodes = self.index.cluster().node_count() <= READ_WHOLE;
+        let scheduler = self.scheduler();
+        let counts = |(node, _): &(Name, _)| all_nodes || node == target;
+        let eligible = view.eligible.iter().flat_map(|eligible| eligible.nodes(&scheduler));
+        let eligible = EligibleNodes::new(eligible.filter(counts));
         Preconditions {
             tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
             snapshot: Arc::clone(snapshot),
@@ -178,10 +182,20 @@ impl Operator {
                 })
                 .collect(),
             min_ready_seconds: view.min_ready_seconds,
-            zones: view.zones.keys().filter(nodes_in).cloned().collect(),
-            all_nodes: self.index.cluster().node_count() <= READ_WHOLE,
+            zones: zones.map(|(zone, _)| zone.clone()).collect(),
+            eligible: Arc::new(eligible),
+            all_nodes,
         }
     }
+}
+
+/// The zones that a move may go to and that are, for the tier, still to be proven.
+fn unproven<'m>(next: &'m PlannedMove, view: &TierView) -> Vec<&'m Zone> {
+    let unproven = |zone: &&Zone| {
+        let health = view.zones.get(zone).and_then(|zone| zone.health.as_ref());
+        health.is_some_and(ZoneMemory::needs_canary)
+    };
+    next.to.iter().filter(unproven).collect()
 }
 
 /// What the index does not show yet of moves under way.

@@ -191,8 +191,8 @@ impl MainLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::Change;
     use crate::observe::fixtures::pod;
-    use crate::observe::{Change, HealthRules};
 
     const NOTHING: Option<[(PolicyKey, &ZoneSpreadPolicyStatus); 0]> = Some([]);
 
@@ -214,7 +214,7 @@ mod tests {
 
         fn begun() -> Self {
             let start = ClockReading { monotonic: Instant::now(), wall: jiff::Timestamp::now() };
-            let operator = Operator::new(HealthRules::default());
+            let operator = Operator::default();
             Self { main_loop: MainLoop::new(operator, false, start.monotonic), start }
         }
 

@@ -16,6 +16,7 @@ mod policy_state;
 mod reconcile;
 mod recovery;
 mod scheduler_version;
+mod tier_zones;
 mod zones;
 
 pub use decision::{Decision, ZoneWrite};
@@ -31,11 +32,11 @@ use jiff::Timestamp;
 use crate::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
 use crate::moves::{ActionError, Outcome, Signal};
 use crate::observe::{
-    Change, Changed, HealthRules, Index, Name, PolicyKey, Zone, ZoneCondition, ZoneEvent,
-    ZoneMemory, ZoneTracker, zone_conditions,
+    Change, Changed, Index, Name, PolicyKey, TaintHistory, Zone, ZoneCondition, ZoneEvent,
+    ZoneMemory, ZoneTracker,
 };
-use crate::plan::TierSettings;
-use crate::predict::{KnownVersion, Scheduler, SchedulerCache, SchedulerConfig};
+use crate::plan::{TierSettings, ZoneLanding};
+use crate::predict::{KnownVersion, NodeGroups, Scheduler, SchedulerCache, SchedulerConfig};
 
 use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
@@ -66,7 +67,15 @@ pub struct Operator {
     zones: ZoneTracker,
     /// What was written of them.
     zone_records: ZoneRecords,
-    rules: HealthRules,
+    /// Since when nodes carry their taints, and when that next matters.
+    taints: TaintHistory,
+    taints_due: Option<Timestamp>,
+    /// The nodes as tiers see them.
+    groups: NodeGroups,
+    /// Zones that nodes were taken from or given to since the policies were last asked.
+    regrouped: BTreeSet<Zone>,
+    /// What became of moves of late, by zone.
+    landings: Vec<ZoneLanding>,
     policies: BTreeMap<PolicyKey, PolicyState>,
     /// Policies with moves that are open.
     moving: BTreeSet<PolicyKey>,
@@ -98,12 +107,6 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// An operator that knows nothing yet.
-    #[must_use]
-    pub fn new(rules: HealthRules) -> Self {
-        Self { rules, ..Self::default() }
-    }
-
     /// An operator for a cluster whose scheduler is configured like this.
     #[must_use]
     pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
@@ -186,17 +189,22 @@ impl Operator {
         self.leading = true;
         self.clear();
         let zones: Vec<_> = zones.into_iter().collect();
-        let mut known: BTreeMap<Zone, ZoneMemory> =
+        let known: BTreeMap<Zone, ZoneMemory> =
             zones.iter().filter_map(|(_, status)| ZoneMemory::from_status(status)).collect();
+        self.restore_taints(&zones, now);
         self.zone_records = ZoneRecords::of(zones);
         // Where somebody deleted the Zone object, the policies tell what they wait for.
         let mut told = Vec::new();
         for (key, status) in statuses {
-            let zones = status.zones.iter().filter_map(ZoneMemory::from_policy);
+            let hold_down = self.hold_down_of(&key);
+            let zones = status.zones.iter();
+            let zones = zones.filter_map(|zone| ZoneMemory::from_policy(zone, hold_down));
             told.extend(zones.filter(|(zone, _)| !known.contains_key(zone)));
-            self.remember(key, PolicyState::restore(status, now));
+            let mut memory = PolicyState::restore(status, now);
+            memory.restore_zones(status, &known, hold_down);
+            self.remember(key, memory);
         }
-        self.zones.restore(std::mem::take(&mut known).into_iter().chain(told));
+        self.zones.restore(known.into_iter().chain(told));
     }
 
     /// This process no longer leads.
@@ -252,11 +260,9 @@ impl Operator {
             self.index.take_changed();
         if nodes {
             self.look_at_kubelets();
-            self.conditions = zone_conditions(
-                self.index.cluster().nodes().map(|(node, _)| node),
-                &self.rules.allowed_taints,
-            );
+            self.taints.observe(self.index.cluster(), now);
         }
+        let taints_changed = self.note_recent_taints(nodes, now);
         if specs {
             self.hold_downs = self.hold_downs_in_use();
         }
@@ -264,6 +270,7 @@ impl Operator {
         for zone in &regrouped {
             self.zones.on(ZoneEvent::Regrouped(zone), now);
         }
+        self.regrouped = regrouped;
         self.note_zone_objects(&zones_gone, now);
         let cluster_state = ClusterState { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
@@ -271,6 +278,7 @@ impl Operator {
         let version_changed = self.scheduler_version != self.version_asked;
         self.version_asked.clone_from(&self.scheduler_version);
         let everything = nodes
+            || taints_changed
             || hold_ended
             || cluster_state != self.cluster_state
             || zones_changed
@@ -300,6 +308,7 @@ impl Operator {
             self.reconcile(key, now, &mut decision);
         }
         self.parallel = ParallelPlans::default();
+        self.regrouped.clear();
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
@@ -310,6 +319,7 @@ impl Operator {
             .chain(zone_change)
             .chain(at_once)
             .chain(calm_again)
+            .chain(self.taints_due)
             .chain(zone_write)
             .min();
         decision

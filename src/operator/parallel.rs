@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
-use crate::plan::{PlanInput, TierPlan, TierView, plan_tier, tiers_of};
+use crate::plan::{PlanInput, TierPlan, TierView, ZoneLanding, plan_tier, tiers_of};
 
 use super::Operator;
 use super::policy_state::PolicyState;
@@ -31,6 +31,7 @@ pub(super) struct Planned {
 #[derive(Debug, Default)]
 pub(super) struct ParallelPlans {
     zones: ZoneTracker,
+    landings: Vec<ZoneLanding>,
     /// And how long each took.
     policies: BTreeMap<PolicyKey, (Vec<Planned>, Duration)>,
 }
@@ -69,13 +70,13 @@ impl Operator {
                 .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
             done.flatten().collect()
         });
-        ParallelPlans { zones: self.zones.clone(), policies }
+        ParallelPlans { zones: self.zones.clone(), landings: self.landings.clone(), policies }
     }
 
     fn plan_policy(&self, policy: &PolicyEntry, now: Timestamp) -> Vec<Planned> {
         let unknown = PolicyState::default();
         let memory = self.policies.get(&policy.key).unwrap_or(&unknown);
-        let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
+        let views = self.views(policy, memory, now);
         let plan = |view: TierView| {
             let input = self.plan_input(policy, &view, memory);
             let plan = self.plan_from(&view, &input);
@@ -85,18 +86,29 @@ impl Operator {
     }
 
     /// The tiers of a policy, with the plans that were made ahead, and how long these took.
-    pub(super) fn planned(&mut self, key: &PolicyKey, now: Timestamp) -> (Vec<Planned>, Duration) {
-        let ahead =
-            self.parallel.policies.remove(key).filter(|_| self.parallel.zones == self.zones);
+    pub(super) fn planned(
+        &mut self,
+        key: &PolicyKey,
+        memory: &PolicyState,
+        now: Timestamp,
+    ) -> (Vec<Planned>, Duration) {
+        let ahead = self.parallel.policies.remove(key).filter(|_| {
+            self.parallel.zones == self.zones && self.parallel.landings == self.landings
+        });
         if let Some(planned) = ahead {
             return planned;
         }
         let Some(policy) = self.index.policy(key) else {
             return (Vec::new(), Duration::ZERO);
         };
-        let views = tiers_of(&self.index, &self.scheduler(), policy, &self.zones, now);
+        let views = self.views(policy, memory, now);
         let planned = views.into_iter().map(|view| Planned { view, ahead: None });
         (planned.collect(), Duration::ZERO)
+    }
+
+    fn views(&self, policy: &PolicyEntry, memory: &PolicyState, now: Timestamp) -> Vec<TierView> {
+        let (scheduler, zones) = (self.scheduler(), self.zone_input());
+        tiers_of(&self.index, &scheduler, policy, zones, &memory.tier_zones, now)
     }
 
     /// What the plan of a tier is made from now.
@@ -115,7 +127,7 @@ impl Operator {
     }
 
     pub(super) fn plan_from(&self, view: &TierView, input: &PlanInput) -> TierPlan {
-        plan_tier(&self.index, &self.scheduler(), &self.zones, view, input)
+        plan_tier(&self.index, &self.scheduler(), view, input)
     }
 }
 

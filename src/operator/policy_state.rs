@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,8 +15,8 @@ use crate::moves::{
     ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Signal,
     Transition,
 };
-use crate::observe::{Index, Name, PolicyEntry, PolicyKey};
-use crate::plan::{Approval, MissHistory, TierSettings, TierView};
+use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
+use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView};
 
 /// How long a refusal blocks a tier before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
@@ -51,6 +52,8 @@ pub struct PolicyState {
     pub rewrite: bool,
     /// How many writes in a row failed.
     failed_writes: u32,
+    /// What its tiers remember of their zones.
+    pub tier_zones: BTreeMap<Name, KnownZones>,
     /// Whether a tier was unbalanced when it was last asked: it may wait for others.
     pub is_unbalanced: bool,
     /// When to ask again.
@@ -85,9 +88,26 @@ impl PolicyState {
             written,
             rewrite: false,
             failed_writes: 0,
+            tier_zones: BTreeMap::new(),
             is_unbalanced: false,
             next: Some(now),
         }
+    }
+
+    /// What the status tells of the tiers' zones, and the Zone objects do not.
+    pub fn restore_zones(
+        &mut self,
+        status: &ZoneSpreadPolicyStatus,
+        record: &BTreeMap<Zone, ZoneMemory>,
+        hold_down: Duration,
+    ) {
+        let known = |tier: &TierStatus| {
+            let zones = KnownZones::restore(status, tier, record, hold_down);
+            (Name::from(tier.name.as_str()), zones)
+        };
+        // A policy that cannot be followed tells nothing of zones.
+        let tiers = status.tiers.iter().filter(|tier| !tier.zones.is_empty());
+        self.tier_zones = tiers.map(known).collect();
     }
 
     /// Whether its status could be written when that was last tried (law 7).

@@ -15,11 +15,12 @@ use crate::moves::{
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
     ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
-    gate, tier_count, zone_gate,
+    ZoneLanding, gate, tier_count, zone_gate,
 };
 use crate::predict::PendingPod;
 use crate::report::{
-    StatusInput, TierReport, events_between, invalid_status, plan_of, status_of, wrong_approval,
+    StatusInput, TierReport, events_between, hold_down_of, invalid_status, plan_of, policy_zones,
+    status_of, wrong_approval,
 };
 
 use super::Operator;
@@ -49,8 +50,11 @@ impl Operator {
         let mut memory = self.take(key).unwrap_or_default();
         // Measured only: nothing is decided by this clock.
         let began = Instant::now();
-        let (planned, ahead_took) =
-            if invalid.is_none() { self.planned(key, now) } else { (Vec::new(), Duration::ZERO) };
+        let (planned, ahead_took) = if invalid.is_none() {
+            self.planned(key, &memory, now)
+        } else {
+            (Vec::new(), Duration::ZERO)
+        };
         let policy = self.index.policy(key)?;
         memory.sync_uid(&policy.uid);
         memory.sync_generation(policy.generation);
@@ -67,6 +71,10 @@ impl Operator {
             tell_how_to_approve(&self.index, policy, &memory, &mut reports);
             decision.plans_took.push(ahead_took + began.elapsed());
         }
+        memory.tier_zones = reports
+            .iter()
+            .map(|report| (Name::clone(&report.view.name), report.view.known_zones.clone()))
+            .collect();
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
@@ -85,7 +93,9 @@ impl Operator {
         } else {
             // The recovery is counted from the status, and shown in it.
             let draft = status_of(input(&memory));
-            memory.update_recovery(&draft, &self.zones, now);
+            let hold_down = hold_down_of(policy, &reports);
+            let seen = policy_zones(&reports, &self.zones, hold_down, now);
+            memory.update_recovery(&draft, &seen, now);
             let is_counted = draft.recovery == memory.recovery;
             if is_counted { draft } else { status_of(input(&memory)) }
         };
@@ -157,26 +167,33 @@ impl Operator {
             others.claimed.extend(moved.replacement_uid().cloned());
             if let Step::Ended(ending) = step {
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
-                endings.push((
-                    ending,
-                    moved.tier.to_string(),
-                    moved.to.clone(),
-                    took,
-                    landing_timeout,
-                ));
+                let replacement = moved.replacement.as_ref();
+                let node = replacement.and_then(|replacement| replacement.node.clone());
+                let to = (moved.to.clone(), node);
+                endings.push((ending, moved.tier.to_string(), to, took, landing_timeout));
             }
         }
+        let mut landings = Vec::new();
         let probes = memory.moves.iter_mut().filter(|moved| moved.is_probe);
-        for end in probes.filter_map(|moved| moved.follow_probe(&self.index, &key.namespace, now)) {
+        let ends = probes.filter_map(|moved| {
+            let end = moved.follow_probe(&self.index, &key.namespace, now)?;
+            Some((end, moved.replacement.as_ref().and_then(|known| known.node.clone())))
+        });
+        for (end, node) in ends {
             if let ProbeEnd::Up(zone) = end {
                 self.zones.on(ZoneEvent::Proven(&zone), now);
+                landings.push(ZoneLanding { zone, node, at: now, came_up: true });
             }
             self.move_ended = true;
         }
         self.move_ended |= !endings.is_empty();
-        for (ending, tier, zone, took, timeout) in endings {
+        for (ending, tier, (zone, node), took, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
             memory.record_ending(&tier, ending, backoff, now);
+            let came_up = ending == Ending::Landed;
+            if came_up || ending == (Ending::Stuck { in_target_zone: true }) {
+                landings.push(ZoneLanding { zone: zone.clone(), node, at: now, came_up });
+            }
             let (outcome, predicted) = match ending {
                 Ending::Landed => {
                     self.zones.on(ZoneEvent::Proven(&zone), now);
@@ -193,7 +210,7 @@ impl Operator {
                 Ending::Discarded => (MoveOutcome::Discarded, None),
                 Ending::Refused => continue,
             };
-            let took = took.filter(|_| ending == Ending::Landed);
+            let took = took.filter(|_| came_up);
             decision.signals.push(Signal::MoveEnded {
                 policy: key.clone(),
                 tier,
@@ -203,6 +220,9 @@ impl Operator {
             });
         }
         memory.trim_moves();
+        for landing in landings {
+            self.note_landing(landing);
+        }
     }
 
     /// Asks the planner about one tier, and starts a move if nothing speaks against it.
@@ -217,7 +237,6 @@ impl Operator {
         let Planned { view, ahead } = planned;
         let facts = ClusterFacts {
             now,
-            zones: &self.zones,
             unstable: self.cluster_state.unstable.clone(),
             stale: self.cluster_state.stale.clone(),
             throttled_until: self.throttled_until,
@@ -275,7 +294,7 @@ impl Operator {
         policy: &PolicyEntry,
         view: &TierView,
         plan: &TierPlan,
-        facts: &ClusterFacts<'_>,
+        facts: &ClusterFacts,
         history: &MissHistory,
         memory: &PolicyState,
     ) -> Option<Blocked> {
@@ -325,7 +344,13 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(moved.to.as_str()),
-            preconditions: self.preconditions_of(policy, view, memory, &snapshot),
+            preconditions: self.preconditions_of(
+                policy,
+                view,
+                memory,
+                &snapshot,
+                planned.nodes.first()?,
+            ),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),
@@ -432,6 +457,7 @@ fn wake(
         at("retry", report.history.retry_at);
         at("refusal", report.history.refused.as_ref().map(|(_, until)| *until));
         at("available", report.view.available_later);
+        at("zones", report.view.known_zones.next_change(report.view.settings.hold_down, now));
     }
     at("throttled", throttled_until);
     for moved in memory.under_way() {

@@ -1,11 +1,13 @@
 //! The recovery of a policy: from a zone's return, or the first imbalance, to balance.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Phase, Recovery, ZoneSpreadPolicyStatus, ZoneState, seconds};
 
 use crate::moves::Move;
-use crate::observe::{Zone, ZoneTracker};
+use crate::observe::{Zone, ZoneMemory};
 
 use super::policy_state::PolicyState;
 
@@ -15,7 +17,7 @@ impl PolicyState {
     pub fn update_recovery(
         &mut self,
         status: &ZoneSpreadPolicyStatus,
-        zones: &ZoneTracker,
+        zones: &BTreeMap<Zone, ZoneMemory>,
         now: Timestamp,
     ) {
         let returned = status

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::api::{ZoneObject, ZoneSpreadPolicyStatus};
 use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
 use crate::observe::fixtures::{node, pod};
-use crate::observe::{Change, HealthRules, Kind, Name, PolicyKey};
+use crate::observe::{Change, Kind, Name, PolicyKey};
 use crate::predict::{InFlightPods, PendingPod, Prediction};
 
 use super::Operator;
@@ -76,7 +76,7 @@ impl World {
     pub fn new() -> Self {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let mut world = Self {
-            operator: Operator::new(HealthRules::default()),
+            operator: Operator::default(),
             now,
             trouble: Trouble::default(),
             evicted: Vec::new(),
@@ -397,7 +397,7 @@ impl World {
 
     /// The operator is killed, and another takes over from what was written.
     pub fn restart(&mut self) {
-        let mut fresh = Operator::new(HealthRules::default());
+        let mut fresh = Operator::default();
         let cluster = self.operator.index().cluster();
         let pods: Vec<(String, String, Option<String>, bool, Timestamp)> = cluster
             .pods()

@@ -82,6 +82,14 @@ fn covers(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
         && stored.recovered_at == needed.recovered_at
         && (stored.suspect || !needed.suspect)
         && (!stored.proven || needed.proven)
+        && covers_taints(stored, needed)
+}
+
+/// A taint that appeared is a fault for an hour: the next process must know it as new.
+fn covers_taints(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
+    let stored = stored.taints.as_deref().unwrap_or_default();
+    let needed = needed.taints.as_deref().unwrap_or_default();
+    needed.iter().filter(|taint| taint.since.is_some()).all(|taint| stored.contains(taint))
 }
 
 impl ZoneRecords {
@@ -186,7 +194,8 @@ impl Operator {
         let stored = self.zone_records.0.get(name).and_then(|record| record.stored.as_ref());
         let before = stored.map_or(&[][..], |status| &status.conditions);
         let generation = self.index.zone_object(name).and_then(|entry| entry.generation);
-        memory.to_status(zone, self.longest_hold_down(), before, generation, now)
+        let status = memory.to_status(zone, self.longest_hold_down(), before, generation, now);
+        ZoneStatus { taints: Some(self.taints.record(zone).to_vec()), ..status }
     }
 
     /// What became of a write of a Zone object; true if others may have waited for it.

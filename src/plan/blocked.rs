@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Blocked, Reason};
-use crate::observe::{Index, Pod, PodId, VolumeSource, Zone, ZoneHealth, ZoneTracker};
+use crate::observe::{Index, Pod, PodId, VolumeSource, Zone};
 use crate::predict::{Landing, Plugin, Prediction, Rejection};
 
 use super::evictable::EvictionBlocker;
@@ -221,20 +221,15 @@ pub fn none_evictable(index: &Index, blockers: &[&(PodId, EvictionBlocker)]) -> 
 pub fn no_target(
     index: &Index,
     tier: &TierView,
-    health: &ZoneTracker,
     blockers: &[&(PodId, EvictionBlocker)],
 ) -> Blocked {
     let least = tier.zones.values().map(|zone| zone.pods.len()).min().unwrap_or(0);
-    let closed = tier.zones.iter().find(|(zone, counted)| {
-        counted.pods.len() == least
-            && health.get(zone).is_none_or(|memory| {
-                memory.health != ZoneHealth::Usable || memory.condition.usable == 0
-            })
-    });
+    let closed =
+        tier.zones.iter().find(|(_, counted)| counted.pods.len() == least && !counted.is_open());
     match closed {
-        Some((zone, _)) => {
-            let nodes = health.get(zone).map_or(0, |memory| memory.condition.nodes);
-            let what = if nodes == 0 { "no nodes" } else { "no usable node" };
+        Some((zone, counted)) => {
+            let nodes = counted.health.as_ref().map_or(0, |memory| memory.condition.nodes);
+            let what = if nodes == 0 { "no nodes for the tier" } else { "no usable node" };
             blocked(Reason::NoRoom, format!("zone {zone} has {what}: add a node there"))
         }
         None => none_evictable(index, blockers),

@@ -1,18 +1,21 @@
 //! A small tier for the planner's tests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Approval, ClusterFacts, GateInput, InFlight, MissHistory, PlanInput, TierPlan, TierView, gate,
-    plan_tier, tiers_of,
+    Approval, ClusterFacts, GateInput, InFlight, MissHistory, PlanInput, TierPlan, TierView,
+    ZoneInput, gate, plan_tier, tiers_of,
 };
 use crate::api::Reason;
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
-    Change, HealthRules, Index, Name, PolicyKey, ZoneEvent, ZoneTracker, zone_conditions,
+    Change, Index, Name, PolicyEntry, PolicyKey, RecentTaints, ZoneEvent, ZoneTracker,
+    zone_conditions,
 };
-use crate::predict::{Scheduler, SchedulerCache};
+use crate::predict::{NodeGroups, Scheduler, SchedulerCache};
 
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
 pub struct Story {
@@ -39,7 +42,7 @@ impl Story {
         }
         let mut zones = ZoneTracker::default();
         let nodes = index.cluster().nodes().map(|(node, _)| node);
-        let conditions = zone_conditions(nodes, &HealthRules::default().allowed_taints);
+        let conditions = zone_conditions(nodes, &RecentTaints::default());
         zones.on(ZoneEvent::Nodes(&conditions), Timestamp::UNIX_EPOCH);
         Self { index, zones, cache: SchedulerCache::default() }
             .policy(json!({"selector": {"matchLabels": {"app": "web"}}}))
@@ -68,9 +71,23 @@ impl Story {
     pub fn tier(&self) -> TierView {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
-        let tiers =
-            tiers_of(&self.index, &self.scheduler(), policy, &self.zones, Timestamp::UNIX_EPOCH);
-        tiers.into_iter().next_back().unwrap()
+        self.tiers_of(policy).into_iter().next_back().unwrap()
+    }
+
+    pub fn tiers(&self) -> Vec<TierView> {
+        self.index.policies().flat_map(|policy| self.tiers_of(policy)).collect()
+    }
+
+    fn tiers_of(&self, policy: &PolicyEntry) -> Vec<TierView> {
+        let groups = NodeGroups::default();
+        let input = ZoneInput {
+            tracker: &self.zones,
+            groups: &groups,
+            regrouped: &BTreeSet::new(),
+            landings: &[],
+        };
+        let (scheduler, known) = (self.scheduler(), BTreeMap::new());
+        tiers_of(&self.index, &scheduler, policy, input, &known, Timestamp::UNIX_EPOCH)
     }
 
     fn scheduler(&self) -> Scheduler<'_> {
@@ -79,7 +96,7 @@ impl Story {
 
     pub fn plan(&self) -> TierPlan {
         let input = PlanInput::default();
-        plan_tier(&self.index, &self.scheduler(), &self.zones, &self.tier(), &input)
+        plan_tier(&self.index, &self.scheduler(), &self.tier(), &input)
     }
 
     pub fn first_moved(&self) -> String {
@@ -90,7 +107,6 @@ impl Story {
     pub fn reason(&self) -> Option<Reason> {
         let facts = ClusterFacts {
             now: Timestamp::UNIX_EPOCH,
-            zones: &self.zones,
             unstable: None,
             stale: None,
             throttled_until: None,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixtures::{Story, three_three_zero};
 use super::{Approval, ClusterFacts, GateInput, InFlight, MissHistory, TierPlan, TierView, gate};
 use crate::api::{Blocked, Mode, Reason};
-use crate::observe::{HealthRules, Hold, Pause, Zone, ZoneEvent, ZoneTracker, zone_conditions};
+use crate::observe::{Hold, Pause, RecentTaints, Zone, ZoneEvent, ZoneTracker, zone_conditions};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -43,14 +43,17 @@ impl Situation {
     fn blocked(&self) -> Option<Blocked> {
         let facts = ClusterFacts {
             now: NOW,
-            zones: &self.zones,
             unstable: self.unstable.clone(),
             stale: self.stale.clone(),
             throttled_until: self.throttled_until,
         };
-        let Self { story, tier, plan, history, in_flight, .. } = self;
+        let Self { story, plan, history, in_flight, .. } = self;
+        let mut tier = self.tier.clone();
+        for (zone, count) in &mut tier.zones {
+            count.health = self.zones.get(zone).cloned();
+        }
         let (facts, approval) = (&facts, &Approval::default());
-        gate(&story.index, tier, plan, &GateInput { facts, approval, history, in_flight })
+        gate(&story.index, &tier, plan, &GateInput { facts, approval, history, in_flight })
     }
 
     fn message(&self) -> String {
@@ -68,7 +71,7 @@ fn later() -> Timestamp {
 fn all_zones_out(story: &Story) -> ZoneTracker {
     let mut conditions = zone_conditions(
         story.index.cluster().nodes().map(|(node, _)| node),
-        &HealthRules::default().allowed_taints,
+        &RecentTaints::default(),
     );
     for condition in conditions.values_mut() {
         condition.usable = 0;

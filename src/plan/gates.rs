@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use crate::api::text::counted;
 use crate::api::{self, Blocked, Mode, PAUSED, Reason, ZoneState};
 use crate::observe::{
-    Index, MAX_HOLD, OUTAGE_MEMORY, Opening, Pause, Pod, PodId, Zone, ZoneMemory, ZoneTracker,
-    hold_down_of,
+    Index, MAX_HOLD, OUTAGE_MEMORY, Opening, Pause, Pod, PodId, Zone, ZoneMemory, hold_down_of,
 };
 
 use super::approval::Approval;
@@ -17,12 +16,10 @@ use super::tier_plan::{PlannedMove, TierPlan};
 
 /// The state of the whole cluster that gates look at.
 #[derive(Clone, Debug)]
-pub struct ClusterFacts<'a> {
+pub struct ClusterFacts {
     /// The time.
     pub now: Timestamp,
-    /// The zones' health.
-    pub zones: &'a ZoneTracker,
-    /// Why the cluster as a whole is in no state to move pods.
+    /// Why the cluster as a whole is in no state to move pods, whichever nodes a tier uses.
     pub unstable: Option<String>,
     /// Why the index may be out of date.
     pub stale: Option<String>,
@@ -88,7 +85,7 @@ pub struct Probe {
 #[derive(Clone, Copy, Debug)]
 pub struct GateInput<'a> {
     /// What holds for the whole cluster.
-    pub facts: &'a ClusterFacts<'a>,
+    pub facts: &'a ClusterFacts,
     /// The published plan and the approved moves, in mode Approve.
     pub approval: &'a Approval,
     /// How earlier moves of the tier went.
@@ -114,7 +111,7 @@ pub fn gate(
     let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
     let applying = [
         zone_gate(tier, facts),
-        unstable(facts),
+        unstable(tier, facts),
         stale(facts),
         paused(tier),
         observe_only(tier),
@@ -148,11 +145,11 @@ fn blocked(reason: Reason, message: impl Into<String>) -> Option<Blocked> {
 /// Law 1: nothing is evicted while a zone of the tier is not Ready. Asked about balanced
 /// tiers as well: the policy's phase depends on it.
 #[must_use]
-pub fn zone_gate(tier: &TierView, facts: &ClusterFacts<'_>) -> Option<Blocked> {
+pub fn zone_gate(tier: &TierView, facts: &ClusterFacts) -> Option<Blocked> {
     tier.zones
-        .keys()
-        .filter_map(|zone| {
-            let memory = facts.zones.get(zone)?;
+        .iter()
+        .filter_map(|(zone, counted)| {
+            let memory = counted.health.as_ref()?;
             let reason = match memory.state(tier.settings.hold_down, facts.now) {
                 ZoneState::Impaired => Reason::ZoneImpaired,
                 ZoneState::Held => Reason::ZoneHeld,
@@ -180,7 +177,7 @@ fn zone_message(
         // Without counts: they change with every node, and this is in many statuses.
         Reason::ZoneImpaired => format!(
             "zone {zone} is out ({}): nothing is evicted until its nodes take pods again",
-            memory.reason(ZoneState::Impaired).unwrap_or("NoNodes"),
+            memory.fault(),
         ),
         Reason::ZoneHeld => memory.held(now).map_or_else(String::new, |hold| {
             format!(
@@ -220,11 +217,11 @@ fn hold_text(memory: &ZoneMemory, hold_down: Duration) -> String {
     }
 }
 
-fn unstable(facts: &ClusterFacts<'_>) -> Option<Blocked> {
-    blocked(Reason::ClusterUnstable, facts.unstable.clone()?)
+fn unstable(tier: &TierView, facts: &ClusterFacts) -> Option<Blocked> {
+    blocked(Reason::ClusterUnstable, tier.unstable.clone().or_else(|| facts.unstable.clone())?)
 }
 
-fn stale(facts: &ClusterFacts<'_>) -> Option<Blocked> {
+fn stale(facts: &ClusterFacts) -> Option<Blocked> {
     blocked(Reason::StaleView, facts.stale.clone()?)
 }
 
@@ -445,7 +442,7 @@ fn refused(history: &MissHistory, now: Timestamp) -> Option<Blocked> {
     (*until > now).then(|| blocked.clone())
 }
 
-fn throttled(facts: &ClusterFacts<'_>) -> Option<Blocked> {
+fn throttled(facts: &ClusterFacts) -> Option<Blocked> {
     let until = facts.throttled_until.filter(|until| *until > facts.now)?;
     blocked(
         Reason::Throttled,

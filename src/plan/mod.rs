@@ -25,6 +25,7 @@ mod tier_plan;
 #[cfg(test)]
 mod tier_tests;
 mod tier_workloads;
+mod tier_zones;
 #[cfg(test)]
 mod victim_tests;
 mod zone_loss;
@@ -40,4 +41,5 @@ pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 pub use tier::{TierView, TierZoneCount, tiers_of};
 pub use tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 pub use tier_workloads::tier_count;
+pub use tier_zones::{KnownZones, ZoneInput, ZoneLanding};
 pub use zone_loss::{worst_loss, zone_loss};

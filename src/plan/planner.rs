@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Blocked;
-use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneHealth, ZoneTracker};
+use crate::observe::{Index, Name, Pod, PodId, Zone};
 use crate::predict::{InFlightPods, PendingPod, Scheduler};
 
 use super::affinity_dependents::AffinityDependents;
@@ -23,7 +23,6 @@ const VICTIMS_TRIED: usize = 8;
 pub fn plan_tier(
     index: &Index,
     scheduler: &Scheduler<'_>,
-    health: &ZoneTracker,
     tier: &TierView,
     input: &PlanInput,
 ) -> TierPlan {
@@ -31,7 +30,7 @@ pub fn plan_tier(
     if skew <= tier.settings.max_skew {
         return TierPlan { reachable_skew: skew, ..TierPlan::default() };
     }
-    let mut plan = stage(index, scheduler, health, tier, input);
+    let mut plan = stage(index, scheduler, tier, input);
     let mut input = input.clone();
     let mut added = plan.moves.clone();
     // The scheduler may choose a zone only after others have got their pods, so
@@ -49,7 +48,7 @@ pub fn plan_tier(
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, scheduler, health, tier, &input);
+        let next = stage(index, scheduler, tier, &input);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());
@@ -59,15 +58,9 @@ pub fn plan_tier(
 }
 
 /// The moves of a shortest way, as seen before the first of them.
-fn stage(
-    index: &Index,
-    scheduler: &Scheduler<'_>,
-    health: &ZoneTracker,
-    tier: &TierView,
-    input: &PlanInput,
-) -> TierPlan {
+fn stage(index: &Index, scheduler: &Scheduler<'_>, tier: &TierView, input: &PlanInput) -> TierPlan {
     let dependents = AffinityDependents::of(index, scheduler, &input.in_flight);
-    let mut planner = Planner::new(index, health, tier, &dependents, input);
+    let mut planner = Planner::new(index, tier, &dependents, input);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(planner.counts());
     if start <= max_skew {
@@ -93,7 +86,7 @@ fn stage(
     }
     let (moves, reachable_skew) = planner.shortest_prefix(moves);
     let obstacle = (reachable_skew > max_skew)
-        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, health, &planner.blockers())));
+        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, &planner.blockers())));
     TierPlan { moves, reachable_skew, obstacle }
 }
 
@@ -129,7 +122,6 @@ struct Stuck {
 impl<'a> Planner<'a> {
     fn new(
         index: &Index,
-        health: &ZoneTracker,
         tier: &TierView,
         dependents: &AffinityDependents<'a>,
         input: &PlanInput,
@@ -151,9 +143,7 @@ impl<'a> Planner<'a> {
                 }
                 rank(index, &mut victims, input);
                 let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
-                let open = health.get(zone).is_some_and(|memory| {
-                    memory.health == ZoneHealth::Usable && memory.condition.usable > 0
-                });
+                let open = counted.is_open();
                 let range = ZoneRange {
                     count,
                     floor: i32::try_from(blockers.len()).unwrap_or(i32::MAX).min(count),

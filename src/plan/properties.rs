@@ -1,18 +1,18 @@
 //! What holds for every plan, tried on thousands of random small tiers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{PlanInput, TierPlan, TierView, plan_tier, skew_of, tiers_of};
+use super::{PlanInput, TierPlan, TierView, ZoneInput, plan_tier, skew_of, tiers_of};
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
-    Change, HealthRules, Index, Kind, Name, PolicyKey, Zone, ZoneEvent, ZoneTracker,
+    Change, Index, Kind, Name, PolicyKey, RecentTaints, Zone, ZoneEvent, ZoneTracker,
     zone_conditions,
 };
-use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, NodeGroups, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
@@ -108,10 +108,9 @@ impl Small {
             "spec": {"selector": {"matchLabels": {"app": "web"}}, "maxSkew": small.case.max_skew},
         });
         small.index.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
-        let rules = HealthRules::default();
         let conditions = zone_conditions(
             small.index.cluster().nodes().map(|(node, _)| node),
-            &rules.allowed_taints,
+            &RecentTaints::default(),
         );
         small.zones.on(ZoneEvent::Nodes(&conditions), Timestamp::UNIX_EPOCH);
         small
@@ -208,7 +207,15 @@ impl Small {
     fn view(&self) -> Option<TierView> {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
-        tiers_of(&self.index, &self.scheduler(), policy, &self.zones, Timestamp::UNIX_EPOCH).pop()
+        let groups = NodeGroups::default();
+        let input = ZoneInput {
+            tracker: &self.zones,
+            groups: &groups,
+            regrouped: &BTreeSet::new(),
+            landings: &[],
+        };
+        let (scheduler, known) = (self.scheduler(), BTreeMap::new());
+        tiers_of(&self.index, &scheduler, policy, input, &known, Timestamp::UNIX_EPOCH).pop()
     }
 
     fn scheduler(&self) -> Scheduler<'_> {
@@ -216,7 +223,7 @@ impl Small {
     }
 
     fn plan(&self, view: &TierView) -> TierPlan {
-        plan_tier(&self.index, &self.scheduler(), &self.zones, view, &PlanInput::default())
+        plan_tier(&self.index, &self.scheduler(), view, &PlanInput::default())
     }
 
     fn remove_pod(&mut self, name: &str) {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::observe::{
     Index, Name, Pause, Pod, PodId, PolicyEntry, PolicyKey, Template, Tier, Windows, Zone,
-    ZoneTracker,
+    ZoneHealth, ZoneMemory,
 };
-use crate::predict::Scheduler;
+use crate::predict::{Eligible, Scheduler};
 use jiff::Timestamp;
 
 use super::settings::TierSettings;
 use super::skew::skew_of;
 use super::tier_workloads::{PodOwners, TierWorkload, workloads_by_tier};
+use super::tier_zones::{KnownZones, ZoneInput, see_zones};
 
 /// The pods of a tier in one zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct TierZoneCount {
     pub available: i32,
     /// Whether people hold the zone: its pods are counted as lost.
     pub held: bool,
+    /// How the zone is as the tier sees it; none where only virtual nodes are, which say
+    /// nothing of it.
+    pub health: Option<ZoneMemory>,
 }
 
 /// A tier as the planner sees it.
@@ -52,6 +56,22 @@ pub struct TierView {
     pub rolling_out: Option<String>,
     /// When a pod that is Ready becomes Available by time alone.
     pub available_later: Option<Timestamp>,
+    /// Why nothing is moved, whichever zone it is for: too many zones or nodes are bad.
+    pub unstable: Option<String>,
+    /// What is remembered of its zones until it is looked at again.
+    pub known_zones: KnownZones,
+    /// The nodes that it may use.
+    pub eligible: Option<Arc<Eligible>>,
+}
+
+impl TierZoneCount {
+    /// Whether pods may be moved there: the tier may use a node that can take some.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.health.as_ref().is_some_and(|memory| {
+            memory.health == ZoneHealth::Usable && memory.condition.usable > 0
+        })
+    }
 }
 
 impl TierView {
@@ -96,7 +116,8 @@ pub fn tiers_of(
     index: &Index,
     scheduler: &Scheduler<'_>,
     policy: &PolicyEntry,
-    zones: &ZoneTracker,
+    zones: ZoneInput<'_>,
+    known: &BTreeMap<Name, KnownZones>,
     now: Timestamp,
 ) -> Vec<TierView> {
     let mut counts = BTreeMap::new();
@@ -114,7 +135,7 @@ pub fn tiers_of(
             let counted = counts.remove(name).unwrap_or_default();
             let workloads = workloads.get(name).map_or(&[][..], Vec::as_slice);
             let (mut view, templates) = view(index, policy, name, counted, workloads);
-            add_zones(&mut view, &templates, scheduler, zones, now);
+            see_zones(&mut view, templates, scheduler, zones, known.get(name), now);
             view
         })
         .collect()
@@ -197,28 +218,11 @@ fn view(
         min_ready_seconds: min_ready.unwrap_or(0),
         rolling_out: rolling_out(index, workloads),
         available_later: counted.available_later,
+        unstable: None,
+        known_zones: KnownZones::default(),
+        eligible: None,
     };
     (view, templates)
-}
-
-/// Adds the zones that the tier may use and has no pods in; notes which are held.
-fn add_zones(
-    view: &mut TierView,
-    templates: &[Arc<Template>],
-    scheduler: &Scheduler<'_>,
-    zones: &ZoneTracker,
-    now: Timestamp,
-) {
-    for (zone, _) in zones.iter() {
-        if !view.zones.contains_key(zone)
-            && templates.iter().any(|template| scheduler.may_use_zone(template, zone))
-        {
-            view.zones.insert(zone.clone(), TierZoneCount::default());
-        }
-    }
-    for (zone, count) in &mut view.zones {
-        count.held = zones.get(zone).is_some_and(|memory| memory.held(now).is_some());
-    }
 }
 
 /// When a pod that is Ready, but not for long enough, becomes Available.

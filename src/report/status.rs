@@ -1,6 +1,6 @@
 //! The status of a policy, from what was observed and decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use crate::predict::KnownVersion;
 use super::effective::{EFFECTIVE, Ineffective, ineffective};
 use super::message::message_of;
 use super::unzoned::NO_ZONE;
+use super::zones::policy_zones;
 
 /// A tier, what it needs, and why nothing is done.
 #[derive(Clone, Debug)]
@@ -132,12 +133,11 @@ fn scheduler_status(known: &KnownVersion) -> SchedulerStatus {
 #[must_use]
 pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
     let StatusInput { policy, zones, tiers, now, .. } = input;
-    let names: BTreeSet<&Zone> = tiers.iter().flat_map(|tier| tier.view.zones.keys()).collect();
-    let zone_statuses: Vec<PolicyZone> = zones
+    let hold_down = hold_down_of(policy, tiers);
+    let zone_statuses: Vec<PolicyZone> = policy_zones(tiers, zones, hold_down, now)
         .iter()
-        .filter(|(zone, _)| names.contains(zone) || tiers.is_empty())
         .take(limit::ZONES)
-        .map(|(zone, memory)| policy_zone(zone, memory, hold_down_of(policy, tiers), now))
+        .map(|(zone, memory)| policy_zone(zone, memory, hold_down, now))
         .collect();
     let ineffective = ineffective(input.index, policy, tiers);
     let phase = match &ineffective {
@@ -175,7 +175,8 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
 }
 
 /// The longest hold-down of the tiers; the policy's own if it has none.
-fn hold_down_of(policy: &PolicyEntry, tiers: &[TierReport]) -> Duration {
+#[must_use]
+pub fn hold_down_of(policy: &PolicyEntry, tiers: &[TierReport]) -> Duration {
     let longest = tiers.iter().map(|tier| tier.view.settings.hold_down).max();
     longest.unwrap_or_else(|| TierSettings::of(&policy.spec, "").hold_down)
 }

@@ -15,7 +15,7 @@ use zonespread::act::{
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::ActionRequest;
 use zonespread::observe::{
-    Change, ClockReading, HealthRules, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
+    Change, ClockReading, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator, ZoneWrite};
 
@@ -124,7 +124,7 @@ impl Process {
     ) -> Self {
         let identity = format!("operator{number}-{incarnation}");
         let leads = !elects || mutant == Some(Mutant::IgnoresTheLease);
-        let mut operator = Operator::new(HealthRules::default());
+        let mut operator = Operator::default();
         if mutant == Some(Mutant::TurnsLandings) {
             operator = operator.turning_landings();
         }
@@ -137,7 +137,7 @@ impl Process {
             election: elects.then(|| Election::new(identity)),
             told: leads,
             reading: None,
-            executor: Executor::new(HealthRules::default(), lanes),
+            executor: Executor::new(lanes),
             acting: BTreeMap::new(),
             zones: VecDeque::new(),
             writing_zone: None,

@@ -71,6 +71,9 @@ pub struct Node {
     pub deleting: bool,
     /// Its taints.
     pub taints: Vec<Taint>,
+    /// When each of them was added, where that is said: the node controller says it, and
+    /// `kubectl taint` does not.
+    pub tainted_at: Box<[Option<Timestamp>]>,
     /// What pods may use of it.
     pub allocatable: Resources,
     /// How many pods it may run.
@@ -104,6 +107,19 @@ impl Node {
             keep_error(error);
             0
         });
+        let (taints, tainted_at): (Vec<_>, Vec<_>) = spec
+            .taints
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|taint| {
+                let known = Taint {
+                    key: interner.name(&taint.key),
+                    value: interner.name(taint.value.as_deref().unwrap_or_default()),
+                    effect: TaintEffect::parse(&taint.effect)?,
+                };
+                Some((known, taint.time_added.map(|time| time.0)))
+            })
+            .unzip();
         Self {
             name: interner.name(metadata.name.as_deref().unwrap_or_default()),
             zone: labels
@@ -114,18 +130,8 @@ impl Node {
             unschedulable: spec.unschedulable.unwrap_or_default(),
             ready: status.conditions.ready_since.is_some(),
             deleting: metadata.deletion_timestamp.is_some(),
-            taints: spec
-                .taints
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|taint| {
-                    Some(Taint {
-                        key: interner.name(&taint.key),
-                        value: interner.name(taint.value.as_deref().unwrap_or_default()),
-                        effect: TaintEffect::parse(&taint.effect)?,
-                    })
-                })
-                .collect(),
+            taints,
+            tainted_at: tainted_at.into(),
             allocatable,
             allocatable_pods,
             images: images(status.images.unwrap_or_default(), interner),
@@ -136,6 +142,33 @@ impl Node {
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             unreadable,
         }
+    }
+}
+
+/// Virtual nodes: a pod of a cloud's container service each, or a cluster behind one.
+const VIRTUAL: [(&str, &str); 3] = [
+    ("type", "virtual-kubelet"),
+    ("eks.amazonaws.com/compute-type", "fargate"),
+    ("liqo.io/type", "virtual-node"),
+];
+const VIRTUAL_TAINT: &str = "virtual-kubelet.io/provider";
+/// Nodes with these taints run the control plane.
+const CONTROL_PLANE_TAINTS: [&str; 2] =
+    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+
+impl Node {
+    /// Whether no machine is behind it: such nodes come and go with their pods, and say
+    /// nothing of the health of a zone.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        VIRTUAL.iter().any(|(key, value)| self.labels.get(*key).is_some_and(|own| own == value))
+            || self.taints.iter().any(|taint| &*taint.key == VIRTUAL_TAINT)
+    }
+
+    /// Whether it runs the control plane and keeps other pods away.
+    #[must_use]
+    pub fn runs_control_plane(&self) -> bool {
+        self.taints.iter().any(|taint| CONTROL_PLANE_TAINTS.contains(&&*taint.key))
     }
 }
 

@@ -15,6 +15,61 @@ pub struct Taint {
     pub effect: TaintEffect,
 }
 
+/// Conditions of a node that Kubernetes shows as taints
+/// (`k8s.io/api/core/v1/well_known_taints.go`, 1.37).
+const CONDITIONS: [&str; 8] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/unschedulable",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/network-unavailable",
+    "node.kubernetes.io/out-of-service",
+];
+
+/// What autoscalers say of nodes that come or go. Karpenter before 1.0 wrote `disruption`.
+const AUTOSCALERS: [&str; 4] = [
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "karpenter.sh/unregistered",
+    "ToBeDeletedByClusterAutoscaler",
+];
+
+/// The cloud's own, taints of nodes that are still starting (cluster-autoscaler's three
+/// prefixes), and ours.
+const FAULT_PREFIXES: [&str; 5] = [
+    "node.cloudprovider.kubernetes.io/",
+    "startup-taint.cluster-autoscaler.kubernetes.io/",
+    "status-taint.cluster-autoscaler.kubernetes.io/",
+    "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    "zonespread.io/",
+];
+
+/// What network and storage agents take away once they run, such as
+/// `node.cilium.io/agent-not-ready` and `ebs.csi.aws.com/agent-not-ready`.
+const AGENT_NOT_READY: &str = "/agent-not-ready";
+
+impl Taint {
+    /// Whether it keeps away new pods that do not bear it.
+    #[must_use]
+    pub fn keeps_away(&self) -> bool {
+        self.effect != TaintEffect::PreferNoSchedule
+    }
+
+    /// Whether it says that the node cannot take pods now, whoever may bear it. What any
+    /// other taint says, only its history tells.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        let key = &*self.key;
+        self.keeps_away()
+            && (CONDITIONS.contains(&key)
+                || AUTOSCALERS.contains(&key)
+                || FAULT_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+                || key.ends_with(AGENT_NOT_READY))
+    }
+}
+
 /// What a taint does to pods that do not bear it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TaintEffect {
@@ -85,5 +140,34 @@ impl Toleration {
         self.effect.is_none_or(|effect| effect == taint.effect)
             && self.key.as_ref().is_none_or(|key| *key == taint.key)
             && self.value.as_ref().is_none_or(|value| *value == taint.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn taint(key: &str, effect: TaintEffect) -> Taint {
+        Taint { key: Name::from(key), value: Name::from(""), effect }
+    }
+
+    #[rstest]
+    #[case("node.kubernetes.io/unreachable", true)]
+    #[case("node.cloudprovider.kubernetes.io/uninitialized", true)]
+    #[case("karpenter.sh/unregistered", true)]
+    #[case("ToBeDeletedByClusterAutoscaler", true)]
+    #[case("startup-taint.cluster-autoscaler.kubernetes.io/gpu-driver", true)]
+    #[case("node.cilium.io/agent-not-ready", true)]
+    #[case("CriticalAddonsOnly", false)]
+    #[case("node.kubernetes.io/os", false)]
+    #[case("node-role.kubernetes.io/control-plane", false)]
+    #[case("eks.amazonaws.com/compute-type", false)]
+    #[case("maintenance", false)]
+    fn some_keys_say_what_they_mean(#[case] key: &str, #[case] is_fault: bool) {
+        assert_eq!(taint(key, TaintEffect::NoSchedule).is_fault(), is_fault);
+        assert_eq!(taint(key, TaintEffect::NoExecute).is_fault(), is_fault);
+        // A preference keeps nobody away.
+        assert!(!taint(key, TaintEffect::PreferNoSchedule).is_fault());
     }
 }

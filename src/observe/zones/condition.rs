@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::observe::object::node::Node;
-use crate::observe::object::taint::TaintEffect;
+use crate::observe::value::name::Name;
 use crate::observe::value::zone::Zone;
+
+use super::taints::RecentTaints;
 
 /// Why a node, or most bad nodes of a zone, cannot take pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,7 +15,7 @@ pub enum ZoneReason {
     NotReady,
     /// Cordoned, or being deleted.
     Cordoned,
-    /// A `NoSchedule` or `NoExecute` taint.
+    /// A taint that is no pool's.
     Tainted,
     /// No nodes at all.
     NoNodes,
@@ -40,91 +42,116 @@ impl ZoneReason {
     }
 }
 
+/// What keeps new pods off a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeFault {
+    /// In a word.
+    pub reason: ZoneReason,
+    /// The key of the taint.
+    pub taint: Option<Name>,
+}
+
+impl NodeFault {
+    /// A taint with this key.
+    #[must_use]
+    pub const fn tainted(key: Name) -> Self {
+        Self { reason: ZoneReason::Tainted, taint: Some(key) }
+    }
+
+    /// What is wrong with a node, whoever asks; pool taints and those that appeared lately
+    /// are not looked at.
+    #[must_use]
+    pub fn of(node: &Node) -> Option<Self> {
+        if !node.ready {
+            Some(Self { reason: ZoneReason::NotReady, taint: None })
+        } else if node.unschedulable || node.deleting {
+            Some(Self { reason: ZoneReason::Cordoned, taint: None })
+        } else {
+            let fault = node.taints.iter().find(|taint| taint.is_fault());
+            fault.map(|taint| Self::tainted(Name::clone(&taint.key)))
+        }
+    }
+}
+
+impl std::fmt::Display for NodeFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.taint {
+            Some(key) => write!(f, "{}: {key}", self.reason.as_str()),
+            None => f.pad(self.reason.as_str()),
+        }
+    }
+}
+
 /// The nodes of a zone, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ZoneCondition {
     /// All nodes.
     pub nodes: usize,
     /// Nodes on which new pods can start.
     pub usable: usize,
     /// Why most of the other nodes are unusable.
-    pub reason: Option<ZoneReason>,
+    pub fault: Option<NodeFault>,
 }
 
-/// Taints that mark a dedicated pool, not an unhealthy node. A trailing `/`
-/// stands for every key with that prefix.
-pub const DEFAULT_ALLOWED_TAINTS: [&str; 8] = [
-    "dedicated",
-    "nvidia.com/gpu",
-    "amd.com/gpu",
-    "eks.amazonaws.com/compute-type",
-    "kubernetes.azure.com/scalesetpriority",
-    "cloud.google.com/gke-spot",
-    "kubernetes.io/arch",
-    "node.kubernetes.io/windows",
-];
+impl ZoneCondition {
+    /// A zone without nodes.
+    #[must_use]
+    pub const fn without_nodes() -> Self {
+        let fault = NodeFault { reason: ZoneReason::NoNodes, taint: None };
+        Self { nodes: 0, usable: 0, fault: Some(fault) }
+    }
+}
 
-/// Nodes with these taints run the control plane: they are no part of a zone's health.
-const CONTROL_PLANE_TAINTS: [&str; 2] =
-    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
+/// Counts nodes.
+#[derive(Clone, Debug, Default)]
+pub struct ConditionCount {
+    nodes: usize,
+    usable: usize,
+    faults: BTreeMap<NodeFault, usize>,
+}
+
+impl ConditionCount {
+    /// Some nodes, and what they have in common.
+    pub fn add(&mut self, nodes: usize, fault: Option<&NodeFault>) {
+        self.nodes += nodes;
+        match fault {
+            None => self.usable += nodes,
+            Some(fault) => *self.faults.entry(fault.clone()).or_default() += nodes,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn condition(self) -> ZoneCondition {
+        let fault = self.faults.into_iter().max_by_key(|(_, nodes)| *nodes).map(|(fault, _)| fault);
+        ZoneCondition { nodes: self.nodes, usable: self.usable, fault }
+    }
+}
 
 /// At this share of bad nodes, in percent, the cluster is unstable.
 const NODES_PERCENT: usize = 20;
 
-/// Why new pods cannot start on `node`, if they cannot.
-#[must_use]
-pub fn unusable(node: &Node, allowed_taints: &[String]) -> Option<ZoneReason> {
-    if !node.ready {
-        Some(ZoneReason::NotReady)
-    } else if node.unschedulable || node.deleting {
-        Some(ZoneReason::Cordoned)
-    } else if node.taints.iter().any(|taint| {
-        taint.effect != TaintEffect::PreferNoSchedule && !is_allowed(&taint.key, allowed_taints)
-    }) {
-        Some(ZoneReason::Tainted)
-    } else {
-        None
-    }
-}
-
-fn is_allowed(key: &str, allowed: &[String]) -> bool {
-    allowed.iter().any(|known| {
-        if known.ends_with('/') { key.starts_with(known.as_str()) } else { key == known }
-    })
-}
-
-fn runs_control_plane(node: &Node) -> bool {
-    node.taints.iter().any(|taint| CONTROL_PLANE_TAINTS.contains(&&*taint.key))
-}
-
-/// The nodes of every zone, counted. Nodes without a zone, and those of the
-/// control plane, are left out.
+/// The nodes of every zone, counted: the cluster's record. A pool's taint is no fault.
+/// Nodes without a zone, virtual ones, and those of the control plane, are left out.
 #[must_use]
 pub fn zone_conditions<'a>(
     nodes: impl IntoIterator<Item = &'a Node>,
-    allowed_taints: &[String],
+    recent: &RecentTaints,
 ) -> BTreeMap<Zone, ZoneCondition> {
-    let mut ailments: BTreeMap<Zone, (ZoneCondition, BTreeMap<ZoneReason, usize>)> =
-        BTreeMap::new();
+    let mut counts: BTreeMap<Zone, ConditionCount> = BTreeMap::new();
     for node in nodes {
-        let Some(zone) = node.zone.as_ref().filter(|_| !runs_control_plane(node)) else {
-            continue;
-        };
-        let (condition, reasons) = ailments.entry(zone.clone()).or_default();
-        condition.nodes += 1;
-        match unusable(node, allowed_taints) {
-            None => condition.usable += 1,
-            Some(reason) => *reasons.entry(reason).or_default() += 1,
+        let is_counted = !node.runs_control_plane() && !node.is_virtual();
+        let Some(zone) = node.zone.as_ref().filter(|_| is_counted) else { continue };
+        let fault = NodeFault::of(node).or_else(|| {
+            let taint = recent.on(&node.name).first()?;
+            Some(NodeFault::tainted(Name::clone(&taint.key)))
+        });
+        match counts.get_mut(zone) {
+            Some(count) => count.add(1, fault.as_ref()),
+            None => counts.entry(zone.clone()).or_default().add(1, fault.as_ref()),
         }
     }
-    ailments
-        .into_iter()
-        .map(|(zone, (mut condition, reasons))| {
-            condition.reason =
-                reasons.into_iter().max_by_key(|(_, count)| *count).map(|(reason, _)| reason);
-            (zone, condition)
-        })
-        .collect()
+    counts.into_iter().map(|(zone, count)| (zone, count.condition())).collect()
 }
 
 /// Whether too many nodes are bad, given how many each zone has and how many
@@ -135,5 +162,5 @@ pub fn unstable_nodes(zones: impl Iterator<Item = (usize, usize)>) -> Option<Str
     let (nodes, usable) = zones.fold((0, 0), |sum, zone| (sum.0 + zone.0, sum.1 + zone.1));
     let bad = nodes - usable;
     (bad > 0 && bad * 100 >= nodes * NODES_PERCENT)
-        .then(|| format!("at least {NODES_PERCENT} % of the nodes are not usable: nothing is evicted anywhere until fewer are (`kubectl get nodes` shows them)"))
+        .then(|| format!("at least {NODES_PERCENT} % of the nodes that the tier may use are bad: nothing of it is evicted until fewer are (`kubectl get nodes` shows them)"))
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ZoneHealth, ZoneState};
 
-use super::condition::{ZoneCondition, ZoneReason};
+use super::condition::ZoneCondition;
 use crate::observe::value::zone::Zone;
 
 /// At most this share of a zone's nodes is usable when it is Impaired, in percent.
@@ -132,21 +132,6 @@ impl ObservedOutages {
     }
 }
 
-/// The rules by which nodes count as usable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthRules {
-    /// Taints that do not make a node unusable.
-    pub allowed_taints: Vec<String>,
-}
-
-impl Default for HealthRules {
-    fn default() -> Self {
-        Self {
-            allowed_taints: super::condition::DEFAULT_ALLOWED_TAINTS.map(str::to_owned).to_vec(),
-        }
-    }
-}
-
 /// How long a zone is held after `outages` outages.
 #[must_use]
 pub fn hold_down_of(base: Duration, outages: u32) -> Duration {
@@ -155,8 +140,10 @@ pub fn hold_down_of(base: Duration, outages: u32) -> Duration {
 }
 
 impl ZoneMemory {
-    fn first_seen(condition: ZoneCondition, now: Timestamp) -> Self {
-        let impaired = is_impaired(condition);
+    /// A zone that looks like this and was never seen before.
+    #[must_use]
+    pub fn first_seen(condition: ZoneCondition, now: Timestamp) -> Self {
+        let impaired = is_impaired(&condition);
         Self {
             health: if impaired { ZoneHealth::Impaired } else { ZoneHealth::Usable },
             since: now,
@@ -236,7 +223,7 @@ impl ZoneMemory {
         let last_outage = self.last_outage.max(other.last_outage);
         if other.recovered_at > self.recovered_at {
             *self = Self {
-                condition: self.condition,
+                condition: self.condition.clone(),
                 nodes_gone: self.nodes_gone,
                 observed: self.observed.clone(),
                 hold: self.hold.take(),
@@ -272,6 +259,65 @@ impl ZoneMemory {
         self.proven = false;
     }
 
+    /// Compares what its nodes look like with what is remembered; none without nodes. False
+    /// once it has been without for so long that it is forgotten.
+    pub fn observe(&mut self, condition: Option<&ZoneCondition>, now: Timestamp) -> bool {
+        let Some(condition) = condition.filter(|condition| condition.nodes > 0) else {
+            self.condition = ZoneCondition::without_nodes();
+            let gone = *self.nodes_gone.get_or_insert(now);
+            let gone_for = now.duration_since(gone);
+            let health =
+                if gone_for >= EMPTY_AFTER { ZoneHealth::Empty } else { ZoneHealth::Impaired };
+            if !(self.health == ZoneHealth::Empty && health == ZoneHealth::Impaired) {
+                self.enter(health, now);
+            }
+            return gone_for < FORGOTTEN_AFTER;
+        };
+        self.condition = condition.clone();
+        self.nodes_gone = None;
+        let impaired = is_impaired(condition);
+        self.enter(if impaired { ZoneHealth::Impaired } else { ZoneHealth::Usable }, now);
+        true
+    }
+
+    /// The first pod moved there did not come up: it is held again, longer. That counts like
+    /// an outage, but is none: `last_outage` stays, which tells one recovery from the next.
+    pub fn doubt(&mut self, now: Timestamp) {
+        self.outages = self.outages_at(now) + 1;
+        self.proven = false;
+        self.recovered_at = Some(now);
+        self.since = now;
+        self.suspect = true;
+    }
+
+    /// Other nodes make it up now: it is held as after a return, and its first pod is a
+    /// canary. That is no outage.
+    pub fn regroup(&mut self, now: Timestamp) {
+        if self.health == ZoneHealth::Usable {
+            self.recovered_at = Some(now);
+            self.since = now;
+            self.proven = false;
+        }
+    }
+
+    /// A pod moved there became Available.
+    pub const fn prove(&mut self) {
+        self.proven = true;
+        self.suspect = false;
+    }
+
+    /// When something changes by time alone, with these hold-downs.
+    pub fn changes<'a>(
+        &'a self,
+        hold_downs: &'a [Duration],
+    ) -> impl Iterator<Item = Timestamp> + 'a {
+        let holds = hold_downs.iter().filter_map(|hold_down| self.hold_until(*hold_down));
+        let gone = self.nodes_gone.into_iter().flat_map(|gone| {
+            [EMPTY_AFTER, FORGOTTEN_AFTER].map(|after| gone.checked_add(after).unwrap_or(gone))
+        });
+        holds.chain(gone).chain(self.hold.as_ref().map(|hold| hold.until))
+    }
+
     fn enter(&mut self, health: ZoneHealth, now: Timestamp) {
         if self.health == health {
             return;
@@ -294,7 +340,7 @@ impl ZoneMemory {
 
 /// Whether a zone that looks like this is out.
 #[must_use]
-pub const fn is_impaired(condition: ZoneCondition) -> bool {
+pub const fn is_impaired(condition: &ZoneCondition) -> bool {
     condition.usable * 100 <= condition.nodes * IMPAIRED_PERCENT
 }
 
@@ -309,9 +355,9 @@ impl ZoneTracker {
     pub fn on(&mut self, event: ZoneEvent<'_>, now: Timestamp) {
         match event {
             ZoneEvent::Nodes(conditions) => self.observe(conditions, now),
-            ZoneEvent::Regrouped(zone) => self.regrouped(zone, now),
-            ZoneEvent::Proven(zone) => self.prove(zone),
-            ZoneEvent::Suspected(zone) => self.suspect(zone, now),
+            ZoneEvent::Regrouped(zone) => self.change(zone, |memory| memory.regroup(now)),
+            ZoneEvent::Proven(zone) => self.change(zone, ZoneMemory::prove),
+            ZoneEvent::Suspected(zone) => self.change(zone, |memory| memory.doubt(now)),
             ZoneEvent::Holds(holds) => self.hold(holds, now),
         }
     }
@@ -337,56 +383,12 @@ impl ZoneTracker {
     /// Compares what the nodes look like with what is remembered.
     fn observe(&mut self, conditions: &BTreeMap<Zone, ZoneCondition>, now: Timestamp) {
         for (zone, condition) in conditions {
-            let memory = self
-                .zones
-                .entry(zone.clone())
-                .or_insert_with(|| ZoneMemory::first_seen(*condition, now));
-            memory.condition = *condition;
-            memory.nodes_gone = None;
-            let health =
-                if is_impaired(*condition) { ZoneHealth::Impaired } else { ZoneHealth::Usable };
-            memory.enter(health, now);
-        }
-        self.zones.retain(|zone, memory| {
-            if conditions.contains_key(zone) {
-                return true;
+            if !self.zones.contains_key(zone) {
+                let memory = ZoneMemory::first_seen(condition.clone(), now);
+                self.zones.insert(zone.clone(), memory);
             }
-            memory.condition =
-                ZoneCondition { nodes: 0, usable: 0, reason: Some(ZoneReason::NoNodes) };
-            let gone = *memory.nodes_gone.get_or_insert(now);
-            let gone_for = now.duration_since(gone);
-            let health =
-                if gone_for >= EMPTY_AFTER { ZoneHealth::Empty } else { ZoneHealth::Impaired };
-            if !(memory.health == ZoneHealth::Empty && health == ZoneHealth::Impaired) {
-                memory.enter(health, now);
-            }
-            gone_for < FORGOTTEN_AFTER
-        });
-    }
-
-    /// The first pod moved to `zone` did not come up: hold it again, longer.
-    fn suspect(&mut self, zone: &Zone, now: Timestamp) {
-        if let Some(memory) = self.zones.get_mut(zone) {
-            // Counts like an outage, but is none: `last_outage` stays, which
-            // tells one recovery from the next.
-            memory.outages = memory.outages_at(now) + 1;
-            memory.proven = false;
-            memory.recovered_at = Some(now);
-            memory.since = now;
-            memory.suspect = true;
         }
-    }
-
-    /// Other nodes make up `zone` now: it is held as after a return, and its first pod
-    /// is a canary. That is no outage.
-    fn regrouped(&mut self, zone: &Zone, now: Timestamp) {
-        if let Some(memory) = self.zones.get_mut(zone)
-            && memory.health == ZoneHealth::Usable
-        {
-            memory.recovered_at = Some(now);
-            memory.since = now;
-            memory.proven = false;
-        }
+        self.zones.retain(|zone, memory| memory.observe(conditions.get(zone), now));
     }
 
     /// A hold by hand is no outage, however it ends.
@@ -398,11 +400,9 @@ impl ZoneTracker {
         }
     }
 
-    /// A pod moved to `zone` became Available there.
-    fn prove(&mut self, zone: &Zone) {
+    fn change(&mut self, zone: &Zone, change: impl FnOnce(&mut ZoneMemory)) {
         if let Some(memory) = self.zones.get_mut(zone) {
-            memory.proven = true;
-            memory.suspect = false;
+            change(memory);
         }
     }
 
@@ -426,14 +426,8 @@ impl ZoneTracker {
     /// When something changes by time alone, after `now`, with these hold-downs.
     #[must_use]
     pub fn next_change(&self, hold_downs: &[Duration], now: Timestamp) -> Option<Timestamp> {
-        let holds = self.zones.values().flat_map(|memory| {
-            hold_downs.iter().filter_map(|hold_down| memory.hold_until(*hold_down))
-        });
-        let gone = self.zones.values().filter_map(|memory| memory.nodes_gone).flat_map(|gone| {
-            [EMPTY_AFTER, FORGOTTEN_AFTER].map(|after| gone.checked_add(after).unwrap_or(gone))
-        });
-        let by_hand = self.zones.values().filter_map(|memory| Some(memory.hold.as_ref()?.until));
-        holds.chain(gone).chain(by_hand).filter(|at| *at > now).min()
+        let changes = self.zones.values().flat_map(|memory| memory.changes(hold_downs));
+        changes.filter(|at| *at > now).min()
     }
 }
 

@@ -13,7 +13,7 @@ fn zone_c() -> Zone {
 }
 
 fn nodes(usable: usize, nodes: usize) -> BTreeMap<Zone, ZoneCondition> {
-    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, reason: None })])
+    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, fault: None })])
 }
 
 fn no_nodes() -> BTreeMap<Zone, ZoneCondition> {
@@ -61,7 +61,7 @@ fn a_recovered_zone_is_held_and_then_ready_and_needs_a_canary() {
     assert_eq!(state(&tracker, 700), ZoneState::Ready);
     assert!(tracker.get(&zone_c()).unwrap().needs_canary());
     assert_eq!(tracker.next_change(&[HOLD], at(100)), Some(at(700)));
-    tracker.prove(&zone_c());
+    tracker.on(ZoneEvent::Proven(&zone_c()), at(0));
     assert!(!tracker.get(&zone_c()).unwrap().needs_canary());
 }
 
@@ -119,7 +119,7 @@ fn a_suspect_zone_is_held_twice_as_long_and_needs_a_canary_again() {
     tracker.observe(&nodes(1, 1), at(0));
     tracker.observe(&nodes(0, 1), at(10));
     tracker.observe(&nodes(1, 1), at(20));
-    tracker.suspect(&zone_c(), at(1000));
+    tracker.on(ZoneEvent::Suspected(&zone_c()), at(1000));
     assert_eq!(state(&tracker, 1000), ZoneState::Suspect);
     assert_eq!(state(&tracker, 1000 + 1199), ZoneState::Suspect);
     assert_eq!(state(&tracker, 1000 + 1200), ZoneState::Ready);
@@ -193,7 +193,7 @@ fn an_outage_that_the_leader_missed_is_counted_after_its_doubts() {
         leader.observe(&nodes(usable, 1), at(second));
         other.observe(&nodes(usable, 1), at(second + 1));
     }
-    leader.suspect(&zone_c(), at(900));
+    leader.on(ZoneEvent::Suspected(&zone_c()), at(900));
     // Its watch fails, it is killed, and the other takes over.
     other.observe(&nodes(0, 1), at(1000));
     other.observe(&nodes(1, 1), at(1001));

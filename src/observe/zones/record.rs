@@ -7,15 +7,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::{PolicyZone, ZoneHealth, ZoneState, ZoneStatus, seconds};
 
-use super::condition::{ZoneCondition, ZoneReason};
-use super::health::{ObservedOutages, ZoneMemory};
+use super::condition::{NodeFault, ZoneCondition, ZoneReason};
+use super::health::{ObservedOutages, ZoneMemory, hold_down_of};
 use crate::observe::value::zone::Zone;
 
 /// Why a zone is not Ready while people hold it.
 const HELD_BY_HAND: &str = "HeldByHand";
+/// With more outages no hold-down gets longer.
+const MOST_OUTAGES: u32 = 16;
 
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// What a status says of the nodes' fault; the next look at them tells the key of a taint.
+fn told(reason: Option<&str>) -> Option<NodeFault> {
+    Some(NodeFault { reason: ZoneReason::parse(reason?)?, taint: None })
 }
 
 impl ZoneMemory {
@@ -31,12 +38,20 @@ impl ZoneMemory {
         }
     }
 
+    /// What keeps pods off most of its bad nodes: `NotReady`, or `Tainted: maintenance`.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        self.condition.fault.as_ref().map_or_else(|| "unusable".to_owned(), NodeFault::to_string)
+    }
+
     /// Why the zone is not Ready, in a word. What its bad nodes have in common counts
     /// only while it is out: it changes with the nodes.
     #[must_use]
     pub fn reason(&self, state: ZoneState) -> Option<&'static str> {
         match state {
-            ZoneState::Impaired | ZoneState::Empty => self.condition.reason.map(ZoneReason::as_str),
+            ZoneState::Impaired | ZoneState::Empty => {
+                self.condition.fault.as_ref().map(|fault| fault.reason.as_str())
+            }
             ZoneState::Held => Some(HELD_BY_HAND),
             ZoneState::Ready | ZoneState::Recovering | ZoneState::Suspect => None,
         }
@@ -53,7 +68,7 @@ impl ZoneMemory {
         now: Timestamp,
     ) -> ZoneStatus {
         let state = self.state(hold_down, now);
-        let ZoneCondition { nodes, usable, .. } = self.condition;
+        let ZoneCondition { nodes, usable, .. } = &self.condition;
         let reason = self.reason(state);
         let message = self.message(zone, state, hold_down, now);
         let mut status = ZoneStatus {
@@ -71,8 +86,9 @@ impl ZoneMemory {
             suspect: self.suspect,
             no_nodes_since: self.nodes_gone.map(seconds),
             usable: format!("{usable}/{nodes}"),
-            usable_nodes: count(usable),
-            nodes: count(nodes),
+            usable_nodes: count(*usable),
+            nodes: count(*nodes),
+            taints: None,
             conditions: Vec::new(),
         };
         status.conditions = conditions_of(&status, before, now);
@@ -99,7 +115,7 @@ impl ZoneMemory {
         match state {
             ZoneState::Ready => "new pods can start here".to_owned(),
             ZoneState::Impaired => {
-                let reason = self.reason(state).unwrap_or("unusable");
+                let reason = self.fault();
                 let also = if by_hand.is_empty() { by_hand } else { format!("; {by_hand}") };
                 format!("out ({reason}): nothing is evicted from tiers that use this zone{also}")
             }
@@ -128,7 +144,7 @@ impl ZoneMemory {
             condition: ZoneCondition {
                 nodes: count(status.nodes),
                 usable: count(status.usable_nodes),
-                reason: status.reason.as_deref().and_then(ZoneReason::parse),
+                fault: told(status.reason.as_deref()),
             },
             nodes_gone: status.no_nodes_since.as_ref().map(|at| at.0),
             outages: u32::try_from(status.outages).unwrap_or(0),
@@ -146,22 +162,28 @@ impl ZoneMemory {
     /// What a policy's status says of a zone whose object somebody deleted: less, but
     /// enough to go on with an outage or a hold.
     #[must_use]
-    pub fn from_policy(zone: &PolicyZone) -> Option<(Zone, Self)> {
+    pub fn from_policy(zone: &PolicyZone, hold_down: Duration) -> Option<(Zone, Self)> {
         let since = zone.since.as_ref()?.0;
         let health = match zone.state {
             ZoneState::Impaired => ZoneHealth::Impaired,
             ZoneState::Recovering | ZoneState::Suspect => ZoneHealth::Usable,
-            ZoneState::Ready | ZoneState::Held | ZoneState::Empty => return None,
+            ZoneState::Empty => ZoneHealth::Empty,
+            ZoneState::Ready | ZoneState::Held => return None,
         };
+        // How often the hold was doubled tells how many outages there were.
+        let held = zone.hold_until.as_ref().map(|until| until.0.duration_since(since));
+        let held = held.and_then(|held| Duration::try_from(held).ok()).unwrap_or_default();
+        let doubled = |outages: &u32| hold_down_of(hold_down, *outages) >= held;
+        let outages = (1..=MOST_OUTAGES).find(doubled).unwrap_or(MOST_OUTAGES);
         let memory = Self {
             health,
             since,
             condition: ZoneCondition {
-                reason: zone.reason.as_deref().and_then(ZoneReason::parse),
+                fault: told(zone.reason.as_deref()),
                 ..ZoneCondition::default()
             },
-            nodes_gone: None,
-            outages: 1,
+            nodes_gone: (health == ZoneHealth::Empty).then_some(since),
+            outages,
             last_outage: Some(since),
             recovered_at: (health == ZoneHealth::Usable).then_some(since),
             observed: ObservedOutages::from(since),

@@ -51,6 +51,15 @@ pub fn preference(template: &Template, node: &Node) -> i32 {
         .sum()
 }
 
+/// The labels, and [`NAME_FIELD`], that the node selector and required affinity look at.
+pub fn asked_labels(template: &Template) -> impl Iterator<Item = &str> {
+    let terms = required(template).into_iter().flat_map(|selector| &selector.node_selector_terms);
+    let asks = terms.flat_map(|term| {
+        term.match_expressions.iter().chain(&term.match_fields).flatten().map(|ask| &*ask.key)
+    });
+    template.node_selector.keys().map(String::as_str).chain(asks)
+}
+
 /// The only nodes that the scheduler looks at, where every required term names nodes.
 pub fn named_nodes(template: &Template) -> Option<BTreeSet<&str>> {
     let terms = &required(template)?.node_selector_terms;
@@ -93,7 +102,8 @@ impl Scheduler<'_> {
     }
 }
 
-const NAME_FIELD: &str = "metadata.name";
+/// The only field of nodes that terms may ask for.
+pub const NAME_FIELD: &str = "metadata.name";
 
 fn required(template: &Template) -> Option<&NodeSelector> {
     template.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
