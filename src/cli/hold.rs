@@ -12,7 +12,7 @@ use crate::api::{DurationBounds, ZoneObject, parse_duration, zone_object_name};
 
 use super::Failure;
 use super::cluster::Access;
-use super::live::{block_on, client};
+use super::live::{block_on, client, request_error};
 use super::output::note;
 
 /// Who writes holds, as server-side apply sees it: not the operator.
@@ -116,13 +116,17 @@ async fn patch_zone(
     params: &PatchParams,
     patch: Patch<Value>,
 ) -> Result<ZoneObject, Failure> {
+    let address = config.cluster_url.to_string();
     let zones: Api<ZoneObject> = Api::all(client(config)?);
     zones.patch(name, params, &patch).await.map_err(|error| match error {
         kube::Error::Api(status) if status.is_not_found() => format!(
             "there is no Zone {name}, or the cluster knows no Zones: see `kubectl get zones.zonespread.io`"
         )
         .into(),
-        error => Failure::from(format!("cannot write Zone {name}: {error}")),
+        error => Failure::from(format!(
+            "cannot write Zone {name}: {}",
+            request_error(&error, &address)
+        )),
     })
 }
 

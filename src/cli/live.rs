@@ -4,22 +4,28 @@ use std::future::Future;
 
 use futures::future::LocalBoxFuture;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kube::api::{Api, ListParams};
+use kube::api::{ListParams, ObjectList};
+use kube::core::Request;
 use kube::{Client, Config};
 use thiserror::Error;
 
+use crate::controller::{error_text, error_with_remedy};
 use crate::observe::{Change, Kind, KindVisitor, Watched};
 
+use super::Failure;
 use super::output::note;
 
 /// Objects per request.
 const PAGE: u32 = 500;
 
-/// Why a cluster cannot be listed.
+/// Where the rights that commands need are listed.
+const RIGHTS: &str = "docs/rights.md lists the rights that each command needs";
+
+/// Why a cluster cannot be read.
 #[derive(Debug, Error)]
 pub enum LiveError {
     /// No client.
-    #[error("cannot set up a client for the cluster: {0}")]
+    #[error("cannot set up a client for the cluster: {}", error_text(.0))]
     Client(#[source] Box<kube::Error>),
     /// The policies' kind is not known there.
     #[error(
@@ -27,10 +33,12 @@ pub enum LiveError {
     )]
     NoCrd,
     /// A request failed.
-    #[error("cannot list {resource}: {source}")]
+    #[error("cannot list {resource}: {}", error_with_remedy(.source, .address, RIGHTS))]
     List {
         /// What was asked for.
         resource: &'static str,
+        /// Where.
+        address: String,
         /// Why not.
         source: Box<kube::Error>,
     },
@@ -55,11 +63,35 @@ pub fn client(mut config: Config) -> Result<Client, LiveError> {
 }
 
 /// Why the policies could not be read: mostly, that there is no such kind.
-pub fn policies_error(error: kube::Error) -> LiveError {
+pub fn policies_error(error: kube::Error, address: &str) -> LiveError {
     if status_of(&error) == Some(404) {
         return LiveError::NoCrd;
     }
-    LiveError::List { resource: Kind::Policy.resource(), source: Box::new(error) }
+    let (resource, address) = (Kind::Policy.resource(), address.to_owned());
+    LiveError::List { resource, address, source: Box::new(error) }
+}
+
+/// Why a policy could not be read or changed.
+pub fn policy_error(
+    verb: &str,
+    namespace: &str,
+    name: &str,
+    error: &kube::Error,
+    address: &str,
+) -> Failure {
+    match status_of(error) {
+        Some(404) => format!("no ZoneSpreadPolicy {name} in namespace {namespace}"),
+        _ => format!(
+            "cannot {verb} ZoneSpreadPolicy {name} in namespace {namespace}: {}",
+            error_with_remedy(error, address, RIGHTS)
+        ),
+    }
+    .into()
+}
+
+/// Why a request failed, with its remedy.
+pub fn request_error(error: &kube::Error, address: &str) -> String {
+    error_with_remedy(error, address, RIGHTS)
 }
 
 fn status_of(error: &kube::Error) -> Option<u16> {
@@ -71,22 +103,25 @@ fn status_of(error: &kube::Error) -> Option<u16> {
 
 /// Lists every kind and hands the objects to `sink`; gives the API server's version, if it
 /// says so. Kinds that are not `needed` may be forbidden or unknown: that is noted, and they
-/// are left out.
+/// are left out. With a `namespace`, other namespaces are asked only for what matters there:
+/// what runs on the nodes, the claims that count there, and moves under way.
 ///
 /// # Errors
 /// When a needed kind cannot be listed, or the cluster does not answer.
 pub async fn list_all(
     config: Config,
+    namespace: Option<&str>,
     needed: &[Kind],
     sink: &mut dyn FnMut(Change),
 ) -> Result<Option<String>, LiveError> {
+    let address = config.cluster_url.to_string();
     let client = client(config)?;
     let version = client.apiserver_version().await.ok().map(|version| version.git_version);
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("reading {msg}: {pos} objects, {elapsed}") {
         bar.set_style(style);
     }
-    let mut lister = Lister { client, needed, sink, bar };
+    let mut lister = Lister { client, address, namespace, needed, sink, bar };
     // First what is small and needed: what fails, fails soon.
     let mut kinds = Kind::ALL;
     kinds.sort_by_key(|kind| match kind {
@@ -104,6 +139,8 @@ pub async fn list_all(
 
 struct Lister<'a> {
     client: Client,
+    address: String,
+    namespace: Option<&'a str>,
     needed: &'a [Kind],
     sink: &'a mut dyn FnMut(Change),
     bar: ProgressBar,
@@ -123,13 +160,32 @@ impl Lister<'_> {
     async fn list<K: Watched>(&mut self) -> Result<(), LiveError> {
         let kind = K::KIND;
         self.bar.set_message(kind.resource());
-        let api = Api::<K>::all(self.client.clone());
+        let own = self.namespace.filter(|_| kind.is_namespaced());
+        let everywhere = matches!(kind, Kind::Pod | Kind::Claim | Kind::Policy);
+        let first = own.filter(|_| !everywhere);
+        match self.list_in::<K>(first).await {
+            Ok(()) => Ok(()),
+            Err(error) if first.is_none() && own.is_some() && status_of(&error) == Some(403) => {
+                self.bar.suspend(|| {
+                    note(&format!(
+                        "you may not list {} of all namespaces: the answer may differ",
+                        kind.resource()
+                    ));
+                });
+                self.list_in::<K>(own).await.or_else(|error| self.failed(kind, error))
+            }
+            Err(error) => self.failed(kind, error),
+        }
+    }
+
+    /// Lists a kind in one namespace, or in all of them.
+    async fn list_in<K: Watched>(&mut self, namespace: Option<&str>) -> Result<(), kube::Error> {
+        // Not by an Api: it does not know which of the kinds are in namespaces.
+        let request = Request::new(K::url_path(&(), namespace));
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = match api.list(&page).await {
-                Ok(list) => list,
-                Err(error) => return self.failed(kind, error),
-            };
+            let asked = request.list(&page).map_err(kube::Error::BuildRequest)?;
+            let list: ObjectList<K> = self.client.request(asked).await?;
             self.bar.inc(u64::try_from(list.items.len()).unwrap_or_default());
             for object in list.items {
                 (self.sink)(object.applied());
@@ -154,8 +210,12 @@ impl Lister<'_> {
                 });
                 Ok(())
             }
-            (Kind::Policy, _) => Err(policies_error(error)),
-            _ => Err(LiveError::List { resource: kind.resource(), source: Box::new(error) }),
+            (Kind::Policy, _) => Err(policies_error(error, &self.address)),
+            _ => Err(LiveError::List {
+                resource: kind.resource(),
+                address: self.address.clone(),
+                source: Box::new(error),
+            }),
         }
     }
 }

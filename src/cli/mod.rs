@@ -3,11 +3,13 @@
 mod age;
 mod cluster;
 mod cluster_args;
+mod consent;
 mod crd;
 mod explain;
 mod hold;
 mod live;
 mod log;
+mod names;
 pub mod offline;
 mod outlook;
 mod output;
@@ -19,6 +21,7 @@ mod source;
 mod status;
 mod table;
 mod view;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,12 @@ enum Command {
     Hold(hold::Hold),
     /// End the hold of a zone
     Release(hold::Release),
+    /// Pause a policy: nothing of it is moved
+    Pause(consent::OnePolicy),
+    /// End the pause of a policy
+    Resume(consent::OnePolicy),
+    /// Approve the plan of a policy that waits for it
+    Approve(consent::Approve),
     /// Show what the policies' statuses say
     Status(status::Status),
     /// Show what would be moved now, and why not
@@ -70,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Hold(hold) => hold.run(&arguments.access),
         Command::Release(release) => release.run(&arguments.access),
+        Command::Pause(policy) => policy.pause(&arguments.access),
+        Command::Resume(policy) => policy.resume(&arguments.access),
+        Command::Approve(approve) => approve.run(&arguments.access),
         Command::Status(status) => status.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
@@ -83,6 +95,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has closed it, as `head` does.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Unmet>() => {
+            output::note(&error.to_string());
+            ExitCode::from(CHECK_FAILED)
+        }
         Err(error) => {
             output::note(&format!("error: {error}"));
             ExitCode::FAILURE
@@ -95,6 +111,11 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
+
+/// A check that a command makes does not hold; its answer is printed all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unmet(String);
 
 /// Why a command failed, for a human.
 type Failure = Box<dyn std::error::Error>;

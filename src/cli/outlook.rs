@@ -11,7 +11,7 @@ use crate::outlook::{Missing, Of, Outlook, Phase, PhaseOutlook, TierOutlook, Zon
 use super::Failure;
 use super::cluster::Access;
 use super::output::{Output, note};
-use super::source::Source;
+use super::source::{Asks, Source};
 use super::view::outlook_table;
 
 /// Arguments of `zonespread outlook`.
@@ -131,7 +131,7 @@ pub struct PhaseLoss {
 impl OutlookArgs {
     /// Prints the outlook; gives whether every zone is safe to lose.
     pub fn run(&self, access: &Access) -> Result<bool, Failure> {
-        let snapshot = self.source.look(access, &[Kind::Node, Kind::Pod])?;
+        let snapshot = self.source.look(access, Asks::Everything, &[Kind::Node, Kind::Pod])?;
         let index = snapshot.operator.index();
         let only = self.zone.as_deref().map(Zone::new);
         let outlook = Outlook::of(index, snapshot.operator.scheduler_config(), only.as_ref());

@@ -31,6 +31,11 @@ pub enum Format {
 }
 
 impl Output {
+    /// The format that was asked for.
+    pub const fn format(self) -> Format {
+        self.format
+    }
+
     /// Prints `data`: as it is to programs, or what `table` makes of it.
     ///
     /// # Errors

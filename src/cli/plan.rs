@@ -2,17 +2,25 @@
 
 use clap::Args;
 
-use crate::observe::Kind;
+use crate::api::text::counted;
+use crate::api::{Phase, Reason};
+use crate::observe::{Kind, PolicyKey};
+use crate::operator::DryRun;
 
-use super::Failure;
 use super::cluster::Access;
+use super::names;
 use super::output::{Output, note};
-use super::source::Source;
+use super::source::{Asks, Source};
 use super::view::{Plans, PolicyPlan, PredictedScheduler, plan_table};
+use super::{Failure, Unmet};
 
 /// Arguments of `zonespread plan`.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit code 3: a policy is Invalid or Ineffective, or a tier is blocked.")]
 pub struct Plan {
+    /// One policy, as NAME or zsp/NAME
+    #[arg(value_name = "POLICY")]
+    policy: Option<String>,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -22,20 +30,51 @@ pub struct Plan {
 impl Plan {
     /// Prints the plan.
     pub fn run(&self, access: &Access) -> Result<(), Failure> {
-        let mut snapshot = self.source.look(access, &[Kind::Node, Kind::Policy])?;
+        let named = self.policy.as_deref().map(names::policy).transpose()?;
+        let within = named.and_then(|named| named.namespace);
+        let mut snapshot =
+            self.source.look(access, Asks::Namespace(within), &[Kind::Node, Kind::Policy])?;
         let namespace = snapshot.namespace.as_deref();
-        let wanted = |policy: &crate::observe::PolicyKey| {
+        let wanted = |policy: &PolicyKey| {
             namespace.is_none_or(|namespace| *policy.namespace == *namespace)
+                && named.is_none_or(|named| *policy.name == *named.name)
         };
         let dry_runs = snapshot.operator.dry_run(wanted, snapshot.now);
         if dry_runs.is_empty() {
             let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
+            if let Some(named) = named {
+                return Err(format!("no ZoneSpreadPolicy {}{place}", named.name).into());
+            }
             note(&format!("no ZoneSpreadPolicies{place}; -A looks in all namespaces"));
         }
+        let unmet = unmet(&dry_runs);
         let index = snapshot.operator.index();
         let policies =
             dry_runs.into_iter().map(|dry_run| PolicyPlan::new(index, dry_run)).collect();
         let scheduler = PredictedScheduler::from(snapshot.operator.scheduler_version());
-        self.output.print(&Plans { scheduler, policies }, plan_table)
+        self.output.print(&Plans { scheduler, policies }, plan_table)?;
+        unmet.map_or(Ok(()), |unmet| Err(unmet.into()))
     }
+}
+
+/// What of the plans cannot be carried out now, if anything.
+fn unmet(dry_runs: &[DryRun]) -> Option<Unmet> {
+    let without_effect = dry_runs
+        .iter()
+        .filter(|run| matches!(run.status.phase, Some(Phase::Invalid | Phase::Ineffective)))
+        .count();
+    let blocked = dry_runs
+        .iter()
+        .flat_map(|run| &run.tiers)
+        .filter_map(|tier| tier.blocked.as_ref())
+        // The others wait for nobody.
+        .filter(|why| !matches!(why.reason, Reason::MovesUnderWay | Reason::SingleZoneAccepted))
+        .count();
+    let tiers = (blocked > 0).then(|| format!("blocked: {}", counted(blocked, "tier")));
+    let policies = (without_effect > 0).then(|| {
+        let policies = if without_effect == 1 { "policy" } else { "policies" };
+        format!("Invalid or Ineffective: {without_effect} {policies}")
+    });
+    let all: Vec<String> = policies.into_iter().chain(tiers).collect();
+    (!all.is_empty()).then(|| Unmet(all.join("; ")))
 }

@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 
-use crate::observe::{Index, Kind, Pod, PodId};
+use crate::observe::{Index, Kind, Owner, Pod, PodId, Zone};
+use crate::plan::{TierSettings, eviction_blocker};
 use crate::predict::{Landing, NodeScore, Prediction, Rejection};
 
 use super::Failure;
 use super::cluster::Access;
+use super::names::{Named, NamedKind};
 use super::output::{Output, note};
-use super::source::Source;
+use super::source::{Asks, Source};
 use super::view::{PredictedScheduler, PredictionTable, pod_names};
 
 /// Arguments of `zonespread predict`.
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// The pod, as NAME or NAMESPACE/NAME
+    /// The pod, as NAME or pod/NAME, or a workload whose fullest zone gives one, as
+    /// deploy/NAME, rs/NAME or sts/NAME
     #[arg(value_name = "POD")]
     pod: String,
     #[command(flatten)]
@@ -28,6 +31,7 @@ pub struct Predict {
 
 /// Where the replacement of a pod would land.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// The pod.
     pub pod: String,
@@ -48,6 +52,9 @@ pub struct Answer {
     /// Why it cannot be known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpredictable: Option<String>,
+    /// Why the operator never evicts it, whatever is predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_moved: Option<String>,
     /// Nodes that cannot take it.
     pub filtered: Vec<Filtered>,
     /// The others, the best first.
@@ -107,53 +114,114 @@ pub struct Scored {
 impl Predict {
     /// Prints the prediction.
     pub fn run(&self, access: &Access) -> Result<(), Failure> {
-        let snapshot = self.source.look(access, &[Kind::Node, Kind::Pod])?;
+        let named = Named::parse(&self.pod, NamedKind::Pod, &KINDS)?;
+        let snapshot =
+            self.source.look(access, Asks::Namespace(named.namespace), &[Kind::Node, Kind::Pod])?;
         let index = snapshot.operator.index();
-        let (id, pod) = find(index, &self.pod, snapshot.namespace.as_deref())?;
-        if pod.owner.is_none() {
-            note(&format!("pod {} has no controller: nothing would replace it", pod.name));
+        let (id, pod) = find(index, &named, snapshot.namespace.as_deref())?;
+        if named.kind != NamedKind::Pod {
+            note(&format!("of {} this is asked about pod {}", self.pod, pod.name));
         }
         let mut in_flight = snapshot.operator.in_flight_pods();
         in_flight.evict(id);
         let scheduler = snapshot.operator.scheduler();
         let prediction = scheduler.predict(&in_flight, &scheduler.replacing(pod));
-        let known = PredictedScheduler::from(snapshot.operator.scheduler_version());
-        let answer = Answer { scheduler: known, ..Answer::new(index, pod, prediction) };
+        let answer = Answer {
+            scheduler: PredictedScheduler::from(snapshot.operator.scheduler_version()),
+            never_moved: never_moved(index, id, pod),
+            ..Answer::new(index, pod, prediction)
+        };
         self.output.print(&answer, |answer| PredictionTable::of(answer).to_string())
     }
 }
 
-/// The pod of that name.
+/// What can be asked about.
+const KINDS: [NamedKind; 4] =
+    [NamedKind::Pod, NamedKind::Deployment, NamedKind::ReplicaSet, NamedKind::StatefulSet];
+
+/// Why the operator never evicts this pod, if so.
+fn never_moved(index: &Index, id: PodId, pod: &Pod) -> Option<String> {
+    let owner = index.policies().find_map(|policy| {
+        let (tier, _) = policy.tiers.iter().find(|(_, pods)| pods.contains(&id))?;
+        Some((policy, tier))
+    });
+    let settings = owner
+        .map_or_else(TierSettings::default, |(policy, tier)| TierSettings::of(&policy.spec, tier));
+    if let (Some((policy, _)), Some(reason)) = (owner, &settings.single_zone) {
+        return Some(format!("policy {} accepts a single zone: {reason}", policy.key.name));
+    }
+    eviction_blocker(index, pod, &settings).map_or_else(
+        || owner.is_none().then(|| "no policy has it in a tier".to_owned()),
+        |blocker| Some(blocker.message(pod)),
+    )
+}
+
+/// The pod that is asked about.
 fn find<'a>(
     index: &'a Index,
-    name: &str,
+    named: &Named<'_>,
     namespace: Option<&str>,
 ) -> Result<(PodId, &'a Pod), Failure> {
-    let (namespace, name) = match name.strip_prefix("pod/").unwrap_or(name).split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (namespace, name),
+    let name = named.name;
+    let within = |pod: &Pod| namespace.is_none_or(|namespace| *pod.namespace == *namespace);
+    let found: Vec<(PodId, &Pod)> = index
+        .cluster()
+        .pods()
+        .filter(|(_, pod)| within(pod))
+        .filter(|(_, pod)| match named.kind {
+            NamedKind::Pod => *pod.name == *name,
+            kind => is_of(index, pod, kind, name) && pod.is_counted(),
+        })
+        .collect();
+    let what = match named.kind {
+        NamedKind::Pod => format!("pod {name}"),
+        kind => format!("running pod of {kind:?} {name}"),
     };
-    let found: Vec<(PodId, &Pod)> = match namespace {
-        Some(namespace) => {
-            let id = index.cluster().pod_id(namespace, name);
-            id.and_then(|id| Some((id, index.cluster().pod(id)?))).into_iter().collect()
-        }
-        None => index.cluster().pods().filter(|(_, pod)| *pod.name == *name).collect(),
-    };
-    match (found[..].split_first(), namespace) {
-        (Some((only, [])), _) => Ok(*only),
-        (None, Some(namespace)) => Err(format!("no pod {name} in namespace {namespace}").into()),
-        (None, None) => Err(format!("no pod {name}").into()),
-        (Some(_), _) => {
-            let mut namespaces: Vec<&str> = found.iter().map(|(_, pod)| &*pod.namespace).collect();
-            namespaces.sort_unstable();
-            Err(format!(
-                "pods {name} are in the namespaces {}: say which with -n",
-                namespaces.join(", ")
-            )
-            .into())
+    let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
+    let mut namespaces: Vec<&str> = found.iter().map(|(_, pod)| &*pod.namespace).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    match namespaces[..] {
+        [] => Err(format!("no {what}{place}").into()),
+        [_] => fullest(index, found).ok_or_else(|| format!("no {what}{place}").into()),
+        _ => {
+            Err(format!("{name} is in the namespaces {}: say which with -n", namespaces.join(", "))
+                .into())
         }
     }
+}
+
+/// Whether a pod belongs to this workload, by way of a `ReplicaSet` where it is a Deployment.
+fn is_of(index: &Index, pod: &Pod, kind: NamedKind, name: &str) -> bool {
+    let is_named = |owner: &Owner| {
+        let of_kind = match kind {
+            NamedKind::Deployment => "Deployment",
+            NamedKind::ReplicaSet => "ReplicaSet",
+            _ => "StatefulSet",
+        };
+        *owner.kind == *of_kind && *owner.name == *name
+    };
+    if kind != NamedKind::Deployment {
+        return pod.owner.as_deref().is_some_and(is_named);
+    }
+    let set = index.workload_of(pod);
+    set.and_then(|set| set.owner.as_ref()).is_some_and(is_named)
+}
+
+/// Of several pods one of the zone that has most of them, the first by name: the planner
+/// looks there, too.
+fn fullest<'a>(index: &'a Index, mut pods: Vec<(PodId, &'a Pod)>) -> Option<(PodId, &'a Pod)> {
+    let mut counts: BTreeMap<&Zone, usize> = BTreeMap::new();
+    for (_, pod) in &pods {
+        if let Some(zone) = index.cluster().zone_of(pod) {
+            *counts.entry(zone).or_default() += 1;
+        }
+    }
+    let count = |pod: &Pod| index.cluster().zone_of(pod).and_then(|zone| counts.get(zone)).copied();
+    pods.sort_by(|(_, one), (_, other)| {
+        count(other).cmp(&count(one)).then_with(|| one.name.cmp(&other.name))
+    });
+    pods.first().copied()
 }
 
 impl Answer {
@@ -170,6 +238,7 @@ impl Answer {
             preempts: Vec::new(),
             unless: None,
             unpredictable: None,
+            never_moved: None,
             filtered: Vec::new(),
             scores: Vec::new(),
             scheduler: PredictedScheduler::default(),

@@ -90,8 +90,11 @@ impl Run {
     }
 
     fn log(&self) -> Result<(), Failure> {
-        // kube logs any 5xx as an error of its own; we report what matters.
-        let filter = format!("{},kube_client::client::builder=off", self.log_level);
+        // kube logs any 5xx and any 403 by itself, structs included; we report what matters.
+        let filter = format!(
+            "{},kube_client::client::builder=off,kube_runtime::watcher=error",
+            self.log_level
+        );
         let filter = EnvFilter::try_new(&filter)
             .map_err(|error| format!("--log-level {}: {error}", self.log_level))?;
         let json = matches!(self.log_format, LogFormat::Json);

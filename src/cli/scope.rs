@@ -14,6 +14,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// One namespace, or the default one.
+    pub const fn of(namespace: Option<String>) -> Self {
+        Self { namespace, all_namespaces: false }
+    }
+
     /// The one namespace that was named, or `default`; none for all.
     pub fn namespace<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
         if self.all_namespaces { None } else { self.namespace.as_deref().or(default) }

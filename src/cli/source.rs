@@ -29,6 +29,25 @@ pub struct Source {
     scope: Scope,
 }
 
+/// How much of a cluster a command has to see.
+#[derive(Clone, Copy, Debug)]
+pub enum Asks<'a> {
+    /// All of it.
+    Everything,
+    /// One namespace: that which was named with the object asked about, if one was; of the
+    /// others what matters there.
+    Namespace(Option<&'a str>),
+}
+
+impl<'a> Asks<'a> {
+    const fn named(self) -> Option<&'a str> {
+        match self {
+            Self::Everything => None,
+            Self::Namespace(named) => named,
+        }
+    }
+}
+
 /// A cluster, seen once.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -52,17 +71,23 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be seen, or misses a kind.
-    pub fn look(&self, access: &Access, needed: &[Kind]) -> Result<Snapshot, Failure> {
+    pub fn look(
+        &self,
+        access: &Access,
+        asks: Asks<'_>,
+        needed: &[Kind],
+    ) -> Result<Snapshot, Failure> {
         let mut operator = Operator::default()
             .with_scheduler(self.cluster.scheduler()?)
             .with_scheduler_version(self.cluster.scheduler_version());
         let namespace = if self.filenames.is_empty() {
             let config = live::block_on(access.config())??;
-            let namespace = self.scope.namespace(Some(&config.default_namespace));
+            let namespace =
+                asks.named().or_else(|| self.scope.namespace(Some(&config.default_namespace)));
             let namespace = namespace.map(str::to_owned);
-            let version = live::block_on(live::list_all(config, needed, &mut |change| {
-                operator.apply(change);
-            }))??;
+            let within = namespace.as_deref().filter(|_| !matches!(asks, Asks::Everything));
+            let sink = &mut |change| operator.apply(change);
+            let version = live::block_on(live::list_all(config, within, needed, sink))??;
             if let Some(version) = version {
                 operator.server_version(&version);
             }
@@ -71,7 +96,7 @@ impl Source {
             let contents = read_files(&self.filenames, &mut |change| operator.apply(change))?;
             self.check(&contents, needed)?;
             self.note_missing(&missing_kinds(&contents, operator.index()));
-            self.scope.namespace(None).map(str::to_owned)
+            asks.named().or_else(|| self.scope.namespace(None)).map(str::to_owned)
         };
         // After the reading, so that what began while it was read is not ahead of the time.
         let now = Timestamp::now();

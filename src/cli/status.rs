@@ -3,26 +3,33 @@
 use clap::Args;
 use jiff::Timestamp;
 use kube::api::{Api, ListParams};
-use kube::{Config, ResourceExt};
+use kube::{Client, Config, ResourceExt};
 use serde::Serialize;
 
-use crate::api::{Mode, Phase, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
+use crate::api::{
+    Mode, Phase, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus,
+};
 
 use super::Failure;
 use super::age::age;
 use super::cluster::Access;
 use super::live::{block_on, client, policies_error};
+use super::names;
 use super::output::{Output, note};
 use super::scope::Scope;
-use super::table::Grid;
+use super::table::{Grid, or_dash};
 use super::view::policy_table;
+use super::watch::watch;
 
 /// Arguments of `zonespread status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// One policy, with its tiers, zones, plan and moves; as NAME or NAMESPACE/NAME
+    /// One policy, with its tiers, zones, plan and moves; as NAME or zsp/NAME
     #[arg(value_name = "POLICY")]
     policy: Option<String>,
+    /// Go on, and print what changes
+    #[arg(short, long)]
+    watch: bool,
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
@@ -32,10 +39,13 @@ pub struct Status {
 #[derive(Debug, Serialize)]
 struct Answer {
     policies: Vec<Known>,
+    /// The zones, if they may be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    zones: Vec<ZoneStatus>,
 }
 
 /// A policy and its status.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Known {
     /// Its namespace.
@@ -58,56 +68,94 @@ impl Status {
     /// Prints the statuses.
     pub fn run(&self, access: &Access) -> Result<(), Failure> {
         let config = block_on(access.config())??;
-        let (namespace, name) = match self.policy.as_deref().map(|name| name.split_once('/')) {
-            Some(Some((namespace, name))) => (Some(namespace), Some(name)),
-            _ => (self.scope.namespace(Some(&config.default_namespace)), self.policy.as_deref()),
+        let named = self.policy.as_deref().map(names::policy).transpose()?;
+        let default = Some(config.default_namespace.as_str());
+        let namespace = match &named {
+            Some(named) => named.namespace_in(&self.scope, default),
+            None => self.scope.namespace(default),
         };
-        let found = block_on(read(config.clone(), namespace, name))??;
+        let (namespace, name) = (namespace.map(str::to_owned), named.map(|named| named.name));
+        let place = Place { namespace: namespace.as_deref(), name };
+        if self.watch {
+            return block_on(watch(config, place, self.output))?;
+        }
+        let found = block_on(place.read(config.clone()))??;
         if found.is_empty() {
-            let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
+            let place = place.words();
             if let Some(name) = name {
                 return Err(format!("no ZoneSpreadPolicy {name}{place}").into());
             }
             note(&format!("no ZoneSpreadPolicies{place}"));
         }
-        let answer = Answer { policies: found };
+        // One policy shows those that it uses.
+        let zones = if name.is_none() { block_on(read_zones(config))? } else { Vec::new() };
+        let answer = Answer { policies: found, zones };
         self.output.print(&answer, |answer| {
             if name.is_some() {
                 let parts: Vec<String> = answer.policies.iter().map(policy_table).collect();
                 return parts.join("\n");
             }
-            if answer.policies.is_empty() {
-                return String::new();
-            }
-            list(&answer.policies, namespace.is_none(), Timestamp::now())
+            let now = Timestamp::now();
+            let policies = (!answer.policies.is_empty())
+                .then(|| list(&answer.policies, namespace.is_none(), now));
+            let zones = (!answer.zones.is_empty()).then(|| zone_list(&answer.zones, now));
+            policies.into_iter().chain(zones).collect::<Vec<_>>().join("\n")
         })
     }
 }
 
-/// Reads one policy or all of them, in one namespace or all of them.
-async fn read(
-    config: Config,
-    namespace: Option<&str>,
-    name: Option<&str>,
-) -> Result<Vec<Known>, Failure> {
-    let client = client(config)?;
-    let api: Api<ZoneSpreadPolicy> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    let mut page = ListParams::default().limit(500);
-    if let Some(name) = name {
-        page = page.fields(&format!("metadata.name={name}"));
+/// Which policies are asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// The namespace; none for all.
+    pub namespace: Option<&'a str>,
+    /// The policy; none for all.
+    pub name: Option<&'a str>,
+}
+
+impl Place<'_> {
+    fn words(self) -> String {
+        self.namespace.map_or_else(String::new, |name| format!(" in namespace {name}"))
     }
-    let mut known = Vec::new();
-    loop {
-        let list = api.list(&page).await.map_err(policies_error)?;
-        known.extend(list.items.into_iter().map(Known::from));
-        match list.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => page = page.continue_token(&token),
-            None => return Ok(known),
+
+    pub(super) fn api(self, client: Client) -> Api<ZoneSpreadPolicy> {
+        match self.namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
         }
     }
+
+    /// What selects them, besides the namespace.
+    pub(super) fn fields(self) -> Option<String> {
+        self.name.map(|name| format!("metadata.name={name}"))
+    }
+
+    /// Reads one policy or all of them.
+    async fn read(self, config: Config) -> Result<Vec<Known>, Failure> {
+        let address = config.cluster_url.to_string();
+        let api = self.api(client(config)?);
+        let mut page = ListParams::default().limit(500);
+        page.field_selector = self.fields();
+        let mut known = Vec::new();
+        loop {
+            let list = api.list(&page).await.map_err(|error| policies_error(error, &address))?;
+            known.extend(list.items.into_iter().map(Known::from));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(known),
+            }
+        }
+    }
+}
+
+/// The zones; none if they may not be read, which is for those who see the whole cluster.
+async fn read_zones(config: Config) -> Vec<ZoneStatus> {
+    let Ok(client) = client(config) else { return Vec::new() };
+    let zones: Api<ZoneObject> = Api::all(client);
+    let listed = zones.list(&ListParams::default()).await;
+    let statuses = listed.into_iter().flat_map(|list| list.items).filter_map(|zone| zone.status);
+    // Of a Zone object that names no zone there is nothing to say.
+    statuses.filter(|status| !status.zone.is_empty()).collect()
 }
 
 impl From<ZoneSpreadPolicy> for Known {
@@ -125,7 +173,7 @@ impl From<ZoneSpreadPolicy> for Known {
 }
 
 /// The table that `kubectl get zonespreadpolicies` prints.
-fn list(policies: &[Known], with_namespace: bool, now: Timestamp) -> String {
+pub(super) fn list(policies: &[Known], with_namespace: bool, now: Timestamp) -> String {
     let columns = ["NAME", "TIERS", "ZONES", "SKEW", "PHASE", "MOVES", "SURVIVES", "AGE"];
     let mut grid = Grid::new(with_namespace.then_some("NAMESPACE").into_iter().chain(columns));
     for policy in policies {
@@ -146,6 +194,23 @@ fn list(policies: &[Known], with_namespace: bool, now: Timestamp) -> String {
         let created = policy.created.map(|created| age(now.duration_since(created)));
         cells.push(created.unwrap_or_else(|| "<unknown>".to_owned()));
         grid.row(cells);
+    }
+    grid.print()
+}
+
+/// The zones, as `kubectl get zones.zonespread.io` shows them.
+fn zone_list(zones: &[ZoneStatus], now: Timestamp) -> String {
+    let mut grid = Grid::new(["ZONE", "STATE", "USABLE", "SINCE", "OUTAGES", "REASON"]);
+    for zone in zones {
+        let since = zone.since.as_ref().map(|since| age(now.duration_since(since.0)));
+        grid.row([
+            zone.zone.as_str(),
+            zone.state.map_or("-", ZoneState::as_str),
+            &zone.usable,
+            or_dash(since.as_deref()),
+            &zone.outages.to_string(),
+            or_dash(zone.reason.as_deref()),
+        ]);
     }
     grid.print()
 }

@@ -1,18 +1,23 @@
 //! The election of a leader, carried out: see [`Election`] for how it decides.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, PostParams};
 use kube::{Client, Error};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::act::{
     Election, Grant, LEASE_NAME, LeaseAnswer, LeaseRequest, REQUEST_TIMEOUT, RETRY_PERIOD, Turn,
 };
 
 use super::clock;
+use super::error_text::error_text;
+
+/// A failure that lasts is told again after this long.
+const TELL_AGAIN: Duration = Duration::from_mins(5);
 
 /// Whether this process may change the cluster, right now.
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub struct Elector {
     api: Api<Lease>,
     election: Election,
     leadership: Leadership,
+    /// Why the lease could not be renewed, as it was told last, and when.
+    told: Option<(String, Instant)>,
 }
 
 impl Elector {
@@ -56,7 +63,7 @@ impl Elector {
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: String) -> Self {
         let api = Api::namespaced(client, namespace);
-        Self { api, election: Election::new(identity), leadership: Leadership::none() }
+        Self { api, election: Election::new(identity), leadership: Leadership::none(), told: None }
     }
 
     /// What this process may do; kept up to date by [`Elector::run`].
@@ -69,12 +76,13 @@ impl Elector {
     /// Tells `leading` of every change.
     pub async fn run(mut self, leading: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
         loop {
-            match tokio::time::timeout(REQUEST_TIMEOUT, self.round()).await {
-                Ok(Ok(())) => {}
-                // No answer proves nothing: what was granted runs out by itself.
-                Ok(Err(error)) => warn!(%error, "the lease could not be renewed"),
-                Err(_) => warn!("the lease could not be renewed in time"),
-            }
+            // No answer proves nothing: what was granted runs out by itself.
+            let failure = match tokio::time::timeout(REQUEST_TIMEOUT, self.round()).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error_text(&error)),
+                Err(_) => Some("no answer in time".to_owned()),
+            };
+            self.tell(failure);
             self.leadership.set(self.election.granted());
             let now_leading = self.leadership.may_act();
             let changed = leading.send_if_modified(|known| {
@@ -96,10 +104,28 @@ impl Elector {
         if held && let Some(release) = self.election.release(clock::now()) {
             match tokio::time::timeout(REQUEST_TIMEOUT, self.ask(&release)).await {
                 Ok(Ok(_)) => info!("the lease was released"),
-                Ok(Err(error)) => warn!(%error, "the lease could not be released"),
+                Ok(Err(error)) => warn!("the lease could not be released: {}", error_text(&error)),
                 Err(_) => warn!("the lease could not be released in time"),
             }
         }
+    }
+
+    /// Says why the lease could not be renewed: once, and again while that lasts.
+    fn tell(&mut self, failure: Option<String>) {
+        let Some(why) = failure else {
+            if self.told.take().is_some() {
+                info!("the lease can be renewed again");
+            }
+            return;
+        };
+        let is_told =
+            self.told.as_ref().is_some_and(|(told, at)| *told == why && at.elapsed() < TELL_AGAIN);
+        if is_told {
+            debug!("the lease could not be renewed: {why}");
+            return;
+        }
+        warn!("the lease could not be renewed, and nothing is evicted without it: {why}");
+        self.told = Some((why, Instant::now()));
     }
 
     /// One round of the election.

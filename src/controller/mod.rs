@@ -1,6 +1,8 @@
 //! Wires the rooms together; holds no logic of its own.
 
 mod clock;
+mod complaints;
+mod error_text;
 mod lease;
 mod liveness;
 mod perform;
@@ -34,6 +36,7 @@ use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
 use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
+pub use error_text::{error_text, error_with_remedy};
 use lease::{Elector, Leadership};
 use liveness::watching_client;
 use perform::{Command, Performer};
@@ -87,7 +90,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// No client for the cluster.
-    #[error("cannot set up a client for the cluster: {0}")]
+    #[error("cannot set up a client for the cluster: {}", error_text(.0))]
     Client(#[source] Box<kube::Error>),
     /// The metrics could not be registered.
     #[error("cannot set up metrics: {0}")]
@@ -121,6 +124,8 @@ pub async fn run(
     patient.read_timeout = Some(SILENT_AFTER);
     let watching =
         watching_client(patient, &events).map_err(|error| RunError::Client(Box::new(error)))?;
+    let server = config.cluster_url.to_string();
+    let server = server.trim_end_matches('/').to_owned();
     // A PDB's 429 is an answer, and the lease must not wait: no silent retries.
     let mut direct = config;
     direct.default_retry = false;
@@ -140,7 +145,7 @@ pub async fn run(
     let zone_writer = ZoneWriter::new(acting.clone(), leadership.clone());
     let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
-    watch_all(&watching, &events);
+    watch_all(&watching, &server, &events);
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
     // Of each zone there is one write at a time, so these are bounded.
     let (zone_writes, zones_to_write) = mpsc::unbounded_channel();
@@ -297,7 +302,10 @@ impl Driver {
             };
             match tokio::time::timeout(READ_WITHIN, read).await {
                 Ok(Ok((policies, zones))) => return Some((policies.items, zones.items)),
-                Ok(Err(error)) => warn!(%error, "the policies could not be read, trying again"),
+                Ok(Err(error)) => {
+                    let error = error_text(&error);
+                    warn!(error, "the policies could not be read, trying again");
+                }
                 Err(_) => warn!("the policies could not be read in time, trying again"),
             }
             metrics.reconcile_error(ErrorCategory::ReadPolicies);

@@ -15,6 +15,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Error};
 use serde_json::json;
 
+use super::error_text::error_text;
 use crate::api::text::{bounded, cut};
 use crate::moves::Event as PolicyEvent;
 
@@ -80,14 +81,14 @@ impl Recorder {
                 }
                 // It has expired: this is the first again.
                 Err(Error::Api(status)) if status.is_not_found() => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(error_text(&error)),
             }
         }
         let event = event_of(&key.event, policy, &self.instance, now);
         let name = event.metadata.name.clone().unwrap_or_default();
         within(events.create(&PostParams::default(), &event))
             .await?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error_text(&error))?;
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }

@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use kube::Error;
 use kube::core::Status;
 
+use super::error_text::error_text;
 use crate::act::REQUEST_TIMEOUT;
 use crate::moves::ActionError;
 
@@ -20,7 +21,7 @@ pub fn no_answer() -> ActionError {
 #[must_use]
 pub fn action_error(error: Error) -> ActionError {
     let Error::Api(status) = error else {
-        return ActionError::Unknown(error.to_string());
+        return ActionError::Unknown(error_text(&error));
     };
     let message = status.message.clone();
     match status.code {

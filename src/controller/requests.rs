@@ -14,6 +14,7 @@ use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy};
 use crate::moves::{ActionRequest, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
+use super::error_text::error_text;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
 
@@ -84,7 +85,7 @@ impl Requests {
                 }
                 return Answer::Written;
             }
-            Ok(Err(error)) => WriteFailure::Refused(error.to_string()),
+            Ok(Err(error)) => WriteFailure::Refused(error_text(&error)),
             Err(_) => WriteFailure::TimedOut,
         };
         warn!(namespace = %policy.namespace, policy = %policy.name, %failure, "the status could not be written");
@@ -132,7 +133,7 @@ async fn read<T>(
 ) -> Answer {
     match tokio::time::timeout(READ_TIMEOUT, request).await {
         Ok(Ok(objects)) => into(objects),
-        Ok(Err(error)) => Answer::Failed(error.to_string()),
+        Ok(Err(error)) => Answer::Failed(error_text(&error)),
         Err(_) => Answer::Failed(format!("no answer within {}s", READ_TIMEOUT.as_secs())),
     }
 }

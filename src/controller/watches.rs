@@ -5,8 +5,9 @@ use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc;
-use tracing::warn;
 
+use super::complaints::Complaints;
+use super::error_text::error_with_remedy;
 use crate::observe::{Change, Kind, KindVisitor, Name, WATCH_LASTS, WatchEvent, Watched};
 
 /// Objects per page of a list. The text of a page is held three times while it is read: 500
@@ -14,15 +15,19 @@ use crate::observe::{Change, Kind, KindVisitor, Name, WATCH_LASTS, WatchEvent, W
 const PAGE: u32 = 200;
 
 /// Watches every kind; what is seen goes to `events`.
-pub fn watch_all(client: &Client, events: &mpsc::Sender<WatchEvent>) {
+pub fn watch_all(client: &Client, address: &str, events: &mpsc::Sender<WatchEvent>) {
+    let complaints = Complaints::default();
     for kind in Kind::ALL {
-        kind.visit(Start { client, events });
+        kind.visit(Start { client, address, events, complaints: &complaints });
     }
 }
 
 struct Start<'a> {
     client: &'a Client,
+    /// The API server's, for messages.
+    address: &'a str,
     events: &'a mpsc::Sender<WatchEvent>,
+    complaints: &'a Complaints,
 }
 
 impl KindVisitor for Start<'_> {
@@ -31,17 +36,26 @@ impl KindVisitor for Start<'_> {
     fn visit<K: Watched>(self) {
         let config = watcher::Config::default().timeout(WATCH_LASTS).page_size(PAGE);
         let stream = watcher(Api::<K>::all(self.client.clone()), config).default_backoff();
-        tokio::spawn(forward(stream, self.events.clone()));
+        let (address, complaints) = (self.address.to_owned(), self.complaints.clone());
+        tokio::spawn(forward(stream, self.events.clone(), address, complaints));
     }
 }
 
 async fn forward<K: Watched>(
     stream: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>>,
     events: mpsc::Sender<WatchEvent>,
+    address: String,
+    complaints: Complaints,
 ) {
     let kind = K::KIND;
+    let mut has_failed = false;
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
+        // A list begins before anything is asked for.
+        if has_failed && matches!(&event, Ok(event) if !matches!(event, watcher::Event::Init)) {
+            has_failed = false;
+            complaints.mended(kind);
+        }
         let event = match event {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
                 WatchEvent::Change(kind, Box::new(object.applied()))
@@ -54,7 +68,8 @@ async fn forward<K: Watched>(
             Ok(watcher::Event::Init) => WatchEvent::ListBegins(kind),
             Ok(watcher::Event::InitDone) => WatchEvent::ListEnds(kind),
             Err(error) => {
-                warn!(resource = kind.resource(), %error, "the watch failed, trying again");
+                has_failed = true;
+                complaints.failed(kind, &why(&error, &address));
                 WatchEvent::Failed(kind)
             }
         };
@@ -62,5 +77,23 @@ async fn forward<K: Watched>(
         if events.send(event).await.is_err() {
             return;
         }
+    }
+}
+
+/// Why a watch failed; the same words for all kinds that fail alike.
+fn why(error: &watcher::Error, address: &str) -> String {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(status) => return status.message.clone(),
+        watcher::Error::NoResourceVersion => return error.to_string(),
+    };
+    match error {
+        // The API server's message names the kind.
+        kube::Error::Api(status) if status.code == 403 => format!(
+            "{address} forbids it: deploy/base/rbac.yaml gives the operator's service account these rights"
+        ),
+        error => error_with_remedy(error, address, ""),
     }
 }

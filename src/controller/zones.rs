@@ -12,6 +12,7 @@ use crate::act::REQUEST_TIMEOUT;
 use crate::api::{FIELD_MANAGER, ZoneObject};
 use crate::operator::ZoneWrite;
 
+use super::error_text::error_text;
 use super::lease::Leadership;
 
 /// Writes Zone objects.
@@ -53,11 +54,11 @@ impl ZoneWriter {
         match self.apply_status(write).await? {
             Ok(()) => return Ok(()),
             Err(Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error_text(&error)),
         }
         // There is no such object yet, or somebody deleted it.
-        self.make(write).await?.map_err(|error| error.to_string())?;
-        self.apply_status(write).await?.map_err(|error| error.to_string())
+        self.make(write).await?.map_err(|error| error_text(&error))?;
+        self.apply_status(write).await?.map_err(|error| error_text(&error))
     }
 
     async fn apply_status(&self, write: &ZoneWrite) -> Result<Result<(), Error>, String> {

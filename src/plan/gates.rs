@@ -247,7 +247,7 @@ fn observe_only(tier: &TierView) -> Option<Blocked> {
     blocked(
         Reason::ObserveOnly,
         format!(
-            "policy {} has the mode Observe for this tier: the mode Auto or Approve lets its pods be moved",
+            "policy {} has the mode Observe for this tier: set mode: Auto (or Approve) to let its pods be moved",
             tier.policy.name
         ),
     )

@@ -31,6 +31,7 @@ mod victim_tests;
 mod zone_loss;
 
 pub use approval::Approval;
+pub use evictable::eviction_blocker;
 pub use gates::{
     ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,
 };

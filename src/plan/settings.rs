@@ -29,6 +29,20 @@ pub struct TierSettings {
     max_unavailable: Option<IntOrString>,
 }
 
+impl Default for TierSettings {
+    fn default() -> Self {
+        Self {
+            max_skew: 1,
+            mode: Mode::default(),
+            hold_down: DEFAULT_HOLD_DOWN,
+            landing_timeout: DEFAULT_LANDING_TIMEOUT,
+            local_storage: LocalStorage::default(),
+            single_zone: None,
+            max_unavailable: None,
+        }
+    }
+}
+
 impl TierSettings {
     /// The settings of `tier`.
     #[must_use]

@@ -8,7 +8,7 @@ use super::run::{fixture, zonespread};
 fn tier(case: &str) -> Value {
     let file = fixture(&format!("cases/{case}.json"));
     let ran = zonespread(&["plan", "-A", "-f", &file, "-o", "json"]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     let plan: Value = serde_json::from_str(&ran.out).unwrap();
     plan["policies"][0]["tiers"][0].clone()
 }

@@ -26,7 +26,7 @@ fn programs_get_the_plan_in_the_documented_form() {
 fn the_loss_of_each_zone_is_told_from_a_file() {
     let ran = zonespread(&["outlook", "-f", &fixture("petclinic.yaml")]);
     insta::assert_snapshot!(ran.out);
-    assert_eq!((ran.code, &*ran.err), (Some(0), "ignored kinds: 1 ConfigMap\n"));
+    assert!(ran.code == Some(0) && ran.err.starts_with("ignored kinds: 1 ConfigMap\n"), "{ran:?}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn plan_and_predict_heed_the_schedulers_configuration() {
         let config = fixture(config);
         let with = ["-f", &file, "-o", "json", "--scheduler-config", &config];
         let ran = zonespread(&[command, &with].concat());
-        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
         serde_json::from_str(&ran.out).unwrap()
     };
     let answer = ask(&["predict", "was-6d4-4"], "scheduler-extender.yaml");
@@ -111,7 +111,8 @@ fn without_zone_c() -> String {
 #[test]
 fn a_zone_that_is_out_in_the_file_freezes_the_plan() {
     let ran = zonespread_with(&without_zone_c(), &["plan", "-f", "-", "-o", "json"]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.ends_with("\nblocked: 1 tier\n"), "{ran:?}");
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(answer["policies"][0]["phase"], "Frozen");
     let was = &answer["policies"][0]["tiers"][0];
@@ -170,6 +171,17 @@ fn a_namespace_can_be_named() {
     assert!(ran.err.contains("no ZoneSpreadPolicies in namespace other"), "{ran:?}");
     let ran = zonespread(&["plan", "-f", &file, "-A"]);
     assert!(ran.out.starts_with("petclinic/petclinic: "), "{ran:?}");
+    for named in ["petclinic", "zsp/petclinic", "petclinic/petclinic"] {
+        let one = zonespread(&["plan", named, "-f", &file]);
+        assert_eq!(one.out, ran.out, "{named}");
+    }
+    let ran = zonespread(&["plan", "pet", "-f", &file]);
+    assert!(
+        ran.code == Some(1) && ran.err.ends_with("error: no ZoneSpreadPolicy pet\n"),
+        "{ran:?}"
+    );
+    let ran = zonespread(&["plan", "deploy/web", "-f", &file]);
+    assert_eq!(ran.err, "error: \"deploy/web\" is no NAME or zsp/NAME\n");
 }
 
 #[test]
@@ -234,7 +246,7 @@ fn pods_of_one_name_are_told_apart_by_namespace() {
     let named = ["predict", "was-6d4-4", "-n", "other", "-f", &file, "-f", "-"];
     let ran = zonespread_with(twin, &named);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.err.contains("has no controller: nothing would replace it"), "{ran:?}");
+    assert!(ran.out.contains("has no controller that would re-create it"), "{ran:?}");
 }
 
 #[test]
@@ -284,4 +296,32 @@ fn nothing_in_a_file_reaches_the_terminal_as_a_command() {
         let control = said.chars().find(|letter| letter.is_control() && *letter != '\n');
         assert_eq!(control, None, "{format}: {said}");
     }
+}
+
+#[test]
+fn a_policy_that_cannot_be_followed_or_protects_nothing_is_no_success() {
+    let text = std::fs::read_to_string(fixture("petclinic.yaml")).unwrap();
+    let typo = text.replace("tierLabel: tier", "tierLabel: teir");
+    let ran = zonespread_with(&typo, &["plan", "-f", "-"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.err.ends_with("\nInvalid or Ineffective: 1 policy\n"), "{ran:?}");
+    assert!(ran.out.starts_with("petclinic/petclinic: Ineffective: "), "{}", ran.out);
+    assert!(ran.out.contains("set spec.tierLabel to a label that the pods carry"), "{}", ran.out);
+}
+
+#[test]
+fn a_workload_stands_for_one_of_its_pods_and_a_pod_that_is_never_moved_is_told() {
+    let file = fixture("petclinic.yaml");
+    let ran = zonespread(&["predict", "rs/was-6d4", "-f", &file]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("\nof rs/was-6d4 this is asked about pod was-6d4-"), "{ran:?}");
+    assert!(!ran.out.contains("NEVER MOVED"), "{ran:?}");
+    let ran = zonespread(&["predict", "deploy/nope", "-f", &file]);
+    assert!(ran.err.ends_with("error: no running pod of Deployment nope\n"), "{ran:?}");
+    let bare = "apiVersion: v1\nkind: Pod\nmetadata: {name: bare, namespace: petclinic, uid: u, labels: {app: petclinic, tier: was}}\nspec: {nodeName: a1, containers: [{name: c, image: i}]}\nstatus: {phase: Running}\n";
+    let ran = zonespread_with(bare, &["predict", "pod/bare", "-f", &file, "-f", "-"]);
+    assert!(
+        ran.out.contains("NEVER MOVED   pod bare has no controller that would re-create it"),
+        "{ran:?}"
+    );
 }

@@ -9,7 +9,7 @@ use super::run::{fixture, zonespread};
 fn plan(situation: &str) -> (Vec<(String, String)>, Option<String>, Value) {
     let file = fixture(&format!("situations/{situation}.json"));
     let ran = zonespread(&["plan", "-A", "-f", &file, "-o", "json"]);
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     let tier = answer["policies"][0]["tiers"][0].clone();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -41,9 +41,12 @@ fn headroom_is_room_and_the_plan_says_whose() {
     assert!(table.contains("PREEMPTS") && table.contains(victim), "{table}");
     let pod = tier["moves"][0]["pod"].as_str().unwrap();
     let told = zonespread(&["predict", pod, "-f", &file]).out;
-    assert!(told.contains(&format!("PREEMPTS    {victim}, of negative priority")), "{told}");
-    assert!(
-        told.contains("LANDS IN    zone z-c") && told.contains("HOW SURE    certain"),
-        "{told}"
-    );
+    // Without the widths of columns.
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        format!("PREEMPTS {victim}, of negative priority"),
+        "LANDS IN zone z-c HOW SURE certain".into(),
+    ] {
+        assert!(told.contains(&expected), "{told}");
+    }
 }

@@ -16,6 +16,7 @@ mod harness;
 
 mod access;
 mod chaos;
+mod commands;
 mod consent;
 mod landings;
 mod leader;

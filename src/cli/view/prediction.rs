@@ -214,6 +214,9 @@ impl fmt::Display for PredictionTable<'_> {
         let mut summary = Grid::new(["POD", &self.answer.title]);
         summary.row(["LANDS IN", &self.lands_in()]);
         summary.row(["HOW SURE", &self.how_sure()]);
+        if let Some(why) = &self.answer.never_moved {
+            summary.row(["NEVER MOVED", why]);
+        }
         if !self.answer.nodes.is_empty() {
             summary.row(["NODES", &shortened(&self.answer.nodes, self.answer.nodes.len())]);
         }

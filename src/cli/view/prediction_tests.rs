@@ -38,6 +38,7 @@ fn answer(zones: &[&str], nodes: &[&str], certain: bool, scores: Vec<Scored>) ->
         preempts: Vec::new(),
         unless: None,
         unpredictable: None,
+        never_moved: None,
         filtered: Vec::new(),
         scores,
         scheduler: PredictedScheduler::default(),
