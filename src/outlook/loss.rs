@@ -65,9 +65,13 @@ impl Lost {
                 lost.to_place.push((at, pod.clone()));
             }
         }
-        // As the scheduler's queue sorts them; those of one workload stay together.
+        // As the scheduler's queue sorts them; those of one workload stay together, by node.
         lost.to_place.sort_by(|(one, a), (other, b)| {
-            let key = |at: &usize, pod: &Pod| (Reverse(pod.template.priority), *at, pod.name.len());
+            let owner = |pod: &Pod| pod.owner.as_ref().map(|owner| Name::clone(&owner.uid));
+            let key = |at: &usize, pod: &Pod| {
+                let node = pod.node.clone().filter(|_| phase == Phase::Unreachable);
+                (Reverse(pod.template.priority), *at, owner(pod), node, pod.name.len())
+            };
             key(one, a).cmp(&key(other, b)).then_with(|| a.name.cmp(&b.name))
         });
         lost
@@ -77,10 +81,11 @@ impl Lost {
         let Some(pod) = before.pod(id) else { return };
         let fate = self.fate(pod);
         if !matches!(fate, Fate::Stays) {
-            if self.phase == Phase::Gone {
-                self.cluster.remove_pod(&pod.namespace, &pod.name);
-            } else {
-                self.cluster.put_pod(Pod { terminating: true, ..pod.clone() });
+            match (self.phase, &fate) {
+                (Phase::Gone, _) => drop(self.cluster.remove_pod(&pod.namespace, &pod.name)),
+                // It goes when its node's turn comes: see `Placements`.
+                (Phase::Unreachable, Fate::IsReplaced) => {}
+                (Phase::Unreachable, _) => self.terminate(pod),
             }
         }
         // A pod that terminates already is replaced already.
@@ -89,6 +94,11 @@ impl Lost {
             Fate::IsReplaced => self.to_place.push((at, pod.clone())),
             Fate::Stays | Fate::IsMissing => *self.absent.entry(at).or_default() += 1,
         }
+    }
+
+    /// The pod terminates, and nobody on its node lets it go.
+    pub(super) fn terminate(&mut self, pod: &Pod) {
+        self.cluster.put_pod(Pod { terminating: true, ..pod.clone() });
     }
 
     fn fate(&self, pod: &Pod) -> Fate {

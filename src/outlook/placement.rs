@@ -11,7 +11,7 @@ use crate::predict::{
 };
 
 use super::loss::Lost;
-use super::{Missing, PhaseOutlook};
+use super::{Missing, Phase, PhaseOutlook};
 
 /// What became of the pods that had to be placed.
 #[derive(Debug, Default)]
@@ -71,11 +71,15 @@ impl Placements {
                 placements.by_workload.entry(*at).or_default().absent += run.len();
                 continue;
             }
-            let placed = place(lost, &cache, first, run.len());
+            let placed = place(lost, &cache, run);
             if placed.stopped.is_some() && makes_one_after_the_other(&lost.cluster, first) {
                 stopped_sets.extend(set);
             }
             placements.note(*at, run, &placed, lost);
+            if lost.phase == Phase::Unreachable {
+                let leaving = run.iter().filter(|(_, pod)| pod.node.is_some());
+                leaving.for_each(|(_, pod)| lost.terminate(pod));
+            }
             for ((_, pod), node) in run.iter().zip(placed.nodes) {
                 lost.cluster.put_pod(bound(pod, &placed.pending, node));
             }
@@ -161,8 +165,13 @@ impl Placements {
     }
 }
 
-/// Where `count` pods like the replacement of `first` go.
-fn place(lost: &Lost, cache: &SchedulerCache, first: &Pod, count: usize) -> Run {
+/// Where the replacements of these pods go, which are alike.
+///
+/// A silent zone is evicted node by node, one in ten seconds (`--node-eviction-rate` of
+/// kube-controller-manager, 0.1 by default): the first pods are replaced while the others
+/// still count, so that a hard constraint lets more of them go elsewhere.
+fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)]) -> Run {
+    let first = &run[0].1;
     let scheduler = Scheduler::new(&lost.cluster, cache);
     let pending = scheduler.replacing(first);
     let mut nodes = Vec::new();
@@ -170,14 +179,20 @@ fn place(lost: &Lost, cache: &SchedulerCache, first: &Pod, count: usize) -> Run 
         Ok(simulation) => simulation,
         Err(cause) => return Run { pending, nodes, stopped: Some(Stopped::Unknown(cause)) },
     };
-    while nodes.len() < count {
+    for (at, (_, pod)) in run.iter().enumerate() {
+        // The first of a node leaves with all that are on it; they are side by side.
+        if at == 0 || run[at - 1].1.node != pod.node {
+            let leaving = run[at..].iter().take_while(|(_, other)| other.node == pod.node);
+            let ids = leaving.filter_map(|(_, pod)| lost.cluster.pod_id(&pod.namespace, &pod.name));
+            ids.for_each(|id| simulation.evict(id));
+        }
         // Where several tie, each is as good as the first.
         let Some(node) = simulation.best().and_then(|best| best.nodes.into_iter().next()) else {
             let hindrance = simulation.hindrance(&lost.zone);
             return Run { pending, nodes, stopped: Some(Stopped::Pending(hindrance)) };
         };
         nodes.push(Name::clone(&node));
-        if nodes.len() < count {
+        if nodes.len() < run.len() {
             simulation.assume(pending.clone(), node);
         }
     }

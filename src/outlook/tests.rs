@@ -269,3 +269,15 @@ fn the_cluster_itself_is_left_as_it_is() {
     assert_eq!(index.cluster().nodes_generation(), before);
     assert_eq!(index.cluster().pods().count(), 3);
 }
+
+#[test]
+fn a_silent_zone_is_evicted_node_by_node() {
+    // 2/1/2: when the first pod of zone c leaves, the second still counts, and it may go to b.
+    let pods = web(&["a1", "a2", "b1", "c1", "c2"], |pod| pod.spread_hard(ZONE, 1));
+    let zone = lose(&index(three_zones(), pods), "c");
+    assert_eq!(counts(&only(&zone).unreachable), (vec![("a", 2), ("b", 2)], 1, 0));
+    // Both on one node leave together, and the zone is empty at once.
+    let pods = web(&["a1", "a2", "b1", "c1", "c1"], |pod| pod.spread_hard(ZONE, 1));
+    let zone = lose(&index(three_zones(), pods), "c");
+    assert_eq!(counts(&only(&zone).unreachable), (vec![("a", 2), ("b", 1)], 2, 0));
+}

@@ -22,6 +22,7 @@ mod landings;
 mod leader;
 mod nodes;
 mod outages;
+mod outlooks;
 mod policies;
 mod policy;
 mod reachable;
