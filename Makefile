@@ -53,6 +53,10 @@ compat: control-plane ## A recovery and 3000 predictions on the older versions o
 		KUBERNETES=$$version LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test real replacements_land -- --nocapture; \
 	done
 
+.PHONY: outlooks
+outlooks: control-plane ## What an outage leaves Pending, said before and seen after, in OUTLOOKS=n real outages; SEED=s
+	OUTLOOKS=$(or $(OUTLOOKS),300) $(CARGO) test --test real as_many_pods_wait -- --nocapture
+
 .PHONY: fuzz
 fuzz: ## Fuzz what reads strangers' words, with cargo-fuzz and nightly; TARGET=offline|policy|quantity SECONDS=s
 	cd fuzz && $(CARGO) +nightly fuzz run $(or $(TARGET),offline) -- -max_total_time=$(or $(SECONDS),60)

@@ -117,9 +117,13 @@ pub struct TierLoss {
 
 /// Where the pods are in one phase.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PhaseLoss {
-    /// Pods that stay Pending.
+    /// Pods that stay Pending at most.
     pub pending: usize,
+    /// Pods that stay Pending at least: of the pods of one node some may be replaced before
+    /// the others are deleted.
+    pub fewest_pending: usize,
     /// Pods that nobody re-creates in this phase.
     pub absent: usize,
     /// Pods of which it cannot be predicted where they land.
@@ -238,6 +242,7 @@ impl PhaseLoss {
     fn new(phase: &PhaseOutlook) -> Self {
         Self {
             pending: phase.pending,
+            fewest_pending: phase.fewest_pending,
             absent: phase.absent,
             unknown: phase.unknown,
             zones: phase.zones.iter().map(|(zone, pods)| (zone.to_string(), *pods)).collect(),

@@ -103,8 +103,11 @@ pub struct TierOutlook {
 /// Where the pods are in one phase.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PhaseOutlook {
-    /// How many stay Pending.
+    /// How many stay Pending at most.
     pub pending: usize,
+    /// How many stay Pending at least: a hard constraint lets more pods go elsewhere while
+    /// others of the same node still count, and which is first is a matter of chance.
+    pub fewest_pending: usize,
     /// How many nobody re-creates: bare pods, and those of a `StatefulSet` that keep their
     /// name until their node is deleted, or wait for the one before them.
     pub absent: usize,

@@ -26,6 +26,8 @@ pub(super) struct Placed {
     zones: BTreeMap<Option<Zone>, usize>,
     /// Those that stay Pending.
     pub waiting: Option<Waiting>,
+    /// How many of them would if the pods of a node left one by one.
+    fewest_pending: usize,
     absent: usize,
     unknown: usize,
     /// Why the landing of the first of these is unknown.
@@ -39,6 +41,13 @@ pub(super) struct Waiting {
     /// What keeps the first of them Pending; none if it was put on a silent node.
     pub hindrance: Option<Hindrance>,
     pub template: Arc<Template>,
+}
+
+/// In which order the pods of a silent zone leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    NodeByNode,
+    OneByOne,
 }
 
 /// Where the pods of a run go, the first first.
@@ -71,11 +80,13 @@ impl Placements {
                 placements.by_workload.entry(*at).or_default().absent += run.len();
                 continue;
             }
-            let placed = place(lost, &cache, run);
+            let placed = place(lost, &cache, run, Leaving::NodeByNode);
             if placed.stopped.is_some() && makes_one_after_the_other(&lost.cluster, first) {
                 stopped_sets.extend(set);
             }
             placements.note(*at, run, &placed, lost);
+            placements.by_workload.entry(*at).or_default().fewest_pending +=
+                fewest_pending(lost, &cache, run, &placed);
             if lost.phase == Phase::Unreachable {
                 let leaving = run.iter().filter(|(_, pod)| pod.node.is_some());
                 leaving.for_each(|(_, pod)| lost.terminate(pod));
@@ -158,6 +169,7 @@ impl Placements {
         }
         PhaseOutlook {
             pending: placed.waiting.as_ref().map_or(0, |waiting| waiting.pods),
+            fewest_pending: placed.fewest_pending,
             absent: placed.absent + absent,
             unknown: placed.unknown,
             zones,
@@ -170,7 +182,7 @@ impl Placements {
 /// A silent zone is evicted node by node, one in ten seconds (`--node-eviction-rate` of
 /// kube-controller-manager, 0.1 by default): the first pods are replaced while the others
 /// still count, so that a hard constraint lets more of them go elsewhere.
-fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)]) -> Run {
+fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)], leaving: Leaving) -> Run {
     let first = &run[0].1;
     let scheduler = Scheduler::new(&lost.cluster, cache);
     let pending = scheduler.replacing(first);
@@ -181,8 +193,10 @@ fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)]) -> Run {
     };
     for (at, (_, pod)) in run.iter().enumerate() {
         // The first of a node leaves with all that are on it; they are side by side.
-        if at == 0 || run[at - 1].1.node != pod.node {
-            let leaving = run[at..].iter().take_while(|(_, other)| other.node == pod.node);
+        let alone = leaving == Leaving::OneByOne;
+        if alone || at == 0 || run[at - 1].1.node != pod.node {
+            let beside = run[at..].iter().take_while(|(_, other)| other.node == pod.node);
+            let leaving = beside.take(if alone { 1 } else { usize::MAX });
             let ids = leaving.filter_map(|(_, pod)| lost.cluster.pod_id(&pod.namespace, &pod.name));
             ids.for_each(|id| simulation.evict(id));
         }
@@ -197,6 +211,26 @@ fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)]) -> Run {
         }
     }
     Run { pending, nodes, stopped: None }
+}
+
+/// How many of these pods stay Pending at least. The pods of a node are deleted together, but
+/// by requests of their own: a replacement may be scheduled while the next one still counts.
+fn fewest_pending(
+    lost: &Lost,
+    cache: &SchedulerCache,
+    run: &[(usize, Pod)],
+    placed: &Run,
+) -> usize {
+    if !matches!(placed.stopped, Some(Stopped::Pending(_))) {
+        return 0;
+    }
+    let share_a_node = run.windows(2).any(|pair| pair[0].1.node == pair[1].1.node);
+    let placed = if lost.phase == Phase::Unreachable && share_a_node {
+        place(lost, cache, run, Leaving::OneByOne).nodes.len()
+    } else {
+        placed.nodes.len()
+    };
+    run.len() - placed
 }
 
 /// The replacement of `pod`, on its node.

@@ -280,4 +280,6 @@ fn a_silent_zone_is_evicted_node_by_node() {
     let pods = web(&["a1", "a2", "b1", "c1", "c1"], |pod| pod.spread_hard(ZONE, 1));
     let zone = lose(&index(three_zones(), pods), "c");
     assert_eq!(counts(&only(&zone).unreachable), (vec![("a", 2), ("b", 1)], 2, 0));
+    // Unless the first is replaced before the second is deleted.
+    assert_eq!(only(&zone).unreachable.fewest_pending, 1);
 }
