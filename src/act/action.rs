@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
-use crate::moves::{ActionError, ActionRequest, Check};
+use crate::moves::{ActionError, ActionRequest, Check, Verb};
 use crate::observe::{
     ConditionCount, Interner, Node, Pod, WatchedNode, WatchedPod, Zone, ZoneCondition, is_impaired,
     unstable_nodes,
@@ -67,11 +67,12 @@ impl Action {
         let namespace = policy.namespace.clone();
         match (self.checks.first(), &preconditions.tier_selector) {
             (Some(Check::Pods), Some(selector)) => {
-                Request::Pods { namespace, selector: selector.clone() }
+                Request::Pods { namespace, selector: selector.to_string() }
             }
             (Some(Check::Pods), None) => Request::Pod { namespace, name: pod.clone() },
             (Some(Check::Nodes), _) if preconditions.all_nodes => Request::Nodes,
             (Some(Check::Nodes), _) => Request::Node { name: target.clone() },
+            (Some(Check::Fence), _) => Request::Fence { request: Arc::clone(&self.request) },
             (Some(Check::DryRun), _) => {
                 Request::Act { request: Arc::clone(&self.request), dry_run: true }
             }
@@ -88,7 +89,7 @@ impl Action {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
             (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes)?,
-            (Some(Check::DryRun), Answer::Acted(answer)) => {
+            (Some(Check::Fence | Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.
                     ActionError::Unknown(why) => ActionError::Failed(why),
@@ -98,7 +99,7 @@ impl Action {
             (None, Answer::Acted(answer)) => {
                 return answer.map(|()| true).map_err(|refusal| match refusal {
                     // It was there a moment ago: a proxy may have asked twice.
-                    ActionError::Gone => {
+                    ActionError::Gone if self.request.verb.evicts() => {
                         ActionError::Unknown("the pod was gone after the dry run".to_owned())
                     }
                     other => other,
@@ -126,8 +127,12 @@ impl Action {
         let Some(pod) = pods.iter().find(own) else {
             return stale(format!("{} is gone", request.pod));
         };
-        if pod.terminating || pod.ready_since.is_none() || pod.node.as_ref() != Some(&request.node)
-        {
+        let is_retired = request.verb == Verb::Retire;
+        if is_retired && (pod.terminating || !pod.is_released()) {
+            return stale(format!("{} is no longer released", pod.name));
+        }
+        let stands = !pod.terminating && pod.ready_since.is_some();
+        if !is_retired && (!stands || pod.node.as_ref() != Some(&request.node)) {
             return stale(format!("{} is no longer Ready on {}", pod.name, request.node));
         }
         if let Some(mark) = pod.keep {
@@ -137,11 +142,16 @@ impl Action {
             let of_owner = |other: &&Pod| other.owner.is_some() && other.owner == pod.owner;
             let is_new = |other: &&Pod| !request.preconditions.snapshot.has(&other.uid);
             let mut new = pods.iter().filter(of_owner).filter(is_new);
-            if let Some(new) = new.nth(request.preconditions.awaited) {
+            if !is_retired && let Some(new) = new.nth(request.preconditions.awaited) {
                 return stale(format!("{} is new", new.name));
             }
             let min_ready = request.preconditions.min_ready_seconds;
-            let others = pods.iter().filter(|pod| !request.preconditions.moving.contains(&pod.uid));
+            // A surge never ends below what was there: its own pod does not count any more.
+            let counts = |pod: &&Pod| {
+                let leaves = is_retired && pod.uid == *request.uid;
+                !leaves && !request.preconditions.moving.contains(&pod.uid)
+            };
+            let others = pods.iter().filter(counts);
             let available = others.filter(|pod| pod.is_available(min_ready, now)).count();
             if available < request.preconditions.available {
                 return stale(format!(
@@ -162,15 +172,18 @@ impl Action {
         let nodes: Vec<Node> =
             nodes.into_iter().map(|node| Node::new(node, &mut interner)).collect();
         let stale = |why: String| Err(ActionError::Stale(format!("a fresh read of nodes: {why}")));
-        let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
-            return stale(format!("{} is gone", request.target));
-        };
         let eligible = &request.preconditions.eligible;
-        if let Some(fault) = eligible.fault(target) {
-            return stale(format!("{} is not usable ({fault})", target.name));
-        }
-        if target.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
-            return stale(format!("{} is no longer in zone {}", target.name, request.zone));
+        // Where the replacement is already, no room is needed any more.
+        if request.verb != Verb::Retire {
+            let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
+                return stale(format!("{} is gone", request.target));
+            };
+            if let Some(fault) = eligible.fault(target) {
+                return stale(format!("{} is not usable ({fault})", target.name));
+            }
+            if target.zone.as_ref().is_none_or(|zone| zone.as_str() != &*request.zone) {
+                return stale(format!("{} is no longer in zone {}", target.name, request.zone));
+            }
         }
         if !request.preconditions.all_nodes {
             return Ok(());
@@ -222,16 +235,17 @@ mod tests {
             target: name("c1"),
             zone: name("c"),
             preconditions: Preconditions {
-                tier_selector: Some("app=web".to_owned()),
+                tier_selector: Some(name("app=web")),
                 snapshot: Arc::new(snapshot()),
                 awaited: 0,
                 available: 3,
                 moving: Box::default(),
                 min_ready_seconds: 0,
-                zones: ["a", "b", "c"].map(Zone::new).to_vec(),
+                zones: ["a", "b", "c"].map(Zone::new).into(),
                 eligible: Arc::new(eligible(&["a1", "b1", "c1", "c2", "c3"])),
                 all_nodes: true,
             },
+            patch: None,
             decided: now(),
             closes: None,
         };

@@ -179,15 +179,19 @@ impl Executor {
         if self.throttled.as_ref().is_some_and(since) {
             return Err(outdated("the API server has asked for fewer requests since"));
         }
+        if let Some(zone) = self.pauses.held(&request.preconditions.zones, now) {
+            return Err(outdated(&format!("zone {zone} has been held by hand since")));
+        }
+        // What was begun is followed to its end.
+        if !request.verb.begins() {
+            return Ok(());
+        }
         let tier = (request.policy.clone(), Name::clone(&request.tier));
         if self.refused.get(&tier).is_some_and(since) {
             return Err(outdated("decided before the API server refused another"));
         }
         if self.pauses.of(&request.policy).is_some() {
             return Err(outdated("it has been paused since"));
-        }
-        if let Some(zone) = self.pauses.held(&request.preconditions.zones, now) {
-            return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
         Ok(())
     }
@@ -253,7 +257,8 @@ impl Executor {
         if let ActionError::Throttled { .. } = refusal {
             self.throttled = Some(now);
         }
-        if !matches!(refusal, ActionError::Outdated(_) | ActionError::Gone) {
+        let is_news = !matches!(refusal, ActionError::Outdated(_) | ActionError::Gone);
+        if is_news && request.verb.begins() {
             let tier = (request.policy.clone(), Name::clone(&request.tier));
             self.refused.insert(tier, now);
         }
@@ -284,5 +289,5 @@ fn outdated(why: &str) -> ActionError {
 
 fn refused(request: &ActionRequest, refusal: ActionError) -> Outcome {
     let (policy, uid) = (request.policy.clone(), Name::clone(&request.uid));
-    Outcome::Refused { policy, uid, refusal }
+    Outcome::Refused { verb: request.verb, policy, uid, refusal }
 }

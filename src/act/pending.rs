@@ -48,6 +48,8 @@ impl Pending {
     pub fn push(&mut self, effect: Effect) {
         match effect {
             Effect::WriteStatus(write) => self.push_write(write),
+            // What follows in a move: the pod itself says that it was begun.
+            Effect::Act(request) if !request.verb.begins() => self.ready.push_back(request),
             Effect::Act(request) => {
                 self.hurry(&request.policy);
                 self.unstored.push_back(request);

@@ -31,7 +31,12 @@ pub enum Request {
         /// Its name.
         name: Name,
     },
-    /// Evict a pod, guarded by its uid.
+    /// Ask, as a dry run, for a change of the pod that must be refused.
+    Fence {
+        /// The pod.
+        request: Arc<ActionRequest>,
+    },
+    /// Evict or change a pod, guarded by its uid.
     Act {
         /// The pod.
         request: Arc<ActionRequest>,
@@ -50,6 +55,7 @@ impl Request {
             Self::Pod { .. } => "read the pod",
             Self::Nodes => "list all nodes",
             Self::Node { .. } => "read the node",
+            Self::Fence { .. } => "try the fence (dry run)",
             Self::Act { request, dry_run } => request.verb.what(*dry_run),
         }
     }
@@ -66,7 +72,7 @@ pub enum Answer {
     Pods(Vec<WatchedPod>),
     /// The nodes that were asked for; one that is not there is left out.
     Nodes(Vec<WatchedNode>),
-    /// What the API server said to the action.
+    /// What the API server said to the action; of the fence, whether it stands.
     Acted(Result<(), ActionError>),
     /// No answer, or none that helps.
     Failed(String),

@@ -51,10 +51,11 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
             available: 1,
             moving: Box::default(),
             min_ready_seconds: 0,
-            zones: vec![Zone::new("c")],
+            zones: Box::new([Zone::new("c")]),
             eligible: Arc::default(),
             all_nodes: false,
         },
+        patch: None,
         decided: at(second),
         closes: None,
     })

@@ -145,6 +145,10 @@ impl Reason {
                 "The pods that would have to move cannot: a volume that is tied to its zone, data on the node, an annotation that keeps the pod, or no controller that would re-create it.",
                 "The message names the pod and what holds it. Accept the single zone if it is meant to be like that.",
             ),
+            Self::CannotSurge => (
+                "`rebalance.strategy` is Surge, and no pod that would have to move can be replaced before it stops: the right for it is missing, it belongs to no ReplicaSet, or a Service, a disruption budget or an autoscaler speaks against it.",
+                "The message names what is in the way. `rebalance.strategy: Auto` evicts such pods instead; the overlay `deploy/surge` gives the right.",
+            ),
             Self::Unpredictable => (
                 "Where the replacement would land cannot be known: zones tie, or something decides that is not modelled, such as another scheduler. Nothing is evicted on a guess.",
                 "Where zones tie, a constraint on zones with `whenUnsatisfiable: DoNotSchedule` decides. `zonespread predict POD` says what is not modelled.",

@@ -19,8 +19,8 @@ pub use explanation::{
 };
 pub use reason::Reason;
 pub use spec::{
-    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, TierOverride, ZoneSpreadPolicy,
-    ZoneSpreadPolicySpec,
+    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride,
+    ZoneSpreadPolicy, ZoneSpreadPolicySpec,
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
@@ -45,6 +45,9 @@ pub const PAUSED: &str = "zonespread.io/paused";
 
 /// Approves the plan whose id it holds, on a policy.
 pub const APPROVE: &str = "zonespread.io/approve";
+
+/// On a pod: the surge that it is part of, so that whoever leads can end it.
+pub const MOVE: &str = "zonespread.io/move";
 
 /// The node label that names the zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

@@ -49,6 +49,8 @@ pub enum Reason {
     WouldNotLand,
     /// The pods that would have to move cannot: volumes, marks, or nobody to re-create them.
     Pinned,
+    /// The strategy is Surge, and no pod that could move can be replaced before it stops.
+    CannotSurge,
     /// Where the replacement lands cannot be known.
     Unpredictable,
     /// A move missed its zone; the tier waits before the next.
@@ -63,7 +65,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::ZoneImpaired,
         Self::ZoneHeld,
         Self::ZoneRecovering,
@@ -84,6 +86,7 @@ impl Reason {
         Self::NoRoom,
         Self::WouldNotLand,
         Self::Pinned,
+        Self::CannotSurge,
         Self::Unpredictable,
         Self::Backoff,
         Self::MissedTooOften,
@@ -115,6 +118,7 @@ impl Reason {
             Self::NoRoom => "NoRoom",
             Self::WouldNotLand => "WouldNotLand",
             Self::Pinned => "Pinned",
+            Self::CannotSurge => "CannotSurge",
             Self::Unpredictable => "Unpredictable",
             Self::Backoff => "Backoff",
             Self::MissedTooOften => "MissedTooOften",

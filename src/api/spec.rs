@@ -146,6 +146,13 @@ pub struct Rebalance {
     #[schemars(length(max = 16))]
     pub windows: Option<Vec<RebalanceWindow>>,
 
+    /// How a pod is moved: Evict evicts it, and its owner makes another. Surge starts the
+    /// replacement first and evicts the pod once that is Available; it needs the right to
+    /// (deploy/surge) and a ReplicaSet, and evicts nothing else. Auto surges where it can,
+    /// and evicts otherwise. Default Auto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+
     /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
     /// moves those of ReplicaSets and leaves those of StatefulSets. Default
     /// Auto. Pods with hostPath volumes are always left.
@@ -176,6 +183,18 @@ pub struct RebalanceWindow {
     #[schemars(schema_with = "schema::time_zone")]
     #[x_kube(validation = Rule::new(schema::time_zone_rule()).message("rebalance.windows[].timeZone must be the name of an IANA time zone, such as Europe/London"))]
     pub time_zone: Option<String>,
+}
+
+/// How a pod is moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// By a surge where that is possible and allowed, else by an eviction.
+    #[default]
+    Auto,
+    /// By an eviction.
+    Evict,
+    /// By a surge only.
+    Surge,
 }
 
 /// What happens to pods with emptyDir volumes.

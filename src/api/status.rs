@@ -416,6 +416,20 @@ pub enum MoveKind {
     /// It is evicted, and its owner makes another.
     #[default]
     Evict,
+    /// Its owner is made to let it go and makes another; once that is Available, the pod is
+    /// evicted.
+    Surge,
+}
+
+impl MoveKind {
+    /// The word users see, in status and as a metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evict => "Evict",
+            Self::Surge => "Surge",
+        }
+    }
 }
 
 /// How far a move is.
@@ -425,6 +439,12 @@ pub enum MoveState {
     Evicting,
     /// Evicted; the replacement is awaited.
     Evicted,
+    /// Decided; the surge is being asked for.
+    Releasing,
+    /// The pod is released and still serves; the replacement is awaited.
+    Released,
+    /// The surge did not help: the pod is given back to its owner.
+    Undoing,
     /// The replacement is Available in the target zone.
     Landed,
     /// The replacement went to another zone.
@@ -433,7 +453,7 @@ pub enum MoveState {
     Stuck,
     /// Nobody needs the replacement any more: a scale-down or a rollout. No miss.
     Discarded,
-    /// The eviction was not made.
+    /// Not made, or given up without harm.
     Refused,
 }
 
@@ -441,7 +461,10 @@ impl MoveState {
     /// Whether the replacement is still awaited.
     #[must_use]
     pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Evicting | Self::Evicted)
+        matches!(
+            self,
+            Self::Evicting | Self::Evicted | Self::Releasing | Self::Released | Self::Undoing
+        )
     }
 }
 

@@ -204,6 +204,8 @@ impl Lister<'_> {
             (Kind::Policy, Some(404)) if dispensable => Ok(()),
             // Nothing is known of zones, and nobody holds one.
             (Kind::Zone, Some(404)) => Ok(()),
+            // Without the right to surge there is none to read them either.
+            (_, Some(403 | 404)) if kind.is_optional() => Ok(()),
             (_, Some(403)) if dispensable => {
                 self.bar.suspend(|| {
                     note(&format!("you may not list {}: the answer may differ", kind.resource()));

@@ -11,6 +11,7 @@ mod recorder;
 mod refusal;
 mod requests;
 mod server;
+mod surge;
 mod version;
 mod watches;
 mod zones;
@@ -33,6 +34,7 @@ use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatu
 use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{ClockReading, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent};
 use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
+use crate::plan::SurgeRight;
 use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
@@ -41,6 +43,7 @@ use lease::{Elector, Leadership};
 use liveness::watching_client;
 use perform::{Command, Performer};
 use server::{Health, serve};
+use surge::Prover;
 use version::{ASK_EVERY, VersionLog, server_version};
 use watches::watch_all;
 use zones::ZoneWriter;
@@ -146,6 +149,14 @@ pub async fn run(
     let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
     watch_all(&watching, &server, &events);
+    let prover = Prover {
+        client: acting.clone(),
+        watching: watching.clone(),
+        server: server.clone(),
+        events: events.clone(),
+        namespace: settings.namespace.clone(),
+    };
+    let surge_right = prover.start();
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
     // Of each zone there is one write at a time, so these are bounded.
     let (zone_writes, zones_to_write) = mpsc::unbounded_channel();
@@ -171,7 +182,7 @@ pub async fn run(
     };
     let mut stopping = stop.clone();
     tokio::select! {
-        () = driver.run(watched, performed, zones_written, leading) => return Err(RunError::Ended("the main loop")),
+        () = driver.run(watched, performed, zones_written, leading, surge_right) => return Err(RunError::Ended("the main loop")),
         _ = performing => return Err(RunError::Ended("the performer")),
         served = serving => {
             if !*stop.borrow() {
@@ -216,6 +227,7 @@ impl Driver {
         mut performed: mpsc::Receiver<Outcome>,
         mut zones_written: mpsc::UnboundedReceiver<(ZoneWrite, bool)>,
         mut leading: watch::Receiver<bool>,
+        mut surge_right: watch::Receiver<SurgeRight>,
     ) {
         let mut buffer = Vec::with_capacity(EVENTS_AT_ONCE);
         let mut reading = pin!(Fuse::<Read>::terminated());
@@ -254,6 +266,11 @@ impl Driver {
                     }
                     Err(_) => election_over = true,
                 },
+                // The prover runs as long as the process does.
+                Ok(()) = surge_right.changed() => {
+                    let right = surge_right.borrow_and_update().clone();
+                    self.main_loop.surge_right(right, Instant::now());
+                }
                 written = reading.as_mut() => {
                     let statuses = written.as_ref().map(|(policies, _)| statuses(policies));
                     let zones = written.as_ref().map_or_else(Vec::new, |(_, zones)| zone_statuses(zones));

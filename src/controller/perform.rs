@@ -105,9 +105,9 @@ impl Performer {
 
     fn go_on(&mut self, progress: Progress) {
         for outcome in progress.outcomes {
-            if let Outcome::Refused { policy, uid, refusal } = &outcome {
+            if let Outcome::Refused { verb, policy, uid, refusal } = &outcome {
                 let (namespace, policy) = (&policy.namespace, &policy.name);
-                warn!(%namespace, %policy, %uid, ?refusal, "not evicted");
+                warn!(%namespace, %policy, %uid, ?refusal, "not done: {}", verb.what(false));
             }
             self.outbox.push_back(outcome);
         }
@@ -132,7 +132,7 @@ fn span_of(asking: &Asking) -> Span {
         (_, Some(eviction)) => {
             let PolicyKey { namespace, name } = &eviction.policy;
             let (tier, pod) = (&eviction.tier, &eviction.pod);
-            info_span!("evict", %namespace, policy = %name, %tier, %pod, uid = %eviction.uid)
+            info_span!("move", %namespace, policy = %name, %tier, %pod, uid = %eviction.uid)
         }
         _ => Span::none(),
     }

@@ -1,5 +1,6 @@
 //! The requests that the executor asks for, as the API server gets them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::policy::v1::Eviction;
@@ -11,12 +12,13 @@ use tracing::{info, warn};
 
 use crate::act::{Answer, REQUEST_TIMEOUT, Request};
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy};
-use crate::moves::{ActionRequest, StatusWrite, Verb, WriteFailure};
+use crate::moves::{ActionRequest, PodPatch, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
 use super::error_text::error_text;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
+use super::surge::{forbidden_label, try_fence};
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,8 +61,15 @@ impl Requests {
                 let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
                 read(node, Answer::Nodes).await
             }
-            Request::Act { request, dry_run } => match request.verb {
-                Verb::Evict => self.evict(request, *dry_run).await,
+            Request::Fence { request } => {
+                let (namespace, pod) = (&request.policy.namespace, &request.pod);
+                let forbidden = forbidden_label();
+                Answer::Acted(try_fence(&self.client, namespace, pod, &forbidden).await)
+            }
+            Request::Act { request, dry_run } => match (request.verb, &request.patch) {
+                (Verb::Evict | Verb::Retire, _) => self.evict(request, *dry_run).await,
+                (_, Some(patch)) => self.patch(request, patch, *dry_run).await,
+                (_, None) => Answer::Failed("there is nothing to change".to_owned()),
             },
         }
     }
@@ -90,6 +99,33 @@ impl Requests {
         };
         warn!(namespace = %policy.namespace, policy = %policy.name, %failure, "the status could not be written");
         Answer::NotWritten(failure)
+    }
+
+    /// Changes labels and annotations of the pod with this uid, and nothing else.
+    async fn patch(&self, request: &ActionRequest, patch: &PodPatch, dry_run: bool) -> Answer {
+        let ActionRequest { policy, tier, zone, verb, .. } = request;
+        let PodPatch { pod, uid, labels, annotations } = patch;
+        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
+        let labels: BTreeMap<_, _> = labels.iter().map(|(key, value)| (*key, value)).collect();
+        let annotations: BTreeMap<_, _> =
+            annotations.iter().map(|(key, value)| (*key, value)).collect();
+        // The API server refuses another uid than the pod has.
+        let metadata =
+            json!({"uid": uid.to_string(), "labels": labels, "annotations": annotations});
+        let params = PatchParams { dry_run, ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        let answer = pods.patch(pod, &params, &patch);
+        Answer::Acted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(_)) => {
+                if !dry_run {
+                    let (namespace, policy) = (&policy.namespace, &policy.name);
+                    info!(%namespace, %policy, %tier, %pod, %zone, "{}", verb.what(false));
+                }
+                Ok(())
+            }
+            Ok(Err(error)) => Err(action_error(error)),
+            Err(_) => Err(no_answer()),
+        })
     }
 
     async fn evict(&self, request: &ActionRequest, dry_run: bool) -> Answer {

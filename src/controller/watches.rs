@@ -14,10 +14,24 @@ use crate::observe::{Change, Kind, KindVisitor, Name, WATCH_LASTS, WatchEvent, W
 /// pods, which is usual, are more than 10 MB.
 const PAGE: u32 = 200;
 
-/// Watches every kind; what is seen goes to `events`.
+/// Watches every kind that is always needed; what is seen goes to `events`.
 pub fn watch_all(client: &Client, address: &str, events: &mpsc::Sender<WatchEvent>) {
+    watch_kinds(client, address, events, |kind| !kind.is_optional());
+}
+
+/// Watches the other kinds as well: called once there is the right to.
+pub fn watch_optional(client: &Client, address: &str, events: &mpsc::Sender<WatchEvent>) {
+    watch_kinds(client, address, events, Kind::is_optional);
+}
+
+fn watch_kinds(
+    client: &Client,
+    address: &str,
+    events: &mpsc::Sender<WatchEvent>,
+    is_wanted: impl Fn(Kind) -> bool,
+) {
     let complaints = Complaints::default();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| is_wanted(*kind)) {
         kind.visit(Start { client, address, events, complaints: &complaints });
     }
 }

@@ -31,6 +31,9 @@ pub struct View<'a> {
     pub others: &'a OtherMoves,
     /// How long a landing may take.
     pub landing_timeout: Duration,
+    /// Whether a pod may be evicted now at the end of a surge: no zone is out, and nothing is
+    /// unknown.
+    pub may_evict: bool,
 }
 
 /// A policy's other moves: what of their pods must not be taken for ours.
@@ -86,7 +89,7 @@ pub(super) fn follow(
         return Some(ended);
     }
     // What there is before it is seen to leave was made for something else.
-    let replacement = if is_there(moved, view) { None } else { replacement(moved, view, now) };
+    let replacement = if is_owned(moved, view) { None } else { replacement(moved, view, now) };
     moved.replacement = replacement.map(|pod| Replacement {
         name: Name::clone(&pod.name),
         uid: Some(pod.uid.clone()),
@@ -153,6 +156,12 @@ fn landed_and_leaving(
 /// Whether the pod that is moved is there, and not about to leave.
 pub(super) fn is_there(moved: &Move, view: &View<'_>) -> bool {
     moved.pod(view.index, view.namespace).is_some_and(|(_, pod)| !pod.terminating)
+}
+
+/// Whether its owner still counts the pod that is moved.
+fn is_owned(moved: &Move, view: &View<'_>) -> bool {
+    let pod = moved.pod(view.index, view.namespace);
+    pod.is_some_and(|(_, pod)| !pod.terminating && !pod.is_released())
 }
 
 /// When a replacement that is not Available yet is stuck.
@@ -304,6 +313,7 @@ mod tests {
             let id = cluster.pod_id("default", "web-1").unwrap();
             let evicted = cluster.pod(id).unwrap();
             let planned = PlannedMove {
+                kind: crate::api::MoveKind::Evict,
                 pod: id,
                 from: Zone::new("a"),
                 to: vec![Zone::new("c")],
@@ -338,6 +348,7 @@ mod tests {
                 namespace: &Name::from("default"),
                 others: &others,
                 landing_timeout: Duration::from_mins(1),
+                may_evict: true,
             };
             let ending = match self.moved.step(&view, at(second)) {
                 Step::Ended(ending) => Some(ending),

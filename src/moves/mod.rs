@@ -17,6 +17,7 @@ mod owner_snapshot;
 mod probe;
 mod request;
 mod step;
+mod surge;
 mod tracked_move;
 
 pub use eligible_nodes::EligibleNodes;
@@ -27,6 +28,8 @@ pub use outcome::{
 };
 pub use owner_snapshot::OwnerSnapshot;
 pub use probe::ProbeEnd;
-pub use request::{ActionRequest, Check, Effect, Preconditions, StatusWrite, Verb};
+pub use request::{ActionRequest, Check, Effect, PodPatch, Preconditions, StatusWrite, Verb};
 pub use step::Step;
-pub use tracked_move::{ExpectedLanding, Move, OwnerName, Replacement, RequestState, Transition};
+pub use tracked_move::{
+    ExpectedLanding, FollowUp, Move, OwnerName, Replacement, RequestState, Transition,
+};

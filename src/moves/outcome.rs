@@ -45,6 +45,8 @@ pub enum Outcome {
     },
     /// It is not done.
     Refused {
+        /// What was asked.
+        verb: Verb,
         /// The policy.
         policy: PolicyKey,
         /// The pod's uid.

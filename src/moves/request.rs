@@ -39,6 +39,16 @@ pub struct StatusWrite {
 pub enum Verb {
     /// Evict the pod.
     Evict,
+    /// Make its owner let the pod go: the beginning of a surge.
+    Release,
+    /// Evict the released pod: the end of a surge.
+    Retire,
+    /// Make the replacement the first to be removed: a surge is undone.
+    Demote,
+    /// Give the pod back to its owner.
+    Restore,
+    /// The replacement stays after all, and is like any other.
+    Promote,
 }
 
 /// What is looked at anew before a verb is carried out: a watch may be behind without
@@ -49,6 +59,8 @@ pub enum Check {
     Pods,
     /// The tier's zones are not out, and the target still takes pods (laws 1 and 2).
     Nodes,
+    /// The API server refuses to let us change anything else of the pod.
+    Fence,
     /// The API server would say yes.
     DryRun,
 }
@@ -59,8 +71,24 @@ impl Verb {
     pub const fn checks(self) -> &'static [Check] {
         match self {
             // A failed uid precondition spends the budget all the same; a dry run does not.
-            Self::Evict => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Evict | Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Release => &[Check::Pods, Check::Nodes, Check::Fence, Check::DryRun],
+            Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
         }
+    }
+
+    /// Whether a move begins with it: it waits until the move is in a stored status, and is not
+    /// made while evictions must not start. What follows is the end of what was begun, and the
+    /// pod says that it is.
+    #[must_use]
+    pub const fn begins(self) -> bool {
+        matches!(self, Self::Evict | Self::Release)
+    }
+
+    /// Whether a pod is evicted.
+    #[must_use]
+    pub const fn evicts(self) -> bool {
+        matches!(self, Self::Evict | Self::Retire)
     }
 
     /// What it is, in a word, for logs.
@@ -69,8 +97,31 @@ impl Verb {
         match (self, dry_run) {
             (Self::Evict, true) => "evict (dry run)",
             (Self::Evict, false) => "evict",
+            (Self::Release, true) => "release (dry run)",
+            (Self::Release, false) => "release",
+            (Self::Retire, true) => "evict the released pod (dry run)",
+            (Self::Retire, false) => "evict the released pod",
+            (Self::Demote, true) => "demote the replacement (dry run)",
+            (Self::Demote, false) => "demote the replacement",
+            (Self::Restore, true) => "give the pod back (dry run)",
+            (Self::Restore, false) => "give the pod back",
+            (Self::Promote, true) => "promote the replacement (dry run)",
+            (Self::Promote, false) => "promote the replacement",
         }
     }
+}
+
+/// What is changed of a pod: labels and annotations, and only of the pod with this uid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodPatch {
+    /// The pod's name.
+    pub pod: Name,
+    /// The pod's uid.
+    pub uid: Uid,
+    /// Labels that get another value.
+    pub labels: Vec<(&'static str, String)>,
+    /// Annotations that get a value, or go.
+    pub annotations: Vec<(&'static str, Option<String>)>,
 }
 
 /// What to do with a pod, and what must still be true.
@@ -96,6 +147,8 @@ pub struct ActionRequest {
     pub preconditions: Preconditions,
     /// When this was decided.
     pub decided: Timestamp,
+    /// What is changed of a pod; none where one is evicted.
+    pub patch: Option<Arc<PodPatch>>,
     /// When the window closes in which it may start; none if there are no windows.
     pub closes: Option<Timestamp>,
 }
@@ -105,7 +158,7 @@ pub struct ActionRequest {
 pub struct Preconditions {
     /// What selects the tier's pods, as in a URL. None when they are too many
     /// to be listed for one move: then only the pod itself is read.
-    pub tier_selector: Option<String>,
+    pub tier_selector: Option<Name>,
     /// The pods that the owner of the pod to be evicted has: if there is another one, who
     /// knows whose replacement it is.
     pub snapshot: Arc<OwnerSnapshot>,
@@ -119,7 +172,7 @@ pub struct Preconditions {
     /// How long a pod must be Ready to be Available, in seconds.
     pub min_ready_seconds: i64,
     /// The tier's zones with nodes: none of them may be out (law 1).
-    pub zones: Vec<Zone>,
+    pub zones: Box<[Zone]>,
     /// The nodes that count for that: all that the tier may use, or only the target.
     pub eligible: Arc<EligibleNodes>,
     /// Whether all nodes are read: there are not too many.

@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::MoveKind;
+use crate::observe::PolicyKey;
 
 use super::evict;
 use super::follow::{Ending, View};
-use super::request::Verb;
+use super::request::{PodPatch, Verb};
+use super::surge;
 use super::tracked_move::{Move, Transition};
 
 /// What a move does next.
@@ -30,9 +32,11 @@ impl Move {
         }
         let next = match self.kind {
             MoveKind::Evict => evict::step(self, view, now),
+            MoveKind::Surge => surge::step(self, view, now),
         };
         match next {
             Next::Wait => Step::Wait,
+            Next::Ask(verb) if self.must_wait_to_ask(verb, now) => Step::Wait,
             Next::Ask(verb) => Step::Ask(verb),
             Next::End(ending, message) => {
                 self.apply(Transition::Ended(ending, message), now);
@@ -41,13 +45,23 @@ impl Move {
         }
     }
 
+    /// What `verb` changes of which pod, if it does not evict one.
+    #[must_use]
+    pub fn patch(&self, verb: Verb, policy: &PolicyKey, view: &View<'_>) -> Option<PodPatch> {
+        match verb {
+            Verb::Demote | Verb::Promote => surge::replacement_patch(self, verb, policy, view),
+            _ => surge::patch(self, verb, policy, view.index),
+        }
+    }
+
     /// When it may go on by time alone.
     #[must_use]
     pub fn wakes_at(&self, landing_timeout: Duration, now: Timestamp) -> Option<Timestamp> {
         let times = match self.kind {
             MoveKind::Evict => evict::wakes_at(self, landing_timeout),
+            MoveKind::Surge => surge::wakes_at(self, landing_timeout),
         };
-        times.into_iter().filter(|at| *at > now).min()
+        times.into_iter().chain(self.asks_again_at()).filter(|at| *at > now).min()
     }
 }
 
@@ -85,6 +99,7 @@ mod tests {
         index.apply(Change::Pod(pod("web-1").on("a1").owner("ReplicaSet", "web").watched()));
         let id = index.cluster().pod_id("default", "web-1").unwrap();
         let planned = PlannedMove {
+            kind: MoveKind::Evict,
             pod: id,
             from: Zone::new("a"),
             to: vec![Zone::new("c"), Zone::new("d")],
@@ -107,6 +122,7 @@ mod tests {
             namespace: &Name::from("default"),
             others: &OtherMoves::default(),
             landing_timeout: TIMEOUT,
+            may_evict: true,
         };
         moved.step(&view, at(second))
     }

@@ -2,16 +2,19 @@
 //! status.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::api::{MoveKind, MoveState, MoveStatus, seconds};
-use crate::observe::{Index, Name, Owner, Pod, PodId, Uid, Zone};
+use crate::observe::{Index, MoveMark, Name, Owner, Pod, PodId, Uid, Zone};
 use crate::plan::{OpenLanding, PlannedMove};
 use crate::predict::PendingPod;
 
 use super::follow::Ending;
 use super::owner_snapshot::OwnerSnapshot;
+use super::request::Verb;
+use super::surge::{DEADLINE_AFTER_LANDING, SurgeProgress};
 
 /// A move that this process made, or took over from the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,8 +51,12 @@ pub struct Move {
     /// What is expected to land, and on which nodes. Unknown after a restart, until it is
     /// predicted again.
     pub expected: Option<ExpectedLanding>,
+    /// How far a surge is.
+    pub(super) surge: SurgeProgress,
     state: MoveState,
     request: RequestState,
+    /// What was asked for after the beginning.
+    follow_up: FollowUp,
     message: String,
 }
 
@@ -99,6 +106,18 @@ pub enum RequestState {
     Granted,
 }
 
+/// What is known of the last request after the one that the move began with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FollowUp {
+    /// There is none.
+    #[default]
+    None,
+    /// It is on its way.
+    Waiting,
+    /// It was answered: the same is not asked again before this time.
+    Answered(Verb, Timestamp),
+}
+
 /// What takes a move further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transition {
@@ -110,6 +129,21 @@ pub enum Transition {
     Unanswered,
     /// The pod was surely evicted: its replacement is awaited.
     Evicted,
+    /// The pod was surely released: its replacement is awaited.
+    Released,
+    /// The surge does not help, as the ending says: the pod goes back to its owner.
+    Undoing(Ending, String),
+    /// A request after the first is on its way.
+    FollowUpAsked,
+    /// It was answered. The same is not asked again before this time.
+    FollowUpAnswered {
+        /// What was asked.
+        verb: Verb,
+        /// Whether the right for it is missing.
+        forbidden: bool,
+        /// When it may be asked again, should there still be a need.
+        again: Timestamp,
+    },
     /// It is over, with a message for a human.
     Ended(Ending, String),
 }
@@ -127,7 +161,7 @@ impl Move {
     ) -> Option<Self> {
         let (to, alternatives) = planned.to.split_first()?;
         Some(Self {
-            kind: MoveKind::Evict,
+            kind: planned.kind,
             tier: Name::clone(tier),
             pod: Name::clone(&pod.name),
             uid: pod.uid.clone(),
@@ -147,16 +181,30 @@ impl Move {
                 tied: planned.tied,
                 margin: planned.margin,
             }),
-            state: MoveState::Evicting,
+            surge: SurgeProgress::default(),
+            state: match planned.kind {
+                MoveKind::Evict => MoveState::Evicting,
+                MoveKind::Surge => MoveState::Releasing,
+            },
             request: RequestState::Due,
+            follow_up: FollowUp::None,
             message: String::new(),
         })
+    }
+
+    /// Its replacement must have landed so long after the beginning.
+    pub fn must_land_within(&mut self, timeout: Duration) {
+        let deadline = self
+            .started
+            .saturating_add(timeout)
+            .and_then(|lands| lands.checked_add(DEADLINE_AFTER_LANDING));
+        self.surge.deadline = deadline.ok().map(|at| seconds(at).0);
     }
 
     /// A move that an earlier process recorded.
     #[must_use]
     pub fn from_status(status: &MoveStatus, now: Timestamp) -> Self {
-        let is_confirmed = status.state != MoveState::Evicting;
+        let is_confirmed = !matches!(status.state, MoveState::Evicting | MoveState::Releasing);
         let name = |text: &String| Name::from(text.as_str());
         Self {
             kind: status.kind,
@@ -178,9 +226,46 @@ impl Move {
             is_probe: status.state == MoveState::Stuck && status.node.is_some(),
             snapshot: None,
             expected: None,
+            surge: SurgeProgress::default(),
             state: status.state,
             request: if is_confirmed { RequestState::Granted } else { RequestState::Unknown },
+            follow_up: FollowUp::None,
             message: status.message.clone(),
+        }
+    }
+
+    /// A surge of which only the mark on a pod is left: on the pod that is moved, or on its
+    /// replacement.
+    #[must_use]
+    pub fn from_mark(mark: &MoveMark, pod: &Pod) -> Self {
+        let is_moved = pod.uid == *mark.uid;
+        let mut to = mark.to.iter().map(|zone| Zone::new(zone));
+        let replacement = (!is_moved).then(|| Replacement {
+            name: Name::clone(&pod.name),
+            uid: Some(pod.uid.clone()),
+            node: pod.node.clone(),
+        });
+        Self {
+            kind: MoveKind::Surge,
+            tier: Name::from(mark.tier.as_str()),
+            pod: Name::from(mark.pod.as_str()),
+            uid: Uid::new(&mark.uid),
+            owner: OwnerName::parse(&mark.owner),
+            from: Zone::new(&mark.from),
+            to: to.next().unwrap_or_else(|| Zone::new(&mark.from)),
+            alternatives: to.collect(),
+            replacement,
+            decided: seconds(mark.started_at).0,
+            started: mark.started_at,
+            finished: None,
+            snapshot: None,
+            expected: None,
+            is_probe: false,
+            surge: SurgeProgress::due(mark.deadline),
+            state: if is_moved { MoveState::Released } else { MoveState::Undoing },
+            request: RequestState::Granted,
+            follow_up: FollowUp::None,
+            message: String::new(),
         }
     }
 
@@ -217,6 +302,17 @@ impl Move {
             }
             Transition::Unanswered => self.request = RequestState::Unknown,
             Transition::Evicted => self.state = MoveState::Evicted,
+            Transition::Released => self.state = MoveState::Released,
+            Transition::Undoing(ending, message) => {
+                self.state = MoveState::Undoing;
+                self.surge.verdict = Some(ending);
+                self.message = message;
+            }
+            Transition::FollowUpAsked => self.follow_up = FollowUp::Waiting,
+            Transition::FollowUpAnswered { verb, forbidden, again } => {
+                self.follow_up = FollowUp::Answered(verb, again);
+                self.surge.answered(verb, forbidden);
+            }
             Transition::Ended(ending, message) => {
                 self.state = ending.state();
                 self.is_probe = ending == Ending::Stuck { in_target_zone: true };
@@ -235,7 +331,41 @@ impl Move {
     /// Whether its request is on its way, or not known to have been made.
     #[must_use]
     pub const fn is_unconfirmed(&self) -> bool {
-        matches!(self.state, MoveState::Evicting)
+        matches!(self.state, MoveState::Evicting | MoveState::Releasing)
+    }
+
+    /// Whether its replacement is started before its pod stops.
+    #[must_use]
+    pub const fn is_surge(&self) -> bool {
+        matches!(self.kind, MoveKind::Surge)
+    }
+
+    /// Whether a surge is being undone.
+    #[must_use]
+    pub const fn is_undoing(&self) -> bool {
+        matches!(self.state, MoveState::Undoing)
+    }
+
+    /// What the end of it says so far.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether an answer is waited for before this is asked.
+    pub(super) fn must_wait_to_ask(&self, verb: Verb, now: Timestamp) -> bool {
+        match self.follow_up {
+            FollowUp::None => false,
+            FollowUp::Waiting => true,
+            FollowUp::Answered(known, again) => known == verb && now < again,
+        }
+    }
+
+    /// When something may be asked again.
+    pub(super) fn asks_again_at(&self) -> Option<Timestamp> {
+        match self.follow_up {
+            FollowUp::Answered(_, again) => Some(again),
+            FollowUp::None | FollowUp::Waiting => None,
+        }
     }
 
     /// Whether its pod has left, and the replacement is awaited.

@@ -13,9 +13,9 @@ use crate::api::{ZoneObject, ZoneSpreadPolicy};
 
 use super::value::name::Name;
 use super::{
-    WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode, WatchedDeployment,
-    WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod, WatchedReplicaSet,
-    WatchedService, WatchedStatefulSet, WatchedStorageClass,
+    WatchedAutoscaler, WatchedBudget, WatchedClaim, WatchedCsiDriver, WatchedCsiNode,
+    WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPersistentVolume, WatchedPod,
+    WatchedReplicaSet, WatchedService, WatchedStatefulSet, WatchedStorageClass,
 };
 
 /// The type of a watched kind: the part of the objects that is looked at.
@@ -150,6 +150,8 @@ watched_kinds! {
     StatefulSet: "apps", "StatefulSet", "statefulsets", "statefulsets", namespaced: true, WatchedStatefulSet;
     /// A `PodDisruptionBudget`.
     Budget: "policy", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", namespaced: true, WatchedBudget;
+    /// A `HorizontalPodAutoscaler`.
+    Autoscaler: "autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", namespaced: true, WatchedAutoscaler;
     /// A Service.
     Service: "", "Service", "services", "services", namespaced: true, WatchedService;
     /// A claim.
@@ -171,6 +173,13 @@ watched_kinds! {
 }
 
 impl Kind {
+    /// Whether it is watched only where somebody gave the right to surge: without it nothing
+    /// that is done depends on it.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::Autoscaler)
+    }
+
     /// The kind of objects with this group and name, whatever their version.
     #[must_use]
     pub fn of(api_version: &str, name: &str) -> Option<Self> {

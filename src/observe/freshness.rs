@@ -100,7 +100,8 @@ impl Freshness {
 
     /// Kinds whose first list is not complete.
     pub fn missing(&self) -> Vec<&'static str> {
-        let missing = Kind::ALL.into_iter().filter(|kind| !self.synced.contains(kind));
+        let needed = Kind::ALL.into_iter().filter(|kind| !kind.is_optional());
+        let missing = needed.filter(|kind| !self.synced.contains(kind));
         missing.map(Kind::resource).collect()
     }
 
@@ -123,7 +124,8 @@ impl Freshness {
     /// What we may not know (law 1).
     #[must_use]
     pub fn stale(&self, now: ClockReading) -> Option<String> {
-        let (kind, age) = self.ages(now).max_by_key(|(_, age)| *age)?;
+        let needed = self.ages(now).filter(|(kind, _)| !kind.is_optional());
+        let (kind, age) = needed.max_by_key(|(_, age)| *age)?;
         let since = self.stale_since(kind, now)?;
         (age >= STALE_AFTER).then(|| {
             let ails = if self.failing.contains_key(&kind) { "failed" } else { "been silent" };
@@ -133,6 +135,13 @@ impl Freshness {
                 kind.resource()
             )
         })
+    }
+
+    /// Whether the list of a kind is complete and its watch works.
+    #[must_use]
+    pub fn works(&self, kind: Kind, now: ClockReading) -> bool {
+        let age = self.stale_since(kind, now).map_or(Duration::ZERO, |since| now.since(since));
+        self.synced.contains(&kind) && age < STALE_AFTER
     }
 
     /// When a failing or silent watch becomes stale.

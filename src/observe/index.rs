@@ -10,6 +10,7 @@ use crate::api::ZoneObject;
 
 use super::Service;
 use super::change::{Change, Kind};
+use super::object::autoscaler::Autoscaler;
 use super::object::budget::Budget;
 use super::object::csi::{CsiDriver, CsiNode};
 use super::object::interner::Interner;
@@ -47,6 +48,7 @@ pub struct Changed {
 pub struct Index {
     pub(super) interner: Interner,
     cluster: Cluster,
+    autoscalers: FxHashMap<Name, BTreeMap<Name, Autoscaler>>,
     pub(super) policies: BTreeMap<PolicyKey, PolicyEntry>,
     /// By namespace.
     pub(super) selector_indexes: FxHashMap<Name, SelectorIndex>,
@@ -68,6 +70,13 @@ impl Index {
     /// Every policy, by name.
     pub fn policies(&self) -> impl Iterator<Item = &PolicyEntry> {
         self.policies.values()
+    }
+
+    /// The policies of a namespace, by name.
+    pub fn policies_in(&self, namespace: &Name) -> impl Iterator<Item = &PolicyEntry> {
+        let first = PolicyKey { namespace: Name::clone(namespace), name: Name::from("") };
+        let policies = self.policies.range(first..).map(|(_, policy)| policy);
+        policies.take_while(move |policy| policy.key.namespace == *namespace)
     }
 
     /// A policy.
@@ -123,6 +132,16 @@ impl Index {
         self.cluster.budgets_of(pod)
     }
 
+    /// The budgets of a namespace, by name.
+    pub fn budgets_in(&self, namespace: &str) -> impl Iterator<Item = &Budget> {
+        self.cluster.budgets.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The autoscalers of a namespace, by name.
+    pub fn autoscalers_in(&self, namespace: &str) -> impl Iterator<Item = &Autoscaler> {
+        self.autoscalers.get(namespace).into_iter().flat_map(BTreeMap::values)
+    }
+
     /// Takes what changed since the last call.
     pub fn take_changed(&mut self) -> Changed {
         std::mem::take(&mut self.changed)
@@ -163,6 +182,10 @@ impl Index {
             Change::Budget(budget) => {
                 let budget = Budget::new(budget, &mut self.interner);
                 self.put_budget(budget);
+            }
+            Change::Autoscaler(autoscaler) => {
+                let autoscaler = Autoscaler::new(autoscaler, &mut self.interner);
+                self.put_autoscaler(autoscaler);
             }
             Change::Service(service) => self.cluster.put_service(Service::new(service)),
             Change::Claim(claim) => {
@@ -208,6 +231,12 @@ impl Index {
                     self.mark_protected(&budget);
                 }
             }
+            Kind::Autoscaler => {
+                let autoscalers = self.autoscalers.get_mut(namespace);
+                if autoscalers.is_some_and(|autoscalers| autoscalers.remove(name).is_some()) {
+                    self.mark_namespace(namespace);
+                }
+            }
             Kind::Service => self.cluster.remove_service(namespace, name),
             Kind::Claim => self.cluster.remove_claim(namespace, name),
             Kind::Volume => self.cluster.remove_volume(name),
@@ -251,6 +280,15 @@ impl Index {
             self.mark_protected(&before);
         }
         self.mark_protected(&budget);
+    }
+
+    fn put_autoscaler(&mut self, autoscaler: Autoscaler) {
+        let namespace = Name::clone(&autoscaler.namespace);
+        let autoscalers = self.autoscalers.entry(Name::clone(&namespace)).or_default();
+        let before = autoscalers.insert(Name::clone(&autoscaler.name), autoscaler.clone());
+        if before.as_ref() != Some(&autoscaler) {
+            self.mark_namespace(&namespace);
+        }
     }
 
     fn put_zone(&mut self, object: ZoneObject) {
@@ -346,6 +384,12 @@ impl Index {
                 .values()
                 .flat_map(BTreeMap::values)
                 .map(|budget| (Name::clone(&budget.namespace), Name::clone(&budget.name)))
+                .collect(),
+            Kind::Autoscaler => self
+                .autoscalers
+                .values()
+                .flat_map(BTreeMap::values)
+                .map(|known| (Name::clone(&known.namespace), Name::clone(&known.name)))
                 .collect(),
             Kind::Zone => {
                 self.zones.keys().map(|name| (Name::clone(&none), Name::clone(name))).collect()

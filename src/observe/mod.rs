@@ -17,10 +17,15 @@ pub use crate::api::ZoneHealth;
 pub use change::{Change, Kind, KindVisitor, Watched};
 pub use freshness::{Freshness, SILENT_AFTER, WATCH_LASTS, WatchEvent};
 pub use index::{Changed, Index};
+pub use object::autoscaler::{Autoscaler, WatchedAutoscaler};
 pub use object::budget::{Budget, WatchedBudget};
 pub use object::csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
 pub use object::image::HeldImage;
 pub use object::interner::Interner;
+pub use object::metadata::DELETION_COST;
+pub use object::move_mark::{
+    HASH_LABELS, MoveMark, hash_before, hash_label, released_hash, released_labels,
+};
 pub use object::namespace::WatchedNamespace;
 pub use object::node::{Node, WatchedNode};
 pub use object::owner::Owner;

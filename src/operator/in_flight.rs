@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::MoveKind;
 use crate::moves::{EligibleNodes, Move, OwnerSnapshot, Preconditions};
-use crate::observe::{Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory};
+use crate::observe::{
+    Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory, released_labels,
+};
 use crate::plan::{Expected, InFlight, PlannedMove, Probe, TierPlan, TierView, TierZoneCount};
 use crate::predict::InFlightPods;
 
@@ -172,7 +175,10 @@ impl Operator {
         let eligible = view.eligible.iter().flat_map(|eligible| eligible.nodes(&scheduler));
         let eligible = EligibleNodes::new(eligible.filter(counts));
         Preconditions {
-            tier_selector: policy.tier_selector(&view.name).filter(|_| desired <= READ_WHOLE),
+            tier_selector: policy
+                .tier_selector(&view.name)
+                .filter(|_| desired <= READ_WHOLE)
+                .map(Name::from),
             snapshot: Arc::clone(snapshot),
             awaited,
             available: desired.saturating_sub(moving().count()),
@@ -205,8 +211,16 @@ pub(super) fn in_flight_pods<'a>(
 ) -> InFlightPods {
     let mut in_flight = InFlightPods::default();
     for (policy, moved) in moves {
-        if let Some((id, _)) = moved.pod(index, &policy.namespace) {
-            in_flight.evict(id);
+        if let Some((id, pod)) = moved.pod(index, &policy.namespace) {
+            match moved.kind {
+                MoveKind::Evict => in_flight.evict(id),
+                // Once it shows, it is a pod with other labels, and counts by these.
+                MoveKind::Surge => {
+                    if let Some(labels) = released_labels(&pod.labels) {
+                        in_flight.release(id, labels.into());
+                    }
+                }
+            }
         }
         if !moved.is_placed()
             && let Some(expected) = &moved.expected

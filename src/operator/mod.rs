@@ -8,6 +8,7 @@
 mod cluster_state;
 mod decision;
 mod dry_run;
+mod follow_up;
 mod in_flight;
 mod main_loop;
 mod open_landings;
@@ -35,7 +36,7 @@ use crate::observe::{
     Change, Changed, Index, Name, PolicyKey, TaintHistory, Zone, ZoneCondition, ZoneEvent,
     ZoneMemory, ZoneTracker,
 };
-use crate::plan::{TierSettings, ZoneLanding};
+use crate::plan::{SurgeRight, TierSettings, ZoneLanding};
 use crate::predict::{KnownVersion, NodeGroups, Scheduler, SchedulerCache, SchedulerConfig};
 
 use cluster_state::{ApiFailures, ClusterState};
@@ -102,6 +103,10 @@ pub struct Operator {
     move_ended: bool,
     /// What held for the whole cluster when the policies were last asked.
     cluster_state: ClusterState,
+    /// Whether pods may be replaced before they stop.
+    surge: SurgeRight,
+    /// The same when the policies were last asked.
+    surge_asked: SurgeRight,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -129,6 +134,11 @@ impl Operator {
     pub const fn turning_landings(mut self) -> Self {
         self.turns_landings = true;
         self
+    }
+
+    /// Whether pods may be replaced before they stop, from now on.
+    pub fn set_surge_right(&mut self, right: SurgeRight) {
+        self.surge = right;
     }
 
     /// The index.
@@ -282,7 +292,9 @@ impl Operator {
             || hold_ended
             || cluster_state != self.cluster_state
             || zones_changed
-            || version_changed;
+            || version_changed
+            || self.surge != self.surge_asked;
+        self.surge_asked.clone_from(&self.surge);
         let move_ended = std::mem::take(&mut self.move_ended);
         self.cluster_state = cluster_state;
         self.decided = now;
@@ -293,6 +305,7 @@ impl Operator {
             .gone
             .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
         self.gc(&decision.gone);
+        self.take_up_marks(now);
         self.follow_orphans(now, &mut decision);
         let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
@@ -404,6 +417,10 @@ mod pace_tests;
 mod probe_tests;
 #[cfg(test)]
 mod scale_tests;
+#[cfg(test)]
+mod surge_tests;
+#[cfg(test)]
+mod surge_world;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -111,6 +111,7 @@ impl Operator {
         let like = moved
             .pod(&self.index, &key.namespace)
             .map(|(_, pod)| pod)
+            .filter(|pod| !pod.is_released())
             .or_else(|| cluster.pods_in(&key.namespace).map(|(_, pod)| pod).find(is_own))?;
         let mut pod = scheduler.replacing(like);
         if pod.name.is_some() {

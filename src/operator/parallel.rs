@@ -106,7 +106,12 @@ impl Operator {
         (planned.collect(), Duration::ZERO)
     }
 
-    fn views(&self, policy: &PolicyEntry, memory: &PolicyState, now: Timestamp) -> Vec<TierView> {
+    pub(super) fn views(
+        &self,
+        policy: &PolicyEntry,
+        memory: &PolicyState,
+        now: Timestamp,
+    ) -> Vec<TierView> {
         let (scheduler, zones) = (self.scheduler(), self.zone_input());
         tiers_of(&self.index, &scheduler, policy, zones, &memory.tier_zones, now)
     }
@@ -123,6 +128,7 @@ impl Operator {
             in_flight: self.in_flight_with(&policy.key, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved(),
+            surge: self.surge.clone(),
         }
     }
 

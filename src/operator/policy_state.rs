@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::moves::{
     ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Signal,
-    Transition,
+    Transition, Verb,
 };
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView};
@@ -24,6 +24,8 @@ pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
 const RETRY: SignedDuration = SignedDuration::from_secs(2);
 /// Doublings after which it is tried as often as that: every 32 s.
 const RETRY_DOUBLINGS: u32 = 4;
+/// What was done shows in the watch within this time.
+const SHOWS_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 /// How long to let the watch catch up with what a fresh read showed.
 const STALE_HEEDED: SignedDuration = SignedDuration::from_secs(10);
 
@@ -305,7 +307,7 @@ impl PolicyState {
         outcome: &Outcome,
         now: Timestamp,
     ) -> Vec<Signal> {
-        let (uid, refusal) = match outcome {
+        let (verb, uid, refusal) = match outcome {
             Outcome::Written { uid, status, .. } => {
                 self.wrote(uid, status, now);
                 return Vec::new();
@@ -315,9 +317,12 @@ impl PolicyState {
                 let category = ErrorCategory::from(failure);
                 return vec![Signal::WriteFailed { policy: policy.clone(), category }];
             }
-            Outcome::Acted { uid, .. } => (uid, None),
-            Outcome::Refused { uid, refusal, .. } => (uid, Some(refusal)),
+            Outcome::Acted { verb, uid, .. } => (*verb, uid, None),
+            Outcome::Refused { verb, uid, refusal, .. } => (*verb, uid, Some(refusal)),
         };
+        if !verb.begins() {
+            return self.followed_up(policy, verb, uid, refusal, now);
+        }
         // Nothing was asked for: at once, it would go round in circles.
         self.next = match refusal {
             Some(ActionError::Outdated(_)) if self.is_written() => now.checked_add(RETRY).ok(),
@@ -332,6 +337,9 @@ impl PolicyState {
         let tier = moved.tier.to_string();
         let Some(refusal) = refusal else {
             moved.apply(Transition::Granted, now);
+            if !verb.evicts() {
+                return Vec::new();
+            }
             return vec![Signal::EvictionAnswered {
                 policy: policy.clone(),
                 tier,
@@ -345,8 +353,38 @@ impl PolicyState {
         } else {
             self.refused(uid, &tier, refusal, now);
         }
-        let result = refusal.result();
+        let result = refusal.result().filter(|_| verb.evicts());
         result
+            .map(|result| Signal::EvictionAnswered { policy: policy.clone(), tier, result })
+            .into_iter()
+            .collect()
+    }
+
+    /// A request of a move after its first was answered.
+    fn followed_up(
+        &mut self,
+        policy: &PolicyKey,
+        verb: Verb,
+        uid: &Name,
+        refusal: Option<&ActionError>,
+        now: Timestamp,
+    ) -> Vec<Signal> {
+        self.next = Some(now);
+        let is_it = |moved: &&mut Move| moved.uid == **uid && moved.is_under_way();
+        let Some(moved) = self.moves.iter_mut().rev().find(is_it) else { return Vec::new() };
+        // Asked again only if the cluster does not show it by then.
+        let pause = match refusal {
+            None | Some(ActionError::Unknown(_) | ActionError::Failed(_)) => SHOWS_WITHIN,
+            Some(ActionError::Throttled { retry_after }) => (*retry_after).min(REFUSAL_HEEDED),
+            Some(_) => RETRY,
+        };
+        let again = now.checked_add(pause).unwrap_or(Timestamp::MAX);
+        let forbidden = matches!(refusal, Some(ActionError::Forbidden(_)));
+        moved.apply(Transition::FollowUpAnswered { verb, forbidden, again }, now);
+        let result = refusal.map_or(Some(EvictionResult::Evicted), ActionError::result);
+        let tier = moved.tier.to_string();
+        result
+            .filter(|_| verb.evicts())
             .map(|result| Signal::EvictionAnswered { policy: policy.clone(), tier, result })
             .into_iter()
             .collect()

@@ -145,6 +145,7 @@ impl Operator {
         // None: the policy is gone, and its last moves end under the defaults.
         let spec = self.index.policy(key).map(|policy| Arc::clone(&policy.spec));
         let Some(memory) = self.policies.get_mut(key) else { return };
+        let mut memory = std::mem::take(memory);
         // A pod replaces one other pod: what a finished move has made is taken too.
         let moves = memory.moves.iter();
         let mut others = OtherMoves {
@@ -152,7 +153,11 @@ impl Operator {
             evicted: memory.moves.iter().map(|moved| moved.uid.clone()).collect(),
         };
         let mut endings = Vec::new();
-        for moved in memory.moves.iter_mut().filter(|moved| moved.is_under_way()) {
+        let mut asked = Vec::new();
+        let may_evict: Vec<bool> =
+            memory.under_way().map(|moved| self.may_retire(key, &memory, moved, now)).collect();
+        let under_way = memory.moves.iter_mut().filter(|moved| moved.is_under_way());
+        for (moved, may_evict) in under_way.zip(may_evict) {
             let landing_timeout = TierSettings::landing_timeout_of(spec.as_deref(), &moved.tier);
             if let Some(own) = moved.claims(&self.index, &key.namespace) {
                 others.claimed.remove(&own);
@@ -162,8 +167,14 @@ impl Operator {
                 namespace: &key.namespace,
                 others: &others,
                 landing_timeout,
+                may_evict,
             };
             let step = moved.step(&view, now);
+            if let Step::Ask(verb) = step
+                && self.leading
+            {
+                asked.push((verb, moved.uid.clone()));
+            }
             others.claimed.extend(moved.replacement_uid().cloned());
             if let Step::Ended(ending) = step {
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
@@ -220,6 +231,10 @@ impl Operator {
             });
         }
         memory.trim_moves();
+        decision.effects.extend(self.follow_ups(key, &mut memory, &asked, now));
+        if let Some(known) = self.policies.get_mut(key) {
+            *known = memory;
+        }
         for landing in landings {
             self.note_landing(landing);
         }
@@ -327,12 +342,14 @@ impl Operator {
         let replacement = PendingPod::replacing(self.index.cluster(), pod);
         let begun = Move::begin(&view.name, pod, planned, replacement, Arc::clone(&snapshot), now);
         let mut moved = begun?;
+        moved.must_land_within(view.settings.landing_timeout);
         let no_others = OtherMoves::default();
         let seen = View {
             index: &self.index,
             namespace: &policy.key.namespace,
             others: &no_others,
             landing_timeout: view.settings.landing_timeout,
+            may_evict: true,
         };
         let Step::Ask(verb) = moved.step(&seen, now) else { return None };
         let request = ActionRequest {
@@ -351,6 +368,7 @@ impl Operator {
                 &snapshot,
                 planned.nodes.first()?,
             ),
+            patch: moved.patch(verb, &policy.key, &seen).map(Arc::new),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),

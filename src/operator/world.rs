@@ -326,6 +326,7 @@ impl World {
             Effect::Act(request) if self.trouble.writes_fail || self.trouble.answers_are_lost => {
                 let why = "the status could not be written before it".to_owned();
                 Outcome::Refused {
+                    verb: request.verb,
                     policy: request.policy,
                     uid: request.uid,
                     refusal: ActionError::Outdated(why),
@@ -334,7 +335,8 @@ impl World {
             Effect::Act(request) => {
                 self.asked.push(request.clone());
                 if let Some(refusal) = self.trouble.refuses.clone() {
-                    Outcome::Refused { policy: request.policy, uid: request.uid, refusal }
+                    let ActionRequest { verb, policy, uid, .. } = request;
+                    Outcome::Refused { verb, policy, uid, refusal }
                 } else {
                     self.evict(&request.pod);
                     Outcome::Acted { verb: request.verb, policy: request.policy, uid: request.uid }

@@ -58,7 +58,8 @@ impl<'a> AffinityDependents<'a> {
         let here = self.domain(pod, key)?;
         let stays = |other: PodId| {
             let other_pod = cluster.pod(other).filter(|pod| {
-                other != id && pod.is_counted() && !self.in_flight.is_evicted(other)
+                let leaves = self.in_flight.is_leaving(other) || pod.is_released();
+                other != id && pod.is_counted() && !leaves
             })?;
             (self.domain(other_pod, key) == Some(here)).then_some(other_pod)
         };

@@ -206,7 +206,10 @@ pub fn none_evictable(index: &Index, blockers: &[&(PodId, EvictionBlocker)]) -> 
         .iter()
         .find(|(_, blocker)| only_single || !matches!(blocker, EvictionBlocker::SingleReplica(_)))
         .and_then(|(id, blocker)| Some(blocker.message(index.cluster().pod(*id)?)));
+    let only_by_surge = !blockers.is_empty()
+        && blockers.iter().all(|(_, blocker)| matches!(blocker, EvictionBlocker::CannotSurge(_)));
     match first {
+        Some(message) if only_by_surge => blocked(Reason::CannotSurge, message),
         Some(message) if only_single => blocked(Reason::SingleReplica, message),
         Some(message) => blocked(Reason::Pinned, message),
         None => blocked(

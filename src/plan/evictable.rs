@@ -14,6 +14,8 @@ pub enum EvictionBlocker {
     NotRecreated(String),
     /// An annotation asks to keep it.
     Marked(KeepMark),
+    /// The strategy is Surge, and it cannot be replaced before it stops.
+    CannotSurge(String),
     /// It has data on its node.
     LocalStorage(String),
     /// It is the only match of another pod's required affinity.
@@ -38,6 +40,9 @@ impl EvictionBlocker {
             Self::Marked(mark) => format!(
                 "pod {name} has the annotation {}: remove it to let the pod be moved",
                 mark.annotation()
+            ),
+            Self::CannotSurge(why) => format!(
+                "pod {name} cannot be replaced before it stops: {why}; rebalance.strategy: Auto evicts it instead"
             ),
             Self::LocalStorage(what) => format!(
                 "pod {name} has data on its node ({what}): whoever can do without the data deletes the pod by hand"

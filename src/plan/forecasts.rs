@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::surge::Departure;
 use crate::observe::{Name, Pod, PodId, Template};
 use crate::predict::{Best, InFlightPods, PendingPod, Prediction, Scheduler, Simulation};
 
@@ -29,19 +30,19 @@ impl<'s> Forecasts<'s> {
         Self { scheduler, in_flight, known: Vec::new() }
     }
 
-    /// Where the replacement of a pod lands if it is the next to be evicted;
+    /// Where the replacement of a pod lands if it is the next to leave, in this way;
     /// none if it would stay Pending or cannot be predicted.
-    pub fn landing_of(&mut self, id: PodId, pod: &Pod) -> Option<Best> {
+    pub fn landing_of(&mut self, id: PodId, pod: &Pod, how: &Departure) -> Option<Best> {
         let at = self.prepared(self.scheduler.replacing(pod));
         let forecast = self.known[at].forecast.as_mut()?;
-        forecast.evict(id);
+        let undo = depart(forecast, id, how);
         let best = forecast.best();
-        forecast.undo_evict(id);
+        undo(forecast, id);
         best
     }
 
     /// The same with scores and rejections.
-    pub fn explain(&mut self, id: PodId, pod: &Pod) -> Prediction {
+    pub fn explain(&mut self, id: PodId, pod: &Pod, how: &Departure) -> Prediction {
         let pending = self.scheduler.replacing(pod);
         let at = self.prepared(pending);
         let known = &mut self.known[at];
@@ -49,21 +50,24 @@ impl<'s> Forecasts<'s> {
             let cause = self.scheduler.simulate(&self.in_flight, &known.pending).err();
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
-        forecast.evict(id);
+        let undo = depart(forecast, id, how);
         let prediction = forecast.explain();
-        forecast.undo_evict(id);
+        undo(forecast, id);
         prediction
     }
 
     /// A pod is moved to a node.
-    pub fn book(&mut self, id: PodId, pod: &Pod, node: Option<&Name>) {
+    pub fn book(&mut self, id: PodId, pod: &Pod, how: &Departure, node: Option<&Name>) {
         let pending = self.scheduler.replacing(pod);
-        self.in_flight.evict(id);
+        match how {
+            Departure::Evicted => self.in_flight.evict(id),
+            Departure::Released(labels) => self.in_flight.release(id, Arc::clone(labels)),
+        }
         if let Some(node) = node {
             self.in_flight.assume(pending.clone(), Name::clone(node));
         }
         for forecast in self.known.iter_mut().filter_map(|known| known.forecast.as_mut()) {
-            forecast.evict(id);
+            depart(forecast, id, how);
             if let Some(node) = node {
                 forecast.assume(pending.clone(), Name::clone(node));
             }
@@ -77,6 +81,24 @@ impl<'s> Forecasts<'s> {
         let forecast = self.scheduler.simulate(&self.in_flight, &pending).ok();
         self.known.push(Known { pending, forecast });
         self.known.len() - 1
+    }
+}
+
+/// Lets a pod leave; gives what undoes that.
+fn depart<'s>(
+    forecast: &mut Simulation<'s>,
+    id: PodId,
+    how: &Departure,
+) -> fn(&mut Simulation<'s>, PodId) {
+    match how {
+        Departure::Evicted => {
+            forecast.evict(id);
+            Simulation::undo_evict
+        }
+        Departure::Released(labels) => {
+            forecast.release(id, labels);
+            Simulation::undo_release
+        }
     }
 }
 

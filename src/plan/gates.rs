@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::text::counted;
-use crate::api::{self, Blocked, Mode, PAUSED, Reason, ZoneState};
+use crate::api::{self, Blocked, Mode, MoveKind, PAUSED, Reason, ZoneState};
 use crate::observe::{
-    Index, MAX_HOLD, OUTAGE_MEMORY, Opening, Pause, Pod, PodId, Zone, ZoneMemory, hold_down_of,
+    Budget, Index, MAX_HOLD, OUTAGE_MEMORY, Opening, Pause, Pod, PodId, Zone, ZoneMemory,
+    hold_down_of,
 };
 
 use super::approval::Approval;
@@ -389,7 +390,8 @@ fn under_way(moves: i32) -> Blocked {
 
 /// Checks the disruption budgets before the API server is asked.
 fn budgets(index: &Index, next: Option<&PlannedMove>, in_flight: &InFlight) -> Option<Blocked> {
-    let pod = index.cluster().pod(next?.pod)?;
+    let next = next?;
+    let pod = index.cluster().pod(next.pod)?;
     let budgets: Vec<_> = index.budgets_of(pod).collect();
     if let [first, second, ..] = budgets[..] {
         return blocked(
@@ -401,6 +403,10 @@ fn budgets(index: &Index, next: Option<&PlannedMove>, in_flight: &InFlight) -> O
         );
     }
     let budget = budgets.first()?;
+    if next.kind == MoveKind::Surge {
+        // One more is Ready when the pod is evicted.
+        return (budget.lacking > 0).then(|| exhausted(budget, pod));
+    }
     let leaving = in_flight.leaving.iter().filter_map(|id| index.cluster().pod(*id));
     let spent = leaving
         .filter(|leaving| leaving.namespace == pod.namespace && budget.protects(&leaving.labels))
@@ -413,13 +419,15 @@ fn budgets(index: &Index, next: Option<&PlannedMove>, in_flight: &InFlight) -> O
     if budget.allowed > 0 {
         return Some(under_way(i32::try_from(spent).unwrap_or(i32::MAX)));
     }
-    blocked(
-        Reason::BudgetExhausted,
-        format!(
-            "PodDisruptionBudget {} allows no eviction of pod {}: {}",
-            budget.name, pod.name, budget.why
-        ),
-    )
+    Some(exhausted(budget, pod))
+}
+
+fn exhausted(budget: &Budget, pod: &Pod) -> Blocked {
+    let message = format!(
+        "PodDisruptionBudget {} allows no eviction of pod {}: {}",
+        budget.name, pod.name, budget.why
+    );
+    Blocked { reason: Reason::BudgetExhausted, message }
 }
 
 /// Law 5: after a miss the tier waits, and after the third it stops.

@@ -20,6 +20,7 @@ mod planner;
 mod properties;
 mod settings;
 mod skew;
+mod surge;
 mod tier;
 mod tier_plan;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use open_landings::{OpenLanding, OpenLandings};
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+pub use surge::SurgeRight;
 pub use tier::{TierView, TierZoneCount, tiers_of};
 pub use tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 pub use tier_workloads::tier_count;

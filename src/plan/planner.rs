@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::Blocked;
-use crate::observe::{Index, Name, Pod, PodId, Zone};
+use crate::api::{Blocked, MoveKind};
+use crate::observe::{Index, Name, Pod, PodId, Zone, released_labels};
 use crate::predict::{InFlightPods, PendingPod, Scheduler};
 
 use super::affinity_dependents::AffinityDependents;
@@ -12,6 +12,7 @@ use super::evictable::{EvictionBlocker, eviction_blocker};
 use super::forecasts::{Forecasts, is_alike};
 use super::pdb_limits::PdbLimits;
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+use super::surge::{Departure, PodWays, Ways};
 use super::tier::{TierView, TierZoneCount};
 use super::tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 
@@ -39,7 +40,13 @@ pub fn plan_tier(
         for planned in &added {
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
-                input.in_flight.evict(planned.pod);
+                let released = released_labels(&pod.labels);
+                match (planned.kind, released) {
+                    (MoveKind::Surge, Some(labels)) => {
+                        input.in_flight.release(planned.pod, labels.into());
+                    }
+                    _ => input.in_flight.evict(planned.pod),
+                }
                 let replacement = PendingPod::replacing(index.cluster(), pod);
                 input.in_flight.assume(replacement, Name::clone(node));
             }
@@ -95,11 +102,18 @@ struct PlannerZone {
     zone: Zone,
     range: ZoneRange,
     /// Pods that can move, the best victim first.
-    victims: Vec<PodId>,
+    victims: Vec<Victim>,
     /// Pods whose disruption budget allows no eviction now: chosen only where no
     /// other pod helps, so that the budget is named as the reason.
-    refused: Vec<PodId>,
+    refused: Vec<Victim>,
     blockers: Vec<(PodId, EvictionBlocker)>,
+}
+
+/// A pod that can move, and how.
+#[derive(Clone)]
+struct Victim {
+    id: PodId,
+    ways: PodWays,
 }
 
 /// The zones and pods that the moves of one stage are chosen from.
@@ -128,21 +142,36 @@ impl<'a> Planner<'a> {
     ) -> Self {
         let in_flight = dependents.in_flight();
         let mut budgets = PdbLimits::new(index);
+        let mut ways = Ways::new(index, &input.surge, tier.settings.strategy);
         let zones = counts(tier, &input.expected)
             .map(|(zone, counted, count)| {
                 let mut victims = Vec::new();
                 let mut blockers = Vec::new();
                 for id in &counted.pods {
-                    let Some(pod) = index.cluster().pod(*id) else { continue };
+                    let pod = index.cluster().pod(*id).filter(|pod| !pod.is_in_a_surge());
+                    let Some(pod) = pod else { continue };
                     let blocker = eviction_blocker(index, pod, &tier.settings);
                     match blocker.or_else(|| dependents.eviction_blocker(*id, pod)) {
                         Some(blocker) => blockers.push((*id, blocker)),
-                        None if in_flight.is_evicted(*id) => {}
-                        None => victims.push(*id),
+                        None if in_flight.is_leaving(*id) => {}
+                        None => match ways.of(pod) {
+                            Ok(ways) => victims.push(Victim { id: *id, ways }),
+                            Err(why) => blockers.push((*id, EvictionBlocker::CannotSurge(why))),
+                        },
                     }
                 }
                 rank(index, &mut victims, input);
-                let (refused, victims) = victims.into_iter().partition(|id| budgets.refuse(*id));
+                let mut refused = Vec::new();
+                victims.retain_mut(|victim| {
+                    let allowed = victim.ways.allowed(budgets.refuse(victim.id));
+                    let may_go = allowed.is_some();
+                    if let Some(ways) = allowed {
+                        victim.ways = ways;
+                    } else {
+                        refused.push(victim.clone());
+                    }
+                    may_go
+                });
                 let open = counted.is_open();
                 let range = ZoneRange {
                     count,
@@ -215,41 +244,29 @@ impl<'a> Planner<'a> {
                 useful[&from].iter().map(|to| &self.zones[*to].zone).collect();
             let candidates = victims
                 .iter()
-                .filter(|id| !moved.contains(id))
-                .filter_map(|id| Some((*id, index.cluster().pod(*id)?)))
+                .filter(|victim| !moved.contains(&victim.id))
+                .filter_map(|victim| Some((victim, index.cluster().pod(victim.id)?)))
                 .take(VICTIMS_TRIED);
             // Explained once for equal pods: an explanation takes longer than
             // all tries.
-            let mut refused: Vec<(PodId, &Pod)> = Vec::new();
-            for (id, pod) in candidates {
-                let landing = forecasts.landing_of(id, pod).filter(|landing| {
-                    !landing.unzoned
-                        && !landing.may_wait
-                        && !landing.zones.is_empty()
-                        && landing.zones.iter().all(|zone| targets.contains(zone))
-                });
-                if let Some(landing) = landing {
-                    forecasts.book(id, pod, landing.nodes.first());
-                    return Ok(PlannedMove {
-                        pod: id,
-                        from: self.zones[from].zone.clone(),
-                        to: landing.zones,
-                        nodes: landing.nodes,
-                        tied: landing.tied,
-                        margin: landing.margin,
-                        preempts: landing.preempts,
-                    });
+            let mut refused: Vec<(&Victim, &Pod)> = Vec::new();
+            for (victim, pod) in candidates {
+                let from = &self.zones[from].zone;
+                if let Some(planned) = landing_in(&targets, from, victim, pod, forecasts) {
+                    return Ok(planned);
                 }
                 let pending = PendingPod::replacing(index.cluster(), pod);
-                let known = |(_, known): &(PodId, &Pod)| {
+                let known = |(_, known): &(&Victim, &Pod)| {
                     is_alike(&PendingPod::replacing(index.cluster(), known), &pending)
                 };
                 if !refused.iter().any(known) {
-                    refused.push((id, pod));
+                    refused.push((victim, pod));
                 }
             }
-            let explained = refused.into_iter().map(|(id, pod)| {
-                blocked::would_not_land(pod, &targets, &forecasts.explain(id, pod))
+            let explained = refused.into_iter().filter_map(|(victim, pod)| {
+                let how = victim.ways.departures().next()?;
+                let prediction = forecasts.explain(victim.id, pod, &how);
+                Some(blocked::would_not_land(pod, &targets, &prediction))
             });
             obstacles.extend(explained);
         }
@@ -279,6 +296,40 @@ impl<'a> Planner<'a> {
         moves.truncate(best.1);
         (moves, best.0)
     }
+}
+
+/// The move of a pod, in the best of its ways, if its replacement lands in one of these zones.
+fn landing_in(
+    targets: &BTreeSet<&Zone>,
+    from: &Zone,
+    victim: &Victim,
+    pod: &Pod,
+    forecasts: &mut Forecasts<'_>,
+) -> Option<PlannedMove> {
+    let (how, landing) = victim.ways.departures().find_map(|how| {
+        let landing = forecasts.landing_of(victim.id, pod, &how).filter(|landing| {
+            !landing.unzoned
+                && !landing.may_wait
+                && !landing.zones.is_empty()
+                && landing.zones.iter().all(|zone| targets.contains(zone))
+        })?;
+        Some((how, landing))
+    })?;
+    forecasts.book(victim.id, pod, &how, landing.nodes.first());
+    let kind = match how {
+        Departure::Evicted => MoveKind::Evict,
+        Departure::Released(_) => MoveKind::Surge,
+    };
+    Some(PlannedMove {
+        kind,
+        pod: victim.id,
+        from: from.clone(),
+        to: landing.zones,
+        nodes: landing.nodes,
+        tied: landing.tied,
+        margin: landing.margin,
+        preempts: landing.preempts,
+    })
 }
 
 /// The tier's zones with their pods, and the pod counts after the moves under way.
@@ -325,8 +376,8 @@ fn useful_targets(
 
 /// Sorts the best victim first: in the order of the published plan, not just moved, with the
 /// lowest priority, the lowest deletion cost, on the fullest node, the youngest; then by name.
-fn rank(index: &Index, victims: &mut [PodId], input: &PlanInput) {
-    victims.sort_by_cached_key(|id| {
+fn rank(index: &Index, victims: &mut [Victim], input: &PlanInput) {
+    victims.sort_by_cached_key(|Victim { id, .. }| {
         index.cluster().pod(*id).map(|pod| {
             let seat = index.cluster().slot_of(*id);
             let on_node = seat

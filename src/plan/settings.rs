@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::{LocalStorage, Mode, Rebalance, ZoneSpreadPolicySpec};
+use crate::api::{LocalStorage, Mode, Rebalance, Strategy, ZoneSpreadPolicySpec};
 
 /// How long a recovered zone is held unless a policy says otherwise.
 pub const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
@@ -24,6 +24,8 @@ pub struct TierSettings {
     pub landing_timeout: Duration,
     /// Whether pods with emptyDir volumes are moved.
     pub local_storage: LocalStorage,
+    /// How pods are moved.
+    pub strategy: Strategy,
     /// The user's reason for accepting a single zone, if accepted.
     pub single_zone: Option<String>,
     max_unavailable: Option<IntOrString>,
@@ -37,6 +39,7 @@ impl Default for TierSettings {
             hold_down: DEFAULT_HOLD_DOWN,
             landing_timeout: DEFAULT_LANDING_TIMEOUT,
             local_storage: LocalStorage::default(),
+            strategy: Strategy::default(),
             single_zone: None,
             max_unavailable: None,
         }
@@ -60,6 +63,7 @@ impl TierSettings {
                 .or(then.landing_timeout)
                 .unwrap_or(DEFAULT_LANDING_TIMEOUT),
             local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
+            strategy: first.strategy.or(then.strategy).unwrap_or_default(),
             single_zone: own
                 .and_then(|own| own.single_zone.as_ref())
                 .filter(|single| single.accepted)

@@ -172,9 +172,11 @@ fn count_pods<'a>(index: &'a Index, pods: &Tier, now: Timestamp) -> (CountedPods
         if !pod.is_counted() {
             continue;
         }
-        counted.unowned += i32::from(workload.is_none());
+        // A pod that was released has its successor counted in its place.
+        let is_unowned = workload.is_none() && !pod.is_released();
+        counted.unowned += i32::from(is_unowned);
         let is_known = |known: &Arc<Template>| Arc::ptr_eq(known, &pod.template);
-        if workload.is_none() && !counted.templates.iter().any(is_known) {
+        if is_unowned && !counted.templates.iter().any(is_known) {
             counted.templates.push(Arc::clone(&pod.template));
         }
         let Some(zone) = cluster.zone_of_slot(*id) else {

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::Blocked;
+use crate::api::{Blocked, MoveKind};
 use crate::observe::{Name, PodId, Zone};
 use crate::predict::InFlightPods;
 
 use super::approval::Approval;
+use super::surge::SurgeRight;
 
-/// A pod that would be evicted, and where its replacement is expected.
+/// A pod that would be moved, and where its replacement is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedMove {
+    /// How it is moved.
+    pub kind: MoveKind,
     /// The pod.
     pub pod: PodId,
     /// Its zone.
@@ -59,4 +62,6 @@ pub struct PlanInput {
     pub expected: Vec<Expected>,
     /// Names of pods that recent moves made: the last to be moved again.
     pub just_moved: BTreeSet<Name>,
+    /// Whether pods may be replaced before they stop.
+    pub surge: SurgeRight,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template};
 
@@ -105,6 +105,8 @@ pub struct InFlightPods {
     evicted: FxHashSet<PodId>,
     /// Those of them that are gone.
     removed: FxHashSet<PodId>,
+    /// Pods that are released, with their labels from then on.
+    released: FxHashMap<PodId, Arc<Labels>>,
     assumed: Vec<(PendingPod, Name)>,
 }
 
@@ -124,6 +126,34 @@ impl InFlightPods {
     /// The pod is not evicted after all.
     pub fn undo_evict(&mut self, pod: PodId) {
         self.evicted.remove(&pod);
+    }
+
+    /// The pod is released: it stays where it is, with other labels, and another one is
+    /// made in its place.
+    pub fn release(&mut self, pod: PodId, labels: Arc<Labels>) {
+        self.released.insert(pod, labels);
+    }
+
+    /// The pod is not released after all.
+    pub fn undo_release(&mut self, pod: PodId) {
+        self.released.remove(&pod);
+    }
+
+    /// Pods that are released, with their labels from then on, in no order.
+    pub fn released(&self) -> impl Iterator<Item = (PodId, &Arc<Labels>)> {
+        self.released.iter().map(|(id, labels)| (*id, labels))
+    }
+
+    /// The labels that a pod is released with.
+    #[must_use]
+    pub fn released_as(&self, pod: PodId) -> Option<&Arc<Labels>> {
+        self.released.get(&pod)
+    }
+
+    /// Whether the pod leaves, now or later.
+    #[must_use]
+    pub fn is_leaving(&self, pod: PodId) -> bool {
+        self.is_evicted(pod) || self.released.contains_key(&pod)
     }
 
     /// The pod is assumed to be on this node.

@@ -2,8 +2,9 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::observe::{Cluster, Name, PodId, Template, Zone};
+use crate::observe::{Cluster, Labels, Name, PodId, Template, Zone};
 
 use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
@@ -252,6 +253,30 @@ impl<'s> Simulation<'s> {
         let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
         let Some(row) = self.cycle.row_of(pod) else { return };
         self.state.undo_evict(&self.cycle, pod, row);
+        self.reclassify(row);
+    }
+
+    /// A pod is released with these labels: see [`InFlightPods::release`].
+    pub fn release(&mut self, id: PodId, labels: &Arc<Labels>) {
+        if self.cycle.in_flight.is_leaving(id) {
+            return;
+        }
+        self.cycle.in_flight.release(id, Arc::clone(labels));
+        self.others().for_each(|(_, other)| other.release(id, labels));
+        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
+        let Some(row) = self.cycle.row_of(pod) else { return };
+        self.state.release(&self.cycle, pod, labels, row);
+        self.reclassify(row);
+    }
+
+    /// A pod is not released after all: undoes [`Self::release`].
+    pub fn undo_release(&mut self, id: PodId) {
+        let Some(labels) = self.cycle.in_flight.released_as(id).cloned() else { return };
+        self.cycle.in_flight.undo_release(id);
+        self.others().for_each(|(_, other)| other.undo_release(id));
+        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
+        let Some(row) = self.cycle.row_of(pod) else { return };
+        self.state.undo_release(&self.cycle, pod, &labels, row);
         self.reclassify(row);
     }
 

@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::text::counted;
 use crate::api::{
-    ApprovedPlan, CONDITION_EFFECTIVE, MoveState, Phase, Reason, ZoneSpreadPolicyStatus, ZoneState,
+    ApprovedPlan, CONDITION_EFFECTIVE, MoveKind, MoveState, Phase, Reason, ZoneSpreadPolicyStatus,
+    ZoneState,
 };
 use crate::moves::Event;
 
@@ -138,14 +139,20 @@ fn moves(before: &ZoneSpreadPolicyStatus, after: &ZoneSpreadPolicyStatus) -> Vec
         }
         let route = format!("{} ({}) {} → {}", moved.pod, moved.tier, moved.from, moved.to);
         let told = format!("{route}: {}", moved.message);
+        let action = match moved.kind {
+            MoveKind::Evict => "Evict",
+            MoveKind::Surge => "Surge",
+        };
         let event = match moved.state {
             MoveState::Evicting => normal("Evicting", "Evict", route),
-            MoveState::Evicted => continue,
-            MoveState::Landed => normal("Landed", "Evict", told),
-            MoveState::Missed => warning("Missed", "Evict", told),
-            MoveState::Stuck => warning("Stuck", "Evict", told),
-            MoveState::Discarded => normal("Discarded", "Evict", told),
-            MoveState::Refused => warning("Refused", "Evict", told),
+            MoveState::Releasing => normal("Surging", "Surge", route),
+            MoveState::Evicted | MoveState::Released => continue,
+            MoveState::Undoing => warning("Undoing", "Surge", told),
+            MoveState::Landed => normal("Landed", action, told),
+            MoveState::Missed => warning("Missed", action, told),
+            MoveState::Stuck => warning("Stuck", action, told),
+            MoveState::Discarded => normal("Discarded", action, told),
+            MoveState::Refused => warning("Refused", action, told),
         };
         events.push(event.about("Pod", &moved.pod));
     }

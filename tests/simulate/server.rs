@@ -17,7 +17,9 @@ impl Call {
         let why = "no answer".to_owned();
         match self {
             Self::Act(request, _) => Reply::Act(match **request {
-                Request::Act { .. } => Answer::Acted(Err(ActionError::Unknown(why))),
+                Request::Act { .. } | Request::Fence { .. } => {
+                    Answer::Acted(Err(ActionError::Unknown(why)))
+                }
                 _ => Answer::Failed(why),
             }),
             Self::Lease(_) => Reply::Lease(None),
@@ -29,7 +31,9 @@ impl Call {
     /// The answer of a server in trouble; nothing was carried out.
     pub fn refused(&self, fault: Fault) -> Reply {
         match self {
-            Self::Act(request, _) if matches!(**request, Request::Act { .. }) => {
+            Self::Act(request, _)
+                if matches!(**request, Request::Act { .. } | Request::Fence { .. }) =>
+            {
                 let refusal = match fault {
                     Fault::Throttle => {
                         ActionError::Throttled { retry_after: SignedDuration::from_secs(3) }
@@ -146,6 +150,7 @@ impl World {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
                 Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
             }
+            Request::Fence { .. } => Answer::Acted(Ok(())),
             Request::Pod { .. } | Request::Node { .. } => {
                 Answer::Failed("too small a world for that".to_owned())
             }

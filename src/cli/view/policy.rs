@@ -137,6 +137,9 @@ const fn state(state: MoveState) -> &'static str {
     match state {
         MoveState::Evicting => "Evicting",
         MoveState::Evicted => "Evicted",
+        MoveState::Releasing => "Releasing",
+        MoveState::Released => "Released",
+        MoveState::Undoing => "Undoing",
         MoveState::Landed => "Landed",
         MoveState::Missed => "Missed",
         MoveState::Stuck => "Stuck",

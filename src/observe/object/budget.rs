@@ -56,6 +56,8 @@ pub struct Budget {
     pub allowed: i32,
     /// Why it allows none, in its own words; empty if it allows some.
     pub why: Name,
+    /// How many Ready pods it lacks; one more than it asks for is one that may be evicted.
+    pub lacking: i32,
     /// What its pods are found by.
     pub(in crate::observe) required_label: Option<RequiredLabel>,
 }
@@ -115,6 +117,9 @@ impl Budget {
                 .as_ref()
                 .and_then(|selector| required_labels(selector).next()),
             selector: spec.selector.and_then(|selector| Selector::try_from(selector).ok()),
+            lacking: (status.desired_healthy.unwrap_or_default()
+                - status.current_healthy.unwrap_or_default())
+            .max(0),
             allowed,
             why: interner.name(&why),
         }

@@ -17,7 +17,8 @@ use serde::{Deserialize, de};
 pub(in crate::observe) const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 pub(in crate::observe) const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 pub(in crate::observe) const MIRROR: &str = "kubernetes.io/config.mirror";
-pub(in crate::observe) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+/// A `ReplicaSet` that has too many pods removes first those with the lowest cost.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub(in crate::observe) const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// Our own annotations begin like this.

@@ -1,10 +1,12 @@
 //! What the API server shows, in the types that are kept of it.
 
+pub(super) mod autoscaler;
 pub(super) mod budget;
 pub(super) mod csi;
 pub(super) mod image;
 pub(super) mod interner;
 pub(super) mod metadata;
+pub(super) mod move_mark;
 pub(super) mod namespace;
 pub(super) mod node;
 pub(super) mod owner;

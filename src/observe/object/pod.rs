@@ -7,12 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use crate::api::DO_NOT_EVICT;
+use crate::api::{DO_NOT_EVICT, MOVE};
 
 use super::interner::Interner;
 use super::metadata::{
     Conditions, DELETION_COST, DO_NOT_DISRUPT, MIRROR, ResizePending, SAFE_TO_EVICT,
 };
+use super::move_mark::{MoveMark, hash_before};
 use super::owner::Owner;
 use super::pod_requests::{ContainerStatus, ResizeStatus};
 use super::pod_spec::WatchedPodSpec;
@@ -117,7 +118,7 @@ pub struct Pod {
     pub terminating: bool,
     /// When it was first seen.
     pub seen: EventSeq,
-    /// When it was first seen terminating.
+    /// When it was first seen terminating, or released by its `ReplicaSet`.
     pub seen_leaving: Option<EventSeq>,
     /// When it was made.
     pub created: UnixSeconds,
@@ -125,6 +126,8 @@ pub struct Pod {
     pub deletion_cost: i32,
     /// A mark that asks not to evict it.
     pub keep: Option<KeepMark>,
+    /// The surge that it is part of.
+    pub mark: Option<Box<MoveMark>>,
     /// Whether a kubelet runs it from a file (a mirror pod).
     pub mirror: bool,
 }
@@ -185,6 +188,7 @@ impl Pod {
         let keep = KeepMark::of(&metadata);
         let annotation =
             |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        let mark = annotation(MOVE).and_then(|text| MoveMark::parse(text)).map(Box::new);
         let mirror = annotation(MIRROR).is_some();
         let deletion_cost =
             annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or_default();
@@ -212,6 +216,7 @@ impl Pod {
             ),
             deletion_cost,
             keep,
+            mark,
             mirror,
         }
     }
@@ -221,6 +226,19 @@ impl Pod {
     #[must_use]
     pub fn is_counted(&self) -> bool {
         self.node.is_some() && !self.terminating && self.phase != PodPhase::Finished
+    }
+
+    /// Whether its `ReplicaSet` was made to let it go: it runs and serves, counts for the
+    /// scheduler, and another one is made in its place.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        hash_before(&self.labels).is_some()
+    }
+
+    /// Whether it is part of a surge: released, or marked.
+    #[must_use]
+    pub fn is_in_a_surge(&self) -> bool {
+        self.mark.is_some() || self.is_released()
     }
 
     /// Whether it holds its place on its node: terminating pods do.

@@ -90,6 +90,8 @@ pub struct Claim {
     pub class: Option<Name>,
     /// Whether one pod only may use it (`ReadWriteOncePod`).
     pub sole_use: bool,
+    /// Whether pods on several nodes may use it (`ReadWriteMany`, `ReadOnlyMany`).
+    pub shared: bool,
 }
 
 /// A volume.
@@ -134,6 +136,9 @@ impl Claim {
             name: Name::from(watched.metadata.name.unwrap_or_default()),
             volume: set(watched.spec.volume_name),
             class: set(watched.spec.storage_class_name),
+            shared: watched.spec.access_modes.as_ref().is_some_and(|modes| {
+                modes.iter().any(|mode| mode == "ReadWriteMany" || mode == "ReadOnlyMany")
+            }),
             sole_use: watched
                 .spec
                 .access_modes

@@ -1,7 +1,7 @@
 //! The cluster as the scheduler sees it: nodes, the pods on them, and what
 //! their constraints refer to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -87,6 +87,8 @@ pub struct Cluster {
     free: Vec<NodeSlot>,
     pods: PodStore,
     pod_classes: PodClasses,
+    /// Pods that are part of a surge.
+    surging: BTreeSet<PodId>,
     pub(in crate::observe) services: FxHashMap<Name, BTreeMap<Name, Service>>,
     pub(in crate::observe) workloads: FxHashMap<WorkloadKey, Workload>,
     pub(in crate::observe) budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
@@ -196,6 +198,11 @@ impl Cluster {
         (self.waiting, self.wanted)
     }
 
+    /// Pods that are part of a surge: released, or marked.
+    pub fn surging_pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
+        self.surging.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
+    }
+
     /// Every pod.
     pub fn pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
         self.pods.all()
@@ -297,6 +304,7 @@ impl Cluster {
         }
         self.wanted += usize::from(is_wanted(&pod));
         self.waiting += usize::from(is_waiting(&pod));
+        let is_surging = pod.is_in_a_surge();
         let (id, before) = match known {
             Some(id) => (id, self.pods.replace(id, pod)),
             None => (self.pods.add(pod), None),
@@ -305,16 +313,22 @@ impl Cluster {
             self.forget(before);
         }
         self.reserve(id, None);
+        if is_surging {
+            self.surging.insert(id);
+        } else {
+            self.surging.remove(&id);
+        }
         self.place_on_node(id);
         (id, before)
     }
 
-    /// Notes when a pod was first seen, and first seen terminating.
+    /// Notes when a pod was first seen, and first seen terminating or released.
     fn sight(&self, known: Option<PodId>, pod: &mut Pod) {
         let before = known.and_then(|id| self.pod(id)).filter(|before| before.uid == pod.uid);
         pod.seen = before.map_or(self.event_seq, |before| before.seen);
         let seen_leaving = before.and_then(|before| before.seen_leaving);
-        pod.seen_leaving = pod.terminating.then(|| seen_leaving.unwrap_or(self.event_seq));
+        let leaves = pod.terminating || pod.is_released();
+        pod.seen_leaving = leaves.then(|| seen_leaving.unwrap_or(self.event_seq));
     }
 
     /// What comes now is seen later than all before.
@@ -363,6 +377,7 @@ impl Cluster {
             self.pods_generation = Generation::next();
         }
         let pod = self.pods.remove(id)?;
+        self.surging.remove(&id);
         self.forget(&pod);
         Some((id, pod))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::observe::{Name, Pod};
+use crate::observe::{Labels, Name, Pod};
 use crate::predict::classes::node_classes::Candidates;
 use crate::predict::classes::static_filters::StaticFilters;
 use crate::predict::prefilter::{Cycle, PodRef};
@@ -72,6 +72,12 @@ impl CycleState {
                 state.add_pod(cycle, PodRef::from(pod), row);
             }
         }
+        for (id, labels) in cycle.in_flight.released() {
+            let pod = scheduler.cluster.pod(id).filter(|_| !cycle.in_flight.is_evicted(id));
+            if let Some((pod, row)) = pod.and_then(|pod| Some((pod, cycle.row_of(pod)?))) {
+                state.release(cycle, pod, labels, row);
+            }
+        }
         Ok(state)
     }
 
@@ -113,6 +119,34 @@ impl CycleState {
     /// What is on the node.
     pub fn usage(&self, cycle: &Cycle<'_>, row: usize) -> Usage {
         self.fits.usage(cycle.scheduler, row)
+    }
+
+    /// A pod is released: it stays, and others look at it by its new labels from now on.
+    pub fn release(&mut self, cycle: &Cycle<'_>, pod: &Pod, released: &Labels, row: usize) {
+        self.relabel(cycle, pod, (&pod.labels, released), row);
+    }
+
+    /// A pod is not released after all: undoes [`Self::release`].
+    pub fn undo_release(&mut self, cycle: &Cycle<'_>, pod: &Pod, released: &Labels, row: usize) {
+        self.relabel(cycle, pod, (released, &pod.labels), row);
+    }
+
+    fn relabel(
+        &mut self,
+        cycle: &Cycle<'_>,
+        pod: &Pod,
+        (from, to): (&Labels, &Labels),
+        row: usize,
+    ) {
+        for (labels, amount) in [(from, -1), (to, 1)] {
+            let pod_ref = PodRef { labels, ..PodRef::from(pod) };
+            if pod.is_counted() {
+                self.spread.count_pod(cycle, pod_ref, row, amount);
+            }
+            if pod.holds_place() {
+                self.affinity.count_pod(cycle, pod_ref, row, amount);
+            }
+        }
     }
 
     fn add_to_node(&mut self, cycle: &Cycle<'_>, pod: PodRef<'_>, row: usize) {

@@ -1,0 +1,208 @@
+//! Whether the operator may replace pods before they stop: the right to change labels of pods,
+//! the right to watch autoscalers, and the fence that lets it change nothing else. The fence is
+//! tried, not believed in: as dry runs, what must be refused is asked for.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::Client;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::act::REQUEST_TIMEOUT;
+use crate::api::DO_NOT_EVICT;
+use crate::moves::ActionError;
+use crate::observe::{Kind, Name, WatchEvent, WatchedPod};
+use crate::plan::SurgeRight;
+
+use super::refusal::{action_error, no_answer};
+use super::watches::watch_optional;
+
+/// What the fence is called in `deploy/surge`: its refusals name it.
+pub const FENCE: &str = "zonespread-surge";
+
+/// How soon it is tried again while the fence is missing, or something could not be asked.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How soon after it was proven; before each surge the fence is tried as well.
+const PROVE_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// How soon while there is no right that a fence would be needed for.
+const ASK_AGAIN_AFTER: Duration = Duration::from_mins(5);
+
+/// Proves the right, again and again.
+pub struct Prover {
+    /// For requests that change nothing.
+    pub client: Client,
+    /// For the watches that the right comes with.
+    pub watching: Client,
+    /// The API server's address, for messages.
+    pub server: String,
+    /// What these show.
+    pub events: mpsc::Sender<WatchEvent>,
+    /// Where the operator's own pods are.
+    pub namespace: String,
+}
+
+impl Prover {
+    /// Begins; what is known of the right is told whenever that changes.
+    pub fn start(self) -> watch::Receiver<SurgeRight> {
+        let (told, right) = watch::channel(SurgeRight::default());
+        tokio::spawn(self.run(told));
+        right
+    }
+
+    async fn run(self, told: watch::Sender<SurgeRight>) {
+        let mut watches = false;
+        loop {
+            let right = match self.prove().await {
+                Ok(right) => right,
+                Err(error) => {
+                    SurgeRight::Missing(format!("the right could not be proven: {error}"))
+                }
+            };
+            if right == SurgeRight::Proven && !std::mem::replace(&mut watches, true) {
+                watch_optional(&self.watching, &self.server, &self.events);
+            }
+            if *told.borrow() != right {
+                match &right {
+                    SurgeRight::Proven => info!("pods can be replaced before they stop"),
+                    SurgeRight::Missing(why) => {
+                        warn!(%why, "pods are not replaced before they stop");
+                    }
+                }
+                told.send_replace(right.clone());
+            }
+            tokio::time::sleep(match right {
+                SurgeRight::Proven => PROVE_AGAIN_AFTER,
+                SurgeRight::Missing(_) if right == SurgeRight::default() => ASK_AGAIN_AFTER,
+                SurgeRight::Missing(_) => TRY_AGAIN_AFTER,
+            })
+            .await;
+        }
+    }
+
+    async fn prove(&self) -> Result<SurgeRight, kube::Error> {
+        let pods = (Kind::Pod.group(), Kind::Pod.resource());
+        if !self.may("patch", pods).await? {
+            return Ok(SurgeRight::default());
+        }
+        let autoscalers = (Kind::Autoscaler.group(), Kind::Autoscaler.resource());
+        for verb in ["list", "watch"] {
+            if !self.may(verb, autoscalers).await? {
+                return Ok(SurgeRight::Missing(format!(
+                    "the operator has no right to {verb} {}: deploy/surge gives it",
+                    autoscalers.1
+                )));
+            }
+        }
+        let Some((namespace, pod)) = self.some_pod().await? else {
+            return Ok(SurgeRight::Missing("there is no pod to try the fence with".to_owned()));
+        };
+        for forbidden in forbidden() {
+            if let Err(why) = try_fence(&self.client, &namespace, &pod, &forbidden).await {
+                let why = match why {
+                    ActionError::Forbidden(why) => why,
+                    other => format!("the fence could not be tried: {other:?}"),
+                };
+                return Ok(SurgeRight::Missing(why));
+            }
+        }
+        Ok(SurgeRight::Proven)
+    }
+
+    /// Whether the operator may do that everywhere.
+    async fn may(&self, verb: &str, (group, resource): (&str, &str)) -> Result<bool, kube::Error> {
+        let asked = ResourceAttributes {
+            group: Some(group.to_owned()),
+            resource: Some(resource.to_owned()),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(asked),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let answer = api.create(&PostParams::default(), &review).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// A pod to try the fence with: one of our own if there is one.
+    async fn some_pod(&self) -> Result<Option<(Name, Name)>, kube::Error> {
+        let params = ListParams::default().limit(1);
+        let own: Api<WatchedPod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut pods = own.list(&params).await?.items;
+        if pods.is_empty() {
+            let all: Api<WatchedPod> = Api::all(self.client.clone());
+            pods = all.list(&params).await?.items;
+        }
+        Ok(pods.into_iter().next().map(|pod| {
+            let text = |part: Option<String>| Name::from(part.unwrap_or_default());
+            (text(pod.metadata.namespace), text(pod.metadata.name))
+        }))
+    }
+}
+
+/// What the fence must refuse, whatever the pod.
+fn forbidden() -> [Value; 4] {
+    [
+        forbidden_label(),
+        json!({"metadata": {"annotations": {DO_NOT_EVICT: "false"}}}),
+        json!({"metadata": {"finalizers": ["zonespread.io/fence"]}}),
+        json!({"spec": {"activeDeadlineSeconds": 1_000_000_000}}),
+    ]
+}
+
+/// A label of another name.
+pub fn forbidden_label() -> Value {
+    json!({"metadata": {"labels": {"zonespread.io/fence": "open"}}})
+}
+
+/// Asks for a change that the fence must refuse, as a dry run.
+///
+/// # Errors
+/// When it does not.
+pub async fn try_fence(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    forbidden: &Value,
+) -> Result<(), ActionError> {
+    let pods: Api<WatchedPod> = Api::namespaced(client.clone(), namespace);
+    let params = PatchParams { dry_run: true, ..PatchParams::default() };
+    let patch = Patch::Merge(forbidden);
+    match tokio::time::timeout(REQUEST_TIMEOUT, pods.patch(pod, &params, &patch)).await {
+        Ok(Ok(_)) => Err(ActionError::Forbidden(format!(
+            "nothing keeps the operator from changing anything of a pod: the ValidatingAdmissionPolicy {FENCE} or its binding is missing (deploy/surge)"
+        ))),
+        Ok(Err(error)) => match action_error(error) {
+            ActionError::Forbidden(why) if is_of_fence(&why) => Ok(()),
+            other => Err(other),
+        },
+        Err(_) => Err(no_answer()),
+    }
+}
+
+fn is_of_fence(refusal: &str) -> bool {
+    refusal.contains(&format!("ValidatingAdmissionPolicy '{FENCE}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_for_another_reason_is_none_of_the_fence() {
+        let refusal = "pods \"web-1\" is forbidden: ValidatingAdmissionPolicy 'zonespread-surge' with binding 'zonespread-surge' denied request: no other label";
+        assert!(is_of_fence(refusal));
+        let rights = "pods \"web-1\" is forbidden: User \"x\" cannot patch resource \"pods\"";
+        assert!(!is_of_fence(rights));
+        assert!(!is_of_fence("ValidatingAdmissionPolicy 'somebody-elses' denied request"));
+    }
+}
