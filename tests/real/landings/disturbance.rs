@@ -37,8 +37,12 @@ pub fn disturbance(before: &Objects, after: &Objects, evicted: &Value) -> Option
         }
     }
     // One without a node was given up: nobody minded it.
-    let assigned =
-        |kind: &str, object: &Value| kind != "Pod" || object["spec"]["nodeName"].is_string();
+    // One of negative priority may have given way.
+    let assigned = |kind: &str, object: &Value| {
+        kind != "Pod"
+            || (object["spec"]["nodeName"].is_string()
+                && object["spec"]["priority"].as_i64().unwrap_or_default() >= 0)
+    };
     for (kind, object) in before.iter().filter(|(kind, object)| assigned(kind, object)) {
         let leaves_marks = matches!(kind, "Node" | "Pod" | "Service" | "Namespace");
         if leaves_marks && uid(object) != uid(evicted) && after.same(kind, object).is_none() {

@@ -2,11 +2,12 @@
 
 use super::mirror::Mirror;
 use super::requests::Requests;
+use super::resizes;
 use super::scheduler_log::SchedulerLog;
 use super::terrain::{self, NAMESPACES};
 use super::workloads::{Workload, driver_of, storage_classes, storage_drivers};
 use super::world::World;
-use crate::dice::Dice;
+use crate::dice::{Dice, setting};
 use crate::harness::Cluster;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ pub struct Field {
     pub nodes: Vec<String>,
     /// Namespace and name of the pods that were there before any workload.
     tenants: Vec<(String, String)>,
+    /// Whether pods of workloads are resized in place.
+    pub resizes: bool,
     named: usize,
     settled: Vec<Workload>,
 }
@@ -58,6 +61,10 @@ pub fn verdict(pod: &Value) -> Option<Option<String>> {
     if let Some(node) = pod["spec"]["nodeName"].as_str() {
         return Some(Some(node.to_owned()));
     }
+    // Others are being pushed out for it.
+    if pod["status"]["nominatedNodeName"].as_str().is_some_and(|node| !node.is_empty()) {
+        return None;
+    }
     let conditions = pod["status"]["conditions"].as_array()?;
     let refused = conditions.iter().find(|condition| condition["reason"] == "Unschedulable")?;
     let message = refused["message"].as_str().unwrap_or_default();
@@ -77,6 +84,9 @@ impl Field {
         for class in storage_classes() {
             requests.post("/apis/storage.k8s.io/v1/storageclasses", &class).await;
         }
+        for class in terrain::priority_classes() {
+            requests.post("/apis/scheduling.k8s.io/v1/priorityclasses", &class).await;
+        }
         for driver in storage_drivers() {
             requests.post("/apis/storage.k8s.io/v1/csidrivers", &driver).await;
         }
@@ -89,6 +99,7 @@ impl Field {
             scheduler_log: SchedulerLog::of(cluster),
             nodes: Vec::new(),
             tenants: Vec::new(),
+            resizes: false,
             named: 0,
             settled: Vec::new(),
         }
@@ -109,6 +120,25 @@ impl Field {
         let density = dice.pick(&[0, 1, 1, 3]);
         for _ in 0..density * count {
             self.add_tenant(dice).await;
+        }
+        let share = usize::try_from(setting("SHARE", 30)).unwrap();
+        if dice.chance(share) {
+            for at in 0..self.tenants.len() {
+                let (namespace, name) = self.tenants[at].clone();
+                if dice.chance(50) {
+                    resizes::resize(self, dice, &namespace, &name).await;
+                }
+            }
+        }
+        self.resizes = dice.chance(share);
+        if dice.chance(share) {
+            for node in &nodes {
+                for _ in 0..dice.pick(&[0, 1, 2, 2, 3, 4]) {
+                    self.named += 1;
+                    let pod = terrain::headroom(dice, &format!("pause-{}", self.named), node);
+                    self.post_tenant(&pod).await;
+                }
+            }
         }
         for at in 0..self.tenants.len().min(dice.below(3)) {
             let (namespace, name) = &self.tenants[at];
@@ -139,9 +169,13 @@ impl Field {
         self.named += 1;
         let node = &self.nodes[dice.below(self.nodes.len())];
         let pod = terrain::tenant(dice, &format!("tenant-{}", self.named), node);
+        self.post_tenant(&pod).await;
+    }
+
+    async fn post_tenant(&mut self, pod: &Value) {
         let namespace = pod["metadata"]["namespace"].as_str().unwrap().to_owned();
-        self.requests.post(&format!("/api/v1/namespaces/{namespace}/pods"), &pod).await;
-        let name = name(&pod);
+        self.requests.post(&format!("/api/v1/namespaces/{namespace}/pods"), pod).await;
+        let name = name(pod);
         self.mirror
             .until("a new tenant", |world| world.get("Pod", &namespace, &name).map(drop))
             .await;

@@ -59,6 +59,12 @@ pub fn predicted(
     Scheduler::new(cluster, &cache).predict(&in_flight, &replacement)
 }
 
+/// Whether the replacement stays Pending under one of the assumptions that may be right.
+fn may_wait(landing: &Landing) -> bool {
+    let unless = landing.unless.as_ref();
+    unless.is_some_and(|unless| matches!(unless.prediction, Prediction::Pending(_)))
+}
+
 /// Compares. From 100 nodes on the scheduler looks at a sample, and only the
 /// zones can be held against a prediction.
 pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> Outcome {
@@ -68,6 +74,7 @@ pub fn outcome(index: &Index, prediction: &Prediction, landed: Option<&str>) -> 
         (Prediction::Pending(_), None) => Outcome::Pending,
         (Prediction::Pending(_), Some(_)) => Outcome::CertainMiss,
         (Prediction::Lands(landing), None) if landing.certain => Outcome::CertainMiss,
+        (Prediction::Lands(landing), None) if may_wait(landing) => Outcome::Pending,
         (Prediction::Lands(_), None) => Outcome::Miss,
         (Prediction::Lands(landing), Some(node)) => {
             let Landing { nodes, zones, certain, .. } = landing;

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! dice ─▶ terrain, workloads ─▶ field ─▶ trial ─▶ landing ─▶ tally
-//!           containers, affinity   │ mirror, world, requests
+//!           containers, affinity   │ mirror, world, requests, resizes
 //!                                  └ disturbance, scheduler_log
 //! ```
 //! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes;
-//! `KUBERNETES=1.35` runs another version.
+//! `KUBERNETES=1.35` runs another version; in `SHARE=percent` of the clusters pods are
+//! resized in place, and in as many some hold room for others.
 
 mod affinity;
 mod containers;
@@ -18,6 +19,7 @@ mod landing;
 mod mirror;
 mod profiles;
 mod requests;
+mod resizes;
 mod scheduler_log;
 mod tally;
 mod terrain;

@@ -21,6 +21,15 @@ impl Requests {
             .unwrap_or_else(|error| panic!("PATCH {path}: {error}\n{body:#}"))
     }
 
+    /// A merge patch that may be forbidden; says whether it was not.
+    pub async fn patch_if_allowed(&self, path: &str, body: &Value) -> bool {
+        match self.send("PATCH", path, "application/merge-patch+json", body).await {
+            Err(kube::Error::Api(status)) if status.code == 403 => false,
+            Err(error) => panic!("PATCH {path}: {error}\n{body:#}"),
+            Ok(_) => true,
+        }
+    }
+
     /// Deletes at once what may be gone already.
     pub async fn delete(&self, path: &str) {
         self.delete_if(path, &Value::Null).await;

@@ -2,6 +2,7 @@
 
 use super::landing::{Observed, Outcome, explain, replay};
 use super::scheduler_log;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,6 +18,11 @@ pub struct Tally {
     certain: usize,
     pending: usize,
     ties: usize,
+    /// Where others were pushed out, where pods are being resized, and where the
+    /// replacement may be of two sizes.
+    preempting: usize,
+    resized: usize,
+    of_two_sizes: usize,
     misses: usize,
     certain_misses: usize,
     unpredictable: BTreeMap<String, usize>,
@@ -35,6 +41,9 @@ impl Tally {
             certain: 0,
             pending: 0,
             ties: 0,
+            preempting: 0,
+            resized: 0,
+            of_two_sizes: 0,
             misses: 0,
             certain_misses: 0,
             unpredictable: BTreeMap::new(),
@@ -59,6 +68,12 @@ impl Tally {
             return;
         }
         self.landings += 1;
+        if let Prediction::Lands(landing) = &observed.prediction {
+            self.preempting += usize::from(!landing.preempts.is_empty());
+            self.of_two_sizes += usize::from(landing.unless.is_some());
+        }
+        let shows_sizes = |pod: &Value| pod["status"]["containerStatuses"].is_array();
+        self.resized += usize::from(observed.before.iter().any(|(_, pod)| shows_sizes(pod)));
         match observed.outcome {
             Outcome::Hit { certain, ties } => {
                 self.hits += 1;
@@ -101,6 +116,10 @@ impl Tally {
             self.misses,
             self.certain_misses,
             self.disturbed,
+        );
+        println!(
+            "  {} by preemption, {} beside pods in resize, {} with a replacement of two sizes",
+            self.preempting, self.resized, self.of_two_sizes
         );
         for (why, count) in &self.unpredictable {
             println!("  {count} {why}");

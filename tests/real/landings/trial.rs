@@ -4,6 +4,7 @@ use super::disturbance;
 use super::field::{Field, is_leaving, name, pods_of, verdict};
 use super::landing::{self, Observed, Outcome};
 use super::profiles;
+use super::resizes;
 use super::tally::Tally;
 use super::workloads::{Workload, workload};
 use super::world::World;
@@ -31,6 +32,9 @@ pub async fn epoch(field: &mut Field, seed: u64, number: usize, nodes: usize, ta
         if settled && workload.is_revisable() {
             field.revise(&workload, &mut dice).await;
         }
+        if settled && field.resizes {
+            resize_some(field, &mut dice, &workload).await;
+        }
         if settled && evictions(field, &mut dice, &mut workload, seed, tally).await {
             field.keep(workload).await;
         } else {
@@ -38,6 +42,16 @@ pub async fn epoch(field: &mut Field, seed: u64, number: usize, nodes: usize, ta
         }
         if dice.chance(50) {
             field.stir_nodes(&mut dice).await;
+        }
+    }
+}
+
+/// Resizes some of the workload's pods in place.
+async fn resize_some(field: &Field, dice: &mut Dice, workload: &Workload) {
+    let pods: Vec<String> = field.mirror.look(|world| pods_of(world, workload).map(name).collect());
+    for pod in pods {
+        if dice.chance(50) {
+            resizes::resize(field, dice, &workload.namespace, &pod).await;
         }
     }
 }

@@ -164,13 +164,14 @@ fn change(kind: &str, object: Value) -> Change {
 }
 
 /// What a pod's spec and its containers have a say in.
-const POD_FIELDS: [&str; 15] = [
+const POD_FIELDS: [&str; 16] = [
     "affinity",
     "containers",
     "initContainers",
     "nodeName",
     "nodeSelector",
     "overhead",
+    "preemptionPolicy",
     "priority",
     "resourceClaims",
     "resources",
@@ -180,6 +181,15 @@ const POD_FIELDS: [&str; 15] = [
     "tolerations",
     "topologySpreadConstraints",
     "volumes",
+];
+/// What of a pod's status has a say; of its conditions only one.
+const STATUS_FIELDS: [&str; 6] = [
+    "phase",
+    "conditions",
+    "containerStatuses",
+    "initContainerStatuses",
+    "allocatedResources",
+    "resources",
 ];
 const CONTAINER_FIELDS: [&str; 5] = ["name", "image", "resources", "ports", "restartPolicy"];
 const METADATA_FIELDS: [&str; 6] =
@@ -196,7 +206,15 @@ pub fn pruned(kind: &str, mut object: Value) -> Value {
     retain(&mut object["metadata"], &METADATA_FIELDS);
     match kind {
         "Pod" => {
-            retain(&mut object["status"], &["phase"]);
+            retain(&mut object["status"], &STATUS_FIELDS);
+            for statuses in ["containerStatuses", "initContainerStatuses"] {
+                for status in object["status"][statuses].as_array_mut().into_iter().flatten() {
+                    retain(status, &["name", "allocatedResources", "resources"]);
+                }
+            }
+            if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
+                conditions.retain(|condition| condition["type"] == "PodResizePending");
+            }
             let spec = &mut object["spec"];
             retain(spec, &POD_FIELDS);
             for containers in ["containers", "initContainers"] {
