@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use kube::Config;
 use kube::runtime::watcher;
 
+use crate::api::{Phase, Summary};
+
 use super::Failure;
 use super::live::{client, policies_error, request_error};
 use super::output::{Format, Output, note};
@@ -96,8 +98,14 @@ impl<'a> Shown<'a> {
         let mut news = Vec::new();
         for policy in changed {
             let key = (policy.namespace.clone(), policy.name.clone());
-            if self.policies.get(&key) != Some(&policy) {
-                self.policies.insert(key.clone(), policy);
+            let known = self.policies.get(&key);
+            let is_news = match (known, self.place.name) {
+                (None, _) => true,
+                (Some(known), None) => columns(known) != columns(&policy),
+                (Some(known), Some(_)) => *known != policy,
+            };
+            self.policies.insert(key.clone(), policy);
+            if is_news {
                 news.push(key);
             }
         }
@@ -117,6 +125,11 @@ impl<'a> Shown<'a> {
         let printed = header.into_iter().chain(rows.map(|(row, _)| row));
         printed.flat_map(|line| [line, "\n"]).collect()
     }
+}
+
+/// What a row shows, besides the age.
+fn columns(policy: &Known) -> Option<(Option<Phase>, &Summary)> {
+    policy.status.as_ref().map(|status| (status.phase, &status.summary))
 }
 
 #[cfg(test)]
@@ -141,8 +154,11 @@ mod tests {
         assert!(first.starts_with("NAME "), "{first}");
         assert_eq!(shown.text(vec![policy("a"), policy("b")], now), "");
         let mut changed = policy("b");
-        changed.status = Some(crate::api::ZoneSpreadPolicyStatus::default());
-        let text = shown.text(vec![policy("a"), changed], now);
+        let status = changed.status.get_or_insert_default();
+        status.phase = Some(Phase::Frozen);
+        let text = shown.text(vec![policy("a"), changed.clone()], now);
         assert!(text.starts_with("b ") && text.lines().count() == 1, "{text}");
+        changed.status.get_or_insert_default().message = "no column shows it".to_owned();
+        assert_eq!(shown.text(vec![changed], now), "");
     }
 }

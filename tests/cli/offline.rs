@@ -325,3 +325,13 @@ fn a_workload_stands_for_one_of_its_pods_and_a_pod_that_is_never_moved_is_told()
         "{ran:?}"
     );
 }
+
+#[test]
+fn a_missing_kubeconfig_is_told_by_its_path_and_what_to_do() {
+    let missing = "cannot read /nonexistent/.kube/config: No such file or directory (os error 2)";
+    let ran = zonespread(&["status"]);
+    let remedy = "set --kubeconfig or KUBECONFIG, or run in a pod";
+    assert_eq!(ran.err, format!("error: no cluster: {missing}; {remedy}\n"));
+    let ran = zonespread(&["status", "--context", "nowhere"]);
+    assert_eq!(ran.err, format!("error: --context nowhere: {missing}\n"));
+}

@@ -57,3 +57,34 @@ async fn a_budget_that_changes_under_way_is_obeyed_and_not_asked_again_and_again
     budget(&cluster, 2).await;
     three_moves_and_no_more(&cluster, 3, hold_until).await;
 }
+
+/// A budget in percent needs to know how many pods there should be, and its controller
+/// cannot ask the owner of a kind that is not there.
+#[tokio::test]
+async fn a_budget_that_never_syncs_says_why_from_its_condition() {
+    let cluster = Cluster::start().await;
+    a_shop(&cluster, "1s").await;
+    let stranger = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "stranger", "namespace": "shop", "labels": {"app": "web"},
+            "ownerReferences": [{"apiVersion": "example.com/v1", "kind": "Widget", "name": "w",
+                "uid": "7c1d0a52-0000-4000-8000-000000000000", "controller": true}]},
+        "spec": {"containers": [{"name": "main", "image": "registry.invalid/app:1"}]},
+    });
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}},
+    });
+    let _operator = policy::operator(&cluster).await;
+    cluster.apply(policy("shop", "shop", "  rebalance: {holdDown: 1s}\n")).await;
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    lose(&cluster, "c").await;
+    cluster.apply(stranger.to_string()).await;
+    cluster.apply(budget.to_string()).await;
+    give_back(&cluster, "c").await;
+    let why = blocked(&cluster, "shop", "shop", "web", Reason::BudgetExhausted).await;
+    println!("{why}");
+    let expected = ["PodDisruptionBudget web allows no eviction of pod web-", "SyncFailed: "];
+    assert!(expected.iter().all(|part| why.contains(part)), "{why}");
+}
