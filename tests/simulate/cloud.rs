@@ -43,6 +43,7 @@ impl Tier {
 impl World {
     pub fn trouble(&mut self, trouble: Trouble) {
         self.tell(|| format!("{trouble:?}"));
+        self.laws.judge_made_before(self.now);
         match trouble {
             Trouble::Cordon(zone) => {
                 self.change_nodes(zone, |node| node.cordoned = true);

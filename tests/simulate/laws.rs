@@ -47,8 +47,10 @@ pub struct TierTruth {
     closed: Option<usize>,
     pub timeout: Millis,
     pub granted_in_vain: Option<Millis>,
-    /// The fewest moves, when the first was made.
+    /// The fewest moves, when the first was made since something last happened to a zone.
     pub fewest: Option<i32>,
+    /// How many were made before that.
+    pub made_before: i32,
 }
 
 impl TierTruth {
@@ -79,6 +81,7 @@ impl Laws {
             timeout: script.policies[tier.policy].landing_timeout,
             granted_in_vain: None,
             fewest: None,
+            made_before: 0,
         };
         Self {
             broken: None,

@@ -67,13 +67,7 @@ impl Laws {
         if !self.is_calm() {
             return;
         }
-        let made = self.evictions.iter().filter(|eviction| eviction.tier == tier).count();
-        let made = i32::try_from(made).unwrap();
-        let fewest = self.tiers[tier].fewest.unwrap_or(0);
-        self.danger[4] += u64::from(fewest > 0);
-        if made > fewest {
-            self.breaks(4, now, format!("tier {tier} took {made} evictions, {fewest} do"));
-        }
+        self.judge_made(tier, now);
         let gets_no_further = matches!(
             why,
             Some(
@@ -89,5 +83,31 @@ impl Laws {
         if skew > self.tiers[tier].max_skew && !gets_no_further {
             self.breaks(4, now, format!("tier {tier} does not get home: {why:?}"));
         }
+    }
+
+    /// Something happens to a zone: what is uneven afterwards takes moves of its own. A tier
+    /// that the scheduler itself made uneven may have been evened out before.
+    pub fn judge_made_before(&mut self, now: Millis) {
+        if !self.is_calm() {
+            return;
+        }
+        for tier in 0..self.tiers.len() {
+            let made = self.judge_made(tier, now);
+            let truth = &mut self.tiers[tier];
+            (truth.made_before, truth.fewest) = (truth.made_before + made, None);
+        }
+    }
+
+    /// Whether no more moves were made since something last happened to a zone than were
+    /// needed; gives how many.
+    fn judge_made(&mut self, tier: usize, now: Millis) -> i32 {
+        let made = self.evictions.iter().filter(|eviction| eviction.tier == tier).count();
+        let made = i32::try_from(made).unwrap() - self.tiers[tier].made_before;
+        let fewest = self.tiers[tier].fewest.unwrap_or(0);
+        self.danger[4] += u64::from(fewest > 0);
+        if made > fewest {
+            self.breaks(4, now, format!("tier {tier} took {made} evictions, {fewest} do"));
+        }
+        made
     }
 }
