@@ -344,7 +344,7 @@ impl Driver {
             self.commands.send(Command::Clear).await.ok()?;
         }
         if let Some(decision) = look.decision.take() {
-            self.version_log.tell(self.main_loop.operator().scheduler_version());
+            self.version_log.tell(self.main_loop.operator());
             // A look that asks nobody says nothing about how long deciding takes.
             if !decision.statuses.is_empty() {
                 self.metrics.decision_took(now.monotonic.elapsed());

@@ -6,6 +6,7 @@ use kube::Client;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::operator::Operator;
 use crate::predict::KnownVersion;
 
 /// A control plane is upgraded now and then, and its scheduler after its API servers.
@@ -28,20 +29,29 @@ pub async fn server_version(client: Client) -> Option<String> {
     }
 }
 
-/// Logs which scheduler is predicted, whenever that is another one.
+/// Logs which scheduler is predicted, and what speaks against it, whenever that changes.
 #[derive(Debug, Default)]
-pub struct VersionLog(Option<KnownVersion>);
+pub struct VersionLog {
+    told: Option<KnownVersion>,
+    suspected: Option<String>,
+}
 
 impl VersionLog {
     /// Which one it is now.
-    pub fn tell(&mut self, known: &KnownVersion) {
-        if self.0.as_ref() == Some(known) {
+    pub fn tell(&mut self, operator: &Operator) {
+        let suspected = operator.scheduler_suspicion();
+        if let Some(suspicion) = suspected.as_ref().filter(|_| suspected != self.suspected) {
+            warn!("{suspicion}");
+        }
+        self.suspected = suspected;
+        let known = operator.scheduler_version();
+        if self.told.as_ref() == Some(known) {
             return;
         }
         info!("predictions are those of {}", known.describe());
         if let Some(warning) = known.warning() {
             warn!("{warning}");
         }
-        self.0 = Some(known.clone());
+        self.told = Some(known.clone());
     }
 }

@@ -99,8 +99,11 @@ pub(super) fn follow(
     if let (Some(pod), Some(zone)) = (replacement, zone) {
         if !moved.is_expected_in(zone) {
             let node = pod.node.as_deref().unwrap_or_default();
-            let message =
+            let mut message =
                 format!("{} landed on {node} in zone {zone}, expected in {}", pod.name, moved.to);
+            if let Some(rival) = moved.explanation(zone) {
+                message = format!("{message}; {}", rival.advice());
+            }
             return Some((Ending::Missed, message));
         }
         let min_ready = index.workload_of(pod).map_or(0, |workload| workload.min_ready_seconds);

@@ -16,6 +16,7 @@ mod outcome;
 mod owner_snapshot;
 mod probe;
 mod request;
+mod rivals;
 mod step;
 mod surge;
 mod tracked_move;

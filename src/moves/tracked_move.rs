@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::api::{MoveKind, MoveState, MoveStatus, seconds};
 use crate::observe::{Index, MoveMark, Name, Owner, Pod, PodId, Uid, Zone};
 use crate::plan::{OpenLanding, PlannedMove};
-use crate::predict::PendingPod;
+use crate::predict::{PendingPod, Rival};
 
 use super::follow::Ending;
 use super::owner_snapshot::OwnerSnapshot;
@@ -53,6 +53,9 @@ pub struct Move {
     pub expected: Option<ExpectedLanding>,
     /// How far a surge is.
     pub(super) surge: SurgeProgress,
+    /// Where schedulers would put it that the cluster may have instead of the assumed one;
+    /// those that choose otherwise. Unknown after a restart.
+    pub rivals: Vec<(Rival, Vec<Zone>)>,
     state: MoveState,
     request: RequestState,
     /// What was asked for after the beginning.
@@ -175,6 +178,7 @@ impl Move {
             finished: None,
             is_probe: false,
             snapshot: Some(snapshot),
+            rivals: Vec::new(),
             expected: (!planned.nodes.is_empty()).then(|| ExpectedLanding {
                 pod: replacement,
                 nodes: planned.nodes.clone(),
@@ -227,6 +231,7 @@ impl Move {
             snapshot: None,
             expected: None,
             surge: SurgeProgress::default(),
+            rivals: Vec::new(),
             state: status.state,
             request: if is_confirmed { RequestState::Granted } else { RequestState::Unknown },
             follow_up: FollowUp::None,
@@ -262,6 +267,7 @@ impl Move {
             expected: None,
             is_probe: false,
             surge: SurgeProgress::due(mark.deadline),
+            rivals: Vec::new(),
             state: if is_moved { MoveState::Released } else { MoveState::Undoing },
             request: RequestState::Granted,
             follow_up: FollowUp::None,

@@ -10,7 +10,7 @@ use crate::observe::{
     Index, Name, PodId, PolicyEntry, PolicyKey, Zone, ZoneMemory, released_labels,
 };
 use crate::plan::{Expected, InFlight, PlannedMove, Probe, TierPlan, TierView, TierZoneCount};
-use crate::predict::InFlightPods;
+use crate::predict::{InFlightPods, Rival};
 
 use super::Operator;
 use super::policy_state::PolicyState;
@@ -25,6 +25,21 @@ impl Operator {
     /// What the index does not show yet of all moves under way.
     pub(super) fn in_flight_with(&self, key: &PolicyKey, memory: &PolicyState) -> InFlightPods {
         in_flight_pods(&self.index, self.all_under_way(key, memory))
+    }
+
+    /// Where schedulers would put a replacement that the cluster may have instead of the
+    /// assumed one; those that choose otherwise.
+    pub(super) fn dissent(
+        &self,
+        key: &PolicyKey,
+        memory: &PolicyState,
+        planned: &PlannedMove,
+        moved: &Move,
+    ) -> Vec<(Rival, Vec<Zone>)> {
+        let Some(expected) = &moved.expected else { return Vec::new() };
+        let mut in_flight = self.in_flight_with(key, memory);
+        in_flight.evict(planned.pod);
+        self.rivals.dissent(self.index.cluster(), &in_flight, &expected.pod, &planned.to)
     }
 
     /// What the counts of a tier do not show yet.

@@ -17,6 +17,7 @@ mod policy_state;
 mod reconcile;
 mod recovery;
 mod scheduler_version;
+mod suspicion;
 mod tier_zones;
 mod zones;
 
@@ -30,18 +31,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
+use crate::api::{SchedulerStatus, ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
 use crate::moves::{ActionError, Outcome, Signal};
 use crate::observe::{
     Change, Changed, Index, Name, PolicyKey, TaintHistory, Zone, ZoneCondition, ZoneEvent,
     ZoneMemory, ZoneTracker,
 };
 use crate::plan::{SurgeRight, TierSettings, ZoneLanding};
-use crate::predict::{KnownVersion, NodeGroups, Scheduler, SchedulerCache, SchedulerConfig};
+use crate::predict::{
+    KnownVersion, NodeGroups, Rivals, Scheduler, SchedulerCache, SchedulerConfig,
+};
 
 use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
+use suspicion::Suspicion;
 use zones::ZoneRecords;
 
 /// How many moves may be under way in the cluster at once, if nobody says otherwise.
@@ -63,8 +67,11 @@ pub struct Operator {
     index: Index,
     cache: SchedulerCache,
     scheduler_version: KnownVersion,
-    /// The one that was known when the policies were last asked.
-    version_asked: KnownVersion,
+    /// Schedulers that the cluster may have instead, and what landings say about them.
+    rivals: Rivals,
+    suspicion: Suspicion,
+    /// What was said of the scheduler when the policies were last asked.
+    scheduler_asked: Option<SchedulerStatus>,
     zones: ZoneTracker,
     /// What was written of them.
     zone_records: ZoneRecords,
@@ -117,6 +124,7 @@ impl Operator {
     pub fn with_scheduler(mut self, config: SchedulerConfig) -> Self {
         self.cache = SchedulerCache::new(config);
         self.cache.set_version(self.scheduler_version.modelled());
+        self.rivals = Rivals::of(self.cache.config());
         self
     }
 
@@ -285,8 +293,9 @@ impl Operator {
         let cluster_state = ClusterState { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let zones_changed = self.zones != self.zones_asked;
-        let version_changed = self.scheduler_version != self.version_asked;
-        self.version_asked.clone_from(&self.scheduler_version);
+        let scheduler = Some(self.scheduler_status());
+        let version_changed = scheduler != self.scheduler_asked;
+        self.scheduler_asked = scheduler;
         let everything = nodes
             || taints_changed
             || hold_ended

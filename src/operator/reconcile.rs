@@ -79,7 +79,7 @@ impl Operator {
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
-            scheduler: &self.scheduler_version,
+            scheduler: self.scheduler_status(),
             zones: &self.zones,
             tiers: &reports,
             moves: memory.moves.iter().map(Move::to_status).collect(),
@@ -154,6 +154,7 @@ impl Operator {
         };
         let mut endings = Vec::new();
         let mut asked = Vec::new();
+        let mut verdicts = Vec::new();
         let may_evict: Vec<bool> =
             memory.under_way().map(|moved| self.may_retire(key, &memory, moved, now)).collect();
         let under_way = memory.moves.iter_mut().filter(|moved| moved.is_under_way());
@@ -177,6 +178,7 @@ impl Operator {
             }
             others.claimed.extend(moved.replacement_uid().cloned());
             if let Step::Ended(ending) = step {
+                verdicts.extend(moved.verdicts(&self.index, ending));
                 let took = Duration::try_from(now.duration_since(moved.started)).ok();
                 let replacement = moved.replacement.as_ref();
                 let node = replacement.and_then(|replacement| replacement.node.clone());
@@ -196,6 +198,9 @@ impl Operator {
                 landings.push(ZoneLanding { zone, node, at: now, came_up: true });
             }
             self.move_ended = true;
+        }
+        for (rival, was_right) in verdicts {
+            self.suspicion.note(rival, was_right);
         }
         self.move_ended |= !endings.is_empty();
         for (ending, tier, (zone, node), took, timeout) in endings {
@@ -343,6 +348,7 @@ impl Operator {
         let begun = Move::begin(&view.name, pod, planned, replacement, Arc::clone(&snapshot), now);
         let mut moved = begun?;
         moved.must_land_within(view.settings.landing_timeout);
+        moved.rivals = self.dissent(&policy.key, memory, planned, &moved);
         let no_others = OtherMoves::default();
         let seen = View {
             index: &self.index,

@@ -1,8 +1,11 @@
 //! Which version of kube-scheduler the predictions follow.
 
-use crate::predict::{KnownVersion, VersionSource};
+use crate::api::SchedulerStatus;
+use crate::api::text::bounded;
+use crate::predict::{KnownVersion, Rivals, VersionSource};
 
 use super::Operator;
+use super::suspicion::Suspicion;
 
 impl Operator {
     /// An operator that was told which version it is; nothing that the cluster says later
@@ -39,11 +42,32 @@ impl Operator {
         &self.scheduler_version
     }
 
+    /// What landings say against it, if anything does.
+    #[must_use]
+    pub fn scheduler_suspicion(&self) -> Option<String> {
+        self.suspicion.warning()
+    }
+
+    /// What a policy's status says of the scheduler.
+    pub(super) fn scheduler_status(&self) -> SchedulerStatus {
+        let known = &self.scheduler_version;
+        let messages: Vec<String> =
+            known.warning().into_iter().chain(self.suspicion.warning()).collect();
+        SchedulerStatus {
+            version: known.modelled().to_string(),
+            message: (!messages.is_empty()).then(|| bounded(&messages.join("; "))),
+        }
+    }
+
     fn learn(&mut self, known: KnownVersion) {
         if self.scheduler_version == known {
             return;
         }
-        self.cache.set_version(known.modelled());
+        if known.modelled() != self.scheduler_version.modelled() {
+            self.cache.set_version(known.modelled());
+            self.rivals = Rivals::of(self.cache.config());
+            self.suspicion = Suspicion::default();
+        }
         self.scheduler_version = known;
     }
 }

@@ -62,6 +62,8 @@ pub struct World {
     told: Vec<(String, String, String)>,
     /// How long a pod takes to become Ready, in seconds.
     pub start_delay: i64,
+    /// Whether pods have no spread constraints of their own.
+    pub spread_by_default: bool,
     starting: Vec<(Timestamp, String, String, String)>,
     unseen: Vec<(Timestamp, String)>,
     policies: Vec<Value>,
@@ -88,6 +90,7 @@ impl World {
             status_writes: 0,
             told: Vec::new(),
             start_delay: 5,
+            spread_by_default: false,
             starting: Vec::new(),
             unseen: Vec::new(),
             policies: Vec::new(),
@@ -225,11 +228,11 @@ impl World {
     }
 
     fn show_pod(&mut self, app: &str, name: &str, on: Option<&str>, ready: bool) {
-        let mut shown = pod(name)
-            .label("app", app)
-            .owner("ReplicaSet", &format!("{app}-rs"))
-            .spread_soft("topology.kubernetes.io/zone", 1)
-            .created(self.now);
+        let mut shown =
+            pod(name).label("app", app).owner("ReplicaSet", &format!("{app}-rs")).created(self.now);
+        if !self.spread_by_default {
+            shown = shown.spread_soft("topology.kubernetes.io/zone", 1);
+        }
         if let Some(node) = on {
             shown = shown.on(node);
         }

@@ -15,7 +15,6 @@ use crate::api::{
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
-use crate::predict::KnownVersion;
 
 use super::effective::{EFFECTIVE, Ineffective, ineffective};
 use super::message::message_of;
@@ -75,8 +74,8 @@ pub struct StatusInput<'a> {
     pub index: &'a Index,
     /// The policy.
     pub policy: &'a PolicyEntry,
-    /// The version of the scheduler, as far as is known.
-    pub scheduler: &'a KnownVersion,
+    /// What is known of the scheduler.
+    pub scheduler: SchedulerStatus,
     /// The zones' health.
     pub zones: &'a ZoneTracker,
     /// Its tiers.
@@ -122,13 +121,6 @@ pub fn invalid_status(
     status
 }
 
-fn scheduler_status(known: &KnownVersion) -> SchedulerStatus {
-    SchedulerStatus {
-        version: known.modelled().to_string(),
-        message: known.warning().map(|warning| bounded(&warning)),
-    }
-}
-
 /// The status of a policy.
 #[must_use]
 pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
@@ -158,7 +150,7 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
             survives: survives_column(tiers),
         },
         untiered_pods: i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX),
-        scheduler: Some(scheduler_status(input.scheduler)),
+        scheduler: Some(input.scheduler),
         zones: zone_statuses,
         tiers: tiers.iter().map(tier_status).collect(),
         plan,
