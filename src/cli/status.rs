@@ -90,12 +90,12 @@ impl Status {
         // One policy shows those that it uses.
         let zones = if name.is_none() { block_on(read_zones(config))? } else { Vec::new() };
         let answer = Answer { policies: found, zones };
+        let now = Timestamp::now();
         self.output.print(&answer, |answer| {
             if name.is_some() {
-                let parts: Vec<String> = answer.policies.iter().map(policy_table).collect();
-                return parts.join("\n");
+                let parts = answer.policies.iter().map(|policy| policy_table(policy, now));
+                return parts.collect::<Vec<_>>().join("\n");
             }
-            let now = Timestamp::now();
             let policies = (!answer.policies.is_empty())
                 .then(|| list(&answer.policies, namespace.is_none(), now));
             let zones = (!answer.zones.is_empty()).then(|| zone_list(&answer.zones, now));

@@ -77,18 +77,18 @@ fn all_namespaces_begin_with_theirs() {
 
 #[test]
 fn one_policy_is_told_in_full() {
-    insta::assert_snapshot!(policy_table(&petclinic()));
+    insta::assert_snapshot!(policy_table(&petclinic(), now()));
 }
 
 #[test]
 fn a_status_that_is_behind_the_spec_says_so() {
     let mut policy = petclinic();
     policy.outdated = true;
-    let text = policy_table(&policy);
+    let text = policy_table(&policy, now());
     assert!(text.contains("The spec has changed since"), "{text}");
     policy.status = None;
     assert_eq!(
-        policy_table(&policy),
+        policy_table(&policy, now()),
         "petclinic/petclinic: no status yet: does the operator run?\n"
     );
 }

@@ -110,7 +110,8 @@ impl<'a> Shown<'a> {
             }
         }
         if self.place.name.is_some() {
-            let parts = news.iter().filter_map(|key| Some(policy_table(self.policies.get(key)?)));
+            let parts =
+                news.iter().filter_map(|key| Some(policy_table(self.policies.get(key)?, now)));
             return parts.flat_map(|part| [part, "\n".to_owned()]).collect();
         }
         if news.is_empty() {

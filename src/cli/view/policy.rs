@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::slice;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
@@ -11,12 +12,13 @@ use crate::api::{
     ZoneState,
 };
 
+use crate::cli::age::age;
 use crate::cli::output::plain;
 use crate::cli::status::Known;
 use crate::cli::table::{Grid, or_dash};
 
 /// The policy's status as text.
-pub fn policy_table(policy: &Known) -> String {
+pub fn policy_table(policy: &Known, now: Timestamp) -> String {
     let title = format!("{}/{}", policy.namespace, policy.name);
     let title = plain(&title);
     let Some(status) = &policy.status else {
@@ -32,10 +34,10 @@ pub fn policy_table(policy: &Known) -> String {
         parts.push(format!("Scheduler: {}\n", plain(message)));
     }
     parts.extend(tiers(status));
-    parts.extend(zones(&status.zones));
+    parts.extend(zones(&status.zones, now));
     parts.extend(plan(status));
     parts.extend(approved(status));
-    parts.extend(moves(status));
+    parts.extend(moves(status, now));
     parts.extend(why_not(&status.tiers));
     parts.join("\n")
 }
@@ -79,13 +81,13 @@ fn survives(tier: &TierStatus) -> String {
         .map_or("-".to_owned(), |loss| format!("{}% without {}", loss.percent, loss.zone))
 }
 
-fn zones(zones: &[PolicyZone]) -> Option<String> {
+fn zones(zones: &[PolicyZone], now: Timestamp) -> Option<String> {
     let mut grid = Grid::new(["ZONE", "STATE", "SINCE", "HELD UNTIL", "REASON"]);
     for zone in zones {
         grid.row([
             &zone.name,
             zone.state.as_str(),
-            &time(zone.since.as_ref()),
+            &since(zone.since.as_ref(), now),
             &time(zone.hold_until.as_ref()),
             or_dash(zone.reason.as_deref().filter(|_| zone.state != ZoneState::Ready)),
         ]);
@@ -115,8 +117,8 @@ fn planned_moves(title: &str, moves: &[PlannedMove]) -> String {
     grid.print()
 }
 
-fn moves(status: &ZoneSpreadPolicyStatus) -> Option<String> {
-    let mut grid = Grid::new(["MOVED", "TIER", "FROM", "TO", "NODE", "STATE", "AT", "MESSAGE"]);
+fn moves(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Option<String> {
+    let mut grid = Grid::new(["MOVED", "TIER", "FROM", "TO", "NODE", "STATE", "SINCE", "MESSAGE"]);
     // The last first.
     for moved in status.moves.iter().rev() {
         grid.row([
@@ -126,7 +128,7 @@ fn moves(status: &ZoneSpreadPolicyStatus) -> Option<String> {
             &moved.to,
             or_dash(moved.node.as_deref()),
             state(moved.state),
-            &time(Some(moved.finished_at.as_ref().unwrap_or(&moved.started_at))),
+            &since(Some(moved.finished_at.as_ref().unwrap_or(&moved.started_at)), now),
             &moved.message,
         ]);
     }
@@ -157,6 +159,11 @@ fn why_not(tiers: &[TierStatus]) -> Option<String> {
         any = true;
     }
     any.then(|| grid.print())
+}
+
+/// How long ago that was, as kubectl prints it.
+fn since(time: Option<&Time>, now: Timestamp) -> String {
+    time.map_or("-".to_owned(), |time| age(now.duration_since(time.0)))
 }
 
 fn time(time: Option<&Time>) -> String {
