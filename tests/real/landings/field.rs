@@ -62,7 +62,7 @@ pub fn verdict(pod: &Value) -> Option<Option<String>> {
         return Some(Some(node.to_owned()));
     }
     // Others are being pushed out for it.
-    if pod["status"]["nominatedNodeName"].as_str().is_some_and(|node| !node.is_empty()) {
+    if nominated(pod).is_some() {
         return None;
     }
     let conditions = pod["status"]["conditions"].as_array()?;
@@ -72,6 +72,16 @@ pub fn verdict(pod: &Value) -> Option<Option<String>> {
     let too_early = ["waiting for ephemeral volume controller", "not found"];
     (!too_early.iter().any(|early| message.contains(early))).then_some(None)
 }
+
+/// The node on which room is being made for the pod.
+pub fn nominated(pod: &Value) -> Option<String> {
+    let node = pod["status"]["nominatedNodeName"].as_str()?;
+    (!node.is_empty()).then(|| node.to_owned())
+}
+
+/// How long a pod is waited for after room was made for it. The scheduler (1.37.1) may leave
+/// one alone though those that it pushed out are gone, until something else happens.
+pub const NOMINATED: Duration = Duration::from_secs(8);
 
 impl Field {
     pub async fn on(cluster: &Cluster, version: SchedulerVersion) -> Self {
@@ -257,15 +267,21 @@ impl Field {
     /// Waits until every pod is placed or refused; gives the number of the latter.
     async fn await_verdicts(&self, workload: &Workload) -> usize {
         let what = format!("verdicts on {} pods of {}", workload.replicas, workload.own_path());
-        self.mirror
-            .until(&what, |world| {
-                let pods: Vec<_> =
-                    pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
-                let verdicts: Option<Vec<_>> = pods.into_iter().map(verdict).collect();
-                let verdicts = verdicts.filter(|all| all.len() == workload.replicas)?;
-                Some(verdicts.iter().filter(|node| node.is_none()).count())
-            })
-            .await
+        let refused = |world: &World, left_alone: bool| {
+            let pods = pods_of(world, workload).filter(|pod| !is_leaving(pod));
+            let verdicts: Option<Vec<_>> = pods
+                .map(|pod| {
+                    let is_left_alone = left_alone && nominated(pod).is_some();
+                    verdict(pod).or_else(|| is_left_alone.then_some(None))
+                })
+                .collect();
+            let verdicts = verdicts.filter(|all| all.len() == workload.replicas)?;
+            Some(verdicts.iter().filter(|node| node.is_none()).count())
+        };
+        match self.mirror.within(NOMINATED, |world| refused(world, false)).await {
+            Some(count) => count,
+            None => self.mirror.until(&what, |world| refused(world, true)).await,
+        }
     }
 
     /// Gives the pods that are still to be made another template.

@@ -18,6 +18,9 @@ pub struct Observed {
     pub evicted: String,
     /// The node; none if the replacement stayed Pending.
     pub landed: Option<String>,
+    /// Whether it was there when the test went on: the scheduler may choose a node, make room
+    /// and leave the pod alone.
+    pub is_placed: bool,
     pub before: Objects,
     pub prediction: Prediction,
     pub outcome: Outcome,

@@ -1,7 +1,7 @@
 //! Evicts pods of one workload after the other, and looks where the replacements land.
 
 use super::disturbance;
-use super::field::{Field, is_leaving, name, pods_of, verdict};
+use super::field::{Field, NOMINATED, is_leaving, name, nominated, pods_of, verdict};
 use super::landing::{self, Observed, Outcome};
 use super::profiles;
 use super::resizes;
@@ -69,7 +69,7 @@ async fn evictions(
             return true;
         }
         let observed = eviction(field, dice, workload, seed, tally.steps(seed)).await;
-        let placed = observed.landed.is_some();
+        let placed = observed.is_placed && observed.landed.is_some();
         tally.add(observed);
         if !placed && !field.give_up_one(workload).await {
             return false;
@@ -130,7 +130,23 @@ async fn eviction(
         let is_new = |pod: &&Value| !known.contains(&pod["metadata"]["uid"].to_string());
         verdict(pods_of(world, workload).find(is_new)?)
     };
-    let mut landed = field.mirror.until(&what, replacement).await;
+    let mut left_alone = false;
+    let mut landed = if let Some(landed) = field.mirror.within(NOMINATED, replacement).await {
+        landed
+    } else {
+        // The scheduler has chosen, though it may leave the pod alone for long.
+        let is_new = |pod: &&Value| !known.contains(&pod["metadata"]["uid"].to_string());
+        let chosen = |world: &mut World| {
+            let pod = pods_of(world, workload).find(is_new)?;
+            let node = nominated(pod);
+            verdict(pod)
+                .map(|landed| (landed, false))
+                .or_else(|| node.map(|node| (Some(node), true)))
+        };
+        let (landed, alone) = field.mirror.until(&what, chosen).await;
+        left_alone = alone;
+        landed
+    };
     if landed.is_none() && workload.vanishes() {
         // Refused because of a pod that is gone a moment later: it is tried again.
         landed = field.mirror.within(TRIED_AGAIN, |world| replacement(world)?).await;
@@ -162,6 +178,7 @@ async fn eviction(
         namespace,
         evicted: victim,
         landed,
+        is_placed: !left_alone,
         before,
         prediction,
         outcome,
