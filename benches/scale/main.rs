@@ -25,6 +25,7 @@ fn main() {
     // First: what is freed later would blur it.
     let operator = memory::measure();
     policies::measure();
+    plans::measure();
     let mut criterion = Criterion::default()
         .configure_from_args()
         .sample_size(10)

@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::Criterion;
-use zonespread::observe::Change;
+use zonespread::api::ZoneSpreadPolicyStatus;
+use zonespread::moves::Effect;
+use zonespread::observe::{Change, PolicyKey};
 use zonespread::operator::Operator;
 
 use super::cluster::{HARD, LARGE, MEDIUM, SOFT, Size, node, now, read};
@@ -50,6 +52,23 @@ pub fn bench(criterion: &mut Criterion) {
             took[took.len() / 2],
             took[0]
         );
+    }
+}
+
+/// The decision in which as many moves begin as may be under way: each is compared with all
+/// before it.
+pub fn measure() {
+    for spread in [HARD, SOFT] {
+        let mut operator = Size { unbalanced_every: 1, spread, ..LARGE }.build();
+        operator.lead(Vec::<(PolicyKey, &ZoneSpreadPolicyStatus)>::new(), [], now());
+        for zone in operator.decide(now(), None).zones {
+            operator.zone_written(&zone, true, now());
+        }
+        let began = Instant::now();
+        let decision = operator.decide(now(), None);
+        let took = began.elapsed();
+        let begun = decision.effects.iter().filter(|effect| matches!(effect, Effect::Act(_)));
+        println!("{} moves begin at once, {spread}: {took:.1?} with all plans", begun.count());
     }
 }
 

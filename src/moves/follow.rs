@@ -323,6 +323,7 @@ mod tests {
                 nodes: vec![Name::from("c1")],
                 tied: 1,
                 margin: 100,
+                spare: 1,
                 preempts: Vec::new(),
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));

@@ -106,6 +106,7 @@ mod tests {
             nodes: vec![Name::from("c1")],
             tied: 1,
             margin: 100,
+            spare: 1,
             preempts: Vec::new(),
         };
         let pod = index.cluster().pod(id).unwrap();

@@ -70,10 +70,10 @@ pub struct ExpectedLanding {
     pub pod: PendingPod,
     /// The nodes that tied for best, at most the first few by name: at least one.
     pub nodes: Vec<Name>,
-    /// How many there were.
-    pub tied: usize,
     /// By how many points they beat the nodes of other zones.
     pub margin: i64,
+    /// How many nodes others may take until it is by less.
+    pub spare: usize,
 }
 
 /// A controller, by what a status says of it.
@@ -182,8 +182,8 @@ impl Move {
             expected: (!planned.nodes.is_empty()).then(|| ExpectedLanding {
                 pod: replacement,
                 nodes: planned.nodes.clone(),
-                tied: planned.tied,
                 margin: planned.margin,
+                spare: planned.spare,
             }),
             surge: SurgeProgress::default(),
             state: match planned.kind {
@@ -419,8 +419,8 @@ impl Move {
             pod: &expected.pod,
             to: std::iter::once(&self.to).chain(&self.alternatives).collect(),
             nodes: &expected.nodes,
-            tied: expected.tied,
             margin: expected.margin,
+            spare: expected.spare,
         })
     }
 

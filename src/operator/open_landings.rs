@@ -39,8 +39,8 @@ impl Operator {
             pod: &replacement,
             to: next.to.iter().collect(),
             nodes: &next.nodes,
-            tied: next.tied,
             margin: next.margin,
+            spare: next.spare,
         };
         let open = self.open_landings(key, memory);
         let turned = open.turned_by(cluster, &scheduler, &landing)?;
@@ -69,8 +69,8 @@ impl Operator {
             for moved in &memory.moves {
                 if let Some(landing) = moved.open_landing(&self.index, &policy.namespace) {
                     open.landings.push(landing);
-                } else if let Some((id, _)) = moved.pod(&self.index, &policy.namespace)
-                    && (moved.is_under_way() || moved.landed_after().is_some())
+                } else if let Some((id, pod)) = moved.pod(&self.index, &policy.namespace)
+                    && (moved.is_under_way() || pod.terminating)
                 {
                     open.leaving.push(id);
                 }
@@ -125,7 +125,7 @@ impl Operator {
             names.find(is_in)
         })?;
         // How close it was when the move was decided is not known.
-        Some(ExpectedLanding { nodes: vec![Name::clone(node)], pod, tied: 0, margin: 0 })
+        Some(ExpectedLanding { nodes: vec![Name::clone(node)], pod, margin: 0, spare: 0 })
     }
 }
 

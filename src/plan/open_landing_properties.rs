@@ -69,7 +69,7 @@ impl Case {
                 .memory("16Gi")
         });
         let pods = self.pods.iter().enumerate().map(|(at, (app, on))| {
-            self.apps[*app].pod(*app, &format!("pod-{at}")).on(&names[on % names.len()])
+            self.apps[*app].pod(*app, &format!("pod-{at}")).on(&names[on * 37 % names.len()])
         });
         cluster(nodes, pods.collect::<Vec<_>>())
     }
@@ -123,8 +123,8 @@ impl Begun {
             pod: &self.pod,
             to: self.best.zones.iter().collect(),
             nodes: &self.best.nodes,
-            tied: self.best.tied,
             margin: self.best.margin,
+            spare: self.best.spare,
         }
     }
 }

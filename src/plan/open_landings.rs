@@ -13,7 +13,7 @@
 //! Moves between other zones make the difference smaller or larger: both are tried. Where pods
 //! attract each other it is the other way round, which is tried as well.
 
-use std::cell::LazyCell;
+use std::cell::Cell;
 
 use rustc_hash::FxHashMap;
 
@@ -35,10 +35,10 @@ pub struct OpenLanding<'a> {
     pub to: Vec<&'a Zone>,
     /// The nodes that tied for best, at most the first few by name.
     pub nodes: &'a [Name],
-    /// How many there were.
-    pub tied: usize,
     /// By how many points they beat the nodes of other zones.
     pub margin: i64,
+    /// How many nodes others may take until it is by less.
+    pub spare: usize,
 }
 
 /// What is under way besides a move that may begin.
@@ -64,26 +64,40 @@ impl<'a> OpenLandings<'a> {
         if self.landings.is_empty() && self.leaving.is_empty() {
             return None;
         }
-        let all = Beside { cluster, scheduler, open: self, next };
-        let touched = all.touched_nodes();
-        let by_next: Vec<&TouchedNode<'_>> =
-            touched.iter().filter(|node| node.left_by_next || node.taken_by_next).collect();
-        let minded_by_next = self.landings.iter().any(|other| scheduler.minds(next.pod, other.pod));
-        let is_close = || all.is_close(next, &touched.iter().collect::<Vec<_>>());
-        if (minded_by_next || is_close()) && !all.holds(next) {
-            return Some(next);
-        }
-        self.landings.iter().find(|landing| {
+        let all = Beside { cluster, scheduler, open: self, next, checks: Cell::new(0) };
+        let touched = all.touched();
+        let is_turned = |landing: &&'o OpenLanding<'a>| {
             // For one that is open, only what `next` adds is new.
-            let minds = scheduler.minds(landing.pod, next.pod);
-            (minds || all.is_close(landing, &by_next)) && !all.holds(landing)
-        })
+            let is_minded = if std::ptr::eq(*landing, next) {
+                self.landings.iter().any(|other| scheduler.minds(next.pod, other.pod))
+            } else {
+                scheduler.minds(landing.pod, next.pod)
+            };
+            (is_minded || all.is_close(landing, &touched)) && !all.holds(landing, &touched)
+        };
+        std::iter::once(next).chain(&self.landings).find(is_turned)
     }
 }
 
+/// So many landings are looked at closely before a move begins; if more would have to be, it
+/// waits until fewer are open.
+const CHECKS: usize = 64;
+
+/// What moves may change on nodes.
+#[derive(Default)]
+struct Touched<'o> {
+    nodes: FxHashMap<&'o Name, TouchedNode<'o>>,
+    /// Those that the move which may begin touches.
+    of_next: Vec<&'o Name>,
+    /// By how many points the best node of a zone may rise at most.
+    rises: FxHashMap<Option<&'o Zone>, i64>,
+    /// By how many points one pod that comes lowers a node at most.
+    step: i64,
+}
+
 /// A node that pods leave or may come to.
+#[derive(Default)]
 struct TouchedNode<'o> {
-    name: &'o Name,
     zone: Option<&'o Zone>,
     /// By how many points its score may change.
     change: i64,
@@ -92,8 +106,15 @@ struct TouchedNode<'o> {
     left_by_others: bool,
     /// What may come.
     coming: Vec<&'o Template>,
-    /// Whether the move that may begin brings some of it.
-    taken_by_next: bool,
+}
+
+impl Touched<'_> {
+    /// By how many points the best of the nodes may fall when so many pods come to their
+    /// zones: the one that gets the fewest gets no more than its share.
+    fn fall(&self, arrivals: usize, spare: usize) -> i64 {
+        let share = i64::try_from(arrivals / spare.max(1)).unwrap_or(i64::MAX);
+        share.saturating_mul(self.step)
+    }
 }
 
 /// What makes a rival zone the most likely.
@@ -113,6 +134,8 @@ struct Beside<'o, 'a> {
     scheduler: &'o Scheduler<'o>,
     open: &'o OpenLandings<'a>,
     next: &'o OpenLanding<'a>,
+    /// How many landings were looked at closely.
+    checks: Cell<usize>,
 }
 
 impl<'o, 'a> Beside<'o, 'a> {
@@ -124,74 +147,86 @@ impl<'o, 'a> Beside<'o, 'a> {
         self.all().filter(move |other| !std::ptr::eq(*other, landing))
     }
 
-    /// The nodes that pods leave or may come to.
-    fn touched_nodes(&self) -> Vec<TouchedNode<'o>> {
-        let mut touched: FxHashMap<&'o Name, TouchedNode<'o>> = FxHashMap::default();
-        let mut touch = |name: &'o Name, template: &'o Template, by_next: bool, left: bool| {
-            let node = touched.entry(name).or_insert_with(|| TouchedNode {
-                name,
-                zone: self.cluster.zone_of_node(name),
-                change: 0,
-                left_by_next: false,
-                left_by_others: false,
-                coming: Vec::new(),
-                taken_by_next: false,
-            });
-            node.change += self.scheduler.most_change(name, template).unwrap_or(0);
-            node.left_by_next |= left && by_next;
-            node.left_by_others |= left && !by_next;
-            node.taken_by_next |= !left && by_next;
-            if !left {
+    /// What all moves may change on nodes.
+    fn touched(&self) -> Touched<'o> {
+        let mut touched = Touched::default();
+        let mut touch = |name: &'o Name, template: &'o Template, coming: bool, by_next: bool| {
+            let zone = self.cluster.zone_of_node(name);
+            if by_next {
+                touched.of_next.push(name);
+            }
+            let node = touched.nodes.entry(name).or_default();
+            let change = self.scheduler.most_change(name, template).unwrap_or(0);
+            node.zone = zone;
+            node.change += change;
+            let rise = touched.rises.entry(zone).or_default();
+            *rise = node.change.max(*rise);
+            if coming {
                 node.coming.push(template);
+                touched.step = change.max(touched.step);
+            } else {
+                node.left_by_next |= by_next;
+                node.left_by_others |= !by_next;
             }
         };
         for landing in self.all() {
-            let (template, by_next) = (&*landing.pod.template, std::ptr::eq(landing, self.next));
+            let by_next = std::ptr::eq(landing, self.next);
             let victim = landing.victim.and_then(|id| self.cluster.pod(id));
             if let Some((pod, name)) = victim.and_then(|pod| Some((pod, pod.node.as_ref()?))) {
-                touch(name, &pod.template, by_next, true);
+                touch(name, &pod.template, false, by_next);
             }
-            for name in landing.nodes {
-                // It is made like the one or the other.
-                touch(name, template, by_next, false);
-                landing
-                    .pod
-                    .as_now
-                    .iter()
-                    .for_each(|template| touch(name, template, by_next, false));
+            // It is made like the one or the other.
+            let templates = || [&landing.pod.template].into_iter().chain(&landing.pod.as_now);
+            for (name, template) in
+                landing.nodes.iter().flat_map(|name| templates().map(move |made| (name, made)))
+            {
+                touch(name, template, true, by_next);
             }
         }
         let leaving = self.open.leaving.iter().filter_map(|id| self.cluster.pod(*id));
         for (pod, node) in leaving.filter_map(|pod| Some((pod, pod.node.as_ref()?))) {
-            touch(node, &pod.template, false, true);
+            touch(node, &pod.template, false, false);
         }
-        touched.into_values().collect()
+        touched
     }
 
-    /// Whether the room that moves take and leave on these nodes can decide where this one
-    /// lands.
-    fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &[&TouchedNode<'_>]) -> bool {
+    /// Whether the room that moves take and leave can decide where this one lands.
+    fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
         let to = |zone: Option<&Zone>| zone.is_some_and(|zone| landing.to.contains(&zone));
-        // As long as one of the nodes that tied is left, nothing is lost there.
         let others = self.others(landing);
         let arrivals = others.filter(|other| other.to.iter().any(|zone| to(Some(zone)))).count();
+        let rises = touched.rises.iter().filter(|(zone, _)| !to(**zone));
+        let rise = rises.map(|(_, rise)| *rise).max().unwrap_or(0);
+        let fall = touched.fall(arrivals, landing.spare);
+        let left = landing.margin.saturating_sub(rise.saturating_add(fall));
+        if left <= self.scheduler.most_image_score() && left <= self.image_gain(landing) {
+            return true;
+        }
         let is_next = std::ptr::eq(landing, self.next);
-        let images = LazyCell::new(|| self.image_gain(landing));
-        touched.iter().any(|node| {
-            if to(node.zone) {
-                return landing.tied <= arrivals;
-            }
-            // Who leaves a full node makes room for a rival; who fills one takes a rival away,
-            // by which the others are measured.
+        let is_full = |name: &Name, coming: &[&Template]| {
+            self.scheduler.is_full(name, landing.pod, coming.iter().copied())
+        };
+        let may_fill =
+            |name: &&Name| touched.nodes.get(*name).is_some_and(|node| is_full(name, &node.coming));
+        if arrivals >= landing.spare && landing.nodes.iter().any(|name| may_fill(&name)) {
+            return true;
+        }
+        // Who leaves a full node makes room for a rival; who fills one takes a rival away, by
+        // which the others are measured.
+        let makes_or_takes_room = |name: &Name, node: &TouchedNode<'_>| {
             let is_left = if is_next { node.left_by_others } else { node.left_by_next };
-            let is_full = |coming: &[&Template]| {
-                self.scheduler.is_full(node.name, landing.pod, coming.iter().copied())
-            };
-            let left = landing.margin.saturating_sub(node.change);
-            (left <= self.scheduler.most_image_score() && left <= *images)
-                || is_left && is_full(&[])
-                || !node.coming.is_empty() && !is_full(&[]) && is_full(&node.coming)
-        })
+            !to(node.zone)
+                && (is_left && is_full(name, &[])
+                    || !node.coming.is_empty()
+                        && !is_full(name, &[])
+                        && is_full(name, &node.coming))
+        };
+        if is_next {
+            return touched.nodes.iter().any(|(name, node)| makes_or_takes_room(name, node));
+        }
+        let mut of_next = touched.of_next.iter();
+        of_next
+            .any(|name| touched.nodes.get(name).is_some_and(|node| makes_or_takes_room(name, node)))
     }
 
     /// By how many points any node may gain from images that others bring to more nodes.
@@ -203,24 +238,44 @@ impl<'o, 'a> Beside<'o, 'a> {
     }
 
     /// Whether it lands in one of its zones, however far the others are.
-    fn holds(&self, landing: &'o OpenLanding<'a>) -> bool {
+    fn holds(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
+        self.checks.set(self.checks.get() + 1);
+        if self.checks.get() > CHECKS {
+            return false;
+        }
         let is_rival = |zone: &&Zone| !landing.to.contains(zone);
         let with_terms = self.all().any(|other| other.pod.template.has_pod_terms());
         let attracted = with_terms.then_some(Worst::Attracted);
         let cases = || [Worst::Placed, Worst::NotBegun].into_iter().chain(attracted);
         let rivals = self.scheduler.zones().filter(is_rival);
         let mut worst = rivals.flat_map(|rival| cases().map(move |case| (rival, case)));
-        worst.all(|(rival, case)| self.lands(landing, rival, case).unwrap_or(false))
+        worst.all(|(rival, case)| self.lands(landing, touched, rival, case).unwrap_or(false))
     }
 
     /// Whether it lands in one of its zones when the rival is the most likely; none if it
     /// lands nowhere.
-    fn lands(&self, landing: &'o OpenLanding<'a>, rival: &Zone, case: Worst) -> Option<bool> {
+    fn lands(
+        &self,
+        landing: &'o OpenLanding<'a>,
+        touched: &Touched<'_>,
+        rival: &Zone,
+        case: Worst,
+    ) -> Option<bool> {
         let (state, arrivals) = self.worst_for(landing, rival, case);
         let mut simulation = self.scheduler.simulate(&state, landing.pod).ok()?;
-        let is_lost = landing.tied <= arrivals.len();
         let mut best = simulation.best()?;
-        for (other, node) in arrivals {
+        let (minded, others): (Vec<_>, Vec<_>) = arrivals
+            .into_iter()
+            .partition(|(other, _)| self.scheduler.minds(landing.pod, other.pod));
+        let crowded = others.len() >= best.spare;
+        let (placed, shared) = if others.len() > CHECKS || !crowded {
+            (minded, others.len())
+        } else {
+            (minded.into_iter().chain(others).collect(), 0)
+        };
+        let arrived = placed.len();
+        let is_lost = best.spare <= arrived;
+        for (other, node) in placed {
             // At worst it takes the best node.
             let may_take = |node: &&Name| {
                 let zone = self.cluster.zone_of_node(node);
@@ -232,10 +287,13 @@ impl<'o, 'a> Beside<'o, 'a> {
                 best = simulation.best()?;
             }
         }
-        let best = if is_lost { best } else { simulation.best()? };
+        // Where they did not take the best nodes one by one, they may have hit any.
+        let (best, shared) =
+            if is_lost { (best, shared) } else { (simulation.best()?, shared + arrived) };
         let is_expected = best.zones.iter().all(|zone| landing.to.contains(&zone));
         let has_room = !best.unzoned && !best.may_wait;
-        Some(is_expected && has_room && best.margin > self.image_gain(landing))
+        let fall = touched.fall(shared, best.spare);
+        Some(is_expected && has_room && best.margin > fall.saturating_add(self.image_gain(landing)))
     }
 
     /// The state in which the rival zone is most likely to get the pod, but for what has

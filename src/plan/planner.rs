@@ -328,6 +328,7 @@ fn landing_in(
         nodes: landing.nodes,
         tied: landing.tied,
         margin: landing.margin,
+        spare: landing.spare,
         preempts: landing.preempts,
     })
 }

@@ -27,6 +27,8 @@ pub struct PlannedMove {
     pub tied: usize,
     /// By how many points they beat the nodes of other zones.
     pub margin: i64,
+    /// How many nodes others may take until it is by less.
+    pub spare: usize,
     /// The pods of negative priority that the replacement pushes out of the first node.
     pub preempts: Vec<PodId>,
 }

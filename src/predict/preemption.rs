@@ -63,6 +63,7 @@ impl Simulation<'_> {
             may_wait: false,
             // What else leaves or comes meanwhile may turn it.
             margin: 0,
+            spare: 0,
             preempts: first.victims.clone(),
         })
     }

@@ -10,7 +10,7 @@ use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::plugins::{CycleState, Plugin, Scope};
 use super::prefilter::{Cycle, PodRef};
-use super::sampling::bounds::{Range, Scored};
+use super::sampling::bounds::{Lead, Range, Scored};
 use super::scheduler::Scheduler;
 use super::unpredictable;
 
@@ -89,9 +89,10 @@ pub struct Best {
     pub certain: bool,
     /// Whether no node can take it under one of the assumptions that may be right.
     pub may_wait: bool,
-    /// By how many points at least they beat the best node of any other zone;
-    /// [`i64::MAX`] where no other zone has a node that can take the pod.
+    /// By how many points at least they beat the best node of any other zone, if one has any.
     pub margin: i64,
+    /// How many nodes others may take until it is by less.
+    pub spare: usize,
     /// The pods that are pushed out of the first of the nodes.
     pub preempts: Vec<PodId>,
 }
@@ -100,7 +101,7 @@ impl Best {
     /// One or the other.
     fn or(self, other: Self) -> Self {
         let certain = self.certain && other.certain && self.zones == other.zones;
-        let margin = self.margin.min(other.margin);
+        let (margin, spare) = (self.margin.min(other.margin), self.spare.min(other.spare));
         let nodes: BTreeSet<Name> = self.nodes.into_iter().chain(other.nodes).collect();
         let zones: BTreeSet<Zone> = self.zones.into_iter().chain(other.zones).collect();
         let tied = nodes.len().max(self.tied).max(other.tied);
@@ -109,7 +110,7 @@ impl Best {
         let may_wait = self.may_wait || other.may_wait;
         let preempts = if self.preempts.is_empty() { other.preempts } else { self.preempts };
         let zones = zones.into_iter().collect();
-        Self { nodes, tied, zones, unzoned, certain, may_wait, margin, preempts }
+        Self { nodes, tied, zones, unzoned, certain, may_wait, margin, spare, preempts }
     }
 
     /// Under one assumption and another, either of which may be the right one.
@@ -376,10 +377,12 @@ impl<'s> Simulation<'s> {
         };
         let unzoned = zones.contains(&None);
         let certain = zones.len() == 1 && !unzoned;
-        let margin = of_samples.unwrap_or_else(|| {
+        let Lead { margin, spare } = of_samples.unwrap_or_else(|| {
             let elsewhere =
                 scored().filter(|((row, _), _)| !zones.contains(&node(*row).zone.as_ref()));
-            elsewhere.map(|(_, total)| *total).max().map_or(i64::MAX, |next| highest - next)
+            let next = elsewhere.map(|(_, total)| *total).max();
+            let spare = tied.iter().map(|(_, nodes)| nodes).sum();
+            Lead { margin: next.map_or(i64::MAX, |next| highest - next), spare }
         });
         let mut rows: Vec<usize> =
             tied.iter().flat_map(|(row, _)| like(*row).take(named)).collect();
@@ -393,6 +396,7 @@ impl<'s> Simulation<'s> {
             certain,
             may_wait: false,
             margin,
+            spare,
             preempts: Vec::new(),
         })
     }

@@ -14,6 +14,15 @@ use crate::predict::sampling::proof::ZoneNodes;
 /// At least and at most.
 pub type Range = (i64, i64);
 
+/// How far the best node is ahead of those of all zones that cannot win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// By how many points at least.
+    pub margin: i64,
+    /// How many nodes others may take until it is by less.
+    pub spare: usize,
+}
+
 /// What is certain of any sample.
 #[derive(Debug)]
 pub struct Sample {
@@ -141,20 +150,26 @@ impl Sample {
         (self.wanted.saturating_sub(others).max(by_zone), members.min(self.wanted))
     }
 
-    /// The zones that the best node can be in, given the range of each score, and by how
-    /// many points it beats those of the others at least.
-    pub fn winners(&self, totals: &[Range]) -> (Vec<usize>, i64) {
+    /// The zones that the best node can be in, given the range of each score, and how far it
+    /// is ahead of those of the others at least.
+    pub fn winners(&self, totals: &[Range]) -> (Vec<usize>, Lead) {
         let values: Vec<Option<Range>> = totals.iter().copied().map(Some).collect();
         let lows = self.sure(&values).map(|(members, found)| {
-            nth_lowest(members.map(|((low, _), nodes)| (low, nodes)), found)
+            let lows = members.map(|((low, _), nodes)| (low, nodes));
+            let reached = nth_lowest(lows.clone(), found);
+            let lower = lows.filter(|(low, _)| *low < reached).map(|(_, nodes)| nodes);
+            // Should others take that many nodes, the next is as good.
+            (reached, found - lower.sum::<usize>().min(found - 1))
         });
-        let Some(reached) = lows.max() else { return (Vec::new(), 0) };
+        let Some((reached, spare)) = lows.max() else {
+            return (Vec::new(), Lead { margin: 0, spare: 0 });
+        };
         let best = |zone: usize| self.of_zone(zone).iter().map(|at| totals[*at].1).max();
         let best = (0..self.zone_nodes.len()).filter_map(|zone| Some((zone, best(zone)?)));
         let (winners, others): (Vec<_>, Vec<_>) = best.partition(|(_, best)| *best >= reached);
         let next = others.into_iter().map(|(_, best)| best).max();
         let margin = next.map_or(i64::MAX, |next| reached - next);
-        (winners.into_iter().map(|(zone, _)| zone).collect(), margin)
+        (winners.into_iter().map(|(zone, _)| zone).collect(), Lead { margin, spare })
     }
 }
 
@@ -240,9 +255,13 @@ mod tests {
     fn a_zone_wins_when_its_share_beats_the_best_of_all_others() {
         let totals = |one: i64, many: i64, other: i64| [(one, one), (many, many), (other, other)];
         // The node with 90 is perhaps not found, one with 50 is in any case.
-        assert_eq!(sample().winners(&totals(90, 50, 40)), (vec![0], 10));
-        assert_eq!(sample().winners(&totals(90, 50, 60)), (vec![0, 1], i64::MAX));
-        assert_eq!(sample().winners(&totals(70, 50, 80)), (vec![1], 10));
-        assert_eq!(sample().winners(&totals(80, 50, 80)), (vec![0, 1], i64::MAX));
+        let winners = |one: i64, many: i64, other: i64| {
+            let (zones, Lead { margin, spare }) = sample().winners(&totals(one, many, other));
+            (zones, margin, spare)
+        };
+        assert_eq!(winners(90, 50, 40), (vec![0], 10, 2));
+        assert_eq!(winners(90, 50, 60), (vec![0, 1], i64::MAX, 2));
+        assert_eq!(winners(70, 50, 80), (vec![1], 10, 2));
+        assert_eq!(winners(80, 50, 80), (vec![0, 1], i64::MAX, 2));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::predict::classes::node_classes::{Candidates, ScoringSet};
 use crate::predict::plugins::node_affinity;
-use crate::predict::sampling::bounds::{Range, Sample, Scored};
+use crate::predict::sampling::bounds::{Lead, Range, Sample, Scored};
 use crate::predict::sampling::proof::{ZoneNodes, fewest_found, nodes_to_find};
 use crate::predict::simulation::Simulation;
 
@@ -33,13 +33,13 @@ impl Simulation<'_> {
         Some(Sample::new(wanted, candidates, zone_nodes, found))
     }
 
-    /// The numbers of the zones in which the best of a sample can be, and by how many points
-    /// it beats those of all others at least.
-    pub fn winners(&self, set: &ScoringSet, sample: &Sample) -> (Vec<usize>, i64) {
+    /// The numbers of the zones in which the best of a sample can be, and how far it is ahead
+    /// of those of all others at least.
+    pub fn winners(&self, set: &ScoringSet, sample: &Sample) -> (Vec<usize>, Lead) {
         let open = (0..sample.zone_nodes.len()).filter(|zone| sample.zone_nodes[*zone].fit > 0);
         let open: Vec<usize> = open.collect();
         if open.len() == 1 {
-            return (open, i64::MAX);
+            return (open, Lead { margin: i64::MAX, spare: sample.wanted });
         }
         let of_class = self.class_scores(&set.classes, Scored::Sample(sample));
         let totals = || {
@@ -58,7 +58,8 @@ impl Simulation<'_> {
             let others = (0..spans.len()).filter(|other| *other != zone);
             let highest = others.filter_map(|other| spans[other]).map(|(_, high)| high).max();
             let margin = highest.map_or(i64::MAX, |highest| lowest - highest);
-            (sample.found[zone] > 0 && margin > 0).then_some((vec![zone], margin))
+            let lead = Lead { margin, spare: sample.found[zone] };
+            (sample.found[zone] > 0 && margin > 0).then_some((vec![zone], lead))
         };
         if let Some(winner) = open.into_iter().find_map(beats_all) {
             return winner;
