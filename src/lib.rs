@@ -25,7 +25,7 @@
 //! `operator/` puts these together without any IO: events go in, effects come
 //! out. `controller/` wires it to a cluster. `cli/` holds the commands.
 //!
-//! The ten laws of the operator, and where they are kept:
+//! The eleven laws of the operator, and where they are kept:
 //!
 //! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
 //!    and `operator/cluster_state` say; checked again in `act/action`
@@ -38,8 +38,9 @@
 //! 8. single writer: `act/election`
 //! 9. canary first: `operator/in_flight`, `plan/gates`
 //! 10. honest status: `report/`
+//! 11. nothing is left behind: `moves/surge`, `operator/follow_up`
 //!
-//! `tests/simulate` attacks them all.
+//! `tests/simulate` attacks the first ten, `operator/surge_tests` the last.
 
 pub mod act;
 pub mod api;

@@ -18,7 +18,7 @@ use crate::observe::{WatchedNode, WatchedPod};
 use super::error_text::error_text;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
-use super::surge::{forbidden_label, try_fence};
+use super::surge::{forbidden_annotation, try_fence};
 
 /// How long a read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ impl Requests {
             }
             Request::Fence { request } => {
                 let (namespace, pod) = (&request.policy.namespace, &request.pod);
-                let forbidden = forbidden_label();
+                let forbidden = forbidden_annotation();
                 Answer::Acted(try_fence(&self.client, namespace, pod, &forbidden).await)
             }
             Request::Act { request, dry_run } => match (request.verb, &request.patch) {

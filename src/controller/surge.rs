@@ -150,18 +150,17 @@ impl Prover {
 }
 
 /// What the fence must refuse, whatever the pod.
-fn forbidden() -> [Value; 4] {
+fn forbidden() -> [Value; 3] {
     [
-        forbidden_label(),
-        json!({"metadata": {"annotations": {DO_NOT_EVICT: "false"}}}),
+        forbidden_annotation(),
         json!({"metadata": {"finalizers": ["zonespread.io/fence"]}}),
-        json!({"spec": {"activeDeadlineSeconds": 1_000_000_000}}),
+        json!({"metadata": {"labels": {"zonespread.io/fence": "open"}}}),
     ]
 }
 
-/// A label of another name.
-pub fn forbidden_label() -> Value {
-    json!({"metadata": {"labels": {"zonespread.io/fence": "open"}}})
+/// An annotation that is none of a surge.
+pub fn forbidden_annotation() -> Value {
+    json!({"metadata": {"annotations": {DO_NOT_EVICT: "false"}}})
 }
 
 /// Asks for a change that the fence must refuse, as a dry run.
@@ -189,8 +188,10 @@ pub async fn try_fence(
     }
 }
 
+/// Whether it is the fence that refuses; or, of labels where there is no policy, its part for
+/// namespaces.
 fn is_of_fence(refusal: &str) -> bool {
-    refusal.contains(&format!("ValidatingAdmissionPolicy '{FENCE}'"))
+    refusal.contains(&format!("ValidatingAdmissionPolicy '{FENCE}"))
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ const REFUSED: [(&str, &str); 19] = [
 ];
 
 /// Everything it ever asks for, as verb, resource and subresource, besides list and watch.
-const ASKED: [(&str, &str, &str); 11] = [
+const ASKED: [(&str, &str, &str); 12] = [
+    // Whether it may replace pods before they stop.
+    ("create", "selfsubjectaccessreviews", ""),
     ("get", "pods", ""),
     ("get", "nodes", ""),
     ("create", "pods", "eviction"),
