@@ -423,6 +423,8 @@ mod landing_tests;
 #[cfg(test)]
 mod pace_tests;
 #[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
 mod probe_tests;
 #[cfg(test)]
 mod scale_tests;

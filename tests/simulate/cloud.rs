@@ -69,7 +69,7 @@ impl World {
                 self.wake_kubelets(zone);
             }
             Trouble::CordonNode(zone, cordoned) => {
-                let first = self.nodes.iter().find(|node| node.zone == zone);
+                let first = self.nodes.iter().find(|node| node.zone == zone && !node.pool);
                 if let Some(name) = first.map(|node| node.name.clone()) {
                     self.change_nodes(zone, |node| {
                         if node.name == name {
@@ -78,6 +78,8 @@ impl World {
                     });
                 }
             }
+            Trouble::FailPool(zone, fails) => self.fail_pool(zone, fails),
+            Trouble::Taint(zone, spared, tainted) => self.taint(zone, spared, tainted),
             Trouble::Crash(operator, down) => self.crash(operator, down),
             Trouble::Freeze(operator, lasts) => self.freeze(operator, lasts, false),
             Trouble::Suspend(operator, lasts) => self.freeze(operator, lasts, true),
@@ -126,11 +128,22 @@ impl World {
         if self.nodes.iter().any(|node| node.zone == zone) {
             return;
         }
-        for _ in 0..self.script.zones[zone] {
+        let own = self.script.zones.get(zone).copied().unwrap_or(0);
+        let others = self.script.pool.get(zone).copied().unwrap_or(0);
+        for at in 0..own + others {
             self.made += 1;
-            let name = format!("{}{}", zone_name(zone), self.made);
-            let avoided = self.script.avoided == Some(zone);
-            let node = Node { name, zone, ready: true, cordoned: false, avoided };
+            let node = Node {
+                name: format!("{}{}", zone_name(zone), self.made),
+                zone,
+                ready: true,
+                cordoned: false,
+                avoided: self.script.avoided == Some(zone),
+                pool: at >= own,
+                tainted: false,
+                starting: self.now > 0 && self.script.starts_slowly,
+                created: self.made_at(),
+            };
+            self.starts(&node.name);
             self.publish(Kind::Node, &Change::Node(node.watched()));
             self.nodes.push(node);
         }
@@ -148,7 +161,7 @@ impl World {
         self.laws.zones_are(&self.nodes, self.now);
     }
 
-    fn change_nodes(&mut self, zone: usize, change: impl Fn(&mut Node)) {
+    pub fn change_nodes(&mut self, zone: usize, change: impl Fn(&mut Node)) {
         for at in 0..self.nodes.len() {
             if self.nodes[at].zone == zone {
                 change(&mut self.nodes[at]);

@@ -129,7 +129,7 @@ impl World {
             let usable: Vec<String> = self
                 .nodes
                 .iter()
-                .filter(|node| node.is_usable())
+                .filter(|node| node.is_usable() && !node.pool)
                 .map(|node| node.name.clone())
                 .collect();
             return (!usable.is_empty()).then(|| usable[self.dice.below(usable.len()) / 2].clone());

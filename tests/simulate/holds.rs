@@ -45,6 +45,11 @@ impl ZoneTruth {
         self.since
     }
 
+    /// Whether it is out, or was a moment ago.
+    pub const fn was_out(&self, now: Millis) -> bool {
+        self.out || now < self.since + 10 * SECOND
+    }
+
     pub fn out_since(&self) -> Option<Millis> {
         self.out.then_some(self.since)
     }

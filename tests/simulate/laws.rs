@@ -11,7 +11,7 @@ use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
-use zonespread::api::{ZoneSpreadPolicyStatus, ZoneStatus};
+use zonespread::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
 use zonespread::moves::{ActionError, ActionRequest};
 
 /// A law that was broken.
@@ -37,6 +37,8 @@ pub struct Laws {
     read_at: Millis,
     crashed_at: Millis,
     pub consents: Consents,
+    /// Zones that policies said were out, by their first tiers.
+    told_out: BTreeSet<(String, usize)>,
 }
 
 pub struct TierTruth {
@@ -88,7 +90,7 @@ impl Laws {
             danger: Danger::default(),
             evictions: Vec::new(),
             kind: script.kind,
-            zones: vec![ZoneTruth::default(); script.zones.len()],
+            zones: vec![ZoneTruth::default(); script.zones.len() + 1],
             tiers: script.tiers.iter().map(tier).collect(),
             sights: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -97,6 +99,7 @@ impl Laws {
             read_at: 0,
             crashed_at: 0,
             consents: Consents::new(script),
+            told_out: BTreeSet::new(),
         }
     }
 
@@ -113,8 +116,10 @@ impl Laws {
     // ── What truly happens ──────────────────────────────────────────────────
 
     pub fn zones_are(&mut self, nodes: &[Node], now: Millis) {
-        for (number, zone) in self.zones.iter_mut().enumerate() {
-            zone.is_out(is_out(nodes, number), now);
+        // The last is of another pool alone.
+        let tiers_zones = self.zones.len() - 1;
+        for (number, zone) in self.zones.iter_mut().enumerate().take(tiers_zones) {
+            zone.is_out(is_out(nodes, number, |_| true), now);
         }
     }
 
@@ -189,9 +194,10 @@ impl Laws {
     /// A status is stored; nothing kept whoever wrote it from seeing what happened `clear_since`.
     pub fn written(&mut self, status: &ZoneSpreadPolicyStatus, clear_since: Millis, now: Millis) {
         self.judge_discarded(status, clear_since, now);
+        let is_over = self.tell_of_zones(status, now);
         for tier in &status.tiers {
             let number: usize = tier.name.strip_prefix("app").unwrap().parse().unwrap();
-            if tier.skew <= tier.max_skew {
+            if tier.skew <= tier.max_skew || is_over {
                 self.new_chance(number);
             }
             let Some(blocked) = &tier.blocked else { continue };
@@ -199,6 +205,25 @@ impl Laws {
                 self.danger[*law] += 1;
             }
         }
+    }
+
+    /// What only the tiers of a policy see of a zone is not in the Zone object; whether an
+    /// outage is over.
+    fn tell_of_zones(&mut self, status: &ZoneSpreadPolicyStatus, now: Millis) -> bool {
+        let Some(policy) = status.tiers.first().map(|tier| tier.name.clone()) else {
+            return false;
+        };
+        let mut is_over = false;
+        for told in &status.zones {
+            let zone = zone_number(&told.name);
+            let known = (policy.clone(), zone);
+            if told.state != ZoneState::Impaired {
+                is_over |= self.told_out.remove(&known);
+            } else if self.zones[zone].was_out(now) {
+                self.told_out.insert(known);
+            }
+        }
+        is_over
     }
 
     pub fn pods_read(
@@ -220,12 +245,16 @@ impl Laws {
         // Of a zone without nodes that nobody has written of, nobody can know.
         let is_known =
             |zone: usize| !self.zones[zone].forgotten || nodes.iter().any(|node| node.zone == zone);
-        let zones = (0..self.zones.len()).map(|zone| is_known(zone) && is_out(nodes, zone));
+        // Nor since when a taint is there that nobody has written of.
+        let counts = |node: &Node| !node.tainted || !self.zones[node.zone].forgotten;
+        let zones = 0..self.zones.len() - 1;
+        let zones = zones.map(|zone| is_known(zone) && is_out(nodes, zone, counts));
         let zones = zones.collect();
-        let bad = nodes.iter().filter(|node| !node.is_usable()).count();
+        let own = || nodes.iter().filter(|node| node.is_counted() && counts(node));
+        let (bad, all) = (own().filter(|node| !node.is_usable()).count(), own().count());
         if let Some(sight) = self.sights.get_mut(seen_for) {
             sight.zones_out = Some(zones);
-            sight.nodes_bad = bad > 0 && bad * 100 >= nodes.len() * 20;
+            sight.nodes_bad = bad > 0 && bad * 100 >= all * 20;
         }
     }
 
@@ -375,8 +404,9 @@ impl Laws {
     }
 }
 
-fn is_out(nodes: &[Node], zone: usize) -> bool {
-    let all = nodes.iter().filter(|node| node.zone == zone).count();
-    let usable = nodes.iter().filter(|node| node.zone == zone && node.is_usable()).count();
+/// Whether the tiers' zone is out, by the nodes that they may use.
+fn is_out(nodes: &[Node], zone: usize, counts: impl Fn(&Node) -> bool) -> bool {
+    let own = || nodes.iter().filter(|node| node.zone == zone && node.is_counted() && counts(node));
+    let (all, usable) = (own().count(), own().filter(|node| node.is_usable()).count());
     usable * 100 <= all * 45
 }

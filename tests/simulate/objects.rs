@@ -29,6 +29,7 @@ fn whole_second(at: Millis) -> Time {
 
 /// A node of the world.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Node {
     pub name: String,
     pub zone: usize,
@@ -36,11 +37,19 @@ pub struct Node {
     pub cordoned: bool,
     /// The scheduler would rather put pods elsewhere.
     pub avoided: bool,
+    /// It is of a pool that no tier may use.
+    pub pool: bool,
+    /// Somebody wants no pods there for a while.
+    pub tainted: bool,
+    /// An agent does not run there yet.
+    pub starting: bool,
+    /// None if it was there long before the world began.
+    pub created: Option<Millis>,
 }
 
 impl Node {
     pub fn is_usable(&self) -> bool {
-        self.ready && !self.cordoned
+        self.ready && !self.cordoned && !self.tainted && !self.starting
     }
 
     pub fn watched(&self) -> WatchedNode {
@@ -55,11 +64,25 @@ impl Node {
         if !self.ready {
             taints.push(taint("node.kubernetes.io/not-ready"));
         }
+        if self.pool {
+            taints.push(taint("gpu"));
+        }
+        if self.starting {
+            taints.push(taint("agent.example.com/agent-not-ready"));
+        }
+        let mut labels = json!({
+            "kubernetes.io/hostname": self.name,
+            "topology.kubernetes.io/zone": zone_name(self.zone),
+        });
+        if self.tainted {
+            taints.push(json!({"key": "maintenance", "effect": "NoExecute"}));
+            labels[TAINTED] = json!("true");
+        }
+        let created = self
+            .created
+            .map_or_else(|| Time(time(0) - SignedDuration::from_hours(1)), whole_second);
         serde_json::from_value(json!({
-            "metadata": {"name": self.name, "labels": {
-                "kubernetes.io/hostname": self.name,
-                "topology.kubernetes.io/zone": zone_name(self.zone),
-            }},
+            "metadata": {"name": self.name, "labels": labels, "creationTimestamp": created},
             "spec": {"unschedulable": self.cordoned, "taints": taints},
             "status": {
                 "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"},
@@ -70,7 +93,10 @@ impl Node {
     }
 }
 
-const ZONES: [&str; 4] = ["a", "b", "c", "d"];
+/// A label of nodes with that taint, for those who read a story.
+const TAINTED: &str = "example.com/tainted";
+
+const ZONES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 pub fn zone_name(zone: usize) -> &'static str {
     ZONES[zone]

@@ -19,6 +19,10 @@ pub struct Script {
     /// A zone that the scheduler avoids for pods that need not be even: its nodes have a
     /// taint with PreferNoSchedule.
     pub avoided: Option<usize>,
+    /// Nodes of another pool, by zone, and in one more zone that has no other nodes.
+    pub pool: Vec<usize>,
+    /// Whether new nodes have a start-up taint for a while.
+    pub starts_slowly: bool,
     pub tiers: Vec<TierScript>,
     pub policies: Vec<PolicyScript>,
     /// Clock speed of each operator, in thousandths.
@@ -97,6 +101,10 @@ pub enum Trouble {
     Mend(usize),
     /// One node of the zone.
     CordonNode(usize, bool),
+    /// The nodes of the other pool in a zone are down, or up again.
+    FailPool(usize, bool),
+    /// The zone's nodes but the first few get a taint, or lose it.
+    Taint(usize, usize, bool),
     /// An operator is killed, and started again after a while.
     Crash(usize, Millis),
     /// An operator does nothing for a while, and goes on.
@@ -231,6 +239,8 @@ impl Script {
             zones,
             tiers,
             policies,
+            pool: Vec::new(),
+            starts_slowly: false,
             operators,
             watch_delay,
             lanes: (1, 1),
@@ -239,6 +249,7 @@ impl Script {
         };
         script.trouble(dice);
         script.lanes = (dice.between(1, 3), dice.between(1, 4));
+        script.draw_pools();
         script
     }
 

@@ -36,8 +36,8 @@ impl World {
                 continue;
             }
             let counts: Vec<i32> = told.zones.iter().map(|zone| zone.pods).collect();
-            let nodes_everywhere =
-                (0..spread.len()).all(|zone| self.nodes.iter().any(|node| node.zone == zone));
+            let nodes_everywhere = (0..spread.len())
+                .all(|zone| self.nodes.iter().any(|node| node.zone == zone && !node.pool));
             if nodes_everywhere && counts != spread {
                 let how = format!("tier {tier} is {spread:?}, the status says {counts:?}");
                 self.laws.breaks(10, now, how);

@@ -90,6 +90,7 @@ pub enum Event {
     Place(String, String),
     Start(String, String),
     Gone(String, String),
+    StartedUp(String),
     /// Pods of a zone that has been down since then are replaced.
     Displace(usize, Millis),
     Look(usize),
@@ -167,7 +168,7 @@ impl World {
     }
 
     fn begin(&mut self) {
-        for zone in 0..self.script.zones.len() {
+        for zone in 0..=self.script.zones.len() {
             self.create_nodes(zone);
         }
         for number in 0..self.script.policies.len() {
@@ -233,6 +234,7 @@ impl World {
             Event::Place(name, uid) => self.place(&name, &uid),
             Event::Start(name, uid) => self.start(&name, &uid),
             Event::Gone(name, uid) => self.gone(&name, &uid),
+            Event::StartedUp(name) => self.started_up(&name),
             Event::Displace(zone, since) => self.displace(zone, since),
             Event::Look(tier) => self.look_at_budget(tier),
             Event::Roll(tier) => self.roll(tier),

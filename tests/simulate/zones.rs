@@ -71,8 +71,12 @@ impl World {
 
     /// Law 10: the Zones count the nodes that there are.
     pub fn judge_zones(&mut self) {
-        for zone in 0..self.script.zones.len() {
+        for zone in 0..=self.script.zones.len() {
             let own = || self.nodes.iter().filter(|node| node.zone == zone);
+            // Whether such a node is a pool's, depends on who used it when.
+            if own().any(|node| node.tainted && node.created.is_some()) {
+                continue;
+            }
             let counts = (own().filter(|node| node.is_usable()).count(), own().count());
             if counts.1 == 0 {
                 continue;
