@@ -10,7 +10,8 @@ use kube::core::SelectorExt;
 
 use crate::api::Strategy;
 use crate::observe::{
-    HASH_LABELS, Index, Labels, Name, Owner, Pod, Service, VolumeSource, Workload, released_labels,
+    HASH_LABELS, Index, Labels, Name, Owner, Pod, Service, VolumeSource, Workload, WorkloadKind,
+    released_labels,
 };
 
 use super::pdb_limits::Refused;
@@ -197,7 +198,11 @@ fn taken_over(index: &Index, pod: &Pod, released: &Labels) -> Option<String> {
     let mut keys = index.cluster().workload_keys();
     let taker = keys.find(|key| {
         let workload = index.cluster().workload(key);
-        key.namespace == pod.namespace && workload.is_some_and(|known| selects(known, released))
+        // A Deployment adopts ReplicaSets, not pods.
+        let takes_pods = key.kind != WorkloadKind::Deployment;
+        takes_pods
+            && key.namespace == pod.namespace
+            && workload.is_some_and(|known| selects(known, released))
     })?;
     let (kind, name) = (taker.kind.as_str(), &taker.name);
     Some(format!("{kind} {name} would adopt a released pod, since its selector matches it too"))
