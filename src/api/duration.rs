@@ -23,6 +23,7 @@ pub struct DurationBounds {
 }
 
 pub(super) const HOLD_DOWN: DurationBounds = DurationBounds { least: "0s", most: "6h" };
+pub(super) const SETTLE: DurationBounds = DurationBounds { least: "0s", most: "6h" };
 pub(super) const LANDING_TIMEOUT: DurationBounds = DurationBounds { least: "1s", most: "6h" };
 pub(super) const WINDOW: DurationBounds = DurationBounds { least: "1m", most: "168h" };
 
@@ -98,6 +99,16 @@ pub(super) mod hold_down {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         read_optional(from, HOLD_DOWN)
+    }
+}
+
+/// For `rebalance.settle`.
+pub(super) mod settle {
+    pub use super::write_optional as serialize;
+    use super::{Deserializer, Duration, SETTLE, read_optional};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        read_optional(from, SETTLE)
     }
 }
 

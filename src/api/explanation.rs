@@ -90,6 +90,10 @@ impl Reason {
                 "The mode of the tier is Observe: it is counted and planned for, and nothing of it is moved.",
                 "Set `mode` to Auto or Approve, for the policy or in `spec.tiers` for the tier.",
             ),
+            Self::NotARecovery => (
+                "`rebalance.trigger` is Recovery, and the tier did not get out of balance in an outage: after a scale-down, a rollout or a drain the imbalance is only shown.",
+                "`rebalance.trigger: Always` lets it be moved, once the tier has settled. In a recovery it is moved anyhow.",
+            ),
             Self::AwaitingApproval => (
                 "The mode of the tier is Approve, and its next move is not in an approved plan.",
                 "Read the plan (`zonespread status POLICY`), then run the command that the message contains, or `zonespread approve POLICY`.",
@@ -120,6 +124,10 @@ impl Reason {
             Self::RolloutInProgress => (
                 "A workload of the tier has pods of two revisions.",
                 "Wait for it (`kubectl rollout status`), resume it if it is paused, or undo it.",
+            ),
+            Self::Settling => (
+                "No outage explains the imbalance, and the tier was scaled, rolled out or got a pod lately: whoever did that may do so again, so the tier is left alone until it has been steady for `rebalance.settle` (10m). Our own moves do not count.",
+                "Wait until the time that the message names. A shorter `rebalance.settle` ends it earlier, 0s at once; an autoscaler that never rests keeps the tier as it is.",
             ),
             Self::MovesUnderWay => (
                 "As many moves as may be made at once are under way: of the tier, or of the cluster, or the first pod in a recovered zone, which has to become Available there.",

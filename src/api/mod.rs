@@ -5,6 +5,7 @@
 
 mod duration;
 mod explanation;
+mod imbalance;
 mod reason;
 mod schema;
 mod spec;
@@ -17,9 +18,10 @@ pub use duration::{DurationBounds, parse_duration, written_duration};
 pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
 };
+pub use imbalance::Imbalance;
 pub use reason::Reason;
 pub use spec::{
-    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride,
+    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride, Trigger,
     ZoneSpreadPolicy, ZoneSpreadPolicySpec,
 };
 pub use status::{

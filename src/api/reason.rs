@@ -25,6 +25,8 @@ pub enum Reason {
     Paused,
     /// The mode is Observe.
     ObserveOnly,
+    /// No outage explains the imbalance, and `rebalance.trigger` is Recovery.
+    NotARecovery,
     /// The mode is Approve, and the move is not in an approved plan.
     AwaitingApproval,
     /// No window of `rebalance.windows` is open.
@@ -37,6 +39,8 @@ pub enum Reason {
     TierUnavailable,
     /// A workload of the tier is rolling out.
     RolloutInProgress,
+    /// No outage explains the imbalance, and the tier changed lately.
+    Settling,
     /// As many moves as the tier affords are under way.
     MovesUnderWay,
     /// A `PodDisruptionBudget` allows no eviction now.
@@ -65,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::ZoneImpaired,
         Self::ZoneHeld,
         Self::ZoneRecovering,
@@ -74,12 +78,14 @@ impl Reason {
         Self::StaleView,
         Self::Paused,
         Self::ObserveOnly,
+        Self::NotARecovery,
         Self::AwaitingApproval,
         Self::OutsideWindow,
         Self::SingleReplica,
         Self::SingleZoneAccepted,
         Self::TierUnavailable,
         Self::RolloutInProgress,
+        Self::Settling,
         Self::MovesUnderWay,
         Self::BudgetExhausted,
         Self::MultipleBudgets,
@@ -106,12 +112,14 @@ impl Reason {
             Self::StaleView => "StaleView",
             Self::Paused => "Paused",
             Self::ObserveOnly => "ObserveOnly",
+            Self::NotARecovery => "NotARecovery",
             Self::AwaitingApproval => "AwaitingApproval",
             Self::OutsideWindow => "OutsideWindow",
             Self::SingleReplica => "SingleReplica",
             Self::SingleZoneAccepted => "SingleZoneAccepted",
             Self::TierUnavailable => "TierUnavailable",
             Self::RolloutInProgress => "RolloutInProgress",
+            Self::Settling => "Settling",
             Self::MovesUnderWay => "MovesUnderWay",
             Self::BudgetExhausted => "BudgetExhausted",
             Self::MultipleBudgets => "MultipleBudgets",

@@ -125,6 +125,19 @@ pub struct Rebalance {
     #[x_kube(validation = Rule::new(schema::duration_rule(duration::HOLD_DOWN)).message("rebalance.holdDown must be a duration from 0s to 6h, such as 90s or 1h30m"))]
     pub hold_down: Option<Duration>,
 
+    /// What is moved. Always: every imbalance. Recovery: only one that began
+    /// with an outage; others are shown. Default Always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+
+    /// How long a tier must have been steady before an imbalance is moved that
+    /// no outage explains, such as that after a scale-down or a rollout, 0s to
+    /// 6h. Default 10m.
+    #[serde(default, with = "duration::settle", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::SETTLE)).message("rebalance.settle must be a duration from 0s to 6h, such as 90s or 1h30m"))]
+    pub settle: Option<Duration>,
+
     /// The most pods of a tier that may be missing or moving at once, as a
     /// number or a percentage (rounded down, at least 1). Default: 1 up to 3
     /// replicas, 2 up to 29, else 10%.
@@ -158,6 +171,16 @@ pub struct Rebalance {
     /// Auto. Pods with hostPath volumes are always left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_storage: Option<LocalStorage>,
+}
+
+/// What is moved.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// Every imbalance; one that no outage explains once the tier has settled.
+    #[default]
+    Always,
+    /// Imbalances that began with an outage; others are shown only.
+    Recovery,
 }
 
 /// A time in which evictions may start.

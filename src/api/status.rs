@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
+use super::imbalance::Imbalance;
 use super::schema;
 
 /// Condition: the policy protects pods, and all of its settings are for tiers that exist.
@@ -100,7 +101,7 @@ pub struct SchedulerStatus {
 pub enum Phase {
     /// Every tier is within its skew.
     Balanced,
-    /// A zone recovers; its hold-down runs.
+    /// A zone recovers and its hold-down runs, or a tier settles.
     Holding,
     /// A zone is out, or the cluster is unstable; nothing is evicted.
     Frozen,
@@ -237,7 +238,9 @@ pub struct TierStatus {
     pub name: String,
     /// Pods counted: assigned, not terminating, not finished.
     pub pods: i32,
-    /// Those of them that are in no zone: on nodes without the zone label, or on nodes that
+    /// Pods that its workloads want.
+    pub replicas: i32,
+    /// Those of the counted pods that are in no zone: on nodes without the zone label, or on nodes that
     /// are gone.
     #[serde(skip_serializing_if = "is_zero")]
     pub unzoned: i32,
@@ -252,6 +255,9 @@ pub struct TierStatus {
     // field of each entry, which takes more room than the entries do.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub zones: Vec<TierZone>,
+    /// How it got out of balance; kept until it is balanced and no move is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imbalance: Option<Imbalance>,
     /// Why an unbalanced tier is not moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,

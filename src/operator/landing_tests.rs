@@ -13,7 +13,8 @@ fn two_moves_that_may_swap_zones() -> World {
     world.replica_set("web", &["a1", "a2", "a1", "a2", "b1"]);
     // After a restart, pods that are about as old as a move may be its replacements.
     world.pass(20);
-    world.policy("web", json!({}));
+    let rebalance = json!({"holdDown": "60s", "landingTimeout": "60s", "settle": "0s"});
+    world.policy("web", json!({"rebalance": rebalance}));
     // The watch shows the first eviction 10 s late.
     world.trouble.late.insert(1, 10);
     world.pass(1);

@@ -17,6 +17,7 @@ mod policy_state;
 mod reconcile;
 mod recovery;
 mod scheduler_version;
+mod steadiness;
 mod suspicion;
 mod tier_zones;
 mod zones;
@@ -428,6 +429,8 @@ mod pool_tests;
 mod probe_tests;
 #[cfg(test)]
 mod scale_tests;
+#[cfg(test)]
+mod settle_tests;
 #[cfg(test)]
 mod surge_tests;
 #[cfg(test)]

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::bounded;
 use crate::api::{
-    ApprovedPlan, Blocked, Mode, PlannedMove, Reason, Recovery, TierStatus, ZoneSpreadPolicyStatus,
-    limit, seconds,
+    ApprovedPlan, Blocked, Mode, Phase, PlannedMove, Reason, Recovery, TierStatus,
+    ZoneSpreadPolicyStatus, limit, seconds,
 };
 use crate::moves::{
     ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Signal,
@@ -17,6 +17,8 @@ use crate::moves::{
 };
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView};
+
+use super::steadiness::Steadiness;
 
 /// How long a refusal blocks a tier before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
@@ -40,6 +42,8 @@ pub struct PolicyState {
     pub moves: Vec<Move>,
     /// Misses and refusals, by tier.
     pub miss_histories: BTreeMap<Name, MissHistory>,
+    /// Whether its tiers are steady, by tier.
+    pub(super) steadiness: BTreeMap<Name, Steadiness>,
     /// The plan that was approved last, and its moves that are left.
     pub approved: Option<ApprovedPlan>,
     /// The recovery under way, or the last.
@@ -82,6 +86,12 @@ impl PolicyState {
                     };
                     (Name::from(tier.name.as_str()), history)
                 })
+                .collect(),
+            steadiness: status
+                .tiers
+                .iter()
+                .filter(|_| status.phase != Some(Phase::Invalid))
+                .map(|tier| (Name::from(tier.name.as_str()), Steadiness::restore(tier)))
                 .collect(),
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
@@ -181,7 +191,8 @@ impl PolicyState {
         if self.uid.as_ref().is_some_and(|known| known != uid) {
             let moves = std::mem::take(&mut self.moves);
             let moves = moves.into_iter().filter(Move::is_open).collect();
-            *self = Self { moves, ..Self::default() };
+            let steadiness = std::mem::take(&mut self.steadiness);
+            *self = Self { moves, steadiness, ..Self::default() };
         }
         self.uid = Some(Name::clone(uid));
     }

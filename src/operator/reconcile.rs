@@ -14,8 +14,8 @@ use crate::moves::{
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
-    ClusterFacts, GateInput, MissHistory, PlanInput, PlannedMove, TierPlan, TierSettings, TierView,
-    ZoneLanding, gate, tier_count, zone_gate,
+    ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, TierPlan,
+    TierSettings, TierView, ZoneLanding, gate, tier_count, zone_gate,
 };
 use crate::predict::PendingPod;
 use crate::report::{
@@ -75,6 +75,7 @@ impl Operator {
             .iter()
             .map(|report| (Name::clone(&report.view.name), report.view.known_zones.clone()))
             .collect();
+        memory.forget_tiers(&reports, invalid.is_some());
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
@@ -263,7 +264,9 @@ impl Operator {
         };
         let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();
         let mut plan = self.plan(policy, &view, memory, ahead);
-        let mut blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
+        let imbalance = self.sync_imbalance(policy, &view, memory, now);
+        let judged = (&history, imbalance.as_ref());
+        let mut blocked = self.why_not(policy, &view, &plan, &facts, judged, memory);
         let awaits = |why: &Blocked| why.reason == Reason::AwaitingApproval;
         let is_at_rest = memory.under_way_of(&view.name).next().is_none();
         if blocked.as_ref().is_some_and(awaits) && is_at_rest {
@@ -288,10 +291,11 @@ impl Operator {
         {
             requests.push(request);
             plan = self.plan(policy, &view, memory, None);
-            blocked = self.why_not(policy, &view, &plan, &facts, &history, memory);
+            let judged = (&history, imbalance.as_ref());
+            blocked = self.why_not(policy, &view, &plan, &facts, judged, memory);
         }
         let zone_gate = zone_gate(&view, &facts);
-        TierReport { view, plan, blocked, zone_gate, history }
+        TierReport { view, plan, blocked, zone_gate, history, imbalance }
     }
 
     /// The tier's plan, given all moves under way; the one made ahead if that still holds.
@@ -315,7 +319,7 @@ impl Operator {
         view: &TierView,
         plan: &TierPlan,
         facts: &ClusterFacts,
-        history: &MissHistory,
+        (history, imbalance): (&MissHistory, Option<&Imbalance>),
         memory: &PolicyState,
     ) -> Option<Blocked> {
         if view.is_balanced() {
@@ -326,6 +330,7 @@ impl Operator {
             approval: &memory.approval_of(view),
             history,
             in_flight: &self.in_flight(policy, view, plan, memory, facts.now),
+            imbalance,
         };
         gate(&self.index, view, plan, &input)
             .or_else(|| memory.unwritten())
@@ -482,6 +487,8 @@ fn wake(
         at("refusal", report.history.refused.as_ref().map(|(_, until)| *until));
         at("available", report.view.available_later);
         at("zones", report.view.known_zones.next_change(report.view.settings.hold_down, now));
+        let settle = report.view.settings.settle;
+        at("settled", report.imbalance.as_ref().map(|known| known.settled_at(settle)));
     }
     at("throttled", throttled_until);
     for moved in memory.under_way() {

@@ -48,7 +48,7 @@ impl World {
             "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
             "metadata": {"name": "web", "namespace": "default", "uid": "u", "generation": 1},
             "spec": {"selector": {"matchLabels": {"app": "web"}},
-                     "rebalance": {"landingTimeout": "60s", "holdDown": "0s"}},
+                     "rebalance": {"landingTimeout": "60s", "holdDown": "0s", "settle": "0s"}},
         });
         let mut world = Self {
             operator: Operator::default(),

@@ -116,6 +116,7 @@ impl Story {
             approval: &Approval::default(),
             history: &MissHistory::default(),
             in_flight: &InFlight::default(),
+            imbalance: None,
         };
         gate(&self.index, &self.tier(), &self.plan(), &input).map(|blocked| blocked.reason)
     }

@@ -1,11 +1,16 @@
 //! Why a tier is not moved, when several things keep it.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::fixtures::{Story, three_three_zero};
-use super::{Approval, ClusterFacts, GateInput, InFlight, MissHistory, TierPlan, TierView, gate};
-use crate::api::{Blocked, Mode, Reason};
+use super::{
+    Approval, ClusterFacts, GateInput, Imbalance, InFlight, MissHistory, Probe, TierPlan, TierView,
+    gate,
+};
+use crate::api::{Blocked, Mode, Reason, Trigger};
 use crate::observe::{Hold, Pause, RecentTaints, Zone, ZoneEvent, ZoneTracker, zone_conditions};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -21,6 +26,7 @@ struct Situation {
     throttled_until: Option<Timestamp>,
     history: MissHistory,
     in_flight: InFlight,
+    imbalance: Option<Imbalance>,
 }
 
 impl Situation {
@@ -37,6 +43,7 @@ impl Situation {
             throttled_until: None,
             history: MissHistory::default(),
             in_flight: InFlight::default(),
+            imbalance: None,
         }
     }
 
@@ -53,7 +60,9 @@ impl Situation {
             count.health = self.zones.get(zone).cloned();
         }
         let (facts, approval) = (&facts, &Approval::default());
-        gate(&story.index, &tier, plan, &GateInput { facts, approval, history, in_flight })
+        let imbalance = self.imbalance.as_ref();
+        let input = GateInput { facts, approval, history, in_flight, imbalance };
+        gate(&story.index, &tier, plan, &input)
     }
 
     fn message(&self) -> String {
@@ -106,22 +115,28 @@ fn of_everything_that_is_in_the_way_the_first_reason_in_the_order_is_shown() {
     now.tier.available = 5;
     now.tier.rolling_out = Some("Deployment web".to_owned());
     now.in_flight.canary = Some("zone c (web-1)".to_owned());
+    now.in_flight.probe = Some(Probe { zone: Zone::new("c"), pod: "shop/web-7".to_owned() });
+    now.imbalance = Some(Imbalance { since: NOW, steady_since: NOW, outage: false });
+    now.tier.settings.trigger = Trigger::Recovery;
     now.history.misses = 1;
     now.history.retry_at = Some(later());
     let forbidden = Blocked { reason: Reason::Forbidden, message: "no".to_owned() };
     now.history.refused = Some((forbidden, later()));
 
-    let remedies: [(Reason, Remedy); 15] = [
+    let remedies: [(Reason, Remedy); 18] = [
         (Reason::ZoneImpaired, |now| now.zones = zone_c_is_held(&now.story)),
         (Reason::ZoneHeld, |now| now.zones = now.story.zones.clone()),
+        (Reason::ZoneSuspect, |now| now.in_flight.probe = None),
         (Reason::ClusterUnstable, |now| now.unstable = None),
         (Reason::StaleView, |now| now.stale = None),
         (Reason::Paused, |now| now.tier.paused = None),
         (Reason::ObserveOnly, |now| now.tier.settings.mode = Mode::Approve),
+        (Reason::NotARecovery, |now| now.tier.settings.trigger = Trigger::Always),
         (Reason::AwaitingApproval, |now| now.tier.settings.mode = Mode::Auto),
         (Reason::OutsideWindow, |now| now.tier.windows = Situation::clear().tier.windows),
         (Reason::TierUnavailable, |now| now.tier.available = 6),
         (Reason::RolloutInProgress, |now| now.tier.rolling_out = None),
+        (Reason::Settling, |now| now.tier.settings.settle = Duration::ZERO),
         (Reason::MovesUnderWay, |now| now.in_flight.canary = None),
         (Reason::BudgetExhausted, |now| now.story = Situation::clear().story),
         (Reason::Backoff, |now| now.history.retry_at = None),

@@ -12,6 +12,7 @@ use crate::observe::{
 };
 
 use super::approval::Approval;
+use super::imbalance::{Imbalance, not_a_recovery, settling};
 use super::tier::TierView;
 use super::tier_plan::{PlannedMove, TierPlan};
 
@@ -93,6 +94,8 @@ pub struct GateInput<'a> {
     pub history: &'a MissHistory,
     /// What is under way.
     pub in_flight: &'a InFlight,
+    /// How the tier got out of balance, as far as that is known.
+    pub imbalance: Option<&'a Imbalance>,
 }
 
 /// Misses in one recovery after which a tier is left alone (law 5).
@@ -107,7 +110,7 @@ pub fn gate(
     plan: &TierPlan,
     input: &GateInput<'_>,
 ) -> Option<Blocked> {
-    let GateInput { facts, approval, history, in_flight } = *input;
+    let GateInput { facts, approval, history, in_flight, imbalance } = *input;
     let next = plan.moves.first();
     let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
     let applying = [
@@ -116,11 +119,13 @@ pub fn gate(
         stale(facts),
         paused(tier),
         observe_only(tier),
+        not_a_recovery(tier, imbalance),
         awaiting_approval(index, tier, approval, next),
         outside_window(tier, next, facts.now),
         single_zone(tier),
         unavailable(index, tier, in_flight, facts.now),
         rollout(tier),
+        settling(tier, imbalance, facts.now),
         canary(in_flight),
         probe(in_flight),
         limit(tier, history, in_flight),
@@ -139,7 +144,7 @@ pub fn gate(
 
 /// For the last line of a gate.
 #[allow(clippy::unnecessary_wraps, reason = "every caller returns an Option")]
-fn blocked(reason: Reason, message: impl Into<String>) -> Option<Blocked> {
+pub(super) fn blocked(reason: Reason, message: impl Into<String>) -> Option<Blocked> {
     Some(Blocked { reason, message: message.into() })
 }
 
@@ -467,11 +472,11 @@ fn length(length: Duration) -> String {
 }
 
 /// A time as users read it, in UTC and to the second.
-fn short(time: Timestamp) -> String {
+pub(super) fn short(time: Timestamp) -> String {
     time.strftime("%H:%M:%SZ").to_string()
 }
 
 /// The same with its day.
-fn long(time: Timestamp) -> String {
+pub(super) fn long(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }

@@ -11,6 +11,7 @@ mod forecasts;
 #[cfg(test)]
 mod gate_tests;
 mod gates;
+mod imbalance;
 #[cfg(test)]
 mod open_landing_properties;
 mod open_landings;
@@ -36,6 +37,7 @@ pub use evictable::eviction_blocker;
 pub use gates::{
     ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,
 };
+pub use imbalance::Imbalance;
 pub use open_landings::{OpenLanding, OpenLandings};
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::{LocalStorage, Mode, Rebalance, Strategy, ZoneSpreadPolicySpec};
+use crate::api::{LocalStorage, Mode, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec};
 
 /// How long a recovered zone is held unless a policy says otherwise.
 pub const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
+const DEFAULT_SETTLE: Duration = Duration::from_mins(10);
 const DEFAULT_LANDING_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The settings of one tier.
@@ -20,6 +21,10 @@ pub struct TierSettings {
     pub mode: Mode,
     /// How long a recovered zone is held, before any doubling.
     pub hold_down: Duration,
+    /// Whether imbalances that no outage explains are moved.
+    pub trigger: Trigger,
+    /// How long the tier must have been steady before those are.
+    pub settle: Duration,
     /// How long a replacement may take to become Available.
     pub landing_timeout: Duration,
     /// Whether pods with emptyDir volumes are moved.
@@ -37,6 +42,8 @@ impl Default for TierSettings {
             max_skew: 1,
             mode: Mode::default(),
             hold_down: DEFAULT_HOLD_DOWN,
+            trigger: Trigger::default(),
+            settle: DEFAULT_SETTLE,
             landing_timeout: DEFAULT_LANDING_TIMEOUT,
             local_storage: LocalStorage::default(),
             strategy: Strategy::default(),
@@ -58,6 +65,8 @@ impl TierSettings {
             max_skew: own.and_then(|own| own.max_skew).unwrap_or(spec.max_skew).max(1),
             mode: own.and_then(|own| own.mode).unwrap_or(spec.mode),
             hold_down: first.hold_down.or(then.hold_down).unwrap_or(DEFAULT_HOLD_DOWN),
+            trigger: first.trigger.or(then.trigger).unwrap_or_default(),
+            settle: first.settle.or(then.settle).unwrap_or(DEFAULT_SETTLE),
             landing_timeout: first
                 .landing_timeout
                 .or(then.landing_timeout)
@@ -130,8 +139,8 @@ mod tests {
         let spec = spec(json!({
             "selector": {"matchLabels": {"app": "x"}},
             "maxSkew": 2,
-            "rebalance": {"holdDown": "1h", "maxUnavailable": "50%"},
-            "tiers": [{"name": "was", "maxSkew": 1, "rebalance": {"holdDown": "90s"}},
+            "rebalance": {"holdDown": "1h", "maxUnavailable": "50%", "settle": "1h", "trigger": "Recovery"},
+            "tiers": [{"name": "was", "maxSkew": 1, "rebalance": {"holdDown": "90s", "settle": "2m"}},
                       {"name": "redis", "mode": "Observe", "singleZone": {"accepted": true, "reason": "cache"}}],
         }));
         let was = TierSettings::of(&spec, "was");
@@ -139,6 +148,9 @@ mod tests {
             (was.max_skew, was.mode, was.hold_down),
             (1, Mode::Auto, Duration::from_secs(90))
         );
+        assert_eq!((was.settle, was.trigger), (Duration::from_mins(2), Trigger::Recovery));
+        let web = TierSettings::of(&spec, "web");
+        assert_eq!((web.settle, web.trigger), (Duration::from_hours(1), Trigger::Recovery));
         assert_eq!(was.budget(7), 3);
         let redis = TierSettings::of(&spec, "redis");
         assert_eq!((redis.max_skew, redis.mode), (2, Mode::Observe));

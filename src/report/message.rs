@@ -52,7 +52,7 @@ fn main_part(
                 },
             );
             // Other tiers may have to wait meanwhile.
-            let others = [FREEZES, HOLDS].concat();
+            let others = [&FREEZES[..], &HOLDS[..]].concat();
             why_stopped(tiers, &others).map_or(done.clone(), |why| format!("{done}; {why}"))
         }
         Phase::Ineffective => ineffective.map_or_else(String::new, |what| what.message.clone()),

@@ -8,13 +8,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::text::{bounded, counted};
 use crate::api::{
-    ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
+    self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, Mode, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Reason,
     Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
     limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
-use crate::plan::{MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss};
+use crate::plan::{
+    Imbalance, MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss,
+};
 
 use super::effective::{EFFECTIVE, Ineffective, ineffective};
 use super::message::message_of;
@@ -34,6 +36,8 @@ pub struct TierReport {
     pub zone_gate: Option<Blocked>,
     /// Misses and back-off.
     pub history: MissHistory,
+    /// How it got out of balance.
+    pub imbalance: Option<Imbalance>,
 }
 
 impl TierReport {
@@ -216,6 +220,12 @@ fn tier_status(tier: &TierReport) -> TierStatus {
                 available: count.available,
             })
             .collect(),
+        replicas: view.desired,
+        imbalance: tier.imbalance.as_ref().map(|known| api::Imbalance {
+            since: seconds(known.since),
+            steady_since: seconds(known.steady_since),
+            outage: known.outage,
+        }),
         blocked: tier
             .blocked
             .clone()
@@ -229,16 +239,18 @@ fn tier_status(tier: &TierReport) -> TierStatus {
 /// A zone is out, or the whole cluster cannot be judged.
 pub(super) const FREEZES: [Reason; 3] =
     [Reason::ZoneImpaired, Reason::ClusterUnstable, Reason::StaleView];
-/// A zone is waited for.
-pub(super) const HOLDS: [Reason; 3] =
-    [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect];
+/// A zone is waited for, or that the tier settles.
+pub(super) const HOLDS: [Reason; 4] =
+    [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect, Reason::Settling];
+/// It is only shown.
+const SHOWN: [Reason; 2] = [Reason::ObserveOnly, Reason::NotARecovery];
 
 /// Made of what the gates said of each tier, so that it cannot contradict them (law 10).
 fn phase_of(tiers: &[TierReport], moves: &[MoveStatus]) -> Phase {
     let stopped = |reasons: &[Reason]| tiers.iter().any(|tier| tier.stopped_by(reasons).is_some());
     let under_way = moves.iter().any(|moved| moved.state.is_under_way());
     let unhappy = || tiers.iter().filter(|tier| !tier.is_content());
-    let is_observed = |tier: &TierReport| tier.stopped_by(&[Reason::ObserveOnly]).is_some();
+    let is_observed = |tier: &TierReport| tier.stopped_by(&SHOWN).is_some();
     // A tier may look balanced already while its last pod is on its way.
     let awaits_a_pod = |tier: &TierReport| {
         let mut own = moves.iter().filter(|moved| *moved.tier == *tier.view.name);

@@ -21,7 +21,7 @@ async fn a_recovered_zone(cluster: &Cluster, namespace: &str, start_delay: &str)
 
 fn windows(schedule: &str) -> String {
     format!(
-        "  rebalance:\n    holdDown: 1s\n    windows:\n    \
+        "  rebalance:\n    holdDown: 1s\n    settle: 0s\n    windows:\n    \
          - {{schedule: {schedule}, duration: 20m, timeZone: Asia/Tokyo}}\n"
     )
 }
@@ -64,7 +64,7 @@ async fn pods_move_in_a_window_and_not_before() {
     assert!(made.iter().all(|request| request.time >= opens), "{opens}: {made:?}");
 }
 
-const HOLD: &str = "  rebalance: {holdDown: 1s}\n";
+const HOLD: &str = "  rebalance: {holdDown: 1s, settle: 0s}\n";
 
 /// `kubectl annotate`, as a user types it.
 async fn annotate(cluster: &Cluster, object: &[&str], annotation: &str) {
@@ -84,7 +84,7 @@ async fn a_pause_stops_the_next_move_on_a_policy_and_on_a_namespace() {
     cluster.uncordon_zone("c").await;
     let _operator = policy::operator(&cluster).await;
     // One move at a time, so that there are some between which to pause.
-    let slowly = "  rebalance: {holdDown: 1s, maxUnavailable: 1}\n  tiers:\n  - name: was\n    mode: Observe\n";
+    let slowly = "  rebalance: {holdDown: 1s, settle: 0s, maxUnavailable: 1}\n  tiers:\n  - name: was\n    mode: Observe\n";
     cluster.apply(policy("shop", "shop", slowly)).await;
     let policy_object = ["zsp", "-n", "shop", "shop"];
     let namespace_object = ["namespace", "shop"];
@@ -138,7 +138,7 @@ async fn exactly_the_approved_moves_are_made_until_the_world_has_left_the_plan()
     let cluster = Cluster::start().await;
     a_recovered_zone(&cluster, "shop", "15s").await;
     let mut operator = policy::operator(&cluster).await;
-    let slowly = "  mode: Approve\n  rebalance: {holdDown: 1s, maxUnavailable: 1}\n";
+    let slowly = "  mode: Approve\n  rebalance: {holdDown: 1s, settle: 0s, maxUnavailable: 1}\n";
     cluster.apply(policy("shop", "shop", slowly)).await;
     let (first, command) = a_plan_that_waits(&cluster, "").await;
     let shown = policy::status(&cluster, "shop", "shop").await.plan.unwrap();

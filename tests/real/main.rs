@@ -27,6 +27,7 @@ mod policies;
 mod policy;
 mod reachable;
 mod recovery;
+mod scale;
 mod strangers;
 mod the_control_plane;
 mod what_users_see;

@@ -138,7 +138,7 @@ async fn nothing_is_evicted_anywhere_while_two_zones_or_a_fifth_of_the_nodes_are
     cluster.kubectl(&["cordon", "b1", "c1"]).await.unwrap();
     let _operator = policy::operator(&cluster).await;
     for namespace in ["near", "wide"] {
-        let hold = "  rebalance: {holdDown: 4s}\n";
+        let hold = "  rebalance: {holdDown: 4s, settle: 0s}\n";
         cluster.apply(policy(namespace, namespace, hold)).await;
     }
     phase(&cluster, "wide", "wide", Phase::Balanced).await;

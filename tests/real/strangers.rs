@@ -53,7 +53,7 @@ async fn no_text_breaks_a_line_and_no_secret_is_logged() {
     let mut operator = Operator::start(&cluster, binary, &kubeconfig, &arguments);
     operator.ready().await;
 
-    cluster.apply(policy("shop", "shop", "  rebalance: {holdDown: 1s}\n")).await;
+    cluster.apply(policy("shop", "shop", "  rebalance: {holdDown: 1s, settle: 0s}\n")).await;
     let long = format!("\n{HOSTILE}{}", "y".repeat(200_000));
     let annotations = json!({"metadata": {"annotations": {APPROVE: long}}});
     let api: Api<ZoneSpreadPolicy> = Api::namespaced(cluster.client(), "shop");

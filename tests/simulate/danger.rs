@@ -24,6 +24,8 @@ pub fn endangered(reason: Reason, message: &str) -> &'static [usize] {
         | Reason::Throttled
         | Reason::Paused
         | Reason::OutsideWindow
+        | Reason::Settling
+        | Reason::NotARecovery
         | Reason::AwaitingApproval => &[6],
         Reason::NoRoom | Reason::WouldNotLand | Reason::Pinned | Reason::Unpredictable => &[2],
         Reason::Backoff | Reason::MissedTooOften => &[5],

@@ -40,6 +40,11 @@ impl ZoneTruth {
         }
     }
 
+    /// Whether somebody ever told of an outage.
+    pub const fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// Since when it is out, or is not.
     pub const fn since(&self) -> Millis {
         self.since

@@ -6,7 +6,7 @@ use crate::danger::{Danger, endangered};
 use crate::eviction::Eviction;
 use crate::holds::ZoneTruth;
 use crate::minimum::fewest_moves;
-use crate::objects::{Node, Pod, zone_number};
+use crate::objects::{Node, Pod, millis, zone_number};
 use crate::process::{Call, Reply};
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub struct Laws {
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
     hold_downs: Vec<Millis>,
+    /// When a zone came back, or was released, as far as operators have said or been told.
+    pub last_return: Millis,
     read_at: Millis,
     crashed_at: Millis,
     pub consents: Consents,
@@ -49,6 +51,12 @@ pub struct TierTruth {
     closed: Option<usize>,
     pub timeout: Millis,
     pub granted_in_vain: Option<Millis>,
+    /// How long an imbalance that no outage explains has to wait.
+    pub settle: Millis,
+    /// Whether only recoveries are moved.
+    pub recovery_only: bool,
+    /// When a status last said that it is balanced and at rest.
+    pub balanced_at: Option<Millis>,
     /// The fewest moves, when the first was made since something last happened to a zone.
     pub fewest: Option<i32>,
     /// How many were made before that.
@@ -81,6 +89,9 @@ impl Laws {
             // Where its pods like the zone that is avoided, they go there up to a point.
             closed: script.avoided.filter(|zone| !tier.hard && tier.likes != Some(*zone)),
             timeout: script.policies[tier.policy].landing_timeout,
+            settle: script.policies[tier.policy].settle,
+            recovery_only: script.policies[tier.policy].recovery_only,
+            balanced_at: None,
             granted_in_vain: None,
             fewest: None,
             made_before: 0,
@@ -96,6 +107,7 @@ impl Laws {
             refused: BTreeMap::new(),
             dry_runs: BTreeSet::new(),
             hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
+            last_return: 0,
             read_at: 0,
             crashed_at: 0,
             consents: Consents::new(script),
@@ -144,6 +156,10 @@ impl Laws {
         for eviction in &mut self.evictions {
             eviction.unwritten |= self.tiers[eviction.tier].policy == policy;
         }
+        // What was known of its tiers may be forgotten, too.
+        for tier in self.tiers.iter_mut().filter(|tier| tier.policy == policy) {
+            tier.balanced_at = None;
+        }
     }
 
     // ── What operators see and say ──────────────────────────────────────────
@@ -175,6 +191,9 @@ impl Laws {
 
     /// What a Zone object says now.
     pub fn zone_written(&mut self, zone: usize, shown: &ZoneStatus, now: Millis) {
+        if let Some(at) = &shown.recovered_at {
+            self.last_return = self.last_return.max(millis(at.0));
+        }
         if self.zones[zone].written(shown, now) {
             for tier in 0..self.tiers.len() {
                 self.new_chance(tier);
@@ -188,12 +207,14 @@ impl Laws {
 
     /// People hold a zone until then, or release it.
     pub fn held(&mut self, zone: usize, until: Option<Millis>, now: Millis) {
+        self.last_return = self.last_return.max(until.unwrap_or(now));
         self.zones[zone].hold_by_hand(until, now);
     }
 
     /// A status is stored; nothing kept whoever wrote it from seeing what happened `clear_since`.
     pub fn written(&mut self, status: &ZoneSpreadPolicyStatus, clear_since: Millis, now: Millis) {
         self.judge_discarded(status, clear_since, now);
+        self.note_balance(status, now);
         let is_over = self.tell_of_zones(status, now);
         for tier in &status.tiers {
             let number: usize = tier.name.strip_prefix("app").unwrap().parse().unwrap();

@@ -5,7 +5,7 @@
 //!                   ├─ people               those who edit, pause and approve
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
-//!                   └─ laws, landings, holds, consent, minimum, verdict: the checker
+//!                   └─ laws, landings, holds, consent, calm, minimum, verdict: the checker
 //! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
 //! ```
 //! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
@@ -20,6 +20,7 @@
 #[path = "../dice/mod.rs"]
 mod dice;
 
+mod calm;
 mod campaign;
 mod cloud;
 mod consent;

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
-use zonespread::api::{Mode, MoveState, PAUSED, ZoneSpreadPolicyStatus, ZoneStatus};
+use zonespread::api::{Mode, MoveState, PAUSED, Trigger, ZoneSpreadPolicyStatus, ZoneStatus};
 use zonespread::moves::StatusWrite;
 use zonespread::observe::{Change, WatchEvent};
 
@@ -55,11 +55,13 @@ pub enum Mutant {
     ForgetsProbes,
     /// Calls a move stuck that nobody needs any more.
     CallsItStuck,
+    /// Moves pods at once after a scale-down, whatever people want to be moved.
+    IgnoresSettle,
 }
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 21] = [
+    pub const ALL: [(Self, &[usize]); 22] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -81,6 +83,7 @@ impl Mutant {
         (Self::IgnoresHolds, &[1]),
         (Self::ForgetsProbes, &[9]),
         (Self::CallsItStuck, &[10]),
+        (Self::IgnoresSettle, &[6]),
     ];
 
     /// What it sees instead of what is.
@@ -103,6 +106,10 @@ impl Mutant {
                     Self::IgnoresPauses => {
                         let annotations = policy.metadata.annotations.as_mut();
                         annotations.map(|annotations| annotations.remove(PAUSED));
+                    }
+                    Self::IgnoresSettle => {
+                        spec.rebalance.settle = Some(Duration::ZERO);
+                        spec.rebalance.trigger = Some(Trigger::Always);
                     }
                     Self::IgnoresWindows => spec.rebalance.windows = None,
                     Self::ApprovesItself => spec.mode = Mode::Auto,

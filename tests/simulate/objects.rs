@@ -293,6 +293,8 @@ pub fn policy(
     let seconds = |millis: Millis| format!("{}s", millis / 1_000);
     let mut rebalance = json!({
         "holdDown": seconds(script.hold_down), "landingTimeout": seconds(script.landing_timeout),
+        "settle": seconds(script.settle),
+        "trigger": if script.recovery_only { "Recovery" } else { "Always" },
     });
     if let Some(most) = script.max_unavailable {
         rebalance["maxUnavailable"] = json!(most);

@@ -71,6 +71,10 @@ pub struct TierScript {
 pub struct PolicyScript {
     pub hold_down: Millis,
     pub landing_timeout: Millis,
+    /// How long an imbalance that no outage explains has to wait.
+    pub settle: Millis,
+    /// Whether only recoveries are moved.
+    pub recovery_only: bool,
     pub max_unavailable: Option<usize>,
     pub max_skew: i32,
     /// Moves are made with approval only.
@@ -207,6 +211,8 @@ impl Script {
             .map(|_| PolicyScript {
                 hold_down: dice.pick(&[5, 20, 60, 120]) * SECOND,
                 landing_timeout: if calm { 120 } else { dice.pick(&[20, 60, 120]) } * SECOND,
+                settle: dice.pick(&[0, 5, 30, 120, 600]) * SECOND,
+                recovery_only: dice.chance(20),
                 max_unavailable: dice.chance(25).then(|| dice.between(1, 4)),
                 max_skew: dice.pick(&[1, 1, 1, 1, 1, 2, 3]),
                 approve: dice.chance(consent),

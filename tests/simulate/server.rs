@@ -227,6 +227,7 @@ impl World {
         self.laws.judge_holds_by_hand(news.0, ahead, self.now);
         let policy = self.script.tiers[pod.tier].policy;
         self.laws.judge_consent(request, policy, news, self.now);
+        self.check_calm(operator, pod.tier);
         if !self.policies[policy].holds_move(&pod.uid, news.0) {
             let how = format!("{} is evicted, and policy{policy} holds no such move", pod.name);
             self.laws.breaks(7, self.now, how);

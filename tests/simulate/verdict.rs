@@ -1,5 +1,6 @@
 //! What must hold when a world has come to rest.
 
+use crate::holds::ZoneTruth;
 use crate::laws::Laws;
 use crate::script::{Millis, SECOND};
 use crate::world::World;
@@ -80,7 +81,10 @@ impl Laws {
                     | Reason::AwaitingApproval
             )
         );
-        if skew > self.tiers[tier].max_skew && !gets_no_further {
+        // Nobody saw the outage: to them it is none.
+        let is_unseen = matches!(why, Some(Reason::Settling | Reason::NotARecovery))
+            && !self.zones.iter().any(ZoneTruth::is_told);
+        if skew > self.tiers[tier].max_skew && !gets_no_further && !is_unseen {
             self.breaks(4, now, format!("tier {tier} does not get home: {why:?}"));
         }
     }

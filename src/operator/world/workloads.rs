@@ -40,18 +40,18 @@ impl World {
         let mut pods: Vec<_> = cluster
             .pods()
             .filter(|(_, pod)| pod.labels["app"] == app && !pod.terminating)
-            .map(|(_, pod)| (pod.ready_since.is_some(), pod.created, pod.name.to_string()))
+            .map(|(_, pod)| (pod.ready_since.is_some(), pod.name.to_string()))
             .collect();
-        pods.sort_by(|(ready, created, name), (other_ready, other_created, other)| {
-            (ready, other_created, other).cmp(&(other_ready, created, name))
-        });
+        // They are numbered as they are made.
+        let number = |name: &str| name.rsplit_once('-').and_then(|(_, at)| at.parse::<u32>().ok());
+        pods.sort_by_key(|(ready, name)| (*ready, std::cmp::Reverse(number(name))));
         let too_many = pods.len().saturating_sub(replicas);
-        for (.., name) in &pods[..too_many] {
+        for (_, name) in &pods[..too_many] {
             self.starting.retain(|(_, _, known, _)| known != name);
             self.gone(Kind::Pod, "default", name);
         }
         for _ in pods.len()..replicas {
-            let node = self.place_like(&pods[0].2);
+            let node = self.place_like(&pods[0].1);
             let fresh = self.new_name(app);
             self.show_pod(app, &fresh, node.as_deref(), true);
         }
