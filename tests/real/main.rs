@@ -29,6 +29,7 @@ mod reachable;
 mod recovery;
 mod scale;
 mod strangers;
+mod surge;
 mod the_control_plane;
 mod what_users_see;
 mod workloads;
