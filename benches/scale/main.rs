@@ -10,6 +10,7 @@
 mod cluster;
 mod events;
 mod memory;
+mod outlook;
 mod plans;
 mod policies;
 
@@ -21,6 +22,10 @@ fn main() {
     // `cargo test --benches` only wants to know that this builds.
     if std::env::args().any(|argument| argument == "--test") {
         return;
+    }
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if only.as_deref() == Some("outlook") {
+        return outlook::bench();
     }
     // First: what is freed later would blur it.
     let operator = memory::measure();
@@ -34,5 +39,6 @@ fn main() {
     events::bench(&mut criterion, operator);
     plans::bench(&mut criterion);
     policies::bench(&mut criterion);
+    outlook::bench();
     criterion.final_summary();
 }
