@@ -158,11 +158,13 @@ pub fn campaign(first: u64, worlds: u64) -> Report {
     report
 }
 
-/// After how many worlds a broken operator breaks one of the laws that it goes against, and how.
-pub fn caught(mutant: Mutant, laws: &[usize], most: u64) -> Option<(u64, Broken)> {
-    (1..=most).find_map(|seed| {
+/// After how many worlds, of those in which it may show, a broken operator breaks one of the
+/// laws that it goes against, and how.
+pub fn caught(mutant: Mutant, laws: &[usize], most: usize) -> Option<(usize, Broken)> {
+    let seeds = (1..).filter(|seed| mutant.may_show_in(&Script::draw(*seed)));
+    seeds.take(most).enumerate().find_map(|(worlds, seed)| {
         let broken = run(seed, Some(mutant)).laws.broken?;
-        laws.contains(&broken.law).then_some((seed, broken))
+        laws.contains(&broken.law).then_some((worlds + 1, broken))
     })
 }
 

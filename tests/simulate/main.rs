@@ -45,6 +45,8 @@ mod zones;
 use campaign::{campaign, caught};
 use dice::setting;
 use mutants::Mutant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Worlds are small objects, made and dropped.
 #[global_allocator]
@@ -68,10 +70,19 @@ fn operators_that_are_broken_on_purpose_are_caught() {
     let only = std::env::var("MUTANT").ok();
     let is_wanted =
         |mutant: Mutant| only.as_ref().is_none_or(|only| *only == format!("{mutant:?}"));
-    for (mutant, laws) in Mutant::ALL.into_iter().filter(|(mutant, _)| is_wanted(*mutant)) {
-        let (worlds, broken) = caught(mutant, laws, 10_000).unwrap_or_else(|| {
-            panic!("{mutant:?} breaks none of the laws {laws:?} in 10,000 worlds")
-        });
-        println!("{mutant:?} is caught after {worlds} worlds: law {}, {}", broken.law, broken.how);
-    }
+    let wanted: Vec<_> = Mutant::ALL.into_iter().filter(|(mutant, _)| is_wanted(*mutant)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((mutant, laws)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (worlds, broken) = caught(*mutant, laws, 10_000).unwrap_or_else(|| {
+                panic!("{mutant:?} breaks none of the laws {laws:?} in 10,000 worlds")
+            });
+            println!(
+                "{mutant:?} is caught after {worlds} worlds: law {}, {}",
+                broken.law, broken.how
+            );
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
 }

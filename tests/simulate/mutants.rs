@@ -2,6 +2,7 @@
 //! that it goes against.
 
 use crate::objects::spec;
+use crate::script::Script;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -85,6 +86,17 @@ impl Mutant {
         (Self::CallsItStuck, &[10]),
         (Self::IgnoresSettle, &[6]),
     ];
+
+    /// Whether there is any hope to catch it in this world. Only where few are fit, not all
+    /// are tried.
+    pub fn may_show_in(self, script: &Script) -> bool {
+        match self {
+            Self::TurnsLandings => {
+                script.kind.is_calm() && script.tiers.iter().any(|tier| tier.likes.is_some())
+            }
+            _ => true,
+        }
+    }
 
     /// What it sees instead of what is.
     pub fn event(self, mut event: WatchEvent) -> WatchEvent {
