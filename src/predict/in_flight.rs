@@ -20,7 +20,7 @@ pub struct PendingPod {
     /// What it needs.
     pub template: Arc<Template>,
     /// What it needs if it is made like the pod before it is now, where that is something
-    /// else; see [`super::replacement`].
+    /// else: `replacement` says which.
     pub as_now: Option<Arc<Template>>,
     /// Its controller; the default spread constraints select by it.
     pub owner: Option<Arc<Owner>>,
