@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::PolicyKey;
+use crate::observe::{PolicyKey, ZoneHealth, ZoneMemory};
 
 use super::Operator;
 
+/// With this many zones out the cluster is unstable.
+const ZONES: usize = 2;
 /// At this share of pods without a node, in percent, the cluster is unstable.
 const WAITING_PERCENT: usize = 10;
 /// Fewer pods without a node are the matter of their tier.
@@ -60,10 +62,26 @@ impl ApiFailures {
 }
 
 impl Operator {
-    /// Why no pod of any tier may be moved, if so. Zones and nodes are a matter of the tiers
-    /// that use them. The words do not change with every pod: each change makes every policy
-    /// look again.
+    /// Why no pod of any tier may be moved, if so. One zone, and nodes, are a matter of the
+    /// tiers that use them; two zones are everybody's, since their pods look for room in the
+    /// others. The words do not change with every pod: each change makes every policy look
+    /// again.
     pub(super) fn unstable(&self, now: Timestamp) -> Option<String> {
+        let is_out = |memory: &ZoneMemory| {
+            memory.health == ZoneHealth::Impaired || memory.held(now).is_some()
+        };
+        let out: Vec<&str> = self
+            .zones
+            .iter()
+            .filter(|(_, memory)| is_out(memory))
+            .map(|(zone, _)| zone.as_str())
+            .collect();
+        if out.len() >= ZONES {
+            return Some(format!(
+                "zones {} are out or held by hand: nothing is evicted anywhere until at most one is",
+                out.join(", ")
+            ));
+        }
         let (waiting, all) = self.index.cluster().waiting_pods();
         if waiting >= WAITING && waiting * 100 >= all * WAITING_PERCENT {
             return Some(format!(
