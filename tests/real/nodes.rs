@@ -74,10 +74,11 @@ async fn what_is_in_no_zone_or_does_not_count_breaks_no_count() {
 
     pods(&cluster).await;
     cluster.apply(policy("shop", "shop", "")).await;
-    let seen = policy::until(&cluster, "shop", "shop", "a:2 b:1 c:1", |status| {
-        status.summary.zones == "a:2 b:1 c:1"
-    })
-    .await;
+    let zones = "a:2 b:1 c:1 none:2";
+    let seen =
+        policy::until(&cluster, "shop", "shop", zones, |status| status.summary.zones == zones)
+            .await;
+    assert!(seen.message.contains("in-no-zone on node nowhere"), "{}", seen.message);
     let web = tier(&seen, "web");
     let zones: Vec<(&str, i32)> =
         web.zones.iter().map(|zone| (zone.name.as_str(), zone.pods)).collect();

@@ -120,7 +120,9 @@ async fn a_no_is_shown_and_not_asked_for_again_and_again() {
     })
     .await;
     assert_eq!(first.len(), 1);
-    field.shows("refused", Reason::BudgetExhausted, "violate the pod's disruption budget").await;
+    field
+        .shows("refused", Reason::BudgetExhausted, "The disruption budget web needs 6 healthy pods")
+        .await;
     field.shows("forbidden", Reason::Forbidden, "made up").await;
     // One move is under way, too; the reason that comes first in the one order is shown.
     field.shows("conflict", Reason::ClusterUnstable, "gone after the dry run").await;
