@@ -109,8 +109,9 @@ async fn a_zone_that_is_held_by_hand_gets_no_pods_until_it_is_released() {
     let dump = cluster.kubectl(&["get", kinds, "-A", "-o", "yaml"]).await.unwrap();
     let file = cluster.directory().join("dump.yaml");
     std::fs::write(&file, dump).unwrap();
-    let plan = says(&cluster, &["plan", "-f", file.to_str().unwrap()]).await;
-    assert!(plan.contains("ZoneHeld"), "{plan}");
+    let plan = zonespread(&cluster, &["plan", "-f", file.to_str().unwrap()]).await;
+    let told = String::from_utf8(plan.stdout).unwrap();
+    assert!(plan.status.code() == Some(3) && told.contains("ZoneHeld"), "{told}");
     assert_eq!(evictions(&cluster), 0);
 
     let said = says(&cluster, &["release", "zone/c"]).await;
