@@ -67,7 +67,7 @@ pub use zones::condition::{
 };
 pub use zones::health::{
     Hold, MAX_HOLD, OUTAGE_MEMORY, ObservedOutages, ZoneEvent, ZoneMemory, ZoneTracker,
-    hold_down_of, is_impaired,
+    hold_down_of, is_impaired, several_zones_out,
 };
 pub use zones::object::ZoneEntry;
 pub use zones::record::unknown_zone_status;

@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::observe::{PolicyKey, ZoneHealth, ZoneMemory};
+use crate::observe::{PolicyKey, several_zones_out};
 
 use super::Operator;
 
-/// With this many zones out the cluster is unstable.
-const ZONES: usize = 2;
 /// At this share of pods without a node, in percent, the cluster is unstable.
 const WAITING_PERCENT: usize = 10;
 /// Fewer pods without a node are the matter of their tier.
@@ -67,20 +65,8 @@ impl Operator {
     /// others. The words do not change with every pod: each change makes every policy look
     /// again.
     pub(super) fn unstable(&self, now: Timestamp) -> Option<String> {
-        let is_out = |memory: &ZoneMemory| {
-            memory.health == ZoneHealth::Impaired || memory.held(now).is_some()
-        };
-        let out: Vec<&str> = self
-            .zones
-            .iter()
-            .filter(|(_, memory)| is_out(memory))
-            .map(|(zone, _)| zone.as_str())
-            .collect();
-        if out.len() >= ZONES {
-            return Some(format!(
-                "zones {} are out or held by hand: nothing is evicted anywhere until at most one is",
-                out.join(", ")
-            ));
+        if let Some(out) = several_zones_out(self.zones.iter(), now) {
+            return Some(format!("{out}: nothing is evicted anywhere until at most one is"));
         }
         let (waiting, all) = self.index.cluster().waiting_pods();
         if waiting >= WAITING && waiting * 100 >= all * WAITING_PERCENT {

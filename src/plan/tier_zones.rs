@@ -12,13 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{TierStatus, ZoneHealth, ZoneSpreadPolicyStatus};
-use crate::observe::{Name, Template, Zone, ZoneMemory, ZoneTracker, unstable_nodes};
+use crate::observe::{
+    Name, Template, Zone, ZoneMemory, ZoneTracker, several_zones_out, unstable_nodes,
+};
 use crate::predict::{Eligible, NodeGroups, Scheduler, SeenZone};
 
 use super::tier::{TierView, TierZoneCount};
-
-/// With this many zones out the tier is left alone, whatever the others are like.
-const ZONES: usize = 2;
 
 /// What is known of zones when tiers are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -247,17 +246,10 @@ fn unstable(
     seen: &BTreeMap<Zone, SeenZone>,
     now: Timestamp,
 ) -> Option<String> {
-    let is_out =
-        |memory: &ZoneMemory| memory.health == ZoneHealth::Impaired || memory.held(now).is_some();
-    let out: Vec<&str> = zones
-        .iter()
-        .filter(|(_, zone)| zone.health.as_ref().is_some_and(is_out))
-        .map(|(zone, _)| zone.as_str())
-        .collect();
-    if out.len() >= ZONES {
+    let known = zones.iter().filter_map(|(zone, count)| Some((zone, count.health.as_ref()?)));
+    if let Some(out) = several_zones_out(known, now) {
         return Some(format!(
-            "zones {} are out or held by hand: nothing is evicted from tiers that use them until at most one is",
-            out.join(", ")
+            "{out}: nothing is evicted from tiers that use them until at most one is"
         ));
     }
     let nodes = seen.values().map(|zone| (zone.condition.nodes, zone.condition.usable));

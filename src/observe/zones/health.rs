@@ -170,6 +170,12 @@ impl ZoneMemory {
         self.hold.as_ref().filter(|hold| hold.lasts(now))
     }
 
+    /// Whether it is out, or held as if it were.
+    #[must_use]
+    pub fn is_out(&self, now: Timestamp) -> bool {
+        self.health == ZoneHealth::Impaired || self.held(now).is_some()
+    }
+
     /// Until when nothing moves there, with this base hold-down. None if the
     /// zone has not been out, or is out now.
     #[must_use]
@@ -336,6 +342,20 @@ impl ZoneMemory {
         self.health = health;
         self.since = now;
     }
+}
+
+/// With this many zones out nothing is evicted that they matter to.
+const SEVERAL: usize = 2;
+
+/// Which of these zones are out, if at least two are.
+#[must_use]
+pub fn several_zones_out<'a>(
+    zones: impl Iterator<Item = (&'a Zone, &'a ZoneMemory)>,
+    now: Timestamp,
+) -> Option<String> {
+    let out: Vec<&str> =
+        zones.filter(|(_, zone)| zone.is_out(now)).map(|(name, _)| name.as_str()).collect();
+    (out.len() >= SEVERAL).then(|| format!("zones {} are out or held by hand", out.join(", ")))
 }
 
 /// Whether a zone that looks like this is out.
