@@ -3,7 +3,7 @@
 //! as the cluster's scheduler did, that is said, with the flag that tells the truth.
 
 use crate::api::ZONE_LABEL;
-use crate::observe::{Cluster, Name, SpreadConstraint, Zone};
+use crate::observe::{Cluster, SpreadConstraint, Zone};
 
 use super::cache::SchedulerCache;
 use super::config::{DefaultConstraints, SchedulerConfig};
@@ -75,7 +75,10 @@ impl Rivals {
         let of_version = |rival, version| (rival, SchedulerConfig { version, ..config.clone() });
         let mut rivals = match &config.default_constraints {
             DefaultConstraints::System => vec![
-                spreading(Rival::ZonesSoftly, DefaultConstraints::List(vec![zones_softly()])),
+                spreading(
+                    Rival::ZonesSoftly,
+                    DefaultConstraints::List(vec![SpreadConstraint::soft(ZONE_LABEL, 1)]),
+                ),
                 spreading(Rival::NoDefaults, DefaultConstraints::List(Vec::new())),
             ],
             DefaultConstraints::List(_) => {
@@ -114,18 +117,5 @@ impl Rivals {
                 is_other.then_some((*rival, zones))
             })
             .collect()
-    }
-}
-
-fn zones_softly() -> SpreadConstraint {
-    SpreadConstraint {
-        topology_key: Name::from(ZONE_LABEL),
-        max_skew: 1,
-        hard: false,
-        selector: None,
-        min_domains: None,
-        honor_affinity: true,
-        honor_taints: false,
-        match_label_keys: Vec::new(),
     }
 }

@@ -152,6 +152,23 @@ pub struct SpreadConstraint {
     pub match_label_keys: Vec<String>,
 }
 
+impl SpreadConstraint {
+    /// One that the scheduler only prefers to keep (`ScheduleAnyway`), for no pods yet.
+    #[must_use]
+    pub fn soft(topology_key: &str, max_skew: i32) -> Self {
+        Self {
+            topology_key: Name::from(topology_key),
+            max_skew,
+            hard: false,
+            selector: None,
+            min_domains: None,
+            honor_affinity: true,
+            honor_taints: false,
+            match_label_keys: Vec::new(),
+        }
+    }
+}
+
 /// A term of pod affinity or anti-affinity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodAffinityTerm {

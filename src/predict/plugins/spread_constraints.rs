@@ -70,16 +70,7 @@ fn merged(constraint: &SpreadConstraint, pod: &PendingPod) -> SpreadConstraint {
 fn system_defaults() -> Vec<SpreadConstraint> {
     [(HOSTNAME_LABEL, 3), (ZONE_LABEL, 5)]
         .into_iter()
-        .map(|(key, max_skew)| SpreadConstraint {
-            topology_key: Name::from(key),
-            max_skew,
-            hard: false,
-            selector: None,
-            min_domains: None,
-            honor_affinity: true,
-            honor_taints: false,
-            match_label_keys: Vec::new(),
-        })
+        .map(|(key, max_skew)| SpreadConstraint::soft(key, max_skew))
         .collect()
 }
 
