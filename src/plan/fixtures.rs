@@ -17,6 +17,19 @@ use crate::observe::{
 };
 use crate::predict::{NodeGroups, Scheduler, SchedulerCache};
 
+/// The tiers of a policy, whose zones are what the cluster's record says.
+pub fn tiers_by_record(
+    index: &Index,
+    scheduler: &Scheduler<'_>,
+    policy: &PolicyEntry,
+    zones: &ZoneTracker,
+) -> Vec<TierView> {
+    let (groups, known) = (NodeGroups::default(), BTreeMap::new());
+    let input =
+        ZoneInput { tracker: zones, groups: &groups, regrouped: &BTreeSet::new(), landings: &[] };
+    tiers_of(index, scheduler, policy, input, &known, Timestamp::UNIX_EPOCH)
+}
+
 /// Zones a, b and c with a node each (`a1`, `b1`, `c1`), and a policy for `app: web`.
 pub struct Story {
     pub index: Index,
@@ -79,15 +92,7 @@ impl Story {
     }
 
     fn tiers_of(&self, policy: &PolicyEntry) -> Vec<TierView> {
-        let groups = NodeGroups::default();
-        let input = ZoneInput {
-            tracker: &self.zones,
-            groups: &groups,
-            regrouped: &BTreeSet::new(),
-            landings: &[],
-        };
-        let (scheduler, known) = (self.scheduler(), BTreeMap::new());
-        tiers_of(&self.index, &scheduler, policy, input, &known, Timestamp::UNIX_EPOCH)
+        tiers_by_record(&self.index, &self.scheduler(), policy, &self.zones)
     }
 
     fn scheduler(&self) -> Scheduler<'_> {

@@ -1,18 +1,19 @@
 //! What holds for every plan, tried on thousands of random small tiers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{PlanInput, TierPlan, TierView, ZoneInput, plan_tier, skew_of, tiers_of};
+use super::fixtures::tiers_by_record;
+use super::{PlanInput, TierPlan, TierView, plan_tier, skew_of};
 use crate::observe::fixtures::{PodFixture, node, pod};
 use crate::observe::{
     Change, Index, Kind, Name, PolicyKey, RecentTaints, Zone, ZoneEvent, ZoneTracker,
     zone_conditions,
 };
-use crate::predict::{InFlightPods, NodeGroups, PendingPod, Prediction, Scheduler, SchedulerCache};
+use crate::predict::{InFlightPods, PendingPod, Prediction, Scheduler, SchedulerCache};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 
@@ -207,15 +208,7 @@ impl Small {
     fn view(&self) -> Option<TierView> {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
-        let groups = NodeGroups::default();
-        let input = ZoneInput {
-            tracker: &self.zones,
-            groups: &groups,
-            regrouped: &BTreeSet::new(),
-            landings: &[],
-        };
-        let (scheduler, known) = (self.scheduler(), BTreeMap::new());
-        tiers_of(&self.index, &scheduler, policy, input, &known, Timestamp::UNIX_EPOCH).pop()
+        tiers_by_record(&self.index, &self.scheduler(), policy, &self.zones).pop()
     }
 
     fn scheduler(&self) -> Scheduler<'_> {
