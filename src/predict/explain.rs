@@ -96,10 +96,7 @@ impl Simulation<'_> {
     /// Why the first filter that rejects the node does so.
     fn failure(&self, row: usize) -> Option<FilterFailure> {
         let everywhere = self.state.unschedulable_everywhere.clone();
-        everywhere.or_else(|| {
-            let mut plugins = Plugin::ALL.into_iter();
-            plugins.find_map(|plugin| self.state.failure(&self.cycle, plugin, row))
-        })
+        everywhere.or_else(|| self.state.failure(&self.cycle, self.rejects(row)?, row))
     }
 
     fn node_scores(&self) -> Vec<NodeScore> {
