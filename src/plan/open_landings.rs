@@ -18,7 +18,7 @@ use std::cell::Cell;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{Cluster, Name, PodId, Template, Zone};
-use crate::predict::{InFlightPods, PendingPod, Scheduler};
+use crate::predict::{InFlightPods, MostChange, PendingPod, Scheduler};
 
 /// A replacement that is still to be scheduled.
 #[derive(Clone, Debug)]
@@ -66,12 +66,13 @@ impl<'a> OpenLandings<'a> {
         }
         let all = Beside { cluster, scheduler, open: self, next, checks: Cell::new(0) };
         let touched = all.touched();
+        let minding = scheduler.minding(next.pod);
         let is_turned = |landing: &&'o OpenLanding<'a>| {
             // For one that is open, only what `next` adds is new.
             let is_minded = if std::ptr::eq(*landing, next) {
-                self.landings.iter().any(|other| scheduler.minds(next.pod, other.pod))
+                self.landings.iter().any(|other| minding.minds(other.pod))
             } else {
-                scheduler.minds(landing.pod, next.pod)
+                scheduler.minding(landing.pod).minds(next.pod)
             };
             (is_minded || all.is_close(landing, &touched)) && !all.holds(landing, &touched)
         };
@@ -89,18 +90,18 @@ struct Touched<'o> {
     nodes: FxHashMap<&'o Name, TouchedNode<'o>>,
     /// Those that the move which may begin touches.
     of_next: Vec<&'o Name>,
-    /// By how many points the best node of a zone may rise at most.
-    rises: FxHashMap<Option<&'o Zone>, i64>,
-    /// By how many points one pod that comes lowers a node at most.
-    step: i64,
+    /// How much the best node of a zone may rise at most.
+    rises: FxHashMap<Option<&'o Zone>, MostChange>,
+    /// How much one pod that comes lowers a node at most.
+    step: MostChange,
 }
 
 /// A node that pods leave or may come to.
 #[derive(Default)]
 struct TouchedNode<'o> {
     zone: Option<&'o Zone>,
-    /// By how many points its score may change.
-    change: i64,
+    /// How much its score may change.
+    change: MostChange,
     /// Whether the pod of the move that may begin leaves it, or a pod of another move.
     left_by_next: bool,
     left_by_others: bool,
@@ -112,8 +113,10 @@ impl Touched<'_> {
     /// By how many points the best of the nodes may fall when so many pods come to their
     /// zones: the one that gets the fewest gets no more than its share.
     fn fall(&self, arrivals: usize, spare: usize) -> i64 {
-        let share = i64::try_from(arrivals / spare.max(1)).unwrap_or(i64::MAX);
-        share.saturating_mul(self.step)
+        match arrivals / spare.max(1) {
+            0 => 0,
+            share => self.step.times(share).points(),
+        }
     }
 }
 
@@ -156,9 +159,9 @@ impl<'o, 'a> Beside<'o, 'a> {
                 touched.of_next.push(name);
             }
             let node = touched.nodes.entry(name).or_default();
-            let change = self.scheduler.most_change(name, template).unwrap_or(0);
+            let change = self.scheduler.most_change(name, template).unwrap_or_default();
             node.zone = zone;
-            node.change += change;
+            node.change = node.change.and(change);
             let rise = touched.rises.entry(zone).or_default();
             *rise = node.change.max(*rise);
             if coming {
@@ -196,7 +199,7 @@ impl<'o, 'a> Beside<'o, 'a> {
         let others = self.others(landing);
         let arrivals = others.filter(|other| other.to.iter().any(|zone| to(Some(zone)))).count();
         let rises = touched.rises.iter().filter(|(zone, _)| !to(**zone));
-        let rise = rises.map(|(_, rise)| *rise).max().unwrap_or(0);
+        let rise = rises.map(|(_, rise)| rise.points()).max().unwrap_or(0);
         let fall = touched.fall(arrivals, landing.spare);
         let left = landing.margin.saturating_sub(rise.saturating_add(fall));
         if left <= self.scheduler.most_image_score() && left <= self.image_gain(landing) {
@@ -264,9 +267,9 @@ impl<'o, 'a> Beside<'o, 'a> {
         let (state, arrivals) = self.worst_for(landing, rival, case);
         let mut simulation = self.scheduler.simulate(&state, landing.pod).ok()?;
         let mut best = simulation.best()?;
-        let (minded, others): (Vec<_>, Vec<_>) = arrivals
-            .into_iter()
-            .partition(|(other, _)| self.scheduler.minds(landing.pod, other.pod));
+        let minding = self.scheduler.minding(landing.pod);
+        let (minded, others): (Vec<_>, Vec<_>) =
+            arrivals.into_iter().partition(|(other, _)| minding.minds(other.pod));
         let crowded = others.len() >= best.spare;
         let (placed, shared) = if others.len() > CHECKS || !crowded {
             (minded, others.len())

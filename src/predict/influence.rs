@@ -10,17 +10,104 @@ use super::plugins::spread_constraints::{Constraints, counts};
 use super::prefilter::PodRef;
 use super::scheduler::Scheduler;
 
-impl Scheduler<'_> {
-    /// Whether the landing of `pod` depends on pods like `other` in more than the room that
-    /// they take: it counts them to be spread, a term of affinity of one matches the other,
-    /// or both want ports or volumes.
+const THOUSAND: i64 = 1000;
+
+/// How much the score of a node changes at most when pods come to it or leave it.
+///
+/// What the pods ask for adds up; what kube-scheduler rounds off, it does once for a node,
+/// however many pods they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MostChange {
+    /// In thousandths of a point.
+    thousandths: i64,
+    /// In points.
+    rounding: i64,
+}
+
+impl MostChange {
+    /// When the pods of both come or leave.
     #[must_use]
-    pub fn minds(&self, pod: &PendingPod, other: &PendingPod) -> bool {
-        self.minds_presence(pod, other)
-            || pod.namespace == other.namespace && self.is_spread_by(pod, other)
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            thousandths: self.thousandths.saturating_add(other.thousandths),
+            rounding: self.rounding.max(other.rounding),
+        }
     }
 
-    /// The same without spreading, for which pods that terminate no longer count.
+    /// When so many times the pods come or leave.
+    #[must_use]
+    pub fn times(self, count: usize) -> Self {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        if count == 0 {
+            return Self::default();
+        }
+        Self { thousandths: self.thousandths.saturating_mul(count), ..self }
+    }
+
+    /// The larger of both, in either respect.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            thousandths: self.thousandths.max(other.thousandths),
+            rounding: self.rounding.max(other.rounding),
+        }
+    }
+
+    /// In points, rounded up.
+    #[must_use]
+    pub fn points(self) -> i64 {
+        (self.thousandths / THOUSAND).saturating_add(1).saturating_add(self.rounding)
+    }
+
+    /// The sum of what two plugins give.
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            thousandths: self.thousandths + other.thousandths,
+            rounding: self.rounding + other.rounding,
+        }
+    }
+
+    const fn weighted(self, weight: i64) -> Self {
+        Self { thousandths: self.thousandths * weight, rounding: self.rounding * weight }
+    }
+}
+
+/// On which others the landing of a pod depends.
+pub struct Minding<'a> {
+    scheduler: &'a Scheduler<'a>,
+    pod: &'a PendingPod,
+    /// None if they cannot be known: it may depend on anything then.
+    constraints: Option<Constraints>,
+}
+
+impl Minding<'_> {
+    /// Whether the landing depends on pods like this in more than the room that they take: it
+    /// counts them to be spread, a term of affinity of one matches the other, or both want
+    /// ports or volumes.
+    #[must_use]
+    pub fn minds(&self, other: &PendingPod) -> bool {
+        self.pod.namespace == other.namespace && self.is_spread_by(other)
+            || self.scheduler.minds_presence(self.pod, other)
+    }
+
+    /// Whether one of the pod's spread constraints counts the other.
+    fn is_spread_by(&self, other: &PendingPod) -> bool {
+        self.constraints.as_ref().is_none_or(|known| {
+            let mut constraints = known.constraints.iter();
+            constraints.any(|constraint| counts(constraint.selector.as_ref(), &other.labels))
+        })
+    }
+}
+
+impl Scheduler<'_> {
+    /// What the landing of `pod` depends on, to be asked about many others.
+    #[must_use]
+    pub fn minding<'a>(&'a self, pod: &'a PendingPod) -> Minding<'a> {
+        Minding { scheduler: self, pod, constraints: Constraints::of(self, pod).ok() }
+    }
+
+    /// Whether the landing of `pod` depends on pods like `other` in more than the room that
+    /// they take, spreading left aside: for that, pods that terminate no longer count.
     #[must_use]
     pub fn minds_presence(&self, pod: &PendingPod, other: &PendingPod) -> bool {
         let ports = |pod: &PendingPod| !pod.template.host_ports.is_empty();
@@ -30,40 +117,31 @@ impl Scheduler<'_> {
             || self.have_terms(PodRef::from(pod), PodRef::from(other))
     }
 
-    /// Whether one of the pod's spread constraints counts the other.
-    fn is_spread_by(&self, pod: &PendingPod, other: &PendingPod) -> bool {
-        // What cannot be predicted may depend on anything.
-        Constraints::of(self, pod).map_or(true, |known| {
-            let mut constraints = known.constraints.iter();
-            constraints.any(|constraint| counts(constraint.selector.as_ref(), &other.labels))
-        })
-    }
-
-    /// By how many points at most the score of a node for any pod changes when a pod with
-    /// this template comes to it or leaves it, if the node has room all the time. None if
-    /// the node is not known.
+    /// How the score of a node for any pod changes at most when a pod with this template comes
+    /// to it or leaves it, if the node has room all the time. None if the node is not known.
     #[must_use]
-    pub fn most_change(&self, node: &str, template: &Template) -> Option<i64> {
+    pub fn most_change(&self, node: &str, template: &Template) -> Option<MostChange> {
         let has = &self.rows()[self.row_of(node)?].node.allocatable;
         let share = |asked: i64, capacity: i64| {
-            if capacity > 0 { asked.saturating_mul(100).div_euclid(capacity) + 1 } else { 0 }
+            if capacity > 0 { asked.saturating_mul(100 * THOUSAND) / capacity + 1 } else { 0 }
         };
         let counted = template.counted();
-        // Half of the sum, where the node has both resources.
+        // Half of the sum, where the node has both resources; both are rounded, and the half.
         let (cpu, memory) = (
             share(counted.scored_cpu_milli, has.cpu_milli),
             share(counted.scored_memory, has.memory),
         );
         let halves = if has.cpu_milli > 0 && has.memory > 0 { 2 } else { 1 };
-        let least_allocated = (cpu + memory) / halves + 1;
-        // By half of what the distance of the shares changes, and roundings.
+        let least_allocated = MostChange { thousandths: (cpu + memory) / halves + 1, rounding: 2 };
+        // By half of what the distance of the shares changes.
         let asked = counted.requests;
         let distance = share(asked.cpu_milli, has.cpu_milli).max(share(asked.memory, has.memory));
-        let balanced = distance.div_euclid(2) + 3;
+        let balanced = MostChange { thousandths: distance / 2 + 1, rounding: 3 };
         let weight = |plugin| self.config.weights.of(plugin).abs();
         Some(
-            weight(Plugin::NodeResourcesFit) * least_allocated
-                + weight(Plugin::NodeResourcesBalancedAllocation) * balanced,
+            least_allocated
+                .weighted(weight(Plugin::NodeResourcesFit))
+                .plus(balanced.weighted(weight(Plugin::NodeResourcesBalancedAllocation))),
         )
     }
 

@@ -38,6 +38,7 @@ pub use config::{DefaultConstraints, SchedulerConfig};
 pub use config_file::ConfigFileError;
 pub use explain::Hindrance;
 pub use in_flight::{InFlightPods, PendingPod};
+pub use influence::{Minding, MostChange};
 pub use known_version::{KnownVersion, VersionSource};
 pub use node_groups::{Eligible, NodeGroups, SeenZone};
 pub use plugins::{Plugin, Weights};

@@ -87,6 +87,7 @@ impl Simulation<'_> {
     /// Whether the pod minds those that may be pushed out in more than the room they take.
     fn minds_expendable(&self) -> bool {
         let Cycle { scheduler, pod, .. } = &self.cycle;
+        let minding = scheduler.minding(pod);
         let mut known: Vec<(*const Template, *const Labels)> = Vec::new();
         let mut pods = self.expendable().filter_map(|(id, _)| scheduler.cluster.pod(id));
         pods.any(|other| {
@@ -95,7 +96,7 @@ impl Simulation<'_> {
                 return false;
             }
             known.push(key);
-            scheduler.minds(pod, &PendingPod::like(other))
+            minding.minds(&PendingPod::like(other))
         })
     }
 
