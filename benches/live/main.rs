@@ -1,5 +1,6 @@
 //! What the operator does on a real control plane, and what that costs: how long a mass
-//! recovery takes ("pace"), and memory and processor time in a large cluster ("live").
+//! recovery takes ("pace"), how fast the outlook is beside the real scheduler ("outlook"), and
+//! memory and processor time in a large cluster ("live").
 //!
 //! With `BASELINE=path/to/another/zonespread` that build is measured in the same run, and the
 //! ratio is printed: machines differ, and so do the hours of a day. Prints, and asserts nothing.
@@ -23,6 +24,7 @@ mod harness;
 #[path = "../process/usage.rs"]
 mod usage;
 
+mod beside;
 mod build;
 mod large;
 mod pace;
@@ -40,6 +42,9 @@ fn main() {
     let builds = build::all();
     for scene in pace::SCENES.iter().filter(|scene| wanted(scene.name)) {
         runtime.block_on(pace::measure(scene, &builds));
+    }
+    if wanted("outlook beside") {
+        runtime.block_on(beside::measure());
     }
     if wanted("live") {
         runtime.block_on(resident::measure(&builds));

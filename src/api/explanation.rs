@@ -1,7 +1,7 @@
 //! What each reason means and what helps: the source of `zonespread explain` and of
 //! `docs/reasons.md`.
 
-use super::Reason;
+use super::{LossReason, Reason};
 
 /// A reason in the words of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +202,14 @@ pub fn reasons_document() -> String {
     for explanation in EFFECTIVE_REASONS {
         text.push_str(&chapter(&explanation));
     }
+    text.push_str(
+        "\n## Why a zone is not safe to lose\n\n\
+         The reason of the condition `SafeToLoseZone`, when it is False, the worst first; in \
+         `status.tiers[].zoneLoss`, and in what `zonespread outlook` prints.\n",
+    );
+    for reason in LossReason::ALL {
+        text.push_str(&chapter(&reason.explanation()));
+    }
     text
 }
 
@@ -216,8 +224,11 @@ mod tests {
 
     #[test]
     fn every_reason_says_what_it_means_and_what_helps() {
-        for Explanation { word, means, helps } in
-            Reason::ALL.map(Reason::explanation).into_iter().chain(EFFECTIVE_REASONS)
+        for Explanation { word, means, helps } in Reason::ALL
+            .map(Reason::explanation)
+            .into_iter()
+            .chain(EFFECTIVE_REASONS)
+            .chain(LossReason::ALL.map(LossReason::explanation))
         {
             assert!(means.ends_with('.') && means.len() > 30, "{word}: {means}");
             assert!(helps.ends_with('.') && helps.len() > 15, "{word}: {helps}");

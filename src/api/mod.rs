@@ -6,6 +6,7 @@
 mod duration;
 mod explanation;
 mod imbalance;
+mod loss;
 mod reason;
 mod schema;
 mod spec;
@@ -19,6 +20,7 @@ pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
 };
 pub use imbalance::Imbalance;
+pub use loss::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
 pub use reason::Reason;
 pub use spec::{
     LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride, Trigger,
@@ -27,8 +29,8 @@ pub use spec::{
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, MoveKind, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone,
-    Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicyStatus,
-    ZoneState, limit,
+    Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
+    limit,
 };
 pub use time::seconds;
 pub use zone::{

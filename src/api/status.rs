@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Reason;
 use super::imbalance::Imbalance;
+use super::loss::ZoneLoss;
 use super::schema;
 
 /// Condition: the policy protects pods, and all of its settings are for tiers that exist.
@@ -31,6 +32,9 @@ pub mod limit {
     pub const CONCURRENT_MOVES: usize = 1000;
     /// Moves, ended or under way.
     pub const MOVES: usize = 1024;
+    /// Losses of zones of which more than what survives is told, in one policy: etcd
+    /// takes 1.5 MB.
+    pub const TOLD_LOSSES: usize = 1000;
     /// Taints that a Zone object remembers.
     pub const ZONE_TAINTS: usize = 32;
 }
@@ -75,7 +79,7 @@ pub struct ZoneSpreadPolicyStatus {
     /// The recovery under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
-    /// Effective, Balanced, Progressing and Degraded.
+    /// Effective, Balanced, Progressing, Degraded and `SafeToLoseZone`.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -164,7 +168,8 @@ pub struct Summary {
     /// Moves done of moves planned in this recovery: `1/3`.
     #[schemars(length(max = 32))]
     pub moves: String,
-    /// The tier that loses most with its fullest zone, and what is left: `was: 50%`.
+    /// The tier that loses most with a zone, what is left, and what stays Pending:
+    /// `was: 50%, 1 Pending`.
     #[schemars(length(max = 128))]
     pub survives: String,
 }
@@ -266,7 +271,7 @@ pub struct TierStatus {
     /// When the tier is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Time>,
-    /// What is left of the tier if a zone is lost now.
+    /// What is left of the tier if a zone is lost now, and what becomes of the rest.
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub zone_loss: Vec<ZoneLoss>,
 }
@@ -298,19 +303,6 @@ pub struct Blocked {
     /// The object that is in the way, and what would help.
     #[schemars(length(max = 1024))]
     pub message: String,
-}
-
-/// What is left of a tier when a zone is lost.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ZoneLoss {
-    /// The zone that is lost.
-    #[schemars(length(max = 63))]
-    pub zone: String,
-    /// Pods left.
-    pub surviving: i32,
-    /// Pods left, of a hundred; rounded down.
-    pub percent: i32,
 }
 
 /// What would be moved now.

@@ -44,6 +44,12 @@ use super::{ZoneState, schema};
         json_path = ".status.outages",
         description = "Outages of the last 6 hours"
     ),
+    printcolumn(
+        name = "Safe-To-Lose",
+        type_ = "boolean",
+        json_path = ".status.safeToLose",
+        description = "Whether every tier of every policy would go on without this zone"
+    ),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
     printcolumn(name = "Zone", type_ = "string", json_path = ".status.zone", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
@@ -127,6 +133,10 @@ pub struct ZoneStatus {
     pub usable_nodes: i32,
     /// All nodes.
     pub nodes: i32,
+    /// Whether every tier of every policy would go on without this zone; those left out whose
+    /// single zone is accepted. None while it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safe_to_lose: Option<bool>,
     /// Taints of the zone's nodes that by themselves are neither a fault nor a pool's, those
     /// that appeared last first.
     #[serde(skip_serializing_if = "Option::is_none")]

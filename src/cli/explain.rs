@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::api::{EFFECTIVE_REASONS, Explanation, Reason, reasons_document};
+use crate::api::{EFFECTIVE_REASONS, Explanation, LossReason, Reason, reasons_document};
 
 use super::Failure;
 use super::table::Grid;
@@ -27,8 +27,12 @@ impl Explain {
             _ if self.markdown => reasons_document(),
             None => list(),
             Some(word) => {
-                let found = all().find(|known| known.word.eq_ignore_ascii_case(word));
-                told(&found.ok_or_else(|| unknown(word))?)
+                let is_it = |known: &Explanation| known.word.eq_ignore_ascii_case(word);
+                let found: Vec<String> = all().filter(is_it).map(|known| told(&known)).collect();
+                if found.is_empty() {
+                    return Err(unknown(word));
+                }
+                found.join("\n")
             }
         };
         std::io::stdout().lock().write_all(text.as_bytes())?;
@@ -37,7 +41,8 @@ impl Explain {
 }
 
 fn all() -> impl Iterator<Item = Explanation> {
-    Reason::ALL.into_iter().map(Reason::explanation).chain(EFFECTIVE_REASONS)
+    let of_losses = LossReason::ALL.map(LossReason::explanation);
+    Reason::ALL.into_iter().map(Reason::explanation).chain(EFFECTIVE_REASONS).chain(of_losses)
 }
 
 fn told(explanation: &Explanation) -> String {
@@ -62,7 +67,12 @@ fn gist(means: &str) -> &str {
 }
 
 fn unknown(word: &str) -> Failure {
-    let words: Vec<&str> = all().map(|known| known.word).collect();
+    let mut words: Vec<&str> = Vec::new();
+    for Explanation { word, .. } in all() {
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
     format!("there is no reason {word}; the reasons are {}", words.join(", ")).into()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::observe::{Kind, Zone};
@@ -10,9 +10,9 @@ use crate::outlook::{Missing, Of, Outlook, Phase, PhaseOutlook, TierOutlook, Zon
 
 use super::Failure;
 use super::cluster::Access;
-use super::output::{Output, note};
+use super::output::{Format, Output, note};
 use super::source::{Asks, Source};
-use super::view::outlook_table;
+use super::view::{outlook_markdown, outlook_page, outlook_table};
 
 /// Arguments of `zonespread outlook`.
 #[derive(Debug, Args)]
@@ -22,8 +22,36 @@ pub struct OutlookArgs {
     zone: Option<String>,
     #[command(flatten)]
     source: Source,
-    #[command(flatten)]
-    output: Output,
+    /// How the answer is printed
+    #[arg(short = 'o', long = "output", default_value = "table", value_name = "FORMAT")]
+    format: ReportFormat,
+}
+
+/// A format of the outlook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReportFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For programs and people
+    Yaml,
+    /// For a ticket or a wiki
+    Markdown,
+    /// A page with a picture, in one file
+    Html,
+}
+
+impl ReportFormat {
+    fn print(self, zones: &Zones) -> Result<(), Failure> {
+        match self {
+            Self::Table => Output::of(Format::Table).print(zones, outlook_table),
+            Self::Json => Output::of(Format::Json).print(zones, outlook_table),
+            Self::Yaml => Output::of(Format::Yaml).print(zones, outlook_table),
+            Self::Markdown => Output::of(Format::Table).print(zones, outlook_markdown),
+            Self::Html => Output::of(Format::Table).print(zones, outlook_page),
+        }
+    }
 }
 
 /// What the loss of each zone would do.
@@ -95,6 +123,9 @@ pub struct TierLoss {
     pub owner: Option<String>,
     /// Pods now.
     pub pods: usize,
+    /// Pods on nodes of the zone.
+    #[serde(skip)]
+    pub lost: usize,
     /// Pods on nodes of other zones.
     pub surviving: usize,
     /// The same in percent.
@@ -155,7 +186,7 @@ impl OutlookArgs {
         };
         let safe = outlook.zones.iter().all(ZoneOutlook::is_safe);
         let zones = outlook.zones.iter().map(|zone| ZoneLoss::new(zone, wanted)).collect();
-        self.output.print(&Zones { zones }, outlook_table)?;
+        self.format.print(&Zones { zones })?;
         Ok(safe)
     }
 }
@@ -216,6 +247,7 @@ impl TierLoss {
             tier: name,
             owner,
             pods: tier.pods,
+            lost: tier.lost,
             surviving: tier.surviving,
             percent: tier.percent(),
             pending: tier.pending(),

@@ -31,6 +31,11 @@ pub enum Format {
 }
 
 impl Output {
+    /// In this format.
+    pub const fn of(format: Format) -> Self {
+        Self { format }
+    }
+
     /// The format that was asked for.
     pub const fn format(self) -> Format {
         self.format

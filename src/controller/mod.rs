@@ -280,6 +280,9 @@ impl Driver {
                     asking.set(server_version(self.client.clone()).boxed().fuse());
                 }
                 version = asking.as_mut() => self.main_loop.server_version(version.as_deref()),
+                () = until(self.main_loop.outlook_at()) => {
+                    self.main_loop.make_outlook(Instant::now);
+                }
                 () = tokio::time::sleep_until(self.main_loop.next().into()) => {
                     let Some(look) = self.tick().await else { return };
                     if look.leads.is_some() {
@@ -368,6 +371,7 @@ impl Driver {
             tell_decision(key, status);
         }
         self.metrics.zones(self.main_loop.operator().zone_states(now.wall));
+        self.metrics.zone_losses(self.main_loop.operator().zone_losses());
         for (kind, age) in self.main_loop.freshness().ages(now) {
             self.metrics.staleness(kind.resource(), age);
         }
@@ -397,6 +401,14 @@ impl Driver {
                 }
             }
         }
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Index {
     zones: BTreeMap<Name, ZoneEntry>,
     pauses: Arc<Pauses>,
     pub(super) changed: Changed,
+    /// How often anything changed that decides where pods are, or would go.
+    pub(super) changes: u64,
 }
 
 impl Index {
@@ -147,6 +149,13 @@ impl Index {
         std::mem::take(&mut self.changed)
     }
 
+    /// A number that grows whenever anything changes that decides where pods are, or would
+    /// go: all but statuses of policies, Zone objects and autoscalers.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// What comes now is seen later than all before; see [`super::EventSeq`].
     pub fn advance(&mut self) {
         self.cluster.advance();
@@ -158,7 +167,10 @@ impl Index {
             Change::Node(node) => {
                 let node = Node::new(node, &mut self.interner);
                 self.note_regrouping(&node);
-                self.changed.nodes |= self.cluster.put_node(node);
+                if self.cluster.put_node(node) {
+                    self.changed.nodes = true;
+                    self.changes += 1;
+                }
             }
             Change::Pod(mut pod) => {
                 let nominated = pod.status.nominated_node_name.take();
@@ -187,6 +199,23 @@ impl Index {
                 let autoscaler = Autoscaler::new(autoscaler, &mut self.interner);
                 self.put_autoscaler(autoscaler);
             }
+            Change::Service(_)
+            | Change::Claim(_)
+            | Change::Volume(_)
+            | Change::StorageClass(_)
+            | Change::CsiNode(_)
+            | Change::CsiDriver(_) => self.put_reference(change),
+            Change::Namespace(namespace) => self.put_namespace(namespace.metadata),
+            Change::Policy(policy) => self.put_policy(policy),
+            Change::Zone(zone) => self.put_zone(zone),
+            Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
+        }
+    }
+
+    /// What pods and the scheduler refer to by name.
+    fn put_reference(&mut self, change: Change) {
+        self.changes += 1;
+        match change {
             Change::Service(service) => self.cluster.put_service(Service::new(service)),
             Change::Claim(claim) => {
                 let claim = Claim::new(claim, &mut self.interner);
@@ -199,14 +228,12 @@ impl Index {
                 self.cluster.put_csi_node(node);
             }
             Change::CsiDriver(driver) => self.cluster.put_csi_driver(CsiDriver::new(driver)),
-            Change::Namespace(namespace) => self.put_namespace(namespace.metadata),
-            Change::Policy(policy) => self.put_policy(policy),
-            Change::Zone(zone) => self.put_zone(zone),
-            Change::Gone(kind, namespace, name) => self.remove(kind, &namespace, &name),
+            _ => {}
         }
     }
 
     fn remove(&mut self, kind: Kind, namespace: &Name, name: &Name) {
+        self.changes += u64::from(!matches!(kind, Kind::Zone | Kind::Autoscaler));
         match kind {
             Kind::Node => self.changed.nodes |= self.cluster.remove_node(name),
             Kind::Pod => {
@@ -264,6 +291,7 @@ impl Index {
         if self.cluster.workload(&workload.key) == Some(&workload) {
             return;
         }
+        self.changes += 1;
         if let Some(before) = self.cluster.put_workload(workload.clone()) {
             self.assign_workload(&before, false);
         }
@@ -276,6 +304,7 @@ impl Index {
         if before.as_ref() == Some(&budget) {
             return;
         }
+        self.changes += 1;
         if let Some(before) = before {
             self.mark_protected(&before);
         }
@@ -321,6 +350,7 @@ impl Index {
         match before {
             Some(before) if before.labels == labels => {
                 if self.cluster.pod(id) != Some(&before) {
+                    self.changes += 1;
                     self.mark_selecting(&namespace, &labels);
                 }
                 return;
@@ -328,6 +358,7 @@ impl Index {
             Some(before) => self.drop_pod(id, &namespace, &before.labels),
             None => {}
         }
+        self.changes += 1;
         self.add_pod(id, &namespace, &labels);
     }
 

@@ -55,6 +55,7 @@ pub use policy::pause::{Pause, Pauses};
 pub use policy::windows::{Calendar, Opening, Windows};
 pub use store::cluster::{Cluster, NodeEntry, NodeSlot, PodId, PodKey};
 pub use store::pod_class::PodClass;
+pub use store::pod_set::PodSet;
 pub use value::clock::ClockReading;
 pub use value::event_seq::EventSeq;
 pub use value::generation::Generation;

@@ -16,6 +16,13 @@ use super::{Decision, Operator, ZoneWrite};
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
 /// Zones and holds are looked at this often at least.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The outlook is made for this long at once, so that nothing waits for it ...
+const OUTLOOK_SLICE: Duration = Duration::from_millis(4);
+/// ... and rests so many times as long after that.
+const OUTLOOK_REST: u32 = 9;
+/// It is made anew so long after it was made, or so many times as long as it took.
+const OUTLOOK_EVERY: Duration = Duration::from_secs(2);
+const OUTLOOK_EVERY_TIMES: u32 = 50;
 /// Policies that could not be read are read again after a while.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -33,6 +40,10 @@ pub struct MainLoop {
     decide_at: Instant,
     /// When it last decided.
     decided_at: Instant,
+    /// When to go on with the outlook, at the earliest.
+    outlook_at: Instant,
+    /// How long it took up to now.
+    outlook_took: Duration,
 }
 
 /// How far a leader-to-be is with reading the policies.
@@ -69,6 +80,8 @@ impl MainLoop {
             surge: SurgeRight::default(),
             decide_at: now,
             decided_at: now,
+            outlook_at: now,
+            outlook_took: Duration::ZERO,
         }
     }
 
@@ -167,6 +180,31 @@ impl MainLoop {
         match self.reading {
             Reading::DueAt(at) => at.min(self.decide_at),
             Reading::Idle | Reading::UnderWay => self.decide_at,
+        }
+    }
+
+    /// When to go on with the outlook; none while there is nothing to do.
+    #[must_use]
+    pub fn outlook_at(&self) -> Option<Instant> {
+        let knows_all = !self.lead_changed && self.freshness.missing().is_empty();
+        (knows_all && self.operator.outlook_is_due()).then_some(self.outlook_at)
+    }
+
+    /// Goes on with the outlook for a moment, by this clock.
+    pub fn make_outlook(&mut self, clock: impl Fn() -> Instant) {
+        let began = clock();
+        let goes_on = self.operator.make_outlook(|| clock() < began + OUTLOOK_SLICE);
+        let now = clock();
+        let took = now.saturating_duration_since(began);
+        self.outlook_took += took;
+        let rest = if goes_on {
+            took * OUTLOOK_REST
+        } else {
+            OUTLOOK_EVERY.max(std::mem::take(&mut self.outlook_took) * OUTLOOK_EVERY_TIMES)
+        };
+        self.outlook_at = now + rest;
+        if self.operator.outlook_has_news() {
+            self.decide_at = self.decide_at.min(now.max(self.decided_at + DECIDE_EVERY));
         }
     }
 

@@ -20,6 +20,7 @@ mod scheduler_version;
 mod steadiness;
 mod suspicion;
 mod tier_zones;
+mod zone_losses;
 mod zones;
 
 pub use decision::{Decision, ZoneWrite};
@@ -47,6 +48,7 @@ use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
 use suspicion::Suspicion;
+use zone_losses::ZoneLosses;
 use zones::ZoneRecords;
 
 /// How many moves may be under way in the cluster at once, if nobody says otherwise.
@@ -115,6 +117,8 @@ pub struct Operator {
     surge: SurgeRight,
     /// The same when the policies were last asked.
     surge_asked: SurgeRight,
+    /// What the loss of each zone would do.
+    losses: ZoneLosses,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -219,6 +223,7 @@ impl Operator {
             let zones = status.zones.iter();
             let zones = zones.filter_map(|zone| ZoneMemory::from_policy(zone, hold_down));
             told.extend(zones.filter(|(zone, _)| !known.contains_key(zone)));
+            self.losses.restore(&key, status);
             let mut memory = PolicyState::restore(status, now);
             memory.restore_zones(status, &known, hold_down);
             self.remember(key, memory);
@@ -238,6 +243,7 @@ impl Operator {
         self.unbalanced.clear();
         self.due.clear();
         self.zone_records = ZoneRecords::default();
+        self.losses = ZoneLosses::default();
         // All policies are evaluated again.
         self.cluster_state = ClusterState { unstable: None, stale: Some(String::new()) };
     }
@@ -324,6 +330,7 @@ impl Operator {
             // Where all is balanced, nothing waits for a move of others.
             asked.extend(self.unbalanced.iter().cloned());
         }
+        asked.extend(self.losses.take_changed());
         asked.extend(self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key.clone()));
         self.predict_again();
         self.parallel = self.plan_in_parallel(&asked, now);
@@ -441,5 +448,7 @@ mod tests;
 mod words_tests;
 #[cfg(test)]
 mod world;
+#[cfg(test)]
+mod zone_loss_tests;
 #[cfg(test)]
 mod zone_tests;

@@ -85,6 +85,7 @@ impl Operator {
             tiers: &reports,
             moves: memory.moves.iter().map(Move::to_status).collect(),
             approved: memory.approved.clone(),
+            losses: self.losses.of(key),
             recovery: memory.recovery.clone(),
             conditions: &conditions,
             now,

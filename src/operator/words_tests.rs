@@ -13,7 +13,7 @@ fn effective(status: &ZoneSpreadPolicyStatus) -> (&str, &str, &str) {
     (&found.status, &found.reason, &found.message)
 }
 
-fn six_pods() -> World {
+pub fn six_pods() -> World {
     let mut world = World::new();
     world.replica_set("web", &["a1", "a2", "b1", "b2", "c1", "c2"]);
     world

@@ -63,12 +63,14 @@ impl Record {
     }
 }
 
-/// Whether two statuses differ in the counts of nodes only.
+/// Whether two statuses differ only in the counts of nodes, and in what the loss of the zone
+/// would do.
 fn is_but_counted(one: &ZoneStatus, other: &ZoneStatus) -> bool {
     let same_counts = ZoneStatus {
         usable: one.usable.clone(),
         usable_nodes: one.usable_nodes,
         nodes: one.nodes,
+        safe_to_lose: one.safe_to_lose,
         ..other.clone()
     };
     *one == same_counts
@@ -195,7 +197,10 @@ impl Operator {
         let before = stored.map_or(&[][..], |status| &status.conditions);
         let generation = self.index.zone_object(name).and_then(|entry| entry.generation);
         let status = memory.to_status(zone, self.longest_hold_down(), before, generation, now);
-        ZoneStatus { taints: Some(self.taints.record(zone).to_vec()), ..status }
+        let taints = Some(self.taints.record(zone).to_vec());
+        let known = stored.and_then(|status| status.safe_to_lose);
+        let safe_to_lose = self.losses.is_safe(zone).or(known);
+        ZoneStatus { taints, safe_to_lose, ..status }
     }
 
     /// What became of a write of a Zone object; true if others may have waited for it.

@@ -1,12 +1,14 @@
 //! The cluster once a zone is lost: which pods go, and which of them somebody re-creates.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::observe::{
     Cluster, Name, Node, Pod, PodId, PodPhase, Taint, TaintEffect, WorkloadKind, Zone,
 };
+use crate::predict::Supposition;
 
 use super::Phase;
 use super::workloads::{Workloads, is_bound_to_its_node};
@@ -14,20 +16,31 @@ use super::workloads::{Workloads, is_bound_to_its_node};
 /// What the node lifecycle controller writes on a node whose kubelet is silent.
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
+/// A pod that the scheduler has to place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ToPlace {
+    priority: i32,
+    /// The number of its workload.
+    pub workload: u32,
+    pub pod: PodId,
+}
+
 /// A cluster that has lost a zone.
 #[derive(Debug)]
 pub(super) struct Lost {
-    /// The cluster then, before anything is placed.
-    pub cluster: Cluster,
+    /// What the scheduler sees of the cluster then, before anything is placed.
+    pub supposition: Supposition,
     /// The zone.
     pub zone: Zone,
-    /// Pods that the scheduler has to place, and the workloads that they are of: the first
-    /// is placed first. Those that waited before are among them.
-    pub to_place: Vec<(usize, Pod)>,
+    /// Pods that the scheduler has to place: the first is placed first. Those that waited
+    /// before are among them.
+    pub to_place: Vec<ToPlace>,
     /// Pods that nobody re-creates in this phase, by workload.
     pub absent: FxHashMap<usize, usize>,
     /// Whether lost nodes are still there.
     pub phase: Phase,
+    /// What evicts the pods of a silent node.
+    no_execute: Taint,
 }
 
 /// What becomes of a pod on a lost node.
@@ -43,62 +56,64 @@ enum Fate {
 impl Lost {
     pub(super) fn of(cluster: &Cluster, workloads: &Workloads, zone: &Zone, phase: Phase) -> Self {
         let mut lost = Self {
-            cluster: cluster.clone(),
+            supposition: Supposition::new(cluster, |node| seen(node, zone, phase)),
             zone: zone.clone(),
             to_place: Vec::new(),
             absent: FxHashMap::default(),
             phase,
+            no_execute: unreachable(TaintEffect::NoExecute),
         };
-        for (node, entry) in cluster.nodes() {
-            if node.zone.as_ref() != Some(zone) {
-                continue;
-            }
-            for id in &entry.pods {
-                lost.lose_pod(cluster, workloads, *id);
-            }
-            lost.lose_node(node);
-        }
-        let waits =
-            |pod: &Pod| pod.node.is_none() && !pod.terminating && pod.phase == PodPhase::Pending;
-        for (id, pod) in cluster.pods().filter(|(_, pod)| waits(pod)) {
-            if let Some(at) = workloads.of_pod(id) {
-                lost.to_place.push((at, pod.clone()));
+        for (at, workload) in workloads.iter() {
+            if workload.waiting > 0 || workload.in_zone(zone) > 0 {
+                lost.lose_pods(cluster, at, &workload.pods);
             }
         }
-        // As the scheduler's queue sorts them; those of one workload stay together, by node.
-        lost.to_place.sort_by(|(one, a), (other, b)| {
-            let owner = |pod: &Pod| pod.owner.as_ref().map(|owner| Name::clone(&owner.uid));
-            let key = |at: &usize, pod: &Pod| {
-                let node = pod.node.clone().filter(|_| phase == Phase::Unreachable);
-                (Reverse(pod.template.priority), *at, owner(pod), node, pod.name.len())
-            };
-            key(one, a).cmp(&key(other, b)).then_with(|| a.name.cmp(&b.name))
-        });
+        // As the scheduler's queue sorts them; those of one workload stay together.
+        lost.to_place.sort_by_key(|known| Reverse(known.priority));
         lost
     }
 
-    fn lose_pod(&mut self, before: &Cluster, workloads: &Workloads, id: PodId) {
-        let Some(pod) = before.pod(id) else { return };
-        let fate = self.fate(pod);
-        if !matches!(fate, Fate::Stays) {
-            match (self.phase, &fate) {
-                (Phase::Gone, _) => drop(self.cluster.remove_pod(&pod.namespace, &pod.name)),
-                // It goes when its node's turn comes: see `Placements`.
-                (Phase::Unreachable, Fate::IsReplaced) => {}
-                (Phase::Unreachable, _) => self.terminate(pod),
+    /// Those of a workload's pods that are in the zone are lost; those that wait are to be
+    /// placed as well.
+    fn lose_pods(&mut self, cluster: &Cluster, at: usize, pods: &[PodId]) {
+        let mut own: Vec<(PodId, &Pod)> = Vec::new();
+        for id in pods {
+            let Some(pod) = cluster.pod(*id) else { continue };
+            if cluster.slot_of(*id).is_none() {
+                if pod.node.is_none() && pod.phase == PodPhase::Pending {
+                    own.push((*id, pod));
+                }
+                continue;
+            }
+            if cluster.zone_of_slot(*id) != Some(&self.zone) {
+                continue;
+            }
+            match self.fate(pod) {
+                // In the first phase it goes when its node's turn comes: see `Placements`.
+                Fate::IsReplaced => own.push((*id, pod)),
+                Fate::IsMissing => {
+                    self.supposition.terminate(*id);
+                    *self.absent.entry(at).or_default() += 1;
+                }
+                Fate::Stays => *self.absent.entry(at).or_default() += 1,
             }
         }
-        // A pod that terminates already is replaced already.
-        let Some(at) = workloads.of_pod(id) else { return };
-        match fate {
-            Fate::IsReplaced => self.to_place.push((at, pod.clone())),
-            Fate::Stays | Fate::IsMissing => *self.absent.entry(at).or_default() += 1,
-        }
+        own.sort_by(|(_, a), (_, b)| self.place_in_line(a).cmp(&self.place_in_line(b)));
+        let workload = u32::try_from(at).unwrap_or(u32::MAX);
+        let to_place = own.into_iter();
+        let to_place = to_place.map(|(id, pod)| ToPlace {
+            priority: pod.template.priority,
+            workload,
+            pod: id,
+        });
+        self.to_place.extend(to_place);
     }
 
-    /// The pod terminates, and nobody on its node lets it go.
-    pub(super) fn terminate(&mut self, pod: &Pod) {
-        self.cluster.put_pod(Pod { terminating: true, ..pod.clone() });
+    /// What sorts the pods of a workload: those of one owner and node follow each other.
+    fn place_in_line<'p>(&self, pod: &'p Pod) -> impl Ord + use<'p> {
+        let owner = pod.owner.as_ref().map(|owner| &owner.uid);
+        let node = pod.node.as_ref().filter(|_| self.phase == Phase::Unreachable);
+        (Reverse(pod.template.priority), owner, node, pod.name.len(), &pod.name)
     }
 
     fn fate(&self, pod: &Pod) -> Fate {
@@ -106,7 +121,7 @@ impl Lost {
             return if self.phase == Phase::Gone {
                 Fate::IsMissing
             } else {
-                stays_or(pod, Fate::IsMissing)
+                self.stays_or(pod, Fate::IsMissing)
             };
         };
         if is_bound_to_its_node(pod) {
@@ -117,33 +132,35 @@ impl Lost {
         }
         // Its name is taken until it is gone, and nobody on the silent node lets it go.
         let keeps_name = &*owner.kind == WorkloadKind::StatefulSet.as_str();
-        stays_or(pod, if keeps_name { Fate::IsMissing } else { Fate::IsReplaced })
+        self.stays_or(pod, if keeps_name { Fate::IsMissing } else { Fate::IsReplaced })
     }
 
-    fn lose_node(&mut self, node: &Node) {
-        if self.phase == Phase::Gone {
-            self.cluster.remove_node(&node.name);
-            return;
-        }
-        let mut silent = Node { ready: false, ..node.clone() };
-        for effect in [TaintEffect::NoSchedule, TaintEffect::NoExecute] {
-            let taint = unreachable(effect);
-            if !silent.taints.contains(&taint) {
-                silent.taints.push(taint);
-            }
-        }
-        self.cluster.put_node(silent);
+    /// A pod that bears the taint for ever is never deleted from its silent node.
+    fn stays_or(&self, pod: &Pod, fate: Fate) -> Fate {
+        let mut tolerations = pod.template.tolerations.iter();
+        let stays = tolerations.any(|own| own.bears(&self.no_execute) && own.seconds.is_none());
+        if stays { Fate::Stays } else { fate }
     }
+}
+
+/// What is left of a node; none if it is gone.
+fn seen(node: &Arc<Node>, lost: &Zone, phase: Phase) -> Option<Arc<Node>> {
+    if node.zone.as_ref() != Some(lost) {
+        return Some(Arc::clone(node));
+    }
+    if phase == Phase::Gone {
+        return None;
+    }
+    let mut silent = Node { ready: false, ..Node::clone(node) };
+    for effect in [TaintEffect::NoSchedule, TaintEffect::NoExecute] {
+        let taint = unreachable(effect);
+        if !silent.taints.contains(&taint) {
+            silent.taints.push(taint);
+        }
+    }
+    Some(Arc::new(silent))
 }
 
 fn unreachable(effect: TaintEffect) -> Taint {
     Taint { key: Name::from(UNREACHABLE), value: Name::from(""), effect }
-}
-
-/// A pod that bears the taint for ever is never deleted from its silent node.
-fn stays_or(pod: &Pod, fate: Fate) -> Fate {
-    let taint = unreachable(TaintEffect::NoExecute);
-    let mut tolerations = pod.template.tolerations.iter();
-    let stays = tolerations.any(|own| own.bears(&taint) && own.seconds.is_none());
-    if stays { Fate::Stays } else { fate }
 }

@@ -8,24 +8,24 @@
 //! [`Outlook::of`] is a function of the index and the scheduler's configuration. Nothing in
 //! here can evict.
 
+mod forecast;
 mod loss;
 mod placement;
+mod survey;
 mod verdict;
 mod workloads;
 
 #[cfg(test)]
 mod tests;
 
-pub use verdict::LossReason;
+pub use crate::api::LossReason;
+pub use forecast::{PolicyForecast, TierForecast};
+pub use survey::Survey;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::observe::{Index, Name, Zone};
 use crate::predict::SchedulerConfig;
-
-use loss::Lost;
-use placement::Placements;
-use workloads::Workloads;
 
 /// How a zone's nodes are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,39 +171,11 @@ impl Outlook {
     /// Loses each of the zones that nodes are in, or only `zone`.
     #[must_use]
     pub fn of(index: &Index, config: &SchedulerConfig, only: Option<&Zone>) -> Self {
-        let nodes = index.cluster().nodes();
-        let zones: BTreeSet<Zone> = nodes.filter_map(|(node, _)| node.zone.clone()).collect();
-        let workloads = Workloads::of(index);
-        let zones = zones.into_iter().filter(|zone| only.is_none_or(|only| only == zone));
-        Self { zones: zones.map(|zone| of_zone(index, config, &workloads, zone)).collect() }
+        let mut survey = Survey::begin(index, only);
+        let mut zones = Vec::new();
+        while !survey.is_over() {
+            zones.extend(survey.step(index, config));
+        }
+        Self { zones }
     }
-}
-
-fn of_zone(
-    index: &Index,
-    config: &SchedulerConfig,
-    workloads: &Workloads,
-    zone: Zone,
-) -> ZoneOutlook {
-    let [unreachable, gone] = [Phase::Unreachable, Phase::Gone].map(|phase| {
-        let mut lost = Lost::of(index.cluster(), workloads, &zone, phase);
-        let placements = Placements::of(&mut lost, config);
-        // The cluster of the first phase is not kept while the second is made.
-        (lost.absent, placements)
-    });
-    let phases = [&unreachable, &gone];
-    let tiers = workloads.iter().map(|(at, workload)| {
-        let mut surviving = workload.zones(index.cluster());
-        let lost = surviving.remove(&Some(zone.clone())).unwrap_or_default();
-        let outcomes = phases.map(|(absent, placements)| {
-            placements.outcome(at, &surviving, absent.get(&at).copied().unwrap_or_default())
-        });
-        let of_phases = phases.map(|(_, placements)| placements);
-        let placed = of_phases.map(|known| known.of_workload(at));
-        verdict::judge(workload, &zone, lost, outcomes, placed)
-    });
-    let tiers = tiers.collect();
-    let missing = phases.map(|(_, placements)| placements.missing());
-    let missing = missing.into_iter().max_by_key(|missing| missing.pods).unwrap_or_default();
-    ZoneOutlook { zone, tiers, missing }
 }

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::observe::{Cluster, Name, Owner, Pod, PodPhase, Template, WorkloadKind, Zone};
-use crate::predict::{
-    Hindrance, InFlightPods, PendingPod, Plugin, Scheduler, SchedulerCache, SchedulerConfig,
-};
+use crate::observe::{Cluster, Name, Owner, Pod, PodId, Template, WorkloadKind, Zone};
+use crate::predict::{Hindrance, InFlightPods, PendingPod, Plugin, Scheduler, SchedulerConfig};
 
-use super::loss::Lost;
+use super::loss::{Lost, ToPlace};
 use super::{Missing, Phase, PhaseOutlook};
 
 /// What became of the pods that had to be placed.
@@ -53,7 +51,9 @@ enum Leaving {
 /// Where the pods of a run go, the first first.
 struct Run {
     pending: PendingPod,
-    nodes: Vec<Name>,
+    /// The zones of their nodes.
+    zones: Vec<Option<Zone>>,
+    in_flight: InFlightPods,
     /// Why the next one goes nowhere.
     stopped: Option<Stopped>,
 }
@@ -63,52 +63,83 @@ enum Stopped {
     Unknown(String),
 }
 
-impl Placements {
-    pub(super) fn of(lost: &mut Lost, config: &SchedulerConfig) -> Self {
-        let cache = SchedulerCache::new(config.clone());
-        let mut placements = Self::default();
-        let to_place = std::mem::take(&mut lost.to_place);
-        // Sets that wait for a pod of theirs before they make the next.
-        let mut stopped_sets: FxHashSet<(Name, Name)> = FxHashSet::default();
-        for run in to_place.chunk_by(|(one, a), (other, b)| one == other && are_alike(a, b)) {
-            let (at, first) = &run[0];
-            let set = first
-                .owner
-                .as_ref()
-                .map(|owner| (Name::clone(&first.namespace), Name::clone(&owner.uid)));
-            if set.as_ref().is_some_and(|set| stopped_sets.contains(set)) {
-                placements.by_workload.entry(*at).or_default().absent += run.len();
-                continue;
-            }
-            let placed = place(lost, &cache, run, Leaving::NodeByNode);
-            if placed.stopped.is_some() && makes_one_after_the_other(&lost.cluster, first) {
-                stopped_sets.extend(set);
-            }
-            placements.note(*at, run, &placed, lost);
-            placements.by_workload.entry(*at).or_default().fewest_pending +=
-                fewest_pending(lost, &cache, run, &placed);
-            if lost.phase == Phase::Unreachable {
-                let leaving = run.iter().filter(|(_, pod)| pod.node.is_some());
-                leaving.for_each(|(_, pod)| lost.terminate(pod));
-            }
-            for ((_, pod), node) in run.iter().zip(placed.nodes) {
-                lost.cluster.put_pod(bound(pod, &placed.pending, node));
-            }
-        }
-        placements
+/// A phase of the loss of a zone, while its pods are being re-created.
+#[derive(Debug)]
+pub(super) struct Recreation {
+    lost: Lost,
+    next: usize,
+    /// Sets that wait for a pod of theirs before they make the next.
+    stopped_sets: FxHashSet<(Name, Name)>,
+    placements: Placements,
+}
+
+impl Recreation {
+    pub(super) fn of(lost: Lost) -> Self {
+        let (stopped_sets, placements) = (FxHashSet::default(), Placements::default());
+        Self { lost, next: 0, stopped_sets, placements }
     }
 
-    fn note(&mut self, at: usize, run: &[(usize, Pod)], placed: &Run, lost: &Lost) {
+    /// Places the next pods, those that are alike together; false if there are none left.
+    pub(super) fn step(&mut self, cluster: &Cluster, config: &SchedulerConfig) -> bool {
+        let rest = &self.lost.to_place[self.next..];
+        let Some(begin) = rest.first() else { return false };
+        let is_alike = |one: &ToPlace, other: &ToPlace| {
+            let pods = cluster.pod(one.pod).zip(cluster.pod(other.pod));
+            one.workload == other.workload && pods.is_some_and(|(a, b)| are_alike(a, b))
+        };
+        let more = rest.windows(2).take_while(|pair| is_alike(&pair[0], &pair[1])).count();
+        let run: Vec<PodId> = rest[..=more].iter().map(|known| known.pod).collect();
+        let at = begin.workload as usize;
+        self.next += run.len();
+        self.recreate(cluster, config, at, &run);
+        true
+    }
+
+    fn recreate(&mut self, cluster: &Cluster, config: &SchedulerConfig, at: usize, ids: &[PodId]) {
+        let run: Vec<(PodId, &Pod)> =
+            ids.iter().filter_map(|id| Some((*id, cluster.pod(*id)?))).collect();
+        let Some((_, first)) = run.first() else { return };
+        let set = first
+            .owner
+            .as_ref()
+            .map(|owner| (Name::clone(&first.namespace), Name::clone(&owner.uid)));
+        if set.as_ref().is_some_and(|set| self.stopped_sets.contains(set)) {
+            self.placements.by_workload.entry(at).or_default().absent += run.len();
+            return;
+        }
+        let lost = &mut self.lost;
+        let placed = place(cluster, config, lost, &run, Leaving::NodeByNode);
+        if placed.stopped.is_some() && makes_one_after_the_other(cluster, first) {
+            self.stopped_sets.extend(set);
+        }
+        self.placements.note(at, run.len(), &placed, &lost.zone);
+        self.placements.by_workload.entry(at).or_default().fewest_pending +=
+            fewest_pending(cluster, config, lost, &run, &placed);
+        if lost.phase == Phase::Unreachable {
+            let leaving = run.iter().filter(|(_, pod)| pod.node.is_some());
+            leaving.for_each(|(id, _)| lost.supposition.terminate(*id));
+        }
+        let bound = run.iter().zip(&placed.zones).filter(|((_, pod), _)| pod.node.is_none());
+        bound.for_each(|((id, _), _)| lost.supposition.bind(*id));
+        lost.supposition.settle(cluster, &placed.in_flight);
+    }
+
+    /// What became of them, and the pods that nobody re-creates.
+    pub(super) fn end(self) -> (FxHashMap<usize, usize>, Placements) {
+        (self.lost.absent, self.placements)
+    }
+}
+
+impl Placements {
+    fn note(&mut self, at: usize, pods: usize, placed: &Run, lost: &Zone) {
         let workload = self.by_workload.entry(at).or_default();
-        let mut rest = run.len();
+        let rest = pods - placed.zones.len();
         let mut on_silent_nodes = 0;
-        for node in &placed.nodes {
-            rest -= 1;
-            let zone = lost.cluster.zone_of_node(node).cloned();
-            if zone.as_ref() == Some(&lost.zone) {
+        for zone in &placed.zones {
+            if zone.as_ref() == Some(lost) {
                 on_silent_nodes += 1;
             } else {
-                *workload.zones.entry(zone).or_default() += 1;
+                *workload.zones.entry(zone.clone()).or_default() += 1;
             }
         }
         let template = &placed.pending.template;
@@ -156,13 +187,13 @@ impl Placements {
     pub(super) fn outcome(
         &self,
         workload: usize,
-        surviving: &BTreeMap<Option<Zone>, usize>,
+        surviving: &BTreeMap<Zone, usize>,
         absent: usize,
     ) -> PhaseOutlook {
         let none = Placed::default();
         let placed = self.by_workload.get(&workload).unwrap_or(&none);
-        let mut zones: BTreeMap<Zone, usize> = BTreeMap::new();
-        for (zone, pods) in surviving.iter().chain(&placed.zones) {
+        let mut zones = surviving.clone();
+        for (zone, pods) in &placed.zones {
             if let Some(zone) = zone {
                 *zones.entry(zone.clone()).or_default() += pods;
             }
@@ -182,43 +213,52 @@ impl Placements {
 /// A silent zone is evicted node by node, one in ten seconds (`--node-eviction-rate` of
 /// kube-controller-manager, 0.1 by default): the first pods are replaced while the others
 /// still count, so that a hard constraint lets more of them go elsewhere.
-fn place(lost: &Lost, cache: &SchedulerCache, run: &[(usize, Pod)], leaving: Leaving) -> Run {
-    let first = &run[0].1;
-    let scheduler = Scheduler::new(&lost.cluster, cache);
-    let pending = scheduler.replacing(first);
-    let mut nodes = Vec::new();
+fn place(
+    cluster: &Cluster,
+    config: &SchedulerConfig,
+    lost: &Lost,
+    run: &[(PodId, &Pod)],
+    leaving: Leaving,
+) -> Run {
+    let scheduler = Scheduler::supposing(cluster, config, &lost.supposition);
+    let pending = scheduler.replacing(run[0].1);
+    let mut zones = Vec::new();
     let mut simulation = match scheduler.simulate(&InFlightPods::default(), &pending) {
         Ok(simulation) => simulation,
-        Err(cause) => return Run { pending, nodes, stopped: Some(Stopped::Unknown(cause)) },
+        Err(cause) => {
+            let in_flight = InFlightPods::default();
+            return Run { pending, zones, in_flight, stopped: Some(Stopped::Unknown(cause)) };
+        }
     };
+    let mut stopped = None;
     for (at, (_, pod)) in run.iter().enumerate() {
         // The first of a node leaves with all that are on it; they are side by side.
         let alone = leaving == Leaving::OneByOne;
-        if alone || at == 0 || run[at - 1].1.node != pod.node {
+        let is_first = alone || at == 0 || run[at - 1].1.node != pod.node;
+        if lost.phase == Phase::Unreachable && is_first {
             let beside = run[at..].iter().take_while(|(_, other)| other.node == pod.node);
             let leaving = beside.take(if alone { 1 } else { usize::MAX });
-            let ids = leaving.filter_map(|(_, pod)| lost.cluster.pod_id(&pod.namespace, &pod.name));
-            ids.for_each(|id| simulation.evict(id));
+            leaving.for_each(|(id, _)| simulation.evict(*id));
         }
         // Where several tie, each is as good as the first.
         let Some(node) = simulation.best().and_then(|best| best.nodes.into_iter().next()) else {
-            let hindrance = simulation.hindrance(&lost.zone);
-            return Run { pending, nodes, stopped: Some(Stopped::Pending(hindrance)) };
+            stopped = Some(Stopped::Pending(simulation.hindrance(&lost.zone)));
+            break;
         };
-        nodes.push(Name::clone(&node));
-        if nodes.len() < run.len() {
-            simulation.assume(pending.clone(), node);
-        }
+        zones.push(cluster.zone_of_node(&node).cloned());
+        simulation.assume(pending.clone(), node);
     }
-    Run { pending, nodes, stopped: None }
+    let in_flight = simulation.in_flight().clone();
+    Run { pending, zones, in_flight, stopped }
 }
 
 /// How many of these pods stay Pending at least. The pods of a node are deleted together, but
 /// by requests of their own: a replacement may be scheduled while the next one still counts.
 fn fewest_pending(
+    cluster: &Cluster,
+    config: &SchedulerConfig,
     lost: &Lost,
-    cache: &SchedulerCache,
-    run: &[(usize, Pod)],
+    run: &[(PodId, &Pod)],
     placed: &Run,
 ) -> usize {
     if !matches!(placed.stopped, Some(Stopped::Pending(_))) {
@@ -226,29 +266,11 @@ fn fewest_pending(
     }
     let share_a_node = run.windows(2).any(|pair| pair[0].1.node == pair[1].1.node);
     let placed = if lost.phase == Phase::Unreachable && share_a_node {
-        place(lost, cache, run, Leaving::OneByOne).nodes.len()
+        place(cluster, config, lost, run, Leaving::OneByOne).zones.len()
     } else {
-        placed.nodes.len()
+        placed.zones.len()
     };
     run.len() - placed
-}
-
-/// The replacement of `pod`, on its node.
-fn bound(pod: &Pod, pending: &PendingPod, node: Name) -> Pod {
-    // The one that it replaces may still be there, terminating.
-    let name = if pending.name.is_some() || pod.node.is_none() {
-        Name::clone(&pod.name)
-    } else {
-        Name::from(format!("{}+", pod.name))
-    };
-    Pod {
-        name,
-        labels: Arc::clone(&pending.labels),
-        template: Arc::clone(&pending.template),
-        node: Some(node),
-        phase: PodPhase::Running,
-        ..pod.clone()
-    }
 }
 
 /// Whether the scheduler sees no difference between the replacements of these pods.

@@ -1,76 +1,36 @@
 //! Whether a zone is safe to lose for a tier: why not, and what would help.
 
-use std::fmt;
-
-use crate::api::ZONE_LABEL;
-use crate::observe::{Template, Zone};
+use crate::api::{LossReason, ZONE_LABEL};
+use crate::observe::{Cluster, Template, Zone};
 use crate::predict::{Hindrance, Plugin};
 
 use super::placement::{Placed, Waiting};
 use super::workloads::WorkloadPods;
-use super::{PhaseOutlook, TierOutlook};
+use super::{Of, PhaseOutlook, TierOutlook};
 
-/// Why a zone is not safe to lose, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LossReason {
-    /// The majority of a `StatefulSet` is in the zone.
-    QuorumLost,
-    /// All pods are in the zone.
-    SingleZone,
-    /// Pods would stay Pending because of a constraint.
-    WouldPend,
-    /// Pods would stay Pending for lack of room.
-    NoRoom,
-    /// Pods would stay Pending because of volumes that cannot follow.
-    PinnedVolume,
-    /// Where pods would land cannot be predicted.
-    Unpredictable,
-}
-
-impl LossReason {
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::QuorumLost => "QuorumLost",
-            Self::SingleZone => "SingleZone",
-            Self::WouldPend => "WouldPend",
-            Self::NoRoom => "NoRoom",
-            Self::PinnedVolume => "PinnedVolume",
-            Self::Unpredictable => "Unpredictable",
+/// What it means that this plugin keeps a pod Pending.
+const fn reason_of(plugin: Plugin) -> LossReason {
+    match plugin {
+        Plugin::NodeResourcesFit | Plugin::NodeVolumeLimits => LossReason::NoRoom,
+        Plugin::VolumeBinding | Plugin::VolumeZone | Plugin::VolumeRestrictions => {
+            LossReason::PinnedVolume
         }
-    }
-
-    const fn of(plugin: Plugin) -> Self {
-        match plugin {
-            Plugin::NodeResourcesFit | Plugin::NodeVolumeLimits => Self::NoRoom,
-            Plugin::VolumeBinding | Plugin::VolumeZone | Plugin::VolumeRestrictions => {
-                Self::PinnedVolume
-            }
-            _ => Self::WouldPend,
-        }
-    }
-}
-
-impl fmt::Display for LossReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        _ => LossReason::WouldPend,
     }
 }
 
 /// A `StatefulSet` smaller than this has no majority to lose.
 const QUORUM_FROM: usize = 3;
 
-/// What the loss of a zone does to a workload that has so many pods in it, told from both
-/// phases: where its pods are then, and what became of those that had to be placed.
+/// What the loss of a zone does to a workload, told from both phases: where its pods are then, and what became of those that had to be placed.
 pub(super) fn judge(
+    cluster: &Cluster,
     workload: &WorkloadPods,
     zone: &Zone,
-    lost: usize,
     [unreachable, gone]: [PhaseOutlook; 2],
     placed: [Option<&Placed>; 2],
 ) -> TierOutlook {
-    let pods = workload.pods.len();
+    let (pods, lost) = (workload.pods.len(), workload.in_zone(zone));
     let surviving = pods.saturating_sub(lost + workload.waiting);
     let mut tier = TierOutlook {
         namespace: workload.namespace.clone(),
@@ -84,12 +44,16 @@ pub(super) fn judge(
         gone,
         reason: None,
     };
-    tier.reason = reason(&tier, zone, placed);
+    if lost > 0 {
+        tier.reason = reason(&tier, workload.waiting, zone, placed)
+            .or_else(|| budget_reason(cluster, workload));
+    }
     tier
 }
 
 fn reason(
     tier: &TierOutlook,
+    waiting_now: usize,
     zone: &Zone,
     placed: [Option<&Placed>; 2],
 ) -> Option<(LossReason, String)> {
@@ -100,7 +64,7 @@ fn reason(
         );
         return Some((LossReason::QuorumLost, message));
     }
-    if surviving == 0 && lost > 0 {
+    if surviving == 0 {
         let message = if pods == 1 {
             format!(
                 "its only pod is in zone {zone}: add a replica in another zone, or accept it in tiers[].singleZone of its policy"
@@ -114,13 +78,30 @@ fn reason(
     }
     let [unreachable, gone] = placed.map(|placed| placed?.waiting.as_ref());
     let worse = if tier.gone.pending > tier.unreachable.pending { gone } else { unreachable };
-    if let Some(waiting) = worse.filter(|waiting| waiting.pods > 0) {
+    // Those that wait already are not the zone's.
+    if let Some(waiting) = worse.filter(|waiting| waiting.pods > waiting_now) {
         return Some(pending_reason(tier, zone, waiting));
     }
     let cause = placed.into_iter().flatten().find_map(|placed| placed.cause.as_deref())?;
     let unknown = tier.unreachable.unknown.max(tier.gone.unknown);
     let message = format!("where {unknown} of its pods would land cannot be predicted: {cause}");
     Some((LossReason::Unpredictable, message))
+}
+
+/// A budget that allows no eviction while all pods are healthy keeps them from coming back
+/// after the outage, unless they may be replaced before they stop.
+fn budget_reason(cluster: &Cluster, workload: &WorkloadPods) -> Option<(LossReason, String)> {
+    let is_tier = matches!(workload.of, Of::Tier(..));
+    if !is_tier || !workload.all_ready || !(workload.is_set || workload.evicts) {
+        return None;
+    }
+    let pod = cluster.pod(*workload.pods.first()?)?;
+    let budget = cluster.budgets_of(pod).find(|budget| budget.never_allows)?;
+    let message = format!(
+        "PodDisruptionBudget {} would keep its pods from coming back after the outage: {}",
+        budget.name, budget.why
+    );
+    Some((LossReason::BudgetBlocks, message))
 }
 
 fn pending_reason(tier: &TierOutlook, zone: &Zone, waiting: &Waiting) -> (LossReason, String) {
@@ -141,11 +122,10 @@ fn pending_reason(tier: &TierOutlook, zone: &Zone, waiting: &Waiting) -> (LossRe
         );
         return (LossReason::WouldPend, message);
     };
-    let Hindrance { plugin, message, nodes, of } = hindrance;
+    let Hindrance { plugin, message } = hindrance;
     let help = remedy(*plugin, &waiting.template, tier, zone);
-    let message =
-        format!("{would}{when}: {message} ({plugin}, {nodes} of {of} nodes that are left); {help}");
-    (LossReason::of(*plugin), message)
+    let message = format!("{would}{when}: {message} ({plugin}); {help}");
+    (reason_of(*plugin), message)
 }
 
 fn remedy(plugin: Plugin, template: &Template, tier: &TierOutlook, zone: &Zone) -> String {

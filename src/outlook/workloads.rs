@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
-use crate::observe::{Cluster, Index, Name, Pod, PodId, PodPhase, PolicyEntry, WorkloadKind, Zone};
+use crate::api::Strategy;
+use crate::observe::{
+    Cluster, Index, Name, Pod, PodId, PodPhase, PodSet, PolicyEntry, WorkloadKind, Zone,
+};
 
 use super::Of;
 
 /// Every workload whose pods are of interest, tiers first, by namespace and name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Workloads {
     list: Vec<WorkloadPods>,
-    of_pod: FxHashMap<PodId, usize>,
 }
 
 /// The pods of a tier, or of another workload.
@@ -24,8 +26,14 @@ pub(super) struct WorkloadPods {
     pub accepted: bool,
     /// Whether they are of a `StatefulSet`, whose members often need a majority.
     pub is_set: bool,
+    /// Whether the policy moves its pods by evictions only.
+    pub evicts: bool,
+    /// Whether all of them are Ready.
+    pub all_ready: bool,
     /// Those that are meant to run.
     pub pods: Vec<PodId>,
+    /// How many of them are on nodes of each zone, or of none, in no order.
+    pub zones: Vec<(Option<Zone>, usize)>,
     /// How many of them wait for a node.
     pub waiting: usize,
 }
@@ -33,89 +41,117 @@ pub(super) struct WorkloadPods {
 impl Workloads {
     pub(super) fn of(index: &Index) -> Self {
         let cluster = index.cluster();
-        let mut all: BTreeMap<(bool, Name, Of), WorkloadPods> = BTreeMap::new();
-        let mut is_of_tier: FxHashSet<PodId> = FxHashSet::default();
+        let mut list = Vec::new();
+        let mut of_tier = PodSet::default();
         for policy in index.policies() {
             for (tier, pods) in &policy.tiers {
                 let of = Of::Tier(Name::clone(&policy.key.name), Name::clone(tier));
-                let namespace = Name::clone(&policy.key.namespace);
-                let meant: Vec<PodId> =
-                    pods.iter().copied().filter(|id| is_meant(cluster, *id)).collect();
-                is_of_tier.extend(meant.iter().copied());
-                let workload = WorkloadPods {
-                    namespace: Name::clone(&namespace),
-                    of: of.clone(),
-                    accepted: is_accepted(policy, tier),
-                    is_set: is_set(cluster, &meant),
-                    waiting: waiting(cluster, &meant),
-                    pods: meant,
-                };
-                all.insert((false, namespace, of), workload);
+                let mut workload = WorkloadPods::new(Name::clone(&policy.key.namespace), of);
+                workload.accepted = is_accepted(policy, tier);
+                workload.evicts = strategy(policy, tier) == Strategy::Evict;
+                workload.pods.reserve(pods.len());
+                for id in pods {
+                    if let Some(pod) = cluster.pod(*id).filter(|pod| is_meant(pod)) {
+                        of_tier.insert(*id);
+                        workload.add(cluster, *id, pod);
+                    }
+                }
+                list.push(workload);
             }
         }
+        let mut others: Vec<WorkloadPods> = Vec::new();
+        let mut of_owner: FxHashMap<(Name, Name), usize> = FxHashMap::default();
+        let mut of_controller: FxHashMap<Name, usize> = FxHashMap::default();
         for (id, pod) in cluster.pods() {
-            if is_of_tier.contains(&id) || !is_meant(cluster, id) {
+            if of_tier.contains(id) || !is_meant(pod) {
                 continue;
             }
-            let of = outermost_owner(cluster, pod);
-            let namespace = Name::clone(&pod.namespace);
-            let key = (true, Name::clone(&namespace), of.clone());
-            let workload = all.entry(key).or_insert_with(|| WorkloadPods {
-                namespace,
-                of,
-                accepted: false,
-                is_set: is_set(cluster, &[id]),
-                pods: Vec::new(),
-                waiting: 0,
+            let known = pod.owner.as_ref().and_then(|owner| of_controller.get(&owner.uid));
+            let at = known.copied().unwrap_or_else(|| {
+                let (of, uid) = outermost_owner(cluster, pod);
+                let next = others.len();
+                let at = *of_owner.entry((Name::clone(&pod.namespace), uid)).or_insert(next);
+                if at == next {
+                    others.push(WorkloadPods::new(Name::clone(&pod.namespace), of));
+                }
+                if let Some(owner) = &pod.owner {
+                    of_controller.insert(Name::clone(&owner.uid), at);
+                }
+                at
             });
-            workload.pods.push(id);
-            workload.waiting += waiting(cluster, &[id]);
+            if let Some(workload) = others.get_mut(at) {
+                workload.add(cluster, id, pod);
+            }
         }
-        let list: Vec<WorkloadPods> = all.into_values().collect();
-        let of_pod = list.iter().enumerate();
-        let of_pod =
-            of_pod.flat_map(|(at, workload)| workload.pods.iter().map(move |id| (*id, at)));
-        Self { of_pod: of_pod.collect(), list }
+        let by_name = |one: &WorkloadPods, other: &WorkloadPods| {
+            (&one.namespace, &one.of).cmp(&(&other.namespace, &other.of))
+        };
+        list.sort_by(by_name);
+        others.sort_by(by_name);
+        list.append(&mut others);
+        Self { list }
     }
 
     /// Every one, and its number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &WorkloadPods)> {
         self.list.iter().enumerate()
     }
-
-    /// The number of the workload that a pod is of.
-    pub(super) fn of_pod(&self, id: PodId) -> Option<usize> {
-        self.of_pod.get(&id).copied()
-    }
 }
 
 impl WorkloadPods {
-    /// How many pods are on nodes of each zone; of no zone first. Those that wait are nowhere.
-    pub(super) fn zones(&self, cluster: &Cluster) -> BTreeMap<Option<Zone>, usize> {
-        let mut zones = BTreeMap::new();
-        for id in self.pods.iter().filter(|id| cluster.slot_of(**id).is_some()) {
-            *zones.entry(cluster.zone_of_slot(*id).cloned()).or_default() += 1;
+    const fn new(namespace: Name, of: Of) -> Self {
+        Self {
+            namespace,
+            of,
+            accepted: false,
+            is_set: true,
+            evicts: false,
+            all_ready: true,
+            pods: Vec::new(),
+            zones: Vec::new(),
+            waiting: 0,
         }
-        zones
+    }
+
+    fn add(&mut self, cluster: &Cluster, id: PodId, pod: &Pod) {
+        let set = WorkloadKind::StatefulSet.as_str();
+        self.is_set &= pod.owner.as_ref().is_some_and(|owner| &*owner.kind == set);
+        self.all_ready &= pod.ready_since.is_some();
+        self.pods.push(id);
+        if cluster.slot_of(id).is_none() {
+            self.waiting += 1;
+            return;
+        }
+        let zone = cluster.zone_of_slot(id);
+        match self.zones.iter_mut().find(|(known, _)| known.as_ref() == zone) {
+            Some((_, pods)) => *pods += 1,
+            None => self.zones.push((zone.cloned(), 1)),
+        }
+    }
+
+    /// How many are on nodes of the zone.
+    pub(super) fn in_zone(&self, zone: &Zone) -> usize {
+        let known = self.zones.iter().find(|(known, _)| known.as_ref() == Some(zone));
+        known.map_or(0, |(_, pods)| *pods)
+    }
+
+    /// How many are on nodes of each other zone.
+    pub(super) fn elsewhere(&self, lost: &Zone) -> BTreeMap<Zone, usize> {
+        let zones = self.zones.iter().filter_map(|(zone, pods)| Some((zone.clone()?, *pods)));
+        zones.filter(|(zone, _)| zone != lost).collect()
     }
 }
 
 /// Whether the pod is meant to run, and not on each node: a `DaemonSet`'s pods and those of
 /// a kubelet's files go and come with their nodes.
-fn is_meant(cluster: &Cluster, id: PodId) -> bool {
-    cluster.pod(id).is_some_and(|pod| {
-        !pod.terminating && pod.phase != PodPhase::Finished && !is_bound_to_its_node(pod)
-    })
+fn is_meant(pod: &Pod) -> bool {
+    !pod.terminating && pod.phase != PodPhase::Finished && !is_bound_to_its_node(pod)
 }
 
 /// Whether the pod comes and goes with its node.
 pub(super) fn is_bound_to_its_node(pod: &Pod) -> bool {
     pod.mirror
         || pod.owner.as_ref().is_some_and(|owner| matches!(&*owner.kind, "DaemonSet" | "Node"))
-}
-
-fn waiting(cluster: &Cluster, pods: &[PodId]) -> usize {
-    pods.iter().filter(|id| cluster.slot_of(**id).is_none()).count()
 }
 
 fn is_accepted(policy: &PolicyEntry, tier: &str) -> bool {
@@ -125,17 +161,24 @@ fn is_accepted(policy: &PolicyEntry, tier: &str) -> bool {
         .any(|own| own.single_zone.as_ref().is_some_and(|single| single.accepted))
 }
 
-fn is_set(cluster: &Cluster, pods: &[PodId]) -> bool {
-    let mut owners = pods.iter().filter_map(|id| cluster.pod(*id)?.owner.as_ref());
-    let set = WorkloadKind::StatefulSet.as_str();
-    owners.next().is_some_and(|first| &*first.kind == set)
-        && owners.all(|owner| &*owner.kind == set)
+fn strategy(policy: &PolicyEntry, tier: &str) -> Strategy {
+    let own = policy.spec.tiers.iter().find(|own| own.name == tier);
+    let own = own.and_then(|own| own.rebalance.strategy);
+    own.or(policy.spec.rebalance.strategy).unwrap_or_default()
 }
 
-fn outermost_owner(cluster: &Cluster, pod: &Pod) -> Of {
+/// The outermost owner of a pod, and what tells it from others of its namespace.
+fn outermost_owner(cluster: &Cluster, pod: &Pod) -> (Of, Name) {
     let owner = cluster.owner_of(pod).and_then(|workload| workload.owner.as_ref());
     owner.or(pod.owner.as_deref()).map_or_else(
-        || Of::Workload(Name::from("Pod"), Name::clone(&pod.name)),
-        |owner| Of::Workload(Name::clone(&owner.kind), Name::clone(&owner.name)),
+        || {
+            let alone = format!("Pod/{}", pod.name);
+            (Of::Workload(Name::from("Pod"), Name::clone(&pod.name)), Name::from(alone))
+        },
+        |owner| {
+            let of = Of::Workload(Name::clone(&owner.kind), Name::clone(&owner.name));
+            let named = format!("{}/{}", owner.kind, owner.name);
+            (of, Name::from(named))
+        },
     )
 }

@@ -47,4 +47,4 @@ pub use tier::{TierView, TierZoneCount, tiers_of};
 pub use tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
 pub use tier_workloads::tier_count;
 pub use tier_zones::{KnownZones, ZoneInput, ZoneLanding};
-pub use zone_loss::{worst_loss, zone_loss};
+pub use zone_loss::zone_loss;

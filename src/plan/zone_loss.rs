@@ -14,7 +14,12 @@ pub fn zone_loss(tier: &TierView) -> Vec<ZoneLoss> {
             let held = tier.zones.iter().filter(|(other, count)| count.held && *other != zone);
             let lost = held.map(|(_, count)| count.pods.len()).sum::<usize>() + count.pods.len();
             let surviving = pods - i32::try_from(lost).unwrap_or(i32::MAX);
-            ZoneLoss { zone: zone.to_string(), surviving, percent: percent(surviving, pods) }
+            ZoneLoss {
+                zone: zone.to_string(),
+                surviving,
+                percent: percent(surviving, pods),
+                ..ZoneLoss::default()
+            }
         })
         .collect()
 }
@@ -25,14 +30,4 @@ fn percent(part: i32, whole: i32) -> i32 {
         return 100;
     }
     i32::try_from(i64::from(part) * 100 / i64::from(whole)).unwrap_or(0)
-}
-
-/// The tier that loses most with its fullest zone, and the percentage of its
-/// pods that survives. Ignores empty tiers and those with an accepted single zone.
-#[must_use]
-pub fn worst_loss<'a>(tiers: impl Iterator<Item = &'a TierView>) -> Option<(&'a TierView, i32)> {
-    tiers
-        .filter(|tier| tier.settings.single_zone.is_none() && tier.pods() > 0)
-        .filter_map(|tier| Some((tier, zone_loss(tier).iter().map(|loss| loss.percent).min()?)))
-        .min_by_key(|(_, percent)| *percent)
 }

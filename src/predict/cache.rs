@@ -50,14 +50,7 @@ impl SchedulerCache {
         let (nodes, pods) = (cluster.nodes_generation(), cluster.pods_generation());
         if current.nodes != nodes || current.pods != pods {
             *current = Arc::new(if current.nodes == nodes {
-                Shared {
-                    nodes,
-                    pods,
-                    snapshot: current.snapshot.clone(),
-                    fits: Mutex::new(held(&current.fits).clone()),
-                    node_classes: Mutex::new(held(&current.node_classes).clone()),
-                    expendable: OnceLock::new(),
-                }
+                current.renewed(pods)
             } else {
                 Shared { nodes, pods, ..Shared::default() }
             });
@@ -84,6 +77,28 @@ pub(super) type KnownFits = (Generation, Arc<[ResourceFit]>);
 pub(super) type KnownClasses = (Arc<[ResourceFit]>, Arc<NodeClasses>);
 
 impl Shared {
+    /// What is known of these nodes, while the pods are of this generation: nothing else yet.
+    pub(super) fn of(snapshot: &Arc<Snapshot>, pods: Generation) -> Self {
+        Self { pods, snapshot: OnceLock::from(Arc::clone(snapshot)), ..Self::default() }
+    }
+
+    /// The pods are of this generation from now on.
+    pub(super) const fn renew(&mut self, pods: Generation) {
+        self.pods = pods;
+    }
+
+    /// The same when the pods are of this generation.
+    pub(super) fn renewed(&self, pods: Generation) -> Self {
+        Self {
+            nodes: self.nodes,
+            pods,
+            snapshot: self.snapshot.clone(),
+            fits: Mutex::new(held(&self.fits).clone()),
+            node_classes: Mutex::new(held(&self.node_classes).clone()),
+            expendable: OnceLock::new(),
+        }
+    }
+
     pub(super) fn snapshot(&self, cluster: &Cluster) -> &Arc<Snapshot> {
         self.snapshot.get_or_init(|| Arc::new(Snapshot::new(cluster)))
     }

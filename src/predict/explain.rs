@@ -15,12 +15,8 @@ use super::{Landing, NodeScore, Prediction, Rejection, Unless};
 pub struct Hindrance {
     /// The last filter that rejects any node.
     pub plugin: Plugin,
-    /// What it says of one of them, in the scheduler's words.
+    /// What it says of the first of them, in the scheduler's words.
     pub message: String,
-    /// How many nodes it rejects.
-    pub nodes: usize,
-    /// Of how many.
-    pub of: usize,
 }
 
 impl Simulation<'_> {
@@ -28,20 +24,20 @@ impl Simulation<'_> {
     #[must_use]
     pub fn hindrance(&self, ignored: &Zone) -> Option<Hindrance> {
         let rows = self.cycle.scheduler.rows().iter().enumerate();
-        let rows = rows.filter(|(_, row)| row.node.zone.as_ref() != Some(ignored));
-        let (mut of, mut nodes, mut last) = (0, 0, None);
-        for (at, _) in rows {
-            of += 1;
+        let mut last: Option<(Plugin, usize)> = None;
+        for (at, _) in rows.filter(|(_, row)| row.node.zone.as_ref() != Some(ignored)) {
             let plugin = self.rejects(at)?;
-            match last {
-                Some((known, _)) if known > plugin => {}
-                Some((known, _)) if known == plugin => nodes += 1,
-                _ => (last, nodes) = (Some((plugin, at)), 1),
+            if last.is_none_or(|(known, _)| known < plugin) {
+                last = Some((plugin, at));
+            }
+            // No filter that comes later has anything to say.
+            if plugin == self.state.last_filter() {
+                break;
             }
         }
         let (plugin, at) = last?;
         let message = self.failure(at)?.message.into_owned();
-        Some(Hindrance { plugin, message, nodes, of })
+        Some(Hindrance { plugin, message })
     }
 
     /// The first filter that rejects the node.

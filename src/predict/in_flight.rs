@@ -6,6 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template};
 
+use super::scheduler::Scheduler;
 use super::{replacement, revision};
 
 /// A pod that is to be placed.
@@ -172,11 +173,12 @@ impl InFlightPods {
     /// Pods that wait for a certain node, and are not assumed there already.
     pub(super) fn reserved<'c>(
         &self,
-        cluster: &'c Cluster,
+        scheduler: &Scheduler<'c>,
     ) -> impl Iterator<Item = (PodId, &'c Pod, &'c Name)> {
+        let is_any = scheduler.reserved().next().is_some();
         let mut assumed: Vec<&(PendingPod, Name)> =
-            if cluster.reserved().next().is_none() { Vec::new() } else { self.assumed().collect() };
-        cluster.reserved().filter(move |(_, pod, node)| {
+            if is_any { self.assumed().collect() } else { Vec::new() };
+        scheduler.reserved().filter(move |(_, pod, node)| {
             let is_it = |(known, at): &&(PendingPod, Name)| {
                 at == *node && known.namespace == pod.namespace && known.owner == pod.owner
             };
@@ -192,9 +194,10 @@ impl InFlightPods {
 
     /// Pods that wait for a certain node are placed there, and those that have to leave for
     /// them are gone.
-    pub(super) fn assume_reserved(&mut self, cluster: &Cluster) {
+    pub(super) fn assume_reserved(&mut self, scheduler: &Scheduler<'_>) {
+        let cluster = scheduler.cluster;
         let reserved: Vec<(&Pod, &Name)> =
-            self.reserved(cluster).map(|(_, pod, node)| (pod, node)).collect();
+            self.reserved(scheduler).map(|(_, pod, node)| (pod, node)).collect();
         for (pod, node) in reserved {
             let pods = cluster.node(node).map(|(_, entry)| entry.pods.iter().copied());
             for id in pods.into_iter().flatten() {

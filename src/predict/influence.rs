@@ -4,7 +4,6 @@ use crate::observe::{Template, VolumeSource};
 
 use super::in_flight::PendingPod;
 use super::plugins::Plugin;
-use super::plugins::node_resources::Usage;
 use super::plugins::score::MAX;
 use super::plugins::spread_constraints::{Constraints, counts};
 use super::prefilter::PodRef;
@@ -171,7 +170,7 @@ impl Scheduler<'_> {
     ) -> bool {
         self.row_of(node).is_none_or(|row| {
             let (node, entry) = (&self.rows()[row].node, self.entry(row));
-            let mut usage = Usage::of(entry);
+            let mut usage = self.usage(row);
             others.into_iter().for_each(|other| usage.add(other));
             usage.shortages(&pod.template, node, entry).next().is_some()
         })

@@ -27,6 +27,7 @@ mod sampling;
 mod scheduler;
 mod simulation;
 mod snapshot;
+mod supposition;
 mod unpredictable;
 mod version;
 
@@ -45,6 +46,7 @@ pub use plugins::{Plugin, Weights};
 pub use rival::{Rival, Rivals};
 pub use scheduler::Scheduler;
 pub use simulation::{Best, Simulation};
+pub use supposition::Supposition;
 pub use version::{Release, SchedulerVersion};
 
 use crate::observe::{Name, PodId, Zone};

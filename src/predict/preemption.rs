@@ -236,6 +236,7 @@ impl Simulation<'_> {
         let all = self.cycle.scheduler.expendable().iter().copied();
         all.filter(move |(id, _)| {
             !self.cycle.in_flight.is_evicted(*id)
+                && !self.cycle.scheduler.is_leaving(*id)
                 && self
                     .cycle
                     .scheduler

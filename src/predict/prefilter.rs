@@ -67,8 +67,9 @@ impl Cycle<'_> {
 
     /// Whether a pod is gone by the time the pod is scheduled.
     pub(super) fn is_gone(&self, id: PodId, other: &Pod) -> bool {
-        self.in_flight.is_evicted(id)
-            && (self.in_flight.is_removed(id) || self.pod.outlives(other, self.order))
+        self.scheduler.is_gone(id)
+            || self.in_flight.is_evicted(id)
+                && (self.in_flight.is_removed(id) || self.pod.outlives(other, self.order))
     }
 
     /// The nodes of those of the pods that `counts`, by row.
@@ -98,7 +99,9 @@ impl Cycle<'_> {
             (!self.is_gone(*id, other)).then(|| PodRef::from(other))
         });
         let assumed = self.in_flight.assumed().filter(move |(_, known)| known == node);
-        there.chain(assumed.map(|(pod, _)| PodRef::from(pod)))
+        let supposed = self.scheduler.supposed.into_iter();
+        let placed = supposed.flat_map(move |supposed| supposed.placed_on(row));
+        there.chain(placed).chain(assumed.map(|(pod, _)| PodRef::from(pod)))
     }
 
     /// The pods that are evicted and gone by then, and the rows of their nodes.

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::observe::{Cluster, Labels, Name, PodId, Template, Zone};
+use crate::observe::{Labels, Name, PodId, Template, Zone};
 
 use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
@@ -56,14 +56,14 @@ impl Assumption {
     /// The pod, and the pods in flight, if this is so.
     fn applied(
         self,
-        cluster: &Cluster,
+        scheduler: &Scheduler<'_>,
         in_flight: &InFlightPods,
         pod: &PendingPod,
     ) -> (InFlightPods, PendingPod) {
         let mut in_flight =
             if self.made_as_now { in_flight.made_as_now() } else { in_flight.clone() };
         if self.reserved_first {
-            in_flight.assume_reserved(cluster);
+            in_flight.assume_reserved(scheduler);
         }
         (in_flight, self.made(pod))
     }
@@ -147,15 +147,14 @@ impl<'s> Simulation<'s> {
         pod: &PendingPod,
     ) -> Result<Self, String> {
         let mut simulation = Self::with_orders(scheduler, in_flight, pod)?;
-        let cluster = scheduler.cluster;
         let may_be_as_now = pod.as_now.is_some() || in_flight.may_be_as_now();
-        let has_reserved = in_flight.reserved(cluster).next().is_some();
+        let has_reserved = in_flight.reserved(scheduler).next().is_some();
         for (made_as_now, reserved_first) in [(true, false), (false, true), (true, true)] {
             if (made_as_now && !may_be_as_now) || (reserved_first && !has_reserved) {
                 continue;
             }
             let assumption = Assumption { made_as_now, reserved_first };
-            let (in_flight, pod) = assumption.applied(cluster, in_flight, pod);
+            let (in_flight, pod) = assumption.applied(scheduler, in_flight, pod);
             let variant = Self::with_orders(scheduler, &in_flight, &pod)?;
             simulation.variants.push((assumption, variant));
         }

@@ -92,8 +92,13 @@ impl Snapshot {
             .nodes_by_slot()
             .map(|(slot, node)| NodeRow { node: Arc::clone(node), slot })
             .collect();
+        Self::of(rows, cluster.slots())
+    }
+
+    /// These nodes, of a cluster with so many places for nodes.
+    pub(super) fn of(rows: Vec<NodeRow>, slots: usize) -> Self {
         let zones = rows.iter().filter_map(|row| row.node.zone.clone()).collect();
-        let mut row_of_slot = vec![None; cluster.slots()];
+        let mut row_of_slot = vec![None; slots];
         for (at, row) in rows.iter().enumerate() {
             row_of_slot[row.slot.index()] = u32::try_from(at).ok();
         }

@@ -2,6 +2,7 @@
 
 mod effective;
 mod events;
+mod losses;
 mod message;
 mod metrics;
 mod status;
@@ -10,7 +11,7 @@ mod zones;
 
 pub use events::events_between;
 pub use message::wrong_approval;
-pub use metrics::Metrics;
+pub use metrics::{Metrics, ZoneLossSeries};
 pub use status::{
     StatusInput, TierReport, common_prefix, hold_down_of, invalid_status, plan_of, status_of,
 };

@@ -9,16 +9,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::text::{bounded, counted};
 use crate::api::{
     self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
-    CONDITION_PROGRESSING, Mode, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Reason,
-    Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
-    limit, seconds,
+    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Mode, MoveStatus, Phase, Plan, PlannedMove,
+    PolicyZone, Reason, Recovery, SchedulerStatus, Summary, TierStatus, TierZone,
+    ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
-use crate::plan::{
-    Imbalance, MissHistory, TierPlan, TierSettings, TierView, worst_loss, zone_loss,
-};
+use crate::outlook::PolicyForecast;
+use crate::plan::{Imbalance, MissHistory, TierPlan, TierSettings, TierView};
 
 use super::effective::{EFFECTIVE, Ineffective, ineffective};
+use super::losses::{Told, safe_to_lose, survives_column, zone_losses};
 use super::message::message_of;
 use super::unzoned::NO_ZONE;
 use super::zones::policy_zones;
@@ -88,6 +88,8 @@ pub struct StatusInput<'a> {
     pub moves: Vec<MoveStatus>,
     /// The plan that was approved last.
     pub approved: Option<ApprovedPlan>,
+    /// What the loss of each zone would do to its tiers; none while that is not known.
+    pub losses: Option<&'a PolicyForecast>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
     /// The conditions as they were.
@@ -121,7 +123,8 @@ pub fn invalid_status(
         ..ZoneSpreadPolicyStatus::default()
     };
     let invalid = Ineffective { reason: "Invalid", message: status.message.clone(), is_all: true };
-    status.conditions = conditions_of(&status, false, false, Some(&invalid), conditions, now);
+    let known = Known { ineffective: Some(&invalid), safe: None };
+    status.conditions = conditions_of(&status, false, false, known, conditions, now);
     status
 }
 
@@ -142,6 +145,9 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
     };
     let plan = plan_of(input.index, tiers);
     let plan_id = plan.as_ref().map(|plan| plan.id.as_str());
+    let mut told = Told::default();
+    let tier_statuses: Vec<TierStatus> =
+        tiers.iter().map(|tier| tier_status(tier, input.losses, &mut told)).collect();
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(phase),
@@ -151,12 +157,12 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
             zones: zones_column(tiers),
             skew: tiers.iter().map(|tier| tier.view.skew()).max().unwrap_or(0),
             moves: moves_column(phase, input.recovery.as_ref()),
-            survives: survives_column(tiers),
+            survives: survives_column(tiers, &tier_statuses),
         },
         untiered_pods: i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX),
         scheduler: Some(input.scheduler),
         zones: zone_statuses,
-        tiers: tiers.iter().map(tier_status).collect(),
+        tiers: tier_statuses,
         plan,
         approved: input.approved,
         moves: input.moves,
@@ -165,8 +171,9 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
     };
     let content = phase != Phase::Ineffective && tiers.iter().all(TierReport::is_content);
     let frozen = tiers.iter().any(|tier| tier.stopped_by(&FREEZES).is_some());
-    status.conditions =
-        conditions_of(&status, content, frozen, ineffective.as_ref(), input.conditions, now);
+    let safe = input.losses.map(|_| safe_to_lose(tiers, &status.tiers));
+    let known = Known { ineffective: ineffective.as_ref(), safe };
+    status.conditions = conditions_of(&status, content, frozen, known, input.conditions, now);
     status
 }
 
@@ -200,7 +207,7 @@ fn policy_zone(
     }
 }
 
-fn tier_status(tier: &TierReport) -> TierStatus {
+fn tier_status(tier: &TierReport, losses: Option<&PolicyForecast>, told: &mut Told) -> TierStatus {
     let view = &tier.view;
     TierStatus {
         name: view.name.to_string(),
@@ -232,7 +239,7 @@ fn tier_status(tier: &TierReport) -> TierStatus {
             .map(|blocked| Blocked { reason: blocked.reason, message: bounded(&blocked.message) }),
         misses: tier.history.misses,
         retry_at: tier.history.retry_at.map(seconds),
-        zone_loss: zone_loss(view).into_iter().take(limit::ZONES).collect(),
+        zone_loss: zone_losses(view, losses, told),
     }
 }
 
@@ -285,16 +292,6 @@ fn moves_column(phase: Phase, recovery: Option<&Recovery>) -> String {
             || "-".to_owned(),
             |recovery| format!("{}/{}", recovery.moves_done, recovery.moves_total),
         )
-}
-
-/// The tier that loses most, and how many tiers are left out as they are accepted.
-fn survives_column(tiers: &[TierReport]) -> String {
-    let worst = worst_loss(tiers.iter().map(|tier| &tier.view))
-        .map_or_else(|| "-".to_owned(), |(tier, percent)| format!("{}: {percent}%", tier.name));
-    match tiers.iter().filter(|tier| tier.view.settings.single_zone.is_some()).count() {
-        0 => worst,
-        accepted => format!("{worst} ({accepted} accepted)"),
-    }
 }
 
 /// Pods per zone over all tiers, the common prefix of the names cut; then those in none.
@@ -380,11 +377,19 @@ fn fingerprint(moves: &[PlannedMove]) -> String {
     format!("{hash:016x}")[..10].to_owned()
 }
 
+/// What else is known of a policy as a whole.
+struct Known<'a> {
+    /// Why it protects nothing, or not all that it names.
+    ineffective: Option<&'a Ineffective>,
+    /// Whether any zone may be lost, and why not; none while that is not known.
+    safe: Option<(bool, &'static str, String)>,
+}
+
 fn conditions_of(
     status: &ZoneSpreadPolicyStatus,
     content: bool,
     frozen: bool,
-    ineffective: Option<&Ineffective>,
+    known: Known<'_>,
     before: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -393,14 +398,17 @@ fn conditions_of(
     let degraded = frozen || matches!(phase, Phase::Blocked | Phase::Invalid | Phase::Ineffective);
     let protects = counted(status.tiers.len(), "tier");
     let (why, what) =
-        ineffective.map_or((EFFECTIVE, &protects), |what| (what.reason, &what.message));
+        known.ineffective.map_or((EFFECTIVE, &protects), |what| (what.reason, &what.message));
+    let safe = known.safe.as_ref();
+    let safe = safe.map(|(safe, why, what)| (CONDITION_SAFE_TO_LOSE_ZONE, *safe, *why, what));
     [
-        (CONDITION_EFFECTIVE, ineffective.is_none(), why, what),
+        (CONDITION_EFFECTIVE, known.ineffective.is_none(), why, what),
         (CONDITION_BALANCED, content, phase.as_str(), &status.message),
         (CONDITION_PROGRESSING, progressing, phase.as_str(), &status.message),
         (CONDITION_DEGRADED, degraded, phase.as_str(), &status.message),
     ]
     .into_iter()
+    .chain(safe)
     .map(|(type_, holds, reason, message)| {
         let value = if holds { "True" } else { "False" };
         let since: Option<Time> = before

@@ -43,6 +43,45 @@ fn a_zone_that_is_not_safe_to_lose_ends_the_outlook_with_3() {
 }
 
 #[test]
+fn the_outlook_is_told_as_markdown_for_a_ticket() {
+    let ran = zonespread(&["outlook", "-f", &fixture("outlook.yaml"), "-o", "markdown"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+}
+
+#[test]
+fn the_outlook_is_a_page_that_needs_nothing_else() {
+    let file = fixture("outlook.yaml");
+    let ran = zonespread(&["outlook", "-f", &file, "-o", "html"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let page = &ran.out;
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{page}");
+    for needed in ["http", "<script", "src=", "@import", "url("] {
+        assert!(!page.contains(needed), "{needed}");
+    }
+    // Every tier and every zone is in the picture: a part of the bar for each fate.
+    for part in
+        ["Without a", "Without c", "shop/shop web", "class=\"wait\" style=\"flex:1\"", "QuorumLost"]
+    {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    // Whatever opens is closed, also where names are hostile.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let hostile = text.replace("app: web", "app: '<b>&web'").replace("zone: b", "zone: '<i>'");
+    let odd = std::env::temp_dir().join(format!("zonespread-page-{}.yaml", std::process::id()));
+    std::fs::write(&odd, hostile).unwrap();
+    let ran = zonespread(&["outlook", "-f", odd.to_str().unwrap(), "-o", "html"]);
+    std::fs::remove_file(&odd).unwrap();
+    assert!(ran.out.contains("&lt;b&gt;&amp;web") && ran.out.contains("Without &lt;i&gt;"));
+    assert!(!ran.out.contains("<i>") && !ran.out.contains("<b>&web"), "{}", ran.out);
+    for tag in ["b", "td", "tr", "th", "p", "div", "span", "table", "ul", "li", "small"] {
+        let opened = ran.out.matches(&format!("<{tag}>")).count()
+            + ran.out.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, ran.out.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+}
+
+#[test]
 fn json_and_yaml_say_the_same() {
     let file = fixture("petclinic.yaml");
     for command in [&["plan"][..], &["predict", "was-6d4-4"], &["outlook"]] {

@@ -12,8 +12,8 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("outlook", &["api", "observe", "predict"]),
     ("plan", &["api", "observe", "predict"]),
     ("moves", &["api", "observe", "predict", "plan"]),
-    ("report", &["api", "observe", "predict", "plan", "moves"]),
-    ("operator", &["api", "observe", "predict", "plan", "moves", "report"]),
+    ("report", &["api", "observe", "predict", "outlook", "plan", "moves"]),
+    ("operator", &["api", "observe", "predict", "outlook", "plan", "moves", "report"]),
     ("act", &["api", "observe", "moves"]),
     ("controller", &["api", "observe", "predict", "plan", "moves", "report", "operator", "act"]),
     (

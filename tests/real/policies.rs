@@ -9,8 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use zonespread::api::{
-    FIELD_MANAGER, Phase, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicy, ZoneSpreadPolicyStatus,
-    limit,
+    FIELD_MANAGER, LossReason, Phase, TierStatus, TierZone, ZoneLoss, ZoneSpreadPolicy,
+    ZoneSpreadPolicyStatus, limit,
 };
 
 /// Specs that are wrong, and what the answer must say: the field, and the remedy.
@@ -191,11 +191,26 @@ async fn a_status_with_all_tiers_and_zones_that_there_may_be_can_be_written() {
     let tier = TierStatus {
         pods: 100,
         zones: zones.clone().map(|name| TierZone { name, pods: 10, available: 10 }).collect(),
-        zone_loss: zones.map(|zone| ZoneLoss { zone, surviving: 90, percent: 90 }).collect(),
+        zone_loss: zones
+            .map(|zone| ZoneLoss { zone, surviving: 90, percent: 90, ..ZoneLoss::default() })
+            .collect(),
         ..TierStatus::default()
     };
+    let mut told = limit::TOLD_LOSSES;
     let tiers: Vec<TierStatus> = (0..limit::TIERS)
-        .map(|number| TierStatus { name: format!("tier-{number}"), ..tier.clone() })
+        .map(|number| {
+            let mut tier = TierStatus { name: format!("tier-{number}"), ..tier.clone() };
+            for loss in &mut tier.zone_loss {
+                if told > 0 {
+                    told -= 1;
+                    (loss.pending, loss.fits) = (Some(7), Some(3));
+                    loss.reason = Some(LossReason::WouldPend);
+                }
+            }
+            // Of several zones the worst is told in words.
+            tier.zone_loss[0].message = Some("x".repeat(512));
+            tier
+        })
         .collect();
     let status = ZoneSpreadPolicyStatus { tiers, ..ZoneSpreadPolicyStatus::default() };
     let patch = json!({

@@ -1,12 +1,16 @@
 //! Answers of commands as people read them: tables on one screen.
 
 mod outlook;
+mod outlook_markdown;
+mod outlook_page;
 mod plan;
 mod policy;
 mod prediction;
 mod scheduler;
 
 pub use outlook::outlook_table;
+pub use outlook_markdown::outlook_markdown;
+pub use outlook_page::outlook_page;
 pub use plan::{Plans, PolicyPlan, plan_table};
 pub use policy::policy_table;
 pub use prediction::PredictionTable;

@@ -24,7 +24,7 @@ pub fn outlook_table(answer: &Zones) -> String {
 }
 
 /// `1500m cpu, 2048Mi memory`
-fn missing(zone: &ZoneLoss) -> String {
+pub(super) fn missing(zone: &ZoneLoss) -> String {
     let amounts = [(&zone.missing.cpu, "cpu"), (&zone.missing.memory, "memory")];
     let amounts = amounts.into_iter().filter(|(amount, _)| *amount != "0");
     let words: Vec<String> = amounts.map(|(amount, what)| format!("{amount} {what}")).collect();
@@ -57,7 +57,7 @@ fn details(zone: &ZoneLoss, cut: usize) -> Option<String> {
     Some(format!("Without zone {}:\n{}{gap}{messages}", zone.zone, table.print()))
 }
 
-fn reason(tier: &TierLoss) -> String {
+pub(super) fn reason(tier: &TierLoss) -> String {
     match tier.reason {
         Some(reason) if tier.accepted => format!("{reason} (accepted)"),
         reason => or_dash(reason).to_owned(),
@@ -65,7 +65,7 @@ fn reason(tier: &TierLoss) -> String {
 }
 
 /// `a:3 b:3`, and how many are nowhere.
-fn places(phase: &PhaseLoss, cut: usize) -> String {
+pub(super) fn places(phase: &PhaseLoss, cut: usize) -> String {
     let zones = phase.zones.iter();
     let zones = zones.map(|(zone, pods)| format!("{}:{pods}", zone.get(cut..).unwrap_or(zone)));
     let nowhere = [("Pending", phase.pending), ("absent", phase.absent), ("?", phase.unknown)];

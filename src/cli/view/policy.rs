@@ -1,6 +1,7 @@
 //! One policy's status for a person: tiers by zones, the zones' states, the
 //! plan, the last moves, and why not.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::slice;
 
@@ -73,12 +74,13 @@ fn pods(zone: &TierZone) -> String {
     format!("{}/{}", zone.available, zone.pods)
 }
 
-/// What is left of a tier when the zone that hurts most is lost.
+/// What is left of a tier when the zone that hurts most is lost, and what stays Pending.
 fn survives(tier: &TierStatus) -> String {
-    tier.zone_loss
-        .iter()
-        .min_by_key(|loss| loss.percent)
-        .map_or("-".to_owned(), |loss| format!("{}% without {}", loss.percent, loss.zone))
+    let worst = tier.zone_loss.iter().min_by_key(|loss| (loss.percent, Reverse(loss.pending)));
+    worst.map_or("-".to_owned(), |loss| {
+        let pending = loss.pending.map_or_else(String::new, |pods| format!(", {pods} Pending"));
+        format!("{}% without {}{pending}", loss.percent, loss.zone)
+    })
 }
 
 fn zones(zones: &[PolicyZone], now: Timestamp) -> Option<String> {

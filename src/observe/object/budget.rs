@@ -56,6 +56,8 @@ pub struct Budget {
     pub allowed: i32,
     /// Why it allows none, in its own words; empty if it allows some.
     pub why: Name,
+    /// Whether it allows none though all of its pods are healthy.
+    pub never_allows: bool,
     /// How many Ready pods it lacks; one more than it asks for is one that may be evicted.
     pub lacking: i32,
     /// What its pods are found by.
@@ -121,6 +123,10 @@ impl Budget {
                 - status.current_healthy.unwrap_or_default())
             .max(0),
             allowed,
+            never_allows: looked
+                && allowed <= 0
+                && status.expected_pods.is_some_and(|expected| expected > 0)
+                && status.current_healthy >= status.expected_pods,
             why: interner.name(&why),
         }
     }
@@ -160,6 +166,7 @@ mod tests {
         let budget =
             Budget::new(serde_json::from_value(watched).unwrap(), &mut Interner::default());
         assert_eq!((&*budget.why, budget.allowed), (why, 0));
+        assert_eq!(budget.never_allows, why.contains("lower it") || why.contains("raise it"));
     }
 
     #[test]

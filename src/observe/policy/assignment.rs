@@ -167,6 +167,7 @@ impl Index {
             }
             return;
         }
+        self.changes += 1;
         self.remove_policy(&entry.key);
         let (key, selects) = (entry.key.clone(), entry.spec.selector.clone());
         let selector_index = self.selector_indexes.entry(Name::clone(&key.namespace)).or_default();

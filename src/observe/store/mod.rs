@@ -3,5 +3,6 @@
 mod changed_slots;
 pub(super) mod cluster;
 pub(super) mod pod_class;
+pub(super) mod pod_set;
 pub(super) mod pods;
 pub(super) mod references;

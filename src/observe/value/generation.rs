@@ -12,7 +12,8 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 
 impl Generation {
     /// One that was never there before. The default is that of an empty cluster.
-    pub(in crate::observe) fn next() -> Self {
+    #[must_use]
+    pub fn next() -> Self {
         // Only that it is unique matters: nothing is published by it.
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }

@@ -88,6 +88,7 @@ impl ZoneMemory {
             usable: format!("{usable}/{nodes}"),
             usable_nodes: count(*usable),
             nodes: count(*nodes),
+            safe_to_lose: None,
             taints: None,
             conditions: Vec::new(),
         };

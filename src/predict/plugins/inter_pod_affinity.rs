@@ -14,6 +14,7 @@ use crate::predict::prefilter::{Cycle, PodRef};
 use crate::predict::sampling::bounds::{Extremes, Range, Scored};
 use crate::predict::scheduler::Scheduler;
 use crate::predict::snapshot::TopologyDomains;
+use crate::predict::supposition::{PlacedPods, Supposition};
 
 use super::score::{MAX, float, known_scores, whole};
 use super::topology_counts::TopologyPairCounts;
@@ -165,7 +166,27 @@ impl InterPodAffinity {
         for pods in cluster.pod_classes_with_pod_affinity() {
             state.count_existing(cycle, PodRef::from(pods), || cycle.rows_of_present(pods), 1);
         }
+        if let Some(supposed) = cycle.scheduler.supposed {
+            state.count_placed(cycle, supposed);
+        }
         state
+    }
+
+    /// Counts the pods that are supposed to have been placed.
+    fn count_placed(&mut self, cycle: &Cycle<'_>, supposed: &Supposition) {
+        let mut count = |placed: &PlacedPods| {
+            self.count_incoming(cycle, placed.pod(), || placed.rows(), 1);
+        };
+        match NamespaceScope::of(&cycle.pod) {
+            NamespaceScope::None => {}
+            NamespaceScope::Own => {
+                supposed.placed_in(&cycle.pod.namespace).for_each(&mut count);
+            }
+            NamespaceScope::All => supposed.placed().for_each(&mut count),
+        }
+        for placed in supposed.placed_with_terms() {
+            self.count_existing(cycle, placed.pod(), || placed.rows(), 1);
+        }
     }
 
     fn new(scheduler: &Scheduler<'_>, pod: &PendingPod) -> Self {
@@ -292,6 +313,13 @@ impl InterPodAffinity {
         for (key, weight) in pulls {
             self.topology_score.add(scheduler, key, &rows, weight * amount);
         }
+    }
+
+    /// Whether its filter has nothing to look at.
+    pub fn is_skipped(&self) -> bool {
+        self.required.is_empty()
+            && self.anti_affinity_counts.is_untouched()
+            && self.existing_anti_affinity_counts.is_untouched()
     }
 
     /// Why the plugin rejects the node, if it does.

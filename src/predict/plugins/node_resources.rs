@@ -74,6 +74,14 @@ impl Usage {
         self.scored_memory -= counted.scored_memory;
     }
 
+    /// More pods come, or leave where it is negative.
+    pub fn combine(&mut self, other: &Self) {
+        self.pods += other.pods;
+        self.requested.add(&other.requested);
+        self.scored_cpu_milli += other.scored_cpu_milli;
+        self.scored_memory += other.scored_memory;
+    }
+
     /// What the node has too little of for one more pod, in the scheduler's order.
     pub fn shortages<'t>(
         &self,

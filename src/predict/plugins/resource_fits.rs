@@ -54,16 +54,13 @@ impl ResourceFits {
     /// Looks at what is on all nodes.
     pub fn pre_filter(cycle: &Cycle<'_>) -> Self {
         let (scheduler, template) = (cycle.scheduler, &*cycle.pod.template);
-        let fit = |row| fit_on(scheduler, template, row, &Usage::of(scheduler.entry(row)));
+        let fit = |row| fit_on(scheduler, template, row, &scheduler.usage(row));
         let shown = scheduler.shared.fits(FitKey::of(template), |known| {
-            let known = known.and_then(|(since, fits)| {
-                Some((scheduler.cluster.slots_changed_since(since)?, fits))
-            });
-            let Some((changed, fits)) = known else {
+            let known =
+                known.and_then(|(since, fits)| Some((scheduler.rows_changed_since(since)?, fits)));
+            let Some((mut rows, fits)) = known else {
                 return cycle.rows().map(fit).collect();
             };
-            let mut rows: Vec<usize> =
-                changed.filter_map(|slot| scheduler.snapshot.row_of_slot(slot)).collect();
             rows.sort_unstable();
             rows.dedup();
             let changed: Vec<(usize, ResourceFit)> = rows
@@ -132,7 +129,7 @@ impl ResourceFits {
     /// What is on the node.
     pub fn usage(&self, scheduler: &Scheduler<'_>, row: usize) -> Usage {
         let changed = self.changed.get(&row).map(|(usage, _)| usage.clone());
-        changed.unwrap_or_else(|| Usage::of(scheduler.entry(row)))
+        changed.unwrap_or_else(|| scheduler.usage(row))
     }
 
     fn change(&mut self, cycle: &Cycle<'_>, row: usize, change: impl FnOnce(&mut Usage)) {

@@ -183,6 +183,15 @@ impl CycleState {
         }
     }
 
+    /// No filter after this one rejects any node.
+    pub fn last_filter(&self) -> Plugin {
+        if self.affinity.is_skipped() {
+            Plugin::PodTopologySpread
+        } else {
+            Plugin::InterPodAffinity
+        }
+    }
+
     /// The same exactly, for a human: takes longer.
     pub fn failure(&self, cycle: &Cycle<'_>, plugin: Plugin, row: usize) -> Option<FilterFailure> {
         let words = self.filter(cycle, plugin, row)?;

@@ -86,9 +86,17 @@ impl PodTopologySpread {
         }
         for pods in cycle.scheduler.cluster.pod_classes_in(&cycle.pod.namespace) {
             let rows = || {
-                cycle.rows_of(pods, |id, pod| pod.is_counted() && !cycle.in_flight.is_evicted(id))
+                cycle.rows_of(pods, |id, pod| {
+                    pod.is_counted()
+                        && !cycle.in_flight.is_evicted(id)
+                        && !cycle.scheduler.is_leaving(id)
+                })
             };
             self.count(&pods.labels, rows, 1);
+        }
+        let supposed = cycle.scheduler.supposed.into_iter();
+        for placed in supposed.flat_map(|supposed| supposed.placed_in(&cycle.pod.namespace)) {
+            self.count(placed.pod().labels, || placed.rows(), 1);
         }
     }
 

@@ -4,7 +4,7 @@
 //! (1.33 to 1.37). Disks named in a pod's own spec (`gcePersistentDisk` and the like)
 //! are not looked at.
 
-use crate::observe::{Name, Template, VolumeSource};
+use crate::observe::{Name, PodId, Template, VolumeSource};
 use crate::predict::prefilter::{Cycle, PodRef};
 
 const IN_USE: &str = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod \
@@ -31,12 +31,20 @@ impl VolumeRestrictions {
             return restrictions;
         }
         for pods in cluster.pod_classes_in(namespace) {
-            let present = pods
-                .pods()
-                .iter()
-                .filter(|id| cluster.pod(**id).is_some_and(|other| !cycle.is_gone(**id, other)));
+            // Pods on nodes that are supposed to be gone are gone, too.
+            let is_lost = |id: PodId| {
+                cycle.scheduler.supposed.is_some() && cycle.scheduler.row_of_pod(id).is_none()
+            };
+            let present = pods.pods().iter().filter(|id| {
+                cluster.pod(**id).is_some_and(|other| !cycle.is_gone(**id, other)) && !is_lost(**id)
+            });
             let present = i64::try_from(present.count()).unwrap_or(i64::MAX);
             restrictions.count(cycle, PodRef::from(pods), present);
+        }
+        let supposed = cycle.scheduler.supposed.into_iter();
+        for placed in supposed.flat_map(|supposed| supposed.placed_in(namespace)) {
+            let present = i64::try_from(placed.rows.len()).unwrap_or(i64::MAX);
+            restrictions.count(cycle, placed.pod(), present);
         }
         restrictions
     }

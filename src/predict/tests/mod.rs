@@ -11,6 +11,7 @@ mod sampled;
 mod spreading;
 mod storage;
 mod stories;
+mod supposition;
 mod versions;
 mod volumes;
 

@@ -17,6 +17,7 @@ mod family;
 mod series;
 
 use series::Known;
+pub use series::ZoneLossSeries;
 
 /// From a pod that starts at once to one that is stuck for long.
 const MOVE_BUCKETS: [f64; 12] =
@@ -150,6 +151,12 @@ impl Metrics {
         zones: impl IntoIterator<Item = (&'a str, ZoneState, Option<Timestamp>)>,
     ) {
         self.known().set_zones(zones);
+    }
+
+    /// Reports what the loss of each zone would do. A zone that is not among them is gone
+    /// from the next scrape on.
+    pub fn zone_losses<'a>(&self, zones: impl IntoIterator<Item = (&'a str, ZoneLossSeries)>) {
+        self.known().set_zone_losses(zones);
     }
 
     /// Counts an eviction, if [`Self::policy`] has told of the policy: what is

@@ -25,6 +25,22 @@ pub(super) struct Known {
     /// By namespace and name.
     policies: BTreeMap<(String, String), Policy>,
     zones: BTreeMap<String, Zone>,
+    losses: BTreeMap<String, ZoneLossSeries>,
+}
+
+/// What the loss of a zone would do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ZoneLossSeries {
+    /// Pods that would stay Pending.
+    pub pending: usize,
+    /// What those ask for that find no room: cores.
+    pub cpu: f64,
+    /// The same: bytes.
+    pub memory: f64,
+    /// How many these are.
+    pub pods: usize,
+    /// Whether no tier is in danger.
+    pub is_safe: bool,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +66,12 @@ struct Zone {
 
 impl Default for Known {
     fn default() -> Self {
-        Self { most_tiers: MOST_TIERS, policies: BTreeMap::new(), zones: BTreeMap::new() }
+        Self {
+            most_tiers: MOST_TIERS,
+            policies: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            losses: BTreeMap::new(),
+        }
     }
 }
 
@@ -68,6 +89,9 @@ impl Known {
         let effective = conditions.find(|condition| condition.type_ == CONDITION_EFFECTIVE);
         policy.effective = effective.map(|condition| condition.status == "True");
         policy.tiers.clone_from(&status.tiers);
+        // No series says it in words.
+        let losses = policy.tiers.iter_mut().flat_map(|tier| &mut tier.zone_loss);
+        losses.for_each(|loss| loss.message = None);
         policy.counts.retain(|tier, _| status.tiers.iter().any(|known| known.name == *tier));
         // Counters begin at zero when the tier does: Prometheus cannot see the
         // first increase of a counter that begins at one.
@@ -90,6 +114,14 @@ impl Known {
             .into_iter()
             .map(|(name, state, hold_until)| (name.to_owned(), Zone { state, hold_until }))
             .collect();
+    }
+
+    /// Takes what the loss of each zone would do in place of what was known of it.
+    pub(super) fn set_zone_losses<'a>(
+        &mut self,
+        zones: impl IntoIterator<Item = (&'a str, ZoneLossSeries)>,
+    ) {
+        self.losses = zones.into_iter().map(|(name, loss)| (name.to_owned(), loss)).collect();
     }
 
     /// Counts an eviction. One for a policy that is not known (any more) is not
@@ -131,6 +163,7 @@ impl Known {
             .chain(self.tier_counters())
             .chain([self.policy_phase(), self.policy_effective(), self.unreported_tiers()])
             .chain(self.zone_gauges(now))
+            .chain(self.zone_loss_gauges())
             .filter_map(Family::into_proto)
             .collect()
     }
@@ -278,6 +311,32 @@ impl Known {
             holds.add(&[("zone", name)], left.max(0.0));
         }
         [states, holds]
+    }
+
+    fn zone_loss_gauges(&self) -> [Family; 3] {
+        let mut pending = Family::gauge(
+            "zonespread_zone_loss_pending_pods",
+            "Pods that would stay Pending if the zone were lost now.",
+        );
+        let mut missing = Family::gauge(
+            "zonespread_zone_loss_missing",
+            "What those ask for that would find no room: cores, bytes, pods.",
+        );
+        let mut safe = Family::gauge(
+            "zonespread_safe_to_lose_zone",
+            "1 if every tier would go on without the zone, accepted single zones left out.",
+        );
+        let whole = |count: usize| as_value(u64::try_from(count).unwrap_or(u64::MAX));
+        for (name, loss) in &self.losses {
+            let zone = ("zone", name.as_str());
+            pending.add(&[zone], whole(loss.pending));
+            let amounts = [("cpu", loss.cpu), ("memory", loss.memory), ("pods", whole(loss.pods))];
+            for (resource, amount) in amounts {
+                missing.add(&[zone, ("resource", resource)], amount);
+            }
+            safe.add(&[zone], if loss.is_safe { 1.0 } else { 0.0 });
+        }
+        [pending, missing, safe]
     }
 }
 

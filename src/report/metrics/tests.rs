@@ -56,13 +56,15 @@ fn recovering_petclinic() -> Metrics {
         reachable_skew: 1,
         blocked: Some(because(Reason::ZoneRecovering)),
         zone_loss: vec![
-            ZoneLoss { zone: "a".to_owned(), surviving: 3, percent: 50 },
-            ZoneLoss { zone: "c".to_owned(), surviving: 6, percent: 100 },
+            ZoneLoss { zone: "a".to_owned(), surviving: 3, percent: 50, ..ZoneLoss::default() },
+            ZoneLoss { zone: "c".to_owned(), surviving: 6, percent: 100, ..ZoneLoss::default() },
         ],
         ..tier("web", &[("a", 3), ("b", 3), ("c", 0)])
     };
     metrics.policy("shop", "petclinic", &status(Phase::Holding, vec![web]));
     metrics.zones([("a", ZoneState::Ready, None), ("c", ZoneState::Recovering, Some(at(90)))]);
+    let lost = ZoneLossSeries { pending: 2, cpu: 0.5, memory: 1024.0, pods: 1, is_safe: false };
+    metrics.zone_losses([("a", lost)]);
     metrics.eviction("shop", "petclinic", "web", EvictionResult::Evicted);
     metrics.eviction("shop", "petclinic", "web", EvictionResult::RefusedBudget);
     let took = Some(Duration::from_secs(7));
@@ -130,7 +132,12 @@ fn series_of_a_zone_a_reason_and_a_phase_that_are_no_more_disappear() {
     let metrics = metrics();
     let web = TierStatus {
         blocked: Some(because(Reason::NoRoom)),
-        zone_loss: vec![ZoneLoss { zone: "c".to_owned(), surviving: 3, percent: 75 }],
+        zone_loss: vec![ZoneLoss {
+            zone: "c".to_owned(),
+            surviving: 3,
+            percent: 75,
+            ..ZoneLoss::default()
+        }],
         ..tier("web", &[("a", 3), ("c", 1)])
     };
     metrics.policy("shop", "petclinic", &status(Phase::Blocked, vec![web]));

@@ -1,0 +1,211 @@
+//! What the loss of each zone would do, as a page: one file with a zone-by-tier picture that
+//! needs nothing else, and runs no script.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::api::text::counted;
+use crate::cli::outlook::{PhaseLoss, TierLoss, ZoneLoss, Zones};
+use crate::cli::output::plain;
+
+use super::outlook::{missing, reason};
+
+const STYLE: &str = include_str!("outlook_page.css");
+
+/// What pods do when a zone is lost: the class of a bar's part, and what it means.
+const PARTS: [(&str, &str); 5] = [
+    ("stay", "go on in other zones"),
+    ("go", "start again in other zones"),
+    ("late", "come back once the nodes are deleted, or not at all"),
+    ("unknown", "cannot be predicted"),
+    ("wait", "stay Pending"),
+];
+
+/// The outlook as a page.
+pub fn outlook_page(answer: &Zones) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>Losing a zone</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <h1>Losing a zone</h1>\n<p class=\"lead\">{}</p>\n<div class=\"cards\">\n",
+        escaped(&verdict(answer))
+    );
+    answer.zones.iter().for_each(|zone| card(&mut page, zone));
+    page.push_str("</div>\n");
+    let (tiers, others) = by_name(answer);
+    picture(&mut page, "Tiers", &tiers, answer);
+    picture(&mut page, "Workloads that no policy selects", &others, answer);
+    answer.zones.iter().for_each(|zone| findings(&mut page, zone));
+    // Writing to a String cannot fail.
+    let _ = write!(
+        page,
+        "<footer>zonespread {}. A pod is counted in the worse of the two phases of an outage: while the nodes are unreachable, and once they are deleted.</footer>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    page
+}
+
+/// Every tier, or other workload, and what each zone takes of it.
+type Rows<'a> = BTreeMap<String, BTreeMap<&'a str, &'a TierLoss>>;
+
+fn by_name(answer: &Zones) -> (Rows<'_>, Rows<'_>) {
+    let (mut tiers, mut others) = (Rows::new(), Rows::new());
+    for zone in &answer.zones {
+        for tier in &zone.tiers {
+            let rows = if tier.tier.is_some() { &mut tiers } else { &mut others };
+            rows.entry(tier.name()).or_default().insert(zone.zone.as_str(), tier);
+        }
+    }
+    (tiers, others)
+}
+
+fn verdict(answer: &Zones) -> String {
+    let named = |safe: bool| {
+        let zones = answer.zones.iter().filter(|zone| zone.safe == safe);
+        zones.map(|zone| zone.zone.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    match (named(true), named(false)) {
+        (safe, unsafe_ones) if unsafe_ones.is_empty() => format!("Safe to lose: {safe}."),
+        (safe, unsafe_ones) if safe.is_empty() => format!("Not safe to lose: {unsafe_ones}."),
+        (safe, unsafe_ones) => format!("Not safe to lose: {unsafe_ones}. Safe: {safe}."),
+    }
+}
+
+fn card(page: &mut String, zone: &ZoneLoss) {
+    let (class, says) = if zone.safe { ("", "safe to lose") } else { (" unsafe", "not safe") };
+    let _ = write!(
+        page,
+        "<div class=\"card{class}\"><b>{}</b> <span class=\"dim\">{says}</span><p>{} Pending</p>",
+        escaped(&zone.zone),
+        counted(zone.pending, "pod"),
+    );
+    let room = missing(zone);
+    if room != "-" {
+        let _ = write!(page, "<p>missing: {}</p>", escaped(&room));
+    }
+    if let Some(worst) = &zone.worst {
+        let _ = write!(page, "<p>{}</p>", escaped(worst));
+    }
+    page.push_str("</div>\n");
+}
+
+fn picture(page: &mut String, title: &str, rows: &Rows<'_>, answer: &Zones) {
+    if rows.is_empty() {
+        return;
+    }
+    let _ = write!(page, "<h2>{title}</h2>\n<p class=\"legend\">");
+    for (class, means) in PARTS {
+        let _ = write!(page, "<span><i class=\"{class}\"></i>{means}</span>");
+    }
+    page.push_str("</p>\n<div class=\"wide\"><table>\n<thead><tr><th>Tier</th><th>Pods now</th>");
+    for zone in &answer.zones {
+        let _ = write!(page, "<th>Without {}</th>", escaped(&zone.zone));
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for (name, by_zone) in rows {
+        let pods = by_zone.values().map(|tier| tier.pods).max().unwrap_or(0);
+        let now: Vec<String> = answer
+            .zones
+            .iter()
+            .filter_map(|zone| Some((zone, by_zone.get(zone.zone.as_str())?)))
+            .map(|(zone, tier)| format!("{}:{}", zone.zone, tier.lost))
+            .collect();
+        let _ = write!(
+            page,
+            "<tr><th>{}</th><td class=\"num\">{pods}<br><span class=\"dim\">{}</span></td>",
+            escaped(name),
+            escaped(&now.join(" ")),
+        );
+        for zone in &answer.zones {
+            match by_zone.get(zone.zone.as_str()) {
+                Some(tier) => cell(page, tier),
+                None => page.push_str("<td></td>"),
+            }
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody>\n</table></div>\n");
+}
+
+/// How many pods do what, in the worse phase, in the order of [`PARTS`].
+fn parts(tier: &TierLoss) -> [usize; 5] {
+    let phase: &PhaseLoss =
+        if tier.gone.pending > tier.unreachable.pending { &tier.gone } else { &tier.unreachable };
+    let nowhere = phase.pending + phase.absent + phase.unknown;
+    let go = tier.pods.saturating_sub(tier.surviving + nowhere);
+    [tier.surviving, go, phase.absent, phase.unknown, phase.pending]
+}
+
+fn cell(page: &mut String, tier: &TierLoss) {
+    let title = tier.message.as_deref().unwrap_or_default();
+    let _ = write!(page, "<td class=\"cell\" title=\"{}\"><div class=\"bar\">", escaped(title));
+    let parts = parts(tier);
+    for ((class, _), pods) in PARTS.iter().zip(parts).filter(|(_, pods)| *pods > 0) {
+        let _ = write!(page, "<span class=\"{class}\" style=\"flex:{pods}\"></span>");
+    }
+    let pending = match parts[4] {
+        0 => String::new(),
+        pods => format!(", {pods} Pending"),
+    };
+    let left = format!("{}/{} left{pending}", tier.surviving, tier.pods);
+    let _ = write!(page, "</div><small>{}</small>", escaped(&left));
+    if tier.reason.is_some() {
+        let class = if tier.accepted { "" } else { " class=\"bad\"" };
+        let _ = write!(page, "<small{class}>{}</small>", escaped(&reason(tier)));
+    }
+    page.push_str("</td>");
+}
+
+fn findings(page: &mut String, zone: &ZoneLoss) {
+    let told = zone.tiers.iter().filter_map(|tier| Some((tier, tier.message.as_deref()?)));
+    let mut told = told.peekable();
+    if told.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(page, "<h2>Without zone {}</h2>\n<ul>", escaped(&zone.zone));
+    for (tier, message) in told {
+        let name = tier.name();
+        let why = reason(tier);
+        let _ = writeln!(
+            page,
+            "<li><b>{}</b> <span class=\"dim\">{}</span><br>{}</li>",
+            escaped(&name),
+            escaped(&why),
+            escaped(message)
+        );
+    }
+    page.push_str("</ul>\n");
+}
+
+/// Text without what HTML or a terminal would obey.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let safe = plain(text);
+    if !safe.contains(['<', '>', '&', '"', '\'']) {
+        return safe;
+    }
+    let mut escaped = String::with_capacity(safe.len() + 16);
+    for letter in safe.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(letter),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn names_cannot_leave_their_place() {
+        let hostile = "\"><script>alert('x')</script>&\u{202e}";
+        let safe = escaped(hostile);
+        assert_eq!(safe, r"&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;\u202e");
+    }
+}
