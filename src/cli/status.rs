@@ -200,7 +200,8 @@ pub(super) fn list(policies: &[Known], with_namespace: bool, now: Timestamp) -> 
 
 /// The zones, as `kubectl get zones.zonespread.io` shows them.
 fn zone_list(zones: &[ZoneStatus], now: Timestamp) -> String {
-    let mut grid = Grid::new(["ZONE", "STATE", "USABLE", "SINCE", "OUTAGES", "REASON"]);
+    let mut grid =
+        Grid::new(["ZONE", "STATE", "USABLE", "SINCE", "OUTAGES", "SAFE-TO-LOSE", "REASON"]);
     for zone in zones {
         let since = zone.since.as_ref().map(|since| age(now.duration_since(since.0)));
         grid.row([
@@ -209,6 +210,7 @@ fn zone_list(zones: &[ZoneStatus], now: Timestamp) -> String {
             &zone.usable,
             or_dash(since.as_deref()),
             &zone.outages.to_string(),
+            or_dash(zone.safe_to_lose.map(|safe| if safe { "true" } else { "false" })),
             or_dash(zone.reason.as_deref()),
         ]);
     }

@@ -118,7 +118,9 @@ impl ZoneLosses {
     fn publish(&mut self, made: Making) {
         let Making { mut policies, zones, survey: _ } = made;
         for (key, forecast) in &mut policies {
-            forecast.values_mut().for_each(|zones| TierForecast::keep_one_message(zones));
+            for zones in forecast.values_mut() {
+                TierForecast::keep_one_message(zones);
+            }
             if self.policies.get(key) != Some(forecast) {
                 self.changed.insert(key.clone());
             }

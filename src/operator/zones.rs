@@ -200,7 +200,7 @@ impl Operator {
         let taints = Some(self.taints.record(zone).to_vec());
         let known = stored.and_then(|status| status.safe_to_lose);
         let safe_to_lose = self.losses.is_safe(zone).or(known);
-        ZoneStatus { taints, safe_to_lose, ..status }
+        ZoneStatus { safe_to_lose, taints, ..status }
     }
 
     /// What became of a write of a Zone object; true if others may have waited for it.

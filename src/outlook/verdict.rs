@@ -1,6 +1,6 @@
 //! Whether a zone is safe to lose for a tier: why not, and what would help.
 
-use crate::api::{LossReason, ZONE_LABEL};
+use crate::api::{LossReason, Strategy, ZONE_LABEL};
 use crate::observe::{Cluster, Template, Zone};
 use crate::predict::{Hindrance, Plugin};
 
@@ -92,7 +92,8 @@ fn reason(
 /// after the outage, unless they may be replaced before they stop.
 fn budget_reason(cluster: &Cluster, workload: &WorkloadPods) -> Option<(LossReason, String)> {
     let is_tier = matches!(workload.of, Of::Tier(..));
-    if !is_tier || !workload.all_ready || !(workload.is_set || workload.evicts) {
+    let evicts = workload.is_set || workload.strategy == Strategy::Evict;
+    if !is_tier || workload.not_ready > 0 || !evicts {
         return None;
     }
     let pod = cluster.pod(*workload.pods.first()?)?;

@@ -26,10 +26,10 @@ pub(super) struct WorkloadPods {
     pub accepted: bool,
     /// Whether they are of a `StatefulSet`, whose members often need a majority.
     pub is_set: bool,
-    /// Whether the policy moves its pods by evictions only.
-    pub evicts: bool,
-    /// Whether all of them are Ready.
-    pub all_ready: bool,
+    /// How the policy has its pods moved.
+    pub strategy: Strategy,
+    /// How many of them are not Ready.
+    pub not_ready: usize,
     /// Those that are meant to run.
     pub pods: Vec<PodId>,
     /// How many of them are on nodes of each zone, or of none, in no order.
@@ -48,7 +48,7 @@ impl Workloads {
                 let of = Of::Tier(Name::clone(&policy.key.name), Name::clone(tier));
                 let mut workload = WorkloadPods::new(Name::clone(&policy.key.namespace), of);
                 workload.accepted = is_accepted(policy, tier);
-                workload.evicts = strategy(policy, tier) == Strategy::Evict;
+                workload.strategy = strategy(policy, tier);
                 workload.pods.reserve(pods.len());
                 for id in pods {
                     if let Some(pod) = cluster.pod(*id).filter(|pod| is_meant(pod)) {
@@ -105,8 +105,8 @@ impl WorkloadPods {
             of,
             accepted: false,
             is_set: true,
-            evicts: false,
-            all_ready: true,
+            strategy: Strategy::Auto,
+            not_ready: 0,
             pods: Vec::new(),
             zones: Vec::new(),
             waiting: 0,
@@ -116,7 +116,7 @@ impl WorkloadPods {
     fn add(&mut self, cluster: &Cluster, id: PodId, pod: &Pod) {
         let set = WorkloadKind::StatefulSet.as_str();
         self.is_set &= pod.owner.as_ref().is_some_and(|owner| &*owner.kind == set);
-        self.all_ready &= pod.ready_since.is_some();
+        self.not_ready += usize::from(pod.ready_since.is_none());
         self.pods.push(id);
         if cluster.slot_of(id).is_none() {
             self.waiting += 1;

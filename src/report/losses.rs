@@ -94,8 +94,8 @@ pub(super) fn safe_to_lose(
     let Some((reason, _, tier, loss)) = worst else {
         return (true, SAFE, "every tier goes on without any one of the zones".to_owned());
     };
-    let own = tier.zone_loss.iter().filter(|known| known.reason == Some(reason));
-    let message = own.filter_map(|known| known.message.as_deref()).next();
+    let mut own = tier.zone_loss.iter().filter(|known| known.reason == Some(reason));
+    let message = own.find_map(|known| known.message.as_deref());
     let message = message.map_or_else(|| words(reason).to_owned(), str::to_owned);
     (false, reason.as_str(), format!("{} without zone {}: {message}", tier.name, loss.zone))
 }
