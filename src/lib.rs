@@ -40,7 +40,7 @@
 //! 10. honest status: `report/`
 //! 11. nothing is left behind: `moves/surge`, `operator/follow_up`
 //!
-//! `tests/simulate` attacks the first ten, `operator/surge_tests` the last.
+//! `tests/simulate` attacks them all.
 
 pub mod act;
 pub mod api;

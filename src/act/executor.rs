@@ -179,7 +179,10 @@ impl Executor {
         if self.throttled.as_ref().is_some_and(since) {
             return Err(outdated("the API server has asked for fewer requests since"));
         }
-        if let Some(zone) = self.pauses.held(&request.preconditions.zones, now) {
+        // A pod is given back whatever is held: nothing leaves by that.
+        let leaves = request.verb.begins() || request.verb.evicts();
+        let held = || self.pauses.held(&request.preconditions.zones, now);
+        if let Some(zone) = leaves.then(held).flatten() {
             return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
         // What was begun is followed to its end.

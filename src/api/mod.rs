@@ -7,6 +7,7 @@ mod duration;
 mod explanation;
 mod imbalance;
 mod loss;
+mod move_kind;
 mod reason;
 mod schema;
 mod spec;
@@ -21,6 +22,7 @@ pub use explanation::{
 };
 pub use imbalance::Imbalance;
 pub use loss::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
+pub use move_kind::MoveKind;
 pub use reason::Reason;
 pub use spec::{
     LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride, Trigger,
@@ -28,9 +30,8 @@ pub use spec::{
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
-    CONDITION_PROGRESSING, MoveKind, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone,
-    Recovery, SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
-    limit,
+    CONDITION_PROGRESSING, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Recovery,
+    SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit,
 };
 pub use time::seconds;
 pub use zone::{

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Reason;
 use super::imbalance::Imbalance;
 use super::loss::ZoneLoss;
+use super::move_kind::MoveKind;
 use super::schema;
 
 /// Condition: the policy protects pods, and all of its settings are for tiers that exist.
@@ -66,6 +67,9 @@ pub struct ZoneSpreadPolicyStatus {
     /// The kube-scheduler that predictions are made for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<SchedulerStatus>,
+    /// Whether the operator has proven that it may replace pods before they stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub can_surge: bool,
     /// What would be moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -337,10 +341,13 @@ pub struct ApprovedPlan {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PlannedMove {
+    /// How the pod would be moved.
+    #[serde(default)]
+    pub kind: MoveKind,
     /// The tier.
     #[schemars(length(max = 253))]
     pub tier: String,
-    /// The pod that would be evicted.
+    /// The pod that would be moved.
     #[schemars(length(max = 253))]
     pub pod: String,
     /// Its uid.
@@ -406,28 +413,6 @@ pub struct MoveStatus {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub message: String,
-}
-
-/// How a pod is moved.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum MoveKind {
-    /// It is evicted, and its owner makes another.
-    #[default]
-    Evict,
-    /// Its owner is made to let it go and makes another; once that is Available, the pod is
-    /// evicted.
-    Surge,
-}
-
-impl MoveKind {
-    /// The word users see, in status and as a metric label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Evict => "Evict",
-            Self::Surge => "Surge",
-        }
-    }
 }
 
 /// How far a move is.

@@ -4,8 +4,9 @@ use clap::Args;
 
 use crate::api::text::counted;
 use crate::api::{Phase, Reason};
-use crate::observe::{Kind, PolicyKey};
+use crate::observe::{Kind, PolicyEntry, PolicyKey};
 use crate::operator::DryRun;
+use crate::plan::SurgeRight;
 
 use super::cluster::Access;
 use super::names;
@@ -21,6 +22,10 @@ pub struct Plan {
     /// One policy, as NAME or zsp/NAME
     #[arg(value_name = "POLICY")]
     policy: Option<String>,
+    /// Plan as if the operator had the right to replace pods before they stop (deploy/surge);
+    /// default: whether a policy's status says that it has
+    #[arg(long)]
+    surge: bool,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -39,7 +44,18 @@ impl Plan {
             namespace.is_none_or(|namespace| *policy.namespace == *namespace)
                 && named.is_none_or(|named| *policy.name == *named.name)
         };
+        let is_proven =
+            |policy: &PolicyEntry| policy.status.as_ref().is_some_and(|status| status.can_surge);
+        let can_surge = self.surge || snapshot.operator.index().policies().any(is_proven);
+        if can_surge {
+            snapshot.operator.set_surge_right(SurgeRight::Proven);
+        }
         let dry_runs = snapshot.operator.dry_run(wanted, snapshot.now);
+        if !can_surge && dry_runs.iter().any(waits_for_a_surge) {
+            note(
+                "no status says that the operator can replace pods before they stop (canSurge): --surge plans as if it could",
+            );
+        }
         if dry_runs.is_empty() {
             let place = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
             if let Some(named) = named {
@@ -55,6 +71,12 @@ impl Plan {
         self.output.print(&Plans { scheduler, policies }, plan_table)?;
         unmet.map_or(Ok(()), |unmet| Err(unmet.into()))
     }
+}
+
+/// Whether a tier might be moved by a surge, if the operator had the right to.
+fn waits_for_a_surge(run: &DryRun) -> bool {
+    let mut blocked = run.tiers.iter().filter_map(|tier| tier.blocked.as_ref());
+    blocked.any(|why| matches!(why.reason, Reason::BudgetExhausted | Reason::CannotSurge))
 }
 
 /// What of the plans cannot be carried out now, if anything.

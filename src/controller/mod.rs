@@ -387,8 +387,9 @@ impl Driver {
     fn count(&self, signals: Vec<Signal>) {
         for signal in signals {
             match signal {
-                Signal::MoveEnded { policy, tier, outcome, took, predicted } => {
-                    self.metrics.move_ended(&policy.namespace, &policy.name, &tier, outcome, took);
+                Signal::MoveEnded { policy, tier, kind, outcome, took, predicted } => {
+                    let (namespace, policy) = (&policy.namespace, &policy.name);
+                    self.metrics.move_ended(namespace, policy, &tier, (kind, outcome), took);
                     if let Some(hit) = predicted {
                         self.metrics.prediction(hit);
                     }

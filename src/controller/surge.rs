@@ -1,7 +1,8 @@
 //! Whether the operator may replace pods before they stop: the right to change labels of pods,
 //! the right to watch autoscalers, and the fence that lets it change nothing else. The fence is
-//! tried, not believed in: as dry runs, what must be refused is asked for.
+//! tried, not believed in: as dry runs, what must be refused is asked for, and what must not be.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{
@@ -14,9 +15,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::act::REQUEST_TIMEOUT;
-use crate::api::DO_NOT_EVICT;
+use crate::api::{DO_NOT_EVICT, MOVE, ZoneSpreadPolicy};
 use crate::moves::ActionError;
-use crate::observe::{Kind, Name, WatchEvent, WatchedPod};
+use crate::observe::{HASH_LABELS, Kind, Name, WatchEvent, WatchedPod, released_labels};
 use crate::plan::SurgeRight;
 
 use super::refusal::{action_error, no_answer};
@@ -31,6 +32,9 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 const PROVE_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// How soon while there is no right that a fence would be needed for.
 const ASK_AGAIN_AFTER: Duration = Duration::from_mins(5);
+
+/// How many objects are looked at to find one to try with.
+const A_FEW: u32 = 20;
 
 /// Proves the right, again and again.
 pub struct Prover {
@@ -110,7 +114,69 @@ impl Prover {
                 return Ok(SurgeRight::Missing(why));
             }
         }
-        Ok(SurgeRight::Proven)
+        let mark = json!({"metadata": {"annotations": {MOVE: "{}"}}});
+        if let Some(why) = self.refusal(&namespace, &pod, &mark).await {
+            return Ok(SurgeRight::Missing(why));
+        }
+        Ok(self.release_refused().await?.map_or(SurgeRight::Proven, SurgeRight::Missing))
+    }
+
+    /// Why the API server refuses a change that a surge takes, as a dry run, if it does.
+    async fn refusal(&self, namespace: &str, pod: &str, change: &Value) -> Option<String> {
+        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        let patch = Patch::Merge(change);
+        let answer = pods.patch(pod, &params, &patch);
+        let error = match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(_)) => return None,
+            Ok(Err(error)) => action_error(error),
+            Err(_) => no_answer(),
+        };
+        match error {
+            // It was there a moment ago: the next one is tried soon.
+            ActionError::Gone => None,
+            ActionError::Forbidden(why) => {
+                Some(format!("a release of pod {namespace}/{pod} is refused (as a dry run): {why}"))
+            }
+            other => {
+                Some(format!("a release of pod {namespace}/{pod} could not be tried: {other:?}"))
+            }
+        }
+    }
+
+    /// Why no pod can be released wherever that was tried; none if one can, and where there is
+    /// no policy yet: there nothing is released.
+    async fn release_refused(&self) -> Result<Option<String>, kube::Error> {
+        let policies: Api<ZoneSpreadPolicy> = Api::all(self.client.clone());
+        let policies = policies.list(&ListParams::default().limit(A_FEW)).await?.items;
+        let namespaces: BTreeSet<String> =
+            policies.into_iter().filter_map(|policy| policy.metadata.namespace).collect();
+        let mut refused = None;
+        for namespace in namespaces {
+            let Some((pod, release)) = self.some_release(&namespace).await? else { continue };
+            match self.refusal(&namespace, &pod, &release).await {
+                None => return Ok(None),
+                Some(why) => refused = refused.or(Some(why)),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// A pod of the namespace, and what would release it.
+    async fn some_release(&self, namespace: &str) -> Result<Option<(String, Value)>, kube::Error> {
+        let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
+        for key in HASH_LABELS {
+            let params = ListParams::default().labels(key).limit(A_FEW);
+            for pod in pods.list(&params).await?.items {
+                let released = released_labels(&pod.metadata.labels.unwrap_or_default());
+                if let (Some(name), Some(labels)) = (pod.metadata.name, released) {
+                    let metadata =
+                        json!({"labels": {key: labels.get(key)}, "annotations": {MOVE: "{}"}});
+                    return Ok(Some((name, json!({"metadata": metadata}))));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the operator may do that everywhere.

@@ -34,6 +34,17 @@ pub struct View<'a> {
     /// Whether a pod may be evicted now at the end of a surge: no zone is out, and nothing is
     /// unknown.
     pub may_evict: bool,
+    /// Whether there is a policy that wants the pod moved.
+    pub is_wanted: bool,
+}
+
+impl<'a> View<'a> {
+    /// For a request of a move, whose other moves do not matter.
+    #[must_use]
+    pub const fn of_one(index: &'a Index, namespace: &'a Name, others: &'a OtherMoves) -> Self {
+        let landing_timeout = Duration::ZERO;
+        Self { index, namespace, others, landing_timeout, may_evict: true, is_wanted: true }
+    }
 }
 
 /// A policy's other moves: what of their pods must not be taken for ours.
@@ -353,6 +364,7 @@ mod tests {
                 others: &others,
                 landing_timeout: Duration::from_mins(1),
                 may_evict: true,
+                is_wanted: true,
             };
             let ending = match self.moved.step(&view, at(second)) {
                 Step::Ended(ending) => Some(ending),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::api::ZoneSpreadPolicyStatus;
+use crate::api::{MoveKind, ZoneSpreadPolicyStatus};
 use crate::observe::{Name, PolicyKey};
 
 use super::request::Verb;
@@ -130,7 +130,9 @@ pub enum Signal {
         policy: PolicyKey,
         /// The tier.
         tier: String,
-        /// How.
+        /// How the pod was moved.
+        kind: MoveKind,
+        /// How it ended.
         outcome: MoveOutcome,
         /// From the eviction to Available.
         took: Option<Duration>,

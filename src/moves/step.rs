@@ -124,6 +124,7 @@ mod tests {
             others: &OtherMoves::default(),
             landing_timeout: TIMEOUT,
             may_evict: true,
+            is_wanted: true,
         };
         moved.step(&view, at(second))
     }

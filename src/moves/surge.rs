@@ -27,6 +27,9 @@ pub const DEADLINE_AFTER_LANDING: SignedDuration = SignedDuration::from_mins(1);
 /// After this long a request that was not confirmed, and does not show, is taken as not made.
 const UNCONFIRMED_FOR: SignedDuration = SignedDuration::from_secs(30);
 
+/// An owner that is not there any more for so long is gone.
+const OWNER_GONE_FOR: SignedDuration = SignedDuration::from_secs(10);
+
 /// The cost of deleting a replacement that is to go: nothing is lower.
 const DEMOTED: i32 = i32::MIN;
 
@@ -45,6 +48,10 @@ pub struct SurgeProgress {
     wanted: Option<i32>,
     /// When the pod was first seen to be back.
     back_since: Option<Timestamp>,
+    /// Since when its owner is gone.
+    owner_gone: Option<Timestamp>,
+    /// How many requests in a row were refused.
+    pub(super) refused: u32,
     /// Whether its pod could not be evicted when that was last tried.
     not_retired: bool,
     /// Whether labels cannot be changed any more: then the pod is evicted instead.
@@ -58,9 +65,11 @@ impl SurgeProgress {
     }
 
     /// A request after the first was answered.
-    pub(super) fn answered(&mut self, verb: Verb, forbidden: bool) {
+    pub(super) fn answered(&mut self, verb: Verb, refusal: Refusal) {
+        self.refused = if refusal == Refusal::None { 0 } else { self.refused.saturating_add(1) };
+        let forbidden = refusal == Refusal::Forbidden;
         match verb {
-            Verb::Restore | Verb::Demote if forbidden => self.unpatchable = true,
+            Verb::Restore | Verb::Demote | Verb::Promote if forbidden => self.unpatchable = true,
             // Each is tried in turn until one is let through.
             Verb::Retire => {
                 self.unpatchable = false;
@@ -69,6 +78,17 @@ impl SurgeProgress {
             _ => {}
         }
     }
+}
+
+/// Whether a request after the first was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It was not.
+    None,
+    /// The right for it is missing.
+    Forbidden,
+    /// For another reason.
+    Other,
 }
 
 /// The pod that is moved, as the index shows it.
@@ -115,7 +135,7 @@ pub(super) fn step(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
             moved.apply(Transition::Undoing(Ending::Refused, message), now);
             back(moved, view, pod, now)
         }
-        Moved::Released(pod) if moved.is_undoing() => undo(moved, view, pod),
+        Moved::Released(pod) if moved.is_undoing() => undo(moved, view, pod, now),
         Moved::Released(pod) => released(moved, view, pod, now),
     }
 }
@@ -129,6 +149,7 @@ pub(super) fn wakes_at(moved: &Move, landing_timeout: Duration) -> Vec<Timestamp
             Some(lands_by(moved, landing_timeout)),
             moved.surge.deadline,
             moved.surge.back_since.map(settled_after),
+            moved.surge.owner_gone.and_then(|since| since.checked_add(OWNER_GONE_FOR).ok()),
         ]
         .into_iter()
         .flatten()
@@ -231,13 +252,15 @@ fn released(moved: &mut Move, view: &View<'_>, pod: &Pod, now: Timestamp) -> Nex
     let deadline =
         *moved.surge.deadline.get_or_insert(marked.or(own.ok()).unwrap_or(Timestamp::MAX));
     let why = match owner(moved, view) {
-        Owner::Gone => return Next::Ask(Verb::Retire),
+        Owner::Gone => return follow_owner(moved, view, now),
         Owner::Unknown => Some("which owner it had is not known".to_owned()),
+        Owner::Known(_) if !view.is_wanted => Some("its policy is gone".to_owned()),
         Owner::Known(workload) => changed(moved, view, workload),
     };
+    moved.surge.owner_gone = None;
     if let Some(why) = why {
         moved.apply(Transition::Undoing(Ending::Refused, why), now);
-        return undo(moved, view, pod);
+        return undo(moved, view, pod, now);
     }
     let in_time = now < deadline;
     let landing = follow(moved, view, now);
@@ -266,14 +289,32 @@ fn released(moved: &mut Move, view: &View<'_>, pod: &Pod, now: Timestamp) -> Nex
         }
     };
     moved.apply(Transition::Undoing(ending, message), now);
-    undo(moved, view, pod)
+    undo(moved, view, pod, now)
+}
+
+/// Nobody can have the pod back: it follows its owner. One that is deleted and made again at
+/// once takes its pods over.
+fn follow_owner(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
+    let since = *moved.surge.owner_gone.get_or_insert(now);
+    let is_gone = now >= since.saturating_add(OWNER_GONE_FOR).unwrap_or(Timestamp::MAX);
+    if view.may_evict && is_gone { Next::Ask(Verb::Retire) } else { Next::Wait }
 }
 
 /// The pod is to go back to its owner, which then has one too many: the replacement.
-fn undo(moved: &Move, view: &View<'_>, pod: &Pod) -> Next {
+fn undo(moved: &mut Move, view: &View<'_>, pod: &Pod, now: Timestamp) -> Next {
     debug_assert!(pod.is_released());
-    if matches!(owner(moved, view), Owner::Gone) || moved.surge.unpatchable {
-        return Next::Ask(Verb::Retire);
+    if matches!(owner(moved, view), Owner::Gone) {
+        return follow_owner(moved, view, now);
+    }
+    moved.surge.owner_gone = None;
+    if moved.surge.unpatchable {
+        // Wherever the replacement is, only if it serves is nothing lost.
+        let is_up = replacement(moved, view).is_some_and(|replacement| {
+            let workload = view.index.workload_of(replacement);
+            let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
+            replacement.is_available(min_ready, now)
+        });
+        return Next::Ask(if is_up && view.may_evict { Verb::Retire } else { Verb::Restore });
     }
     match replacement(moved, view) {
         Some(replacement) if replacement.deletion_cost != DEMOTED => Next::Ask(Verb::Demote),

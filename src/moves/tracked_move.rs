@@ -7,14 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{MoveKind, MoveState, MoveStatus, seconds};
-use crate::observe::{Index, MoveMark, Name, Owner, Pod, PodId, Uid, Zone};
+use crate::observe::{Index, MoveMark, Name, Pod, PodId, Uid, Zone};
 use crate::plan::{OpenLanding, PlannedMove};
 use crate::predict::{PendingPod, Rival};
 
 use super::follow::Ending;
+use super::owner_name::OwnerName;
 use super::owner_snapshot::OwnerSnapshot;
 use super::request::Verb;
-use super::surge::{DEADLINE_AFTER_LANDING, SurgeProgress};
+use super::surge::{DEADLINE_AFTER_LANDING, Refusal, SurgeProgress};
 
 /// A move that this process made, or took over from the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,15 +77,6 @@ pub struct ExpectedLanding {
     pub spare: usize,
 }
 
-/// A controller, by what a status says of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OwnerName {
-    /// `ReplicaSet`, `StatefulSet`, or a custom kind.
-    pub kind: Name,
-    /// Its name.
-    pub name: Name,
-}
-
 /// The pod that replaces one that was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replacement {
@@ -142,8 +134,8 @@ pub enum Transition {
     FollowUpAnswered {
         /// What was asked.
         verb: Verb,
-        /// Whether the right for it is missing.
-        forbidden: bool,
+        /// Whether it was refused.
+        refusal: Refusal,
         /// When it may be asked again, should there still be a need.
         again: Timestamp,
     },
@@ -315,9 +307,9 @@ impl Move {
                 self.message = message;
             }
             Transition::FollowUpAsked => self.follow_up = FollowUp::Waiting,
-            Transition::FollowUpAnswered { verb, forbidden, again } => {
+            Transition::FollowUpAnswered { verb, refusal, again } => {
                 self.follow_up = FollowUp::Answered(verb, again);
-                self.surge.answered(verb, forbidden);
+                self.surge.answered(verb, refusal);
             }
             Transition::Ended(ending, message) => {
                 self.state = ending.state();
@@ -362,8 +354,18 @@ impl Move {
         match self.follow_up {
             FollowUp::None => false,
             FollowUp::Waiting => true,
-            FollowUp::Answered(known, again) => known == verb && now < again,
+            // After a refusal nothing is asked for a while, nor after an eviction, which has to
+            // show; else only not the same.
+            FollowUp::Answered(known, again) => {
+                (known == verb || self.surge.refused > 0 || known.evicts()) && now < again
+            }
         }
+    }
+
+    /// How many requests in a row were refused.
+    #[must_use]
+    pub const fn refusals(&self) -> u32 {
+        self.surge.refused
     }
 
     /// When something may be asked again.
@@ -465,32 +467,5 @@ impl Move {
     #[must_use]
     pub fn is_expected_in(&self, zone: &Zone) -> bool {
         self.to == *zone || self.alternatives.contains(zone)
-    }
-}
-
-impl OwnerName {
-    /// What a status says: `Kind/name`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (kind, name) = text.split_once('/')?;
-        Some(Self { kind: Name::from(kind), name: Name::from(name) })
-    }
-
-    /// Whether this is that controller.
-    #[must_use]
-    pub fn is(&self, owner: &Owner) -> bool {
-        self.kind == owner.kind && self.name == owner.name
-    }
-}
-
-impl From<&Owner> for OwnerName {
-    fn from(owner: &Owner) -> Self {
-        Self { kind: Name::clone(&owner.kind), name: Name::clone(&owner.name) }
-    }
-}
-
-impl std::fmt::Display for OwnerName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
     }
 }

@@ -28,7 +28,8 @@ impl Operator {
             .flat_map(|memory| memory.under_way().map(|moved| &moved.uid))
             .collect();
         // Of a pod that its owner has, only the mark is left: that goes with the right to.
-        let can_patch = self.surge == SurgeRight::Proven;
+        let is_refused = self.unpatchable_until.is_some_and(|until| now < until);
+        let can_patch = self.surge == SurgeRight::Proven && !is_refused;
         let mut found: Vec<(PolicyKey, Move)> = Vec::new();
         for (_, pod) in self.index.cluster().surging_pods() {
             if pod.terminating || !(can_patch || pod.is_released()) {
@@ -76,13 +77,8 @@ impl Operator {
     ) -> Option<ActionRequest> {
         let at = memory.moves.iter().rposition(|moved| moved.uid == *uid)?;
         let moved = &memory.moves[at];
-        let view = View {
-            index: &self.index,
-            namespace: &key.namespace,
-            others: &OtherMoves::default(),
-            landing_timeout: std::time::Duration::ZERO,
-            may_evict: true,
-        };
+        let no_others = OtherMoves::default();
+        let view = View::of_one(&self.index, &key.namespace, &no_others);
         let patch = moved.patch(verb, key, &view);
         if patch.is_none() && !verb.evicts() {
             return None;

@@ -115,6 +115,8 @@ pub struct Operator {
     cluster_state: ClusterState,
     /// Whether pods may be replaced before they stop.
     surge: SurgeRight,
+    /// Until when a refusal to change a pod is heeded: the right may be gone.
+    unpatchable_until: Option<Timestamp>,
     /// The same when the policies were last asked.
     surge_asked: SurgeRight,
     /// What the loss of each zone would do.
@@ -262,6 +264,11 @@ impl Operator {
                 self.failures.note(outcome.policy(), now);
             }
             _ => {}
+        }
+        if let Outcome::Refused { verb, refusal: ActionError::Forbidden(_), .. } = &outcome
+            && !verb.evicts()
+        {
+            self.unpatchable_until = now.checked_add(policy_state::REFUSAL_HEEDED).ok();
         }
         let policy = outcome.policy();
         let Some(mut memory) = self.take(policy) else {

@@ -12,7 +12,7 @@ use crate::api::{
     ZoneSpreadPolicyStatus, limit, seconds,
 };
 use crate::moves::{
-    ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Signal,
+    ActionError, Ending, ErrorCategory, EvictionResult, Move, Outcome, OwnerName, Refusal, Signal,
     Transition, Verb,
 };
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
@@ -42,6 +42,8 @@ pub struct PolicyState {
     pub moves: Vec<Move>,
     /// Misses and refusals, by tier.
     pub miss_histories: BTreeMap<Name, MissHistory>,
+    /// A zone that was out for its tiers since misses were last counted from zero.
+    pub(super) zone_out: Option<Zone>,
     /// Whether its tiers are steady, by tier.
     pub(super) steadiness: BTreeMap<Name, Steadiness>,
     /// The plan that was approved last, and its moves that are left.
@@ -93,6 +95,7 @@ impl PolicyState {
                 .filter(|_| status.phase != Some(Phase::Invalid))
                 .map(|tier| (Name::from(tier.name.as_str()), Steadiness::restore(tier)))
                 .collect(),
+            zone_out: super::recovery::zone_out(status),
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
             stored: written.clone(),
@@ -387,11 +390,16 @@ impl PolicyState {
         let pause = match refusal {
             None | Some(ActionError::Unknown(_) | ActionError::Failed(_)) => SHOWS_WITHIN,
             Some(ActionError::Throttled { retry_after }) => (*retry_after).min(REFUSAL_HEEDED),
-            Some(_) => RETRY,
+            // A budget shows a moment later that one more pod is Ready; or not for hours.
+            Some(_) => RETRY * (1 << moved.refusals().min(RETRY_DOUBLINGS)),
         };
         let again = now.checked_add(pause).unwrap_or(Timestamp::MAX);
-        let forbidden = matches!(refusal, Some(ActionError::Forbidden(_)));
-        moved.apply(Transition::FollowUpAnswered { verb, forbidden, again }, now);
+        let answer = match refusal {
+            None => Refusal::None,
+            Some(ActionError::Forbidden(_)) => Refusal::Forbidden,
+            Some(_) => Refusal::Other,
+        };
+        moved.apply(Transition::FollowUpAnswered { verb, refusal: answer, again }, now);
         let result = refusal.map_or(Some(EvictionResult::Evicted), ActionError::result);
         let tier = moved.tier.to_string();
         result

@@ -14,7 +14,7 @@ use crate::moves::{
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
-    ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, TierPlan,
+    ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, SurgeRight, TierPlan,
     TierSettings, TierView, ZoneLanding, gate, tier_count, zone_gate,
 };
 use crate::predict::PendingPod;
@@ -80,6 +80,7 @@ impl Operator {
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
+            can_surge: self.surge == SurgeRight::Proven,
             scheduler: self.scheduler_status(),
             zones: &self.zones,
             tiers: &reports,
@@ -154,9 +155,7 @@ impl Operator {
             claimed: moves.filter_map(|moved| moved.claims(&self.index, &key.namespace)).collect(),
             evicted: memory.moves.iter().map(|moved| moved.uid.clone()).collect(),
         };
-        let mut endings = Vec::new();
-        let mut asked = Vec::new();
-        let mut verdicts = Vec::new();
+        let (mut endings, mut asked, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
         let may_evict: Vec<bool> =
             memory.under_way().map(|moved| self.may_retire(key, &memory, moved, now)).collect();
         let under_way = memory.moves.iter_mut().filter(|moved| moved.is_under_way());
@@ -171,6 +170,7 @@ impl Operator {
                 others: &others,
                 landing_timeout,
                 may_evict,
+                is_wanted: spec.is_some(),
             };
             let step = moved.step(&view, now);
             if let Step::Ask(verb) = step
@@ -185,7 +185,8 @@ impl Operator {
                 let replacement = moved.replacement.as_ref();
                 let node = replacement.and_then(|replacement| replacement.node.clone());
                 let to = (moved.to.clone(), node);
-                endings.push((ending, moved.tier.to_string(), to, took, landing_timeout));
+                let whose = (moved.tier.to_string(), moved.kind);
+                endings.push((ending, whose, to, took, landing_timeout));
             }
         }
         let mut landings = Vec::new();
@@ -205,7 +206,7 @@ impl Operator {
             self.suspicion.note(rival, was_right);
         }
         self.move_ended |= !endings.is_empty();
-        for (ending, tier, (zone, node), took, timeout) in endings {
+        for (ending, (tier, kind), (zone, node), took, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
             memory.record_ending(&tier, ending, backoff, now);
             let came_up = ending == Ending::Landed;
@@ -232,6 +233,7 @@ impl Operator {
             decision.signals.push(Signal::MoveEnded {
                 policy: key.clone(),
                 tier,
+                kind,
                 outcome,
                 took,
                 predicted,
@@ -356,13 +358,7 @@ impl Operator {
         moved.must_land_within(view.settings.landing_timeout);
         moved.rivals = self.dissent(&policy.key, memory, planned, &moved);
         let no_others = OtherMoves::default();
-        let seen = View {
-            index: &self.index,
-            namespace: &policy.key.namespace,
-            others: &no_others,
-            landing_timeout: view.settings.landing_timeout,
-            may_evict: true,
-        };
+        let seen = View::of_one(&self.index, &policy.key.namespace, &no_others);
         let Step::Ask(verb) = moved.step(&seen, now) else { return None };
         let request = ActionRequest {
             verb,

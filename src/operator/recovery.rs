@@ -11,6 +11,12 @@ use crate::observe::{Zone, ZoneMemory};
 
 use super::policy_state::PolicyState;
 
+/// A zone that is out for the policy's tiers.
+pub(super) fn zone_out(status: &ZoneSpreadPolicyStatus) -> Option<Zone> {
+    let out = status.zones.iter().find(|zone| zone.state == ZoneState::Impaired);
+    out.map(|zone| Zone::new(&zone.name))
+}
+
 impl PolicyState {
     /// Opens a recovery when a zone has come back or moves are planned, and
     /// brings the one that is open up to date with `status`.
@@ -20,6 +26,7 @@ impl PolicyState {
         zones: &BTreeMap<Zone, ZoneMemory>,
         now: Timestamp,
     ) {
+        self.zone_out = zone_out(status).or_else(|| self.zone_out.take());
         let returned = status
             .zones
             .iter()
@@ -45,8 +52,11 @@ impl PolicyState {
             && self.recovery.as_ref().is_none_or(|known| is_another(known, last_outage))
         {
             self.recovery = Some(begin(Some(zone.clone()), at));
-            // Law 5 counts futile evictions per recovery.
-            self.reset_misses();
+            // Law 5 counts futile evictions per recovery. An outage that only the Zone object
+            // tells of, after a restart, may have been that of another pool's nodes.
+            if self.zone_out.take().is_some() {
+                self.reset_misses();
+            }
         }
         let planned = status.plan.as_ref().map_or(0, |plan| plan.total);
         let under_way = i32::try_from(self.under_way().count()).unwrap_or(i32::MAX);

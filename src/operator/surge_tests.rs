@@ -232,3 +232,75 @@ fn in_an_outage_no_released_pod_is_evicted_and_the_surge_is_undone() {
     assert!(world.left_behind().is_empty(), "{:?}", world.done);
     assert_eq!((world.ready(), world.fewest_ready), (2, 2));
 }
+
+#[test]
+fn of_a_policy_that_is_deleted_the_pod_is_given_back_and_not_evicted() {
+    for second in 1..6 {
+        let mut world = World::new();
+        world.pass(second);
+        world.delete_policy();
+        world.pass(30);
+        assert!(!world.verbs().contains(&Verb::Retire), "{second} s: {:?}", world.done);
+        assert!(world.left_behind().is_empty(), "{second} s: {:?}", world.done);
+        assert_eq!((world.ready(), world.fewest_ready), (2, 2));
+    }
+}
+
+#[test]
+fn a_pod_whose_owner_is_gone_is_not_evicted_in_an_outage_and_an_owner_made_again_has_it_back() {
+    let a1 = || crate::observe::fixtures::node("a1").zone("a");
+    let mut world = World::new();
+    (world.ready_after, world.min_available) = (30, 0);
+    world.pass(2);
+    world.wanted = None;
+    world.add(Change::Node(a1().cordoned().watched()));
+    world.pass(60);
+    assert_eq!(world.verbs(), [Verb::Release]);
+    world.add(Change::Node(a1().watched()));
+    world.pass(60);
+    assert_eq!(world.verbs(), [Verb::Release, Verb::Retire]);
+
+    let mut world = World::new();
+    (world.ready_after, world.min_available) = (30, 0);
+    world.pass(2);
+    world.wanted = None;
+    world.pass(8);
+    assert_eq!(world.verbs(), [Verb::Release], "it may be made again");
+    world.wanted = Some(2);
+    world.pass(120);
+    assert!(world.left_behind().is_empty(), "{:?}", world.done);
+}
+
+#[test]
+fn what_is_refused_again_and_again_is_asked_ever_more_rarely() {
+    let mut world = World::new();
+    world.pass(2);
+    world.min_available = 3;
+    world.patches_forbidden = true;
+    world.lands_on = "a1";
+    world.pass(300);
+    assert_eq!(world.verbs(), [Verb::Release], "nothing else is let through");
+    assert!(world.refused < 25, "asked {} times", world.refused);
+    world.patches_forbidden = false;
+    world.pass(40);
+    assert!(world.left_behind().is_empty(), "{:?}", world.done);
+}
+
+#[test]
+fn a_mark_that_may_not_be_removed_holds_up_nobody() {
+    let mut world = World::new();
+    world.lands_on = "a1";
+    world.pass(1);
+    while !world.verbs().contains(&Verb::Demote) {
+        world.pass(1);
+    }
+    // The pod is evicted instead, and its replacement, which was to go, stays.
+    world.patches_forbidden = true;
+    world.pass(60);
+    let ended = last(&world);
+    assert!(!ended.1.is_under_way(), "{ended:?} {:?}", world.done);
+    assert!(world.refused < 15, "asked {} times", world.refused);
+    world.patches_forbidden = false;
+    world.pass(90);
+    assert!(world.left_behind().is_empty(), "{:?}", world.done);
+}

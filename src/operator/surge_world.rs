@@ -34,6 +34,8 @@ pub struct World {
     pub patches_forbidden: bool,
     /// What was done to which pod.
     pub done: Vec<(Verb, String)>,
+    /// How many requests were refused.
+    pub refused: usize,
     /// The fewest Ready pods at any time.
     pub fewest_ready: usize,
     policy: Option<Value>,
@@ -60,6 +62,7 @@ impl World {
             ready_after: 5,
             patches_forbidden: false,
             done: Vec::new(),
+            refused: 0,
             fewest_ready: 2,
             policy: Some(policy),
             status: None,
@@ -168,6 +171,7 @@ impl World {
                     Outcome::Acted { verb, policy, uid }
                 }
                 Err(refusal) => {
+                    self.refused += 1;
                     let ActionRequest { verb, policy, uid, .. } = request;
                     Outcome::Refused { verb, policy, uid, refusal }
                 }

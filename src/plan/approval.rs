@@ -41,7 +41,9 @@ impl Approval {
                 approved.to == zone.as_str()
                     || approved.alternatives.iter().any(|known| known == zone.as_str())
             };
+            // Who agreed to an eviction did not agree to a change of labels, nor the reverse.
             pod.uid == *approved.uid
+                && approved.kind == planned.kind
                 && approved.from == planned.from.as_str()
                 && planned.to.iter().all(expected)
         })

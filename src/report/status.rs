@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::text::{bounded, counted};
 use crate::api::{
     self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
-    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Mode, MoveStatus, Phase, Plan, PlannedMove,
-    PolicyZone, Reason, Recovery, SchedulerStatus, Summary, TierStatus, TierZone,
+    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Mode, MoveKind, MoveStatus, Phase, Plan,
+    PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Summary, TierStatus, TierZone,
     ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
@@ -78,6 +78,8 @@ pub struct StatusInput<'a> {
     pub index: &'a Index,
     /// The policy.
     pub policy: &'a PolicyEntry,
+    /// Whether pods may be replaced before they stop.
+    pub can_surge: bool,
     /// What is known of the scheduler.
     pub scheduler: SchedulerStatus,
     /// The zones' health.
@@ -161,6 +163,7 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
         },
         untiered_pods: i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX),
         scheduler: Some(input.scheduler),
+        can_surge: input.can_surge,
         zones: zone_statuses,
         tiers: tier_statuses,
         plan,
@@ -353,6 +356,7 @@ fn listed(index: &Index, tiers: &[&TierReport], most: usize) -> Vec<PlannedMove>
             let pod = index.cluster().pod(planned.pod)?;
             let mut zones = planned.to.iter().map(ToString::to_string);
             Some(PlannedMove {
+                kind: planned.kind,
                 tier: tier.view.name.to_string(),
                 pod: pod.name.to_string(),
                 uid: pod.uid.to_string(),
@@ -368,7 +372,10 @@ fn listed(index: &Index, tiers: &[&TierReport], most: usize) -> Vec<PlannedMove>
 fn fingerprint(moves: &[PlannedMove]) -> String {
     let bytes = moves.iter().flat_map(|planned| {
         let fixed = [&planned.tier, &planned.pod, &planned.uid, &planned.from, &planned.to];
-        let fields = fixed.into_iter().chain(&planned.alternatives);
+        let fields = fixed.into_iter().chain(&planned.alternatives).map(String::as_str);
+        // An eviction has the id that it had before there were surges.
+        let kind = Some(planned.kind).filter(|kind| *kind != MoveKind::Evict);
+        let fields = fields.chain(kind.map(MoveKind::as_str));
         fields.flat_map(|field| field.bytes().chain([0])).chain([1])
     });
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -374,3 +374,24 @@ fn a_missing_kubeconfig_is_told_by_its_path_and_what_to_do() {
     let ran = zonespread(&["status", "--context", "nowhere"]);
     assert_eq!(ran.err, format!("error: --context nowhere: {missing}\n"));
 }
+
+#[test]
+fn a_plan_knows_whether_the_operator_can_surge() {
+    let file = fixture("two-replicas.yaml");
+    let ran = zonespread(&["plan", "-n", "shop", "-f", &file]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.out.contains("BudgetExhausted"), "{}", ran.out);
+    assert!(ran.err.contains("--surge plans as if it could"), "{}", ran.err);
+    let ran = zonespread(&["plan", "-n", "shop", "-f", &file, "--surge"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("KIND") && ran.out.contains("Surge"), "{}", ran.out);
+    assert!(!ran.err.contains("--surge"), "{}", ran.err);
+
+    // What the operator has proven is in the policies' status.
+    let told = std::fs::read_to_string(&file).unwrap() + "  status: {canSurge: true}\n";
+    let told_file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(told_file.path(), told).unwrap();
+    let path = told_file.path().display().to_string();
+    let told = zonespread(&["plan", "-n", "shop", "-f", &path]);
+    assert_eq!((told.code, &told.out), (Some(0), &ran.out), "{}", told.err);
+}

@@ -30,6 +30,7 @@ mod recovery;
 mod scale;
 mod strangers;
 mod surge;
+mod surge_interrupted;
 mod the_control_plane;
 mod what_users_see;
 mod workloads;

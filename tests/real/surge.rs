@@ -2,7 +2,7 @@
 //! behind when everything is taken away in between.
 
 use crate::harness::{
-    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, ScheduleAnyway, Workload, deployment,
+    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Operator, ScheduleAnyway, Workload, deployment,
     disruption_budget, eventually, evictions, install,
 };
 use crate::policy::{self, SOON, phase, policy, ready, until};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use zonespread::api::{MoveKind, MoveState, Phase};
 
 /// As `kubectl apply -k deploy/surge` does, without the Deployment.
-async fn install_surge(cluster: &Cluster) -> PathBuf {
+pub async fn install_surge(cluster: &Cluster) -> PathBuf {
     let kubeconfig = install(cluster).await;
     for file in ["rbac.yaml", "fence.yaml"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/surge").join(file);
@@ -28,16 +28,22 @@ async fn install_surge(cluster: &Cluster) -> PathBuf {
 }
 
 /// Two replicas of a slow starter behind a Service and a budget, in zones a and c.
-fn a_slow_pair(namespace: &str) -> Workload {
+pub fn a_slow_pair(namespace: &str) -> Workload {
     deployment(namespace, "was", 2)
         .label("part-of", namespace)
         .spread(ScheduleAnyway)
         .start_delay("3s")
 }
 
-async fn apply_pair(cluster: &Cluster, namespace: &str, rule: &str, value: Value) {
+pub async fn apply_pair(
+    cluster: &Cluster,
+    pair: Workload,
+    namespace: &str,
+    rule: &str,
+    value: Value,
+) {
     cluster.namespace(namespace).await;
-    cluster.apply(a_slow_pair(namespace).to_string()).await;
+    cluster.apply(pair.to_string()).await;
     cluster.apply(disruption_budget(namespace, "was", rule, value)).await;
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"namespace": namespace, "name": "was"},
@@ -46,7 +52,7 @@ async fn apply_pair(cluster: &Cluster, namespace: &str, rule: &str, value: Value
     ready(cluster, namespace, "app=was", 2).await;
 }
 
-async fn ready_endpoints(cluster: &Cluster, namespace: &str) -> usize {
+pub async fn ready_endpoints(cluster: &Cluster, namespace: &str) -> usize {
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client(), namespace);
     let slices = slices.list(&ListParams::default()).await.expect("endpoint slices").items;
     let endpoints = slices.into_iter().filter_map(|slice| slice.endpoints).flatten();
@@ -56,8 +62,16 @@ async fn ready_endpoints(cluster: &Cluster, namespace: &str) -> usize {
     endpoints.filter(is_ready).count()
 }
 
+/// The operator has proven that it may.
+pub async fn can_surge(operator: &Operator) {
+    eventually(SOON, "the right to be proven", async || {
+        operator.log().contains("pods can be replaced before they stop").then_some(())
+    })
+    .await;
+}
+
 /// Nothing of a surge is left on any pod.
-async fn left_behind(cluster: &Cluster, namespace: &str) -> Vec<String> {
+pub async fn left_behind(cluster: &Cluster, namespace: &str) -> Vec<String> {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), namespace);
     let pods = pods.list(&ListParams::default()).await.unwrap().items;
     let is_part = |pod: &Pod| {
@@ -68,10 +82,10 @@ async fn left_behind(cluster: &Cluster, namespace: &str) -> Vec<String> {
     pods.iter().filter(|pod| is_part(pod)).map(ResourceExt::name_any).collect()
 }
 
-const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
+pub const HOLD: &str = "  rebalance: {holdDown: 2s}\n";
 
 /// Both pods are in zone a, and zone c is usable again.
-async fn lose_and_give_back(cluster: &Cluster, namespaces: &[&str]) {
+pub async fn lose_and_give_back(cluster: &Cluster, namespaces: &[&str]) {
     cluster.cordon_zone("c").await;
     cluster.evacuate_zone("c").await;
     for namespace in namespaces {
@@ -93,18 +107,15 @@ async fn two_replicas_behind_a_tight_budget_come_home_without_a_dip() {
         cluster.add_zone(zone, 2).await;
     }
     let shops = ["least", "most"];
-    apply_pair(&cluster, "least", "minAvailable", 2.into()).await;
-    apply_pair(&cluster, "most", "maxUnavailable", 0.into()).await;
+    apply_pair(&cluster, a_slow_pair("least"), "least", "minAvailable", 2.into()).await;
+    apply_pair(&cluster, a_slow_pair("most"), "most", "maxUnavailable", 0.into()).await;
     let kubeconfig = install_surge(&cluster).await;
     let operator = policy::replica(&cluster, &kubeconfig, &[]).await;
     for shop in shops {
         cluster.apply(policy(shop, shop, HOLD)).await;
         phase(&cluster, shop, shop, Phase::Balanced).await;
     }
-    eventually(SOON, "the right to be proven", async || {
-        operator.log().contains("pods can be replaced before they stop").then_some(())
-    })
-    .await;
+    can_surge(&operator).await;
     lose_and_give_back(&cluster, &shops).await;
     assert_eq!(evictions(&cluster), 0);
 

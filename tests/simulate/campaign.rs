@@ -23,7 +23,7 @@ pub struct Report {
     pub broken: Option<(u64, Broken)>,
 }
 
-const LAWS: [&str; 11] = [
+const LAWS: [&str; 12] = [
     "",
     "no eviction in an outage",
     "no blind eviction",
@@ -35,6 +35,7 @@ const LAWS: [&str; 11] = [
     "one hand",
     "canary first",
     "it says what is",
+    "nothing is left behind",
 ];
 
 impl Report {
@@ -68,7 +69,7 @@ impl Report {
 
     /// Laws that were never in danger: nothing was learnt about them.
     pub fn untested(&self) -> Vec<usize> {
-        (1..=10).filter(|law| self.danger[*law] == 0).collect()
+        (1..=11).filter(|law| self.danger[*law] == 0).collect()
     }
 
     /// The broken law as a short story.
@@ -188,6 +189,16 @@ fn shrink(mut script: Script, broken: &Broken) -> Script {
             at += 1;
         }
     }
+    let mut at = 0;
+    while at < script.ambushes.len() {
+        let mut less = script.clone();
+        less.ambushes.remove(at);
+        if still_breaks(&less) {
+            script = less;
+        } else {
+            at += 1;
+        }
+    }
     while script.tiers.len() > 1 {
         let mut less = script.clone();
         let last = less.tiers.len() - 1;
@@ -210,6 +221,8 @@ fn is_about_tier(trouble: &Trouble, number: usize) -> bool {
             | Trouble::DeletePod(tier)
             | Trouble::Mark(tier, _)
             | Trouble::Budget(tier, _)
+            | Trouble::DeleteWorkload(tier)
+            | Trouble::CreateWorkload(tier)
             if *tier == number
     )
 }

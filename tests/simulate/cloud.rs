@@ -1,6 +1,6 @@
 //! What users and clouds do, and the kubelets that follow.
 
-use crate::objects::{self, Node, Pod, zone_name};
+use crate::objects::{self, Node, Pod, Revision, zone_name};
 use crate::script::{Millis, SECOND, TierScript, Trouble};
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind, WatchedPod};
@@ -12,14 +12,18 @@ const TOLERATION: Millis = 20 * SECOND;
 
 /// A workload as it is.
 pub struct Tier {
-    /// Pods wanted, by revision.
+    /// Pods wanted, by revision; of none if the workload is gone.
     pub wanted: Vec<(u32, usize)>,
+    /// By number.
+    pub revisions: Vec<Revision>,
     pub desired: usize,
     /// Since when as many as that were wanted.
     pub history: Vec<(Millis, usize)>,
     pub templates: Vec<WatchedPod>,
     pub budget: Option<usize>,
     pub allowed: Option<i32>,
+    /// What its budget last showed: allowed, healthy, and how many must be.
+    pub shown: (Option<i32>, usize, Option<usize>),
     pub rolling: bool,
     /// When the rollout went on last.
     pub rolled: Millis,
@@ -29,11 +33,13 @@ impl Tier {
     pub fn new(tier: usize, script: &TierScript) -> Self {
         Self {
             wanted: vec![(0, script.replicas)],
+            revisions: vec![Revision { number: 0, hash: 0 }],
             desired: script.replicas,
             history: vec![(0, script.replicas)],
-            templates: vec![objects::pod_template(tier, script, 0)],
+            templates: vec![objects::pod_template(tier, script, Revision { number: 0, hash: 0 })],
             budget: script.budget,
             allowed: None,
+            shown: (None, 0, None),
             rolling: false,
             rolled: 0,
         }
@@ -106,7 +112,15 @@ impl World {
                 }
             }
             Trouble::EditPolicy(policy) => self.edit_policy(policy),
-            Trouble::RecreatePolicy(policy) => self.recreate_policy(policy),
+            Trouble::RecreatePolicy(policy) => {
+                self.delete_policy(policy);
+                self.create_policy(policy);
+            }
+            Trouble::DeletePolicy(policy) => self.delete_policy(policy),
+            Trouble::CreatePolicy(policy) => self.create_policy(policy),
+            Trouble::DeleteWorkload(tier) => self.delete_workload(tier),
+            Trouble::CreateWorkload(tier) => self.create_workload(tier),
+            Trouble::Right(right) => self.right = right,
             Trouble::Hold(zone, lasts) => self.hold(zone, lasts),
             Trouble::DeleteZone(zone) => self.delete_zone(zone),
             Trouble::Pause(what, paused) => self.pause(what, paused),
@@ -240,6 +254,7 @@ impl World {
             .cloned()
             .collect();
         for pod in &chosen {
+            self.laws.left(&pod.uid);
             self.change_pod(&pod.name, |pod| pod.terminating = true);
             let down = pod.node.as_deref().and_then(|node| self.node(node));
             if down.is_none_or(|node| node.ready) {
@@ -260,6 +275,7 @@ impl World {
 
     fn remove_pod(&mut self, name: &str) {
         if let Some(pod) = self.pods.remove(name) {
+            self.laws.left(&pod.uid);
             // One that was terminating was lost before.
             if let Some(eviction) = pod.replaces.filter(|_| !pod.terminating) {
                 self.laws.lost(eviction);

@@ -2,8 +2,8 @@
 
 use crate::laws::Laws;
 use crate::script::{Millis, SECOND, Script, Window};
-use zonespread::api::Plan;
-use zonespread::moves::ActionRequest;
+use zonespread::api::{MoveKind, Plan};
+use zonespread::moves::{ActionRequest, Verb};
 
 /// What is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ struct Consent {
 }
 
 struct Approval {
-    /// The pods' uids and the zones that each may go to.
-    moves: Vec<(String, Vec<String>)>,
+    /// The pods' uids, how each may be moved, and the zones that it may go to.
+    moves: Vec<(String, MoveKind, Vec<String>)>,
     ended: Option<Millis>,
 }
 
@@ -55,8 +55,9 @@ impl Consents {
             std::iter::once(to).chain(others).cloned().collect::<Vec<_>>()
         };
         let moves = plan.moves.iter();
-        let moves =
-            moves.map(|planned| (planned.uid.clone(), zones(&planned.to, &planned.alternatives)));
+        let moves = moves.map(|planned| {
+            (planned.uid.clone(), planned.kind, zones(&planned.to, &planned.alternatives))
+        });
         let approval = Approval { moves: moves.collect(), ended: None };
         self.policies[policy].approvals.push(approval);
     }
@@ -97,12 +98,21 @@ impl Consents {
         }
         let allows = |approval: &Approval| {
             !approval.ended.is_some_and(known)
-                && approval.moves.iter().any(|(uid, zones)| {
-                    **uid == *request.uid && zones.iter().any(|zone| **zone == *request.zone)
+                && approval.moves.iter().any(|(uid, kind, zones)| {
+                    let is_it = **uid == *request.uid && first_verb(*kind) == request.verb;
+                    is_it && zones.iter().any(|zone| **zone == *request.zone)
                 })
         };
         let is_approved = !consent.approves || consent.approvals.iter().any(allows);
         (!is_approved).then_some("it is in no approved plan")
+    }
+}
+
+/// With what a move of this kind begins.
+const fn first_verb(kind: MoveKind) -> Verb {
+    match kind {
+        MoveKind::Evict => Verb::Evict,
+        MoveKind::Surge => Verb::Release,
     }
 }
 

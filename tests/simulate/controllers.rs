@@ -1,6 +1,6 @@
 //! The controllers and the scheduler: pods are made, placed, rolled out and counted.
 
-use crate::objects::{self, Pod};
+use crate::objects::{self, Pod, Revision};
 use crate::script::SECOND;
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind};
@@ -11,7 +11,11 @@ impl World {
     pub fn reconcile(&mut self, tier: usize) {
         let stateful = self.script.tiers[tier].stateful;
         for (revision, wanted) in self.tiers[tier].wanted.clone() {
-            let own = |pod: &&Pod| pod.tier == tier && (stateful || pod.revision == revision);
+            if !stateful {
+                self.adopt(tier, revision);
+            }
+            let is_own = |pod: &Pod| stateful || pod.owned && pod.revision == revision;
+            let own = |pod: &&Pod| pod.tier == tier && is_own(pod);
             let live: Vec<Pod> = self
                 .pods
                 .values()
@@ -44,7 +48,10 @@ impl World {
                 self.laws.have_twins(&replaced);
             }
             let mut excess: Vec<&Pod> = live.iter().collect();
-            excess.sort_by_key(|pod| (pod.node.is_some(), pod.ready_since.is_some(), pod.created));
+            excess.sort_by_key(|pod| {
+                let cost = pod.cost.as_deref().map_or(0, |cost| cost.parse::<i32>().unwrap());
+                (pod.node.is_some(), pod.ready_since.is_some(), cost, pod.created)
+            });
             let names: Vec<String> = excess
                 .into_iter()
                 .take(live.len().saturating_sub(wanted))
@@ -54,6 +61,22 @@ impl World {
                 self.discard_pods(|pod| names.contains(&pod.name));
             }
             self.laws.all_replaced((tier, revision), self.now);
+        }
+    }
+
+    /// A ReplicaSet lets go what it selects no longer, and takes what it selects and nobody has.
+    fn adopt(&mut self, tier: usize, number: u32) {
+        let hash =
+            |pod: &Pod, world: &Self| world.tiers[tier].revisions[pod.revision as usize].hash;
+        let own = self.tiers[tier].revisions[number as usize].hash;
+        let of_tier: Vec<Pod> =
+            self.pods.values().filter(|pod| pod.tier == tier).cloned().collect();
+        for pod in of_tier {
+            if pod.owned && pod.released && pod.revision == number {
+                self.change_pod(&pod.name, |pod| pod.owned = false);
+            } else if !pod.owned && !pod.released && !pod.terminating && hash(&pod, self) == own {
+                self.change_pod(&pod.name, |pod| (pod.owned, pod.revision) = (true, number));
+            }
         }
     }
 
@@ -75,6 +98,10 @@ impl World {
             mark,
             replaces,
             name,
+            released: false,
+            owned: true,
+            note: None,
+            cost: None,
         };
         self.show_pod(&pod);
         self.soon(5, 300, Event::Place(pod.name.clone(), pod.uid.clone()));
@@ -96,7 +123,7 @@ impl World {
         let zone = self.node(&node).map(|node| node.zone);
         self.change_pod(name, |pod| pod.node = Some(node));
         if let (Some(eviction), Some(zone)) = (replaces, zone) {
-            let spread = self.spread(tier);
+            let spread = self.spread_after(tier);
             if self.laws.helps(eviction, zone, &spread) || !self.pass_on(eviction, name, &spread) {
                 self.laws.placed(eviction, zone, &spread, self.now);
             }
@@ -161,7 +188,8 @@ impl World {
             return;
         }
         for (revision, replicas) in &wanted {
-            let set = objects::replica_set(tier, &script, *revision, *replicas);
+            let revision = self.tiers[tier].revisions[*revision as usize];
+            let set = objects::replica_set(tier, &script, revision, *replicas);
             self.publish(Kind::ReplicaSet, &Change::ReplicaSet(set));
         }
         let deployment = self.deployment(tier);
@@ -175,7 +203,7 @@ impl World {
     }
 
     pub fn scale(&mut self, tier: usize, replicas: usize) {
-        if self.tiers[tier].rolling {
+        if self.tiers[tier].rolling || self.tiers[tier].wanted.is_empty() {
             return;
         }
         self.tiers[tier].desired = replicas;
@@ -188,19 +216,31 @@ impl World {
     }
 
     pub fn begin_rollout(&mut self, tier: usize) {
-        if self.script.tiers[tier].stateful || self.tiers[tier].rolling {
+        let known = &self.tiers[tier];
+        if self.script.tiers[tier].stateful || known.rolling || known.desired == 0 {
             return;
         }
-        let revision = u32::try_from(self.tiers[tier].templates.len()).unwrap();
-        let template = objects::pod_template(tier, &self.script.tiers[tier], revision);
-        self.tiers[tier].templates.push(template);
+        let hash = known.revisions.iter().map(|known| known.hash).max().unwrap_or(0) + 1;
+        let revision = self.add_revision(tier, hash);
         self.tiers[tier].wanted.push((revision, 0));
         self.tiers[tier].rolling = true;
         self.at(self.now, Event::Roll(tier));
     }
 
+    pub fn add_revision(&mut self, tier: usize, hash: u32) -> u32 {
+        let number = u32::try_from(self.tiers[tier].templates.len()).unwrap();
+        let revision = Revision { number, hash };
+        let template = objects::pod_template(tier, &self.script.tiers[tier], revision);
+        self.tiers[tier].templates.push(template);
+        self.tiers[tier].revisions.push(revision);
+        number
+    }
+
     /// One more pod of the new revision, one less of the old for each that is up.
     pub fn roll(&mut self, tier: usize) {
+        if !self.tiers[tier].rolling {
+            return;
+        }
         let desired = self.tiers[tier].desired;
         self.tiers[tier].rolled = self.now;
         let newest = self.tiers[tier].wanted.len() - 1;
@@ -208,7 +248,8 @@ impl World {
         let up = self
             .pods
             .values()
-            .filter(|pod| pod.tier == tier && pod.revision == revision && pod.is_available())
+            .filter(|pod| pod.tier == tier && pod.revision == revision && pod.owned)
+            .filter(|pod| pod.is_available())
             .count();
         let made = (up + 1).min(desired);
         self.tiers[tier].wanted[newest].1 = made;
@@ -229,17 +270,27 @@ impl World {
     /// The controller of disruption budgets.
     pub fn look_at_budget(&mut self, tier: usize) {
         let allowed = self.budget_allows(tier);
-        if allowed.is_some() && allowed != self.tiers[tier].allowed {
+        let shown = (allowed, self.available(tier), self.healthy_pods(tier));
+        if allowed.is_some() && shown != self.tiers[tier].shown {
+            self.tiers[tier].shown = shown;
             self.tiers[tier].allowed = allowed;
-            let budget = objects::budget(tier, allowed.unwrap_or(0));
-            self.publish(Kind::Budget, &Change::Budget(budget));
+            self.publish(Kind::Budget, &self.budget(tier, allowed.unwrap_or(0)));
         }
     }
 
+    /// A released pod is healthy, and not expected.
     pub fn budget_allows(&self, tier: usize) -> Option<i32> {
-        let most = self.tiers[tier].budget?;
-        let missing = self.tiers[tier].desired.saturating_sub(self.available(tier));
-        Some(i32::try_from(most.saturating_sub(missing)).unwrap())
+        let least = self.healthy_pods(tier)?;
+        Some(i32::try_from(self.available(tier).saturating_sub(least)).unwrap())
+    }
+
+    fn healthy_pods(&self, tier: usize) -> Option<usize> {
+        Some(self.tiers[tier].desired.saturating_sub(self.tiers[tier].budget?))
+    }
+
+    fn budget(&self, tier: usize, allowed: i32) -> Change {
+        let least = self.healthy_pods(tier).unwrap_or(0);
+        Change::Budget(objects::budget(tier, allowed, self.available(tier), least))
     }
 
     /// All objects of a kind.
@@ -255,11 +306,12 @@ impl World {
                 .collect(),
             Kind::ReplicaSet | Kind::StatefulSet | Kind::Deployment => (0..self.tiers.len())
                 .filter(|tier| self.script.tiers[*tier].stateful == (kind == Kind::StatefulSet))
+                .filter(|tier| !self.tiers[*tier].wanted.is_empty())
                 .flat_map(|tier| self.workload_objects(kind, tier))
                 .collect(),
             Kind::Budget => (0..self.tiers.len())
                 .filter_map(|tier| Some((tier, self.tiers[tier].allowed?)))
-                .map(|(tier, allowed)| Change::Budget(objects::budget(tier, allowed)))
+                .map(|(tier, allowed)| self.budget(tier, allowed))
                 .collect(),
             Kind::Namespace => {
                 vec![Change::Namespace(objects::namespace(self.namespace_paused))]
@@ -285,7 +337,8 @@ impl World {
             _ => wanted
                 .iter()
                 .map(|(revision, replicas)| {
-                    Change::ReplicaSet(objects::replica_set(tier, script, *revision, *replicas))
+                    let revision = self.tiers[tier].revisions[*revision as usize];
+                    Change::ReplicaSet(objects::replica_set(tier, script, revision, *replicas))
                 })
                 .collect(),
         }

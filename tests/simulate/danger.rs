@@ -3,7 +3,7 @@
 use zonespread::api::Reason;
 
 /// How often each law was in danger: somebody wanted what it forbids.
-pub type Danger = [u64; 11];
+pub type Danger = [u64; 12];
 
 /// Which laws are in danger when this is told.
 pub fn endangered(reason: Reason, message: &str) -> &'static [usize] {

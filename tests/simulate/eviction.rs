@@ -1,4 +1,4 @@
-//! An eviction, and what truly became of it.
+//! An eviction, or a surge, and what truly became of it.
 
 use crate::script::{Millis, SECOND};
 
@@ -33,25 +33,39 @@ pub struct Eviction {
     pub forgotten: bool,
     /// Its replacement was made with others, and nobody can tell which it is.
     pub has_twins: bool,
+    /// It is a surge: the pod stays until its replacement is up.
+    pub released: bool,
+    /// The pod of a surge has left.
+    pub left: bool,
+    /// When the pod of a surge was given back.
+    pub undone: Option<Millis>,
 }
 
 impl Eviction {
     /// Whoever made it counts from when it was decided: up to some seconds earlier.
     pub fn is_under_way(&self, now: Millis) -> bool {
-        let awaited = self.up.is_none() && self.helps != Some(false) && self.discarded.is_none();
+        let is_wanted = self.discarded.is_none() && self.undone.is_none();
+        let awaited = self.up.is_none() && self.helps != Some(false) && is_wanted;
         awaited && now + 6 * SECOND < self.at + self.timeout
     }
 
     /// It went where it does not help, or never came up. A slow starter that came up
     /// too late for its policy is no loop.
     pub fn is_futile(&self, now: Millis) -> bool {
-        self.helps == Some(false) || self.is_late(now) && self.discarded.is_none()
+        self.helps == Some(false)
+            || self.is_late(now) && self.discarded.is_none() && self.undone.is_none()
+            || self.undone.is_some_and(|at| self.is_late(at))
     }
 
     /// Its replacement is where it was expected, and has not come up in time.
     pub fn is_stuck(&self, now: Millis) -> bool {
         let waits = self.replaced && !self.was_lost && self.discarded.is_none();
         waits && self.placed == Some(self.to) && self.is_late(now)
+    }
+
+    /// Whether a pod that is missing is missed because of it.
+    pub fn is_missed(&self) -> bool {
+        self.up.is_none() && self.undone.is_none() && (!self.released || self.left)
     }
 
     /// Whoever made it awaits nothing any more.

@@ -115,6 +115,14 @@ impl Laws {
         if granted_in_vain.is_some_and(|at| now < at + timeout) {
             self.zones[zone].is_proven(now);
         }
+        // A Deployment that is made again makes pods anew: one of them is taken for the
+        // replacement, and shows as much.
+        let is_awaited = |surge: &Eviction| {
+            surge.released && surge.tier == tier && surge.undone.is_none() && surge.to == zone
+        };
+        if self.evictions.iter().any(|surge| is_awaited(surge) && !surge.is_over(now)) {
+            self.zones[zone].is_proven(now);
+        }
         let is_awaited = |eviction: &&Eviction| eviction.pod == name && !eviction.is_over(now);
         if let Some(at) = self.evictions.iter().rposition(|eviction| is_awaited(&eviction)) {
             self.came_up(at, zone, now);
@@ -165,8 +173,9 @@ impl Laws {
     ) {
         for moved in status.moves.iter().filter(|moved| moved.state == MoveState::Stuck) {
             let known = self.evictions.iter().find(|eviction| *eviction.uid == *moved.uid);
-            let discarded =
-                known.filter(|known| !known.has_twins).and_then(|known| known.discarded);
+            let discarded = known
+                .filter(|known| !known.has_twins && known.undone.is_none())
+                .and_then(|known| known.discarded);
             let ended = moved.finished_at.as_ref().map_or(now, |at| millis(at.0));
             if let Some(at) = discarded
                 && at.max(clear_since) + 10 * SECOND < ended

@@ -8,11 +8,12 @@ use crate::holds::ZoneTruth;
 use crate::minimum::fewest_moves;
 use crate::objects::{Node, Pod, millis, zone_number};
 use crate::process::{Call, Reply};
+use crate::releases::Releases;
 use crate::script::{Kind, Millis, SECOND, Script};
 use std::collections::{BTreeMap, BTreeSet};
 use zonespread::act::{Answer, Request};
 use zonespread::api::{ZoneSpreadPolicyStatus, ZoneState, ZoneStatus};
-use zonespread::moves::{ActionError, ActionRequest};
+use zonespread::moves::{ActionError, ActionRequest, Verb};
 
 /// A law that was broken.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub struct Laws {
     sights: BTreeMap<(usize, String), Sight>,
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
+    pub releases: Releases,
     hold_downs: Vec<Millis>,
     /// When a zone came back, or was released, as far as operators have said or been told.
     pub last_return: Millis,
@@ -106,6 +108,7 @@ impl Laws {
             sights: BTreeMap::new(),
             refused: BTreeMap::new(),
             dry_runs: BTreeSet::new(),
+            releases: Releases::default(),
             hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
             last_return: 0,
             read_at: 0,
@@ -113,6 +116,10 @@ impl Laws {
             consents: Consents::new(script),
             told_out: BTreeSet::new(),
         }
+    }
+
+    pub fn hold_down_of(&self, tier: usize) -> Millis {
+        self.hold_downs[self.tiers[tier].policy]
     }
 
     pub fn is_calm(&self) -> bool {
@@ -256,7 +263,7 @@ impl Laws {
         marked: BTreeSet<String>,
     ) {
         let under_way =
-            self.evictions.iter().filter(|eviction| eviction.tier == tier && eviction.up.is_none());
+            self.evictions.iter().filter(|eviction| eviction.tier == tier && eviction.is_missed());
         let under_way = under_way.count();
         let sight = Sight { available, desired, under_way, marked, ..Sight::default() };
         self.sights.insert(seen_for, sight);
@@ -301,10 +308,14 @@ impl Laws {
     ) {
         let Call::Act(request, _) = call else { return };
         let Request::Act { request, dry_run } = &**request else { return };
-        let uid = (operator, incarnation, request.uid.to_string());
+        let uid = (operator, incarnation, format!("{:?} {}", request.verb, request.uid));
         let Reply::Act(Answer::Acted(answer)) = reply else { return };
         match answer {
             Ok(()) if *dry_run => drop(self.dry_runs.insert(uid)),
+            Err(ActionError::Unknown(_)) => {}
+            Err(_) if !request.verb.begins() => {
+                self.follow_up_refused(request.verb, &request.uid, now);
+            }
             Err(
                 ActionError::Budget(_) | ActionError::Forbidden(_) | ActionError::Throttled { .. },
             ) => {
@@ -336,11 +347,9 @@ impl Laws {
     ) {
         let tier = pod.tier;
         let to = zone_number(&request.zone);
-        self.judge_sight(operator, pod, now);
+        self.judge_sight(operator, pod, 0, now);
         self.judge_holds(tier, now);
-        if !self.dry_runs.contains(&(operator, incarnation, pod.uid.clone())) {
-            self.breaks(6, now, format!("{} is evicted without a dry run", pod.name));
-        }
+        self.judge_dry_run((operator, incarnation), request, now);
         if from == Some(to) {
             self.breaks(2, now, format!("{} is evicted for its own zone", pod.name));
         }
@@ -355,7 +364,7 @@ impl Laws {
         // What fails between the look and the eviction nobody could know.
         let seen_for = (operator, pod.uid.clone());
         let seen = self.sights.remove(&seen_for).map_or(0, |sight| sight.available);
-        let missing = desired.0.saturating_sub(available.max(seen));
+        let missing = desired.0.saturating_sub(available.max(seen)) + self.surging(tier);
         if missing + 1 > most {
             let how = format!("{} pods of tier {tier} are away, {most} may", missing + 1);
             self.breaks(3, now, how);
@@ -384,15 +393,32 @@ impl Laws {
             unwritten: false,
             forgotten: false,
             has_twins: false,
+            released: request.verb == Verb::Release,
+            left: false,
+            undone: None,
         });
     }
 
-    /// Laws 1, 3 and 6, as the operator could see them when it looked.
-    fn judge_sight(&mut self, operator: usize, pod: &Pod, now: Millis) {
+    /// Law 6: what changes something was asked for as a dry run before.
+    pub fn judge_dry_run(
+        &mut self,
+        (operator, incarnation): (usize, u32),
+        request: &ActionRequest,
+        now: Millis,
+    ) {
+        let dry_run = (operator, incarnation, format!("{:?} {}", request.verb, request.uid));
+        if !self.dry_runs.contains(&dry_run) {
+            self.breaks(6, now, format!("{} is evicted without a dry run", request.pod));
+        }
+    }
+
+    /// Laws 1, 3 and 6, as the operator could see them when it looked. So many pods leave that
+    /// were Available besides those wanted.
+    pub fn judge_sight(&mut self, operator: usize, pod: &Pod, leaving: usize, now: Millis) {
         let Some(sight) = self.sights.get(&(operator, pod.uid.clone())) else {
             return self.breaks(3, now, format!("{} is evicted without a look", pod.name));
         };
-        let missing = sight.desired.0.saturating_sub(sight.available);
+        let missing = sight.desired.0.saturating_sub(sight.available.saturating_sub(leaving));
         let whole = missing <= sight.under_way;
         let marked = sight.marked.contains(&pod.uid);
         let Some(zones_out) = sight.zones_out.clone() else {
@@ -415,7 +441,7 @@ impl Laws {
         }
     }
 
-    fn judge_holds(&mut self, tier: usize, now: Millis) {
+    pub fn judge_holds(&mut self, tier: usize, now: Millis) {
         let hold_down = self.hold_downs[self.tiers[tier].policy];
         for number in 0..self.zones.len() {
             if let Some(how) = self.zones[number].is_held(hold_down, now) {

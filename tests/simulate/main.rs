@@ -1,11 +1,12 @@
-//! A million clusters in which everything goes wrong, and the ten laws hold.
+//! A million clusters in which everything goes wrong, and the eleven laws hold.
 //!
 //! ```text
 //! script ─▶ world ──┬─ cloud, controllers   nodes, kubelets, workloads, scheduler
 //!                   ├─ people               those who edit, pause and approve
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
-//!                   └─ laws, landings, holds, consent, calm, minimum, verdict: the checker
+//!                   └─ laws, landings, releases, holds, consent, calm, minimum, verdict: the
+//!                   │  checker
 //! campaign: many seeds on all cores; a seed that breaks a law is cut down to a story
 //! ```
 //! `SEEDS=n` decides how many, `SEED=s` where they begin; `make simulate` runs it.
@@ -27,6 +28,7 @@ mod consent;
 mod controllers;
 mod danger;
 mod eviction;
+mod hearing;
 mod holds;
 mod landings;
 mod laws;
@@ -36,8 +38,10 @@ mod objects;
 mod people;
 mod pools;
 mod process;
+mod releases;
 mod script;
 mod server;
+mod surges;
 mod verdict;
 mod world;
 mod zones;

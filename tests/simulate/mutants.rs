@@ -1,8 +1,8 @@
 //! Operators that are broken on purpose: the checker must catch each of them, for the law
 //! that it goes against.
 
-use crate::objects::spec;
-use crate::script::Script;
+use crate::objects::{MARKS, spec};
+use crate::script::{Right, Script};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -58,11 +58,15 @@ pub enum Mutant {
     CallsItStuck,
     /// Moves pods at once after a scale-down, whatever people want to be moved.
     IgnoresSettle,
+    /// Takes released pods for given back, and for evicted, without asking.
+    LeavesReleasedPods,
+    /// Releases pods without trying the fence.
+    SkipsTheFence,
 }
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 22] = [
+    pub const ALL: [(Self, &[usize]); 24] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -85,6 +89,8 @@ impl Mutant {
         (Self::ForgetsProbes, &[9]),
         (Self::CallsItStuck, &[10]),
         (Self::IgnoresSettle, &[6]),
+        (Self::LeavesReleasedPods, &[11]),
+        (Self::SkipsTheFence, &[6]),
     ];
 
     /// Whether there is any hope to catch it in this world. Only where few are fit, not all
@@ -94,6 +100,7 @@ impl Mutant {
             Self::TurnsLandings => {
                 script.kind.is_calm() && script.tiers.iter().any(|tier| tier.likes.is_some())
             }
+            Self::LeavesReleasedPods | Self::SkipsTheFence => script.right == Right::Fenced,
             _ => true,
         }
     }
@@ -153,6 +160,12 @@ impl Mutant {
             Request::Act { dry_run: true, .. } if self == Self::SkipsTheDryRun => {
                 Some(Answer::Acted(Ok(())))
             }
+            Request::Act { request, dry_run: false }
+                if self == Self::LeavesReleasedPods && !request.verb.begins() =>
+            {
+                Some(Answer::Acted(Ok(())))
+            }
+            Request::Fence { .. } if self == Self::SkipsTheFence => Some(Answer::Acted(Ok(()))),
             Request::WriteStatus(StatusWrite { status, .. }) if self == Self::SkipsTheWrite => {
                 let moves = status.moves.iter().any(|moved| moved.state.is_under_way());
                 moves.then_some(Answer::Written)
@@ -211,5 +224,7 @@ impl Mutant {
 }
 
 fn unmark(metadata: &mut ObjectMeta) {
-    metadata.annotations = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|key, _| MARKS.iter().all(|(mark, _)| mark != key));
+    }
 }

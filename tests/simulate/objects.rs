@@ -4,10 +4,11 @@ use crate::script::{Millis, PolicyScript, TierScript, Window};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use zonespread::api::{PAUSED, ZoneSpreadPolicy};
+use std::collections::BTreeMap;
+use zonespread::api::{MOVE, PAUSED, ZoneSpreadPolicy};
 use zonespread::observe::{
-    WatchedBudget, WatchedDeployment, WatchedNamespace, WatchedNode, WatchedPod, WatchedReplicaSet,
-    WatchedStatefulSet,
+    DELETION_COST, HASH_LABELS, WatchedBudget, WatchedDeployment, WatchedNamespace, WatchedNode,
+    WatchedPod, WatchedReplicaSet, WatchedStatefulSet,
 };
 
 pub const NAMESPACE: &str = "default";
@@ -130,6 +131,13 @@ pub struct Pod {
     pub mark: Option<usize>,
     /// The eviction that it replaces.
     pub replaces: Option<usize>,
+    /// Whether it has its owner's hash no longer.
+    pub released: bool,
+    /// Whether its `ReplicaSet` counts it.
+    pub owned: bool,
+    /// What an operator has written of a surge.
+    pub note: Option<String>,
+    pub cost: Option<String>,
 }
 
 impl Pod {
@@ -159,9 +167,20 @@ impl Pod {
         shown.metadata.uid = Some(self.uid.clone());
         shown.metadata.creation_timestamp = Some(whole_second(self.created));
         shown.metadata.deletion_timestamp = self.terminating.then(|| whole_second(self.created));
-        if let Some(mark) = self.mark {
-            let (key, value) = MARKS[mark];
-            shown.metadata.annotations = Some([(key.to_owned(), value.to_owned())].into());
+        let mark = self.mark.map(|mark| MARKS[mark]);
+        let note = self.note.as_deref().map(|note| (MOVE, note));
+        let cost = self.cost.as_deref().map(|cost| (DELETION_COST, cost));
+        let annotations = [mark, note, cost].into_iter().flatten();
+        let annotations: BTreeMap<_, _> =
+            annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        shown.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
+        if self.released
+            && let Some(labels) = &mut shown.metadata.labels
+        {
+            labels.insert(HASH.to_owned(), released(&labels[HASH]));
+        }
+        if !self.owned {
+            shown.metadata.owner_references = None;
         }
         shown.spec.node_name.clone_from(&self.node);
         let phase = if self.ready_since.is_some() { "Running" } else { "Pending" };
@@ -188,16 +207,51 @@ pub fn policy_name(policy: usize) -> String {
     format!("policy{policy}")
 }
 
-fn owner(tier: usize, script: &TierScript, revision: u32) -> (&'static str, String) {
+/// A template of a workload, and the workload: one that is deleted and made again has the
+/// same hash, and is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision {
+    pub number: u32,
+    pub hash: u32,
+}
+
+/// By what a `ReplicaSet` knows its pods.
+pub const HASH: &str = HASH_LABELS[0];
+
+pub fn hash(revision: Revision) -> String {
+    format!("h{}", revision.hash)
+}
+
+/// The hash of a pod that was made to leave its owner.
+pub fn released(hash: &str) -> String {
+    format!("{hash}-released")
+}
+
+fn owner(tier: usize, script: &TierScript, revision: Revision) -> (&'static str, String) {
     if script.stateful {
         ("StatefulSet", app(tier))
     } else {
-        ("ReplicaSet", format!("{}-{revision}", app(tier)))
+        ("ReplicaSet", format!("{}-{}", app(tier), revision.hash))
     }
 }
 
-fn labels(tier: usize, script: &TierScript, revision: u32) -> serde_json::Value {
-    json!({"app": app(tier), "policy": policy_name(script.policy), "revision": revision.to_string()})
+pub fn replica_set_name(tier: usize, revision: Revision) -> String {
+    format!("{}-{}", app(tier), revision.hash)
+}
+
+fn labels(tier: usize, script: &TierScript, revision: Revision) -> serde_json::Value {
+    let mut labels = json!({"app": app(tier), "policy": policy_name(script.policy)});
+    if !script.stateful {
+        labels[HASH] = json!(hash(revision));
+    }
+    labels
+}
+
+/// What a workload selects.
+fn selector(tier: usize, script: &TierScript, revision: Revision) -> serde_json::Value {
+    let mut labels = labels(tier, script, revision);
+    labels.as_object_mut().expect("labels").remove("policy");
+    json!({"matchLabels": labels})
 }
 
 /// The spec of an app's pods; `likes` is a zone that they prefer to being spread.
@@ -223,29 +277,38 @@ pub fn spec(app: &str, hard: bool, likes: Option<usize>) -> serde_json::Value {
     spec
 }
 
-pub fn pod_template(tier: usize, script: &TierScript, revision: u32) -> WatchedPod {
+pub fn pod_template(tier: usize, script: &TierScript, revision: Revision) -> WatchedPod {
     let (kind, name) = owner(tier, script, revision);
     serde_json::from_value(json!({
         "metadata": {
             "namespace": NAMESPACE, "labels": labels(tier, script, revision),
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": name,
-                "uid": format!("uid-{name}"), "controller": true}],
+                "uid": uid(&name, revision), "controller": true}],
         },
         "spec": spec(&app(tier), script.hard, script.likes),
     }))
     .unwrap()
 }
 
-fn workload(tier: usize, script: &TierScript, revision: u32, replicas: usize) -> serde_json::Value {
+fn uid(name: &str, revision: Revision) -> String {
+    format!("uid-{name}-{}", revision.number)
+}
+
+fn workload(
+    tier: usize,
+    script: &TierScript,
+    revision: Revision,
+    replicas: usize,
+) -> serde_json::Value {
     let (_, name) = owner(tier, script, revision);
     let deployment = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": app(tier),
         "uid": format!("uid-deployment-{}", app(tier)), "controller": true}]);
     json!({
-        "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}"),
+        "metadata": {"name": name, "namespace": NAMESPACE, "uid": uid(&name, revision),
             "ownerReferences": if script.stateful { json!([]) } else { deployment }},
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": {"app": app(tier), "revision": revision.to_string()}},
+            "selector": selector(tier, script, revision),
             "template": {"metadata": {"labels": labels(tier, script, revision)}, "spec": spec(&app(tier), script.hard, script.likes)},
         },
     })
@@ -254,14 +317,15 @@ fn workload(tier: usize, script: &TierScript, revision: u32, replicas: usize) ->
 pub fn replica_set(
     tier: usize,
     script: &TierScript,
-    revision: u32,
+    revision: Revision,
     replicas: usize,
 ) -> WatchedReplicaSet {
     serde_json::from_value(workload(tier, script, revision, replicas)).unwrap()
 }
 
 pub fn stateful_set(tier: usize, script: &TierScript, replicas: usize) -> WatchedStatefulSet {
-    serde_json::from_value(workload(tier, script, 0, replicas)).unwrap()
+    let revision = Revision { number: 0, hash: 0 };
+    serde_json::from_value(workload(tier, script, revision, replicas)).unwrap()
 }
 
 pub fn deployment(tier: usize, replicas: usize, pods: usize, updated: usize) -> WatchedDeployment {
@@ -274,11 +338,13 @@ pub fn deployment(tier: usize, replicas: usize, pods: usize, updated: usize) -> 
     .unwrap()
 }
 
-pub fn budget(tier: usize, allowed: i32) -> WatchedBudget {
+/// A budget that allows so many evictions, of so many healthy pods, so many of which must be.
+pub fn budget(tier: usize, allowed: i32, healthy: usize, desired: usize) -> WatchedBudget {
     serde_json::from_value(json!({
         "metadata": {"name": app(tier), "namespace": NAMESPACE},
         "spec": {"selector": {"matchLabels": {"app": app(tier)}}},
-        "status": {"disruptionsAllowed": allowed},
+        "status": {"disruptionsAllowed": allowed, "currentHealthy": healthy,
+            "desiredHealthy": desired, "expectedPods": desired},
     }))
     .unwrap()
 }
@@ -295,6 +361,7 @@ pub fn policy(
         "holdDown": seconds(script.hold_down), "landingTimeout": seconds(script.landing_timeout),
         "settle": seconds(script.settle),
         "trigger": if script.recovery_only { "Recovery" } else { "Always" },
+        "strategy": script.strategy,
     });
     if let Some(most) = script.max_unavailable {
         rebalance["maxUnavailable"] = json!(most);

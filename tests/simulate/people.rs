@@ -18,19 +18,30 @@ impl World {
         self.laws.policy_changed(number, &self.script);
     }
 
-    pub fn recreate_policy(&mut self, number: usize) {
+    pub fn delete_policy(&mut self, number: usize) {
+        if self.policies[number].object.is_none() {
+            return;
+        }
         self.publish_gone(Kind::Policy, &objects::policy_name(number));
         let policy = &mut self.policies[number];
-        let status = policy.object.as_mut().and_then(|object| object.status.take());
+        let status = policy.object.take().and_then(|object| object.status);
         policy.before = Some((self.now, status.unwrap_or_default()));
+        self.laws.policy_gone(number);
+        self.laws.consents.forget(number, self.now);
+    }
+
+    /// It is made again, and knows nothing of the one before.
+    pub fn create_policy(&mut self, number: usize) {
+        let policy = &mut self.policies[number];
+        if policy.object.is_some() {
+            return;
+        }
         policy.made += 1;
         policy.generation = 1;
         let object = objects::policy(number, &self.script.policies[number], policy.made, 1);
         policy.object = Some(object);
         self.show_policy(number);
         self.laws.policy_changed(number, &self.script);
-        self.laws.policy_gone(number);
-        self.laws.consents.forget(number, self.now);
     }
 
     /// Somebody reads the plan, thinks about it, and agrees.

@@ -18,6 +18,7 @@ use zonespread::observe::{
     Change, ClockReading, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator, ZoneWrite};
+use zonespread::plan::SurgeRight;
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -199,6 +200,11 @@ impl Process {
             self.seen.note(&event);
         }
         self.main_loop.watch_event(event, self.moment(now));
+    }
+
+    /// It has looked whether it may change pods.
+    pub fn right(&mut self, right: SurgeRight, now: Millis) {
+        self.main_loop.surge_right(right, self.moment(now).monotonic);
     }
 
     /// When something is to be done by time alone.

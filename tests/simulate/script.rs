@@ -3,6 +3,8 @@
 use crate::consent::Pause;
 use crate::dice::Dice;
 use crate::objects::MARKS;
+use crate::surges::Ambush;
+use zonespread::api::Strategy;
 
 /// Milliseconds since the world began.
 pub type Millis = u64;
@@ -32,7 +34,21 @@ pub struct Script {
     /// How many statuses and evictions an operator has under way at once.
     pub lanes: (usize, usize),
     pub troubles: Vec<(Millis, Trouble)>,
+    /// Whether pods may be released, now or later.
+    pub surges: bool,
+    /// The right to change pods, at the beginning.
+    pub right: Right,
+    /// What happens when a surge has come so far.
+    pub ambushes: Vec<Ambush>,
     pub end: Millis,
+}
+
+/// The right to change pods, and the fence that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    None,
+    WithoutFence,
+    Fenced,
 }
 
 /// What a world is about; it decides what must hold at its end.
@@ -80,6 +96,7 @@ pub struct PolicyScript {
     /// Moves are made with approval only.
     pub approve: bool,
     pub window: Option<Window>,
+    pub strategy: Strategy,
 }
 
 /// A time in which evictions may start, in minutes since the world began.
@@ -132,6 +149,12 @@ pub enum Trouble {
     Mark(usize, Option<usize>),
     EditPolicy(usize),
     RecreatePolicy(usize),
+    DeletePolicy(usize),
+    CreatePolicy(usize),
+    /// A Deployment with its pods.
+    DeleteWorkload(usize),
+    CreateWorkload(usize),
+    Right(Right),
     Pause(Pause, bool),
     /// Somebody holds a zone, or releases it.
     Hold(usize, Option<Millis>),
@@ -166,7 +189,7 @@ pub enum Fault {
 
 impl Trouble {
     /// How long it may keep an operator from seeing or saying what is.
-    const fn blinds(&self) -> Option<Millis> {
+    pub const fn blinds(&self) -> Option<Millis> {
         match self {
             Self::Crash(_, lasts)
             | Self::Freeze(_, lasts)
@@ -174,7 +197,7 @@ impl Trouble {
             | Self::Silent(.., lasts)
             | Self::Fails(.., lasts)
             | Self::Api(_, lasts) => Some(*lasts),
-            Self::RecreatePolicy(_) => Some(0),
+            Self::RecreatePolicy(_) | Self::DeletePolicy(_) | Self::CreatePolicy(_) => Some(0),
             _ => None,
         }
     }
@@ -220,6 +243,7 @@ impl Script {
                     let every = dice.pick(&[2, 3, 5, 10]);
                     Window { every, lasts: (dice.between(1, 4) as u64).min(every - 1) }
                 }),
+                strategy: Strategy::Auto,
             })
             .collect();
         let tiers = (0..dice.between(1, 3))
@@ -251,11 +275,15 @@ impl Script {
             watch_delay,
             lanes: (1, 1),
             troubles: Vec::new(),
+            surges: false,
+            right: Right::None,
+            ambushes: Vec::new(),
             end: 0,
         };
         script.trouble(dice);
         script.lanes = (dice.between(1, 3), dice.between(1, 4));
         script.draw_pools();
+        script.draw_surges();
         script
     }
 

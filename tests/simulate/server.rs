@@ -8,7 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::SignedDuration;
 use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
-use zonespread::moves::{ActionError, ActionRequest, StatusWrite};
+use zonespread::moves::{ActionError, ActionRequest, StatusWrite, Verb};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
 
 impl Call {
@@ -66,6 +66,14 @@ impl World {
                 Reply::Act(self.act(operator, incarnation, request, moved))
             }
         };
+        if let (Call::Act(_, Some(request)), Reply::Act(Answer::Acted(Err(refusal)))) =
+            (&call, &reply)
+        {
+            self.tell(|| {
+                let what = request.verb.what(false);
+                format!("operator {operator} is refused: {what} {}: {refusal:?}", request.pod)
+            });
+        }
         self.laws.answered(operator, incarnation, &call, &reply, self.now);
         reply
     }
@@ -129,7 +137,7 @@ impl World {
                 self.publish(Kind::Policy, &change);
                 // What one that is dead had on its way comes too late for its successor.
                 if self.lives(operator, incarnation) || !self.laws.is_succeeded() {
-                    let clear_since = self.script.clear_since(self.now);
+                    let clear_since = self.clear_since();
                     self.laws.written(status, clear_since, self.now);
                 }
                 self.tell(|| format!("  {}: {}", policy.name, told(status)));
@@ -150,13 +158,25 @@ impl World {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
                 Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
             }
-            Request::Fence { .. } => Answer::Acted(Ok(())),
-            Request::Pod { .. } | Request::Node { .. } => {
-                Answer::Failed("too small a world for that".to_owned())
+            Request::Fence { request } => Answer::Acted(self.try_fence(operator, request)),
+            Request::Pod { name, .. } => {
+                let pod = self.pods.get(&**name);
+                let template =
+                    |pod: &objects::Pod| &self.tiers[pod.tier].templates[pod.revision as usize];
+                Answer::Pods(pod.map(|pod| pod.watched(template(pod))).into_iter().collect())
+            }
+            Request::Node { name } => {
+                let node = self.nodes.iter().find(|node| node.name == **name);
+                Answer::Nodes(node.map(objects::Node::watched).into_iter().collect())
             }
             Request::Act { request, dry_run } => {
-                self.check_hand(operator, incarnation, "an eviction");
-                Answer::Acted(self.evict(operator, incarnation, request, *dry_run))
+                self.check_hand(operator, incarnation, "a pod");
+                Answer::Acted(match &request.patch {
+                    Some(patch) if !request.verb.evicts() => {
+                        self.patch(operator, incarnation, request, patch, *dry_run)
+                    }
+                    _ => self.evict(operator, incarnation, request, *dry_run),
+                })
             }
         }
     }
@@ -213,12 +233,37 @@ impl World {
         if dry_run {
             return Ok(());
         }
-        let from = self.zone_of(&pod);
+        if request.verb == Verb::Retire {
+            self.tell(|| format!("operator {operator} evicts the released {}", pod.name));
+            let tier = &self.tiers[pod.tier];
+            let is_wanted = self.policies[self.script.tiers[pod.tier].policy].object.is_some()
+                && tier.desired > 0;
+            self.laws.judge_dry_run((operator, incarnation), request, self.now);
+            self.laws.retired(operator, &pod, is_wanted, self.now);
+            self.delete_pods(|_, other| other.uid == pod.uid);
+            self.step_made(operator, &pod, request);
+            return Ok(());
+        }
+        self.judge_beginning(operator, incarnation, request, &pod);
+        self.delete_pods(|_, other| other.uid == pod.uid);
+        Ok(())
+    }
+
+    /// Everything that must hold when a pod is evicted, or released.
+    pub fn judge_beginning(
+        &mut self,
+        operator: usize,
+        incarnation: u32,
+        request: &ActionRequest,
+        pod: &objects::Pod,
+    ) {
+        let from = self.zone_of(pod);
         let spread = self.spread(pod.tier);
         let floor = (self.available(pod.tier), self.desired_of_late(pod.tier));
         self.tell(|| {
+            let what = request.verb.what(false);
             format!(
-                "operator {operator} evicts {} from {from:?} for {} {spread:?}",
+                "operator {operator}: {what} {} from {from:?} for {} {spread:?}",
                 pod.name, request.zone
             )
         });
@@ -227,14 +272,14 @@ impl World {
         self.laws.judge_holds_by_hand(news.0, ahead, self.now);
         let policy = self.script.tiers[pod.tier].policy;
         self.laws.judge_consent(request, policy, news, self.now);
+        let strategy = self.script.policies[policy].strategy;
+        self.laws.judge_way(operator, request.verb, &pod.uid, strategy, self.now);
         self.check_calm(operator, pod.tier);
         if !self.policies[policy].holds_move(&pod.uid, news.0) {
             let how = format!("{} is evicted, and policy{policy} holds no such move", pod.name);
             self.laws.breaks(7, self.now, how);
         }
-        self.laws.evicted(operator, incarnation, request, &pod, from, &spread, floor, self.now);
-        self.delete_pods(|_, other| other.uid == pod.uid);
-        Ok(())
+        self.laws.evicted(operator, incarnation, request, pod, from, &spread, floor, self.now);
     }
 }
 

@@ -4,13 +4,14 @@ use crate::holds::ZoneTruth;
 use crate::laws::Laws;
 use crate::script::{Millis, SECOND};
 use crate::world::World;
-use zonespread::api::{MoveState, Reason};
+use zonespread::api::Reason;
 
 impl World {
     /// What must hold when everything has come to rest.
     pub fn judge_end(&mut self) {
         let now = self.now;
         self.judge_zones();
+        self.judge_left_behind();
         for tier in 0..self.tiers.len() {
             self.laws.count_futile(tier, now);
             let spread = self.spread(tier);
@@ -26,10 +27,8 @@ impl World {
                 return;
             };
             let skew = spread.iter().max().unwrap() - spread.iter().min().unwrap();
-            let moving = status.moves.iter().any(|moved| {
-                moved.tier == name
-                    && matches!(moved.state, MoveState::Evicting | MoveState::Evicted)
-            });
+            let moving =
+                status.moves.iter().any(|moved| moved.tier == name && moved.state.is_under_way());
             // A move or a rollout that happens to be under way is not at rest.
             let rolled = self.tiers[tier].rolled;
             let rolling = self.tiers[tier].rolling || rolled > 0 && now < rolled + 5 * SECOND;

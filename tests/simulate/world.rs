@@ -4,17 +4,19 @@
 
 use crate::cloud::Tier;
 use crate::dice::Dice;
+use crate::hearing::kinds;
 use crate::laws::Laws;
 use crate::mutants::Mutant;
 use crate::objects::{self, NAMESPACE, Node, Pod};
 use crate::process::{Call, Calls, Process, Reply, Ticket};
-use crate::script::{Fault, Millis, SECOND, Script, Trouble, Watch};
+use crate::script::{Fault, Millis, Right, SECOND, Script, Trouble, Watch};
 use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use zonespread::act::Lanes;
 use zonespread::api::{Plan, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus};
 use zonespread::observe::{Change, Index, Kind, Name, WatchEvent};
+use zonespread::plan::SurgeRight;
 use zonespread::predict::SchedulerCache;
 
 pub struct World {
@@ -33,13 +35,17 @@ pub struct World {
     /// Zone objects, by their names.
     pub zones: BTreeMap<String, ZoneObject>,
     pub namespace_paused: bool,
+    pub right: Right,
+    /// How many steps of surges were made, and what that brought about.
+    pub surge_steps: u32,
+    pub sprung: Vec<(Millis, Trouble)>,
     pub lease: Option<Lease>,
     pub versions: u64,
     pub fault: Option<(Fault, Millis)>,
     pub made: u32,
     pub processes: Vec<Option<Process>>,
     incarnations: Vec<u32>,
-    streams: Vec<Streams>,
+    pub streams: Vec<Streams>,
     pub mutant: Option<Mutant>,
     /// The cluster as it is, for the scheduler.
     pub truth: Index,
@@ -75,10 +81,10 @@ impl Policy {
 
 /// The watches of one operator.
 #[derive(Clone, Debug, Default)]
-struct Streams {
+pub struct Streams {
     last: BTreeMap<Kind, Millis>,
-    silent: BTreeMap<Kind, Millis>,
-    failing: BTreeMap<Kind, Millis>,
+    pub silent: BTreeMap<Kind, Millis>,
+    pub failing: BTreeMap<Kind, Millis>,
     twice: Millis,
     tick: Millis,
 }
@@ -98,6 +104,11 @@ pub enum Event {
     /// A plan that was read is approved.
     Approve(usize, u32, Plan),
     Revive(usize),
+    /// An operator looks whether it may change pods, and is told.
+    Prove(usize, u32),
+    Told(usize, u32, SurgeRight),
+    /// A released pod is looked at.
+    Overdue(String, String),
     Relist(usize, u32, Kind),
     Deliver(usize, u32, WatchEvent),
     Tick(usize, u32),
@@ -149,6 +160,9 @@ impl World {
             policies: Vec::new(),
             zones: BTreeMap::new(),
             namespace_paused: false,
+            right: script.right,
+            surge_steps: 0,
+            sprung: Vec::new(),
             lease: None,
             versions: 0,
             fault: None,
@@ -240,6 +254,8 @@ impl World {
             Event::Roll(tier) => self.roll(tier),
             Event::Approve(policy, made, plan) => self.approve(policy, made, &plan),
             Event::Revive(operator) => self.revive(operator),
+            Event::Prove(operator, incarnation) => self.tell_right(operator, incarnation),
+            Event::Overdue(name, uid) => self.overdue(&name, &uid),
             Event::Relist(operator, incarnation, kind) => {
                 if self.lives(operator, incarnation) {
                     self.streams[operator].failing.remove(&kind);
@@ -252,6 +268,7 @@ impl World {
             }
             Event::Deliver(operator, incarnation, _)
             | Event::Tick(operator, incarnation)
+            | Event::Told(operator, incarnation, _)
             | Event::Reply(operator, incarnation, ..) => self.reach(operator, incarnation, event),
         }
     }
@@ -261,7 +278,7 @@ impl World {
     }
 
     /// Lets an operator do something, now or, if it is frozen, when it goes on.
-    fn reach(&mut self, operator: usize, incarnation: u32, event: Event) {
+    pub fn reach(&mut self, operator: usize, incarnation: u32, event: Event) {
         if !self.lives(operator, incarnation) {
             return;
         }
@@ -281,6 +298,7 @@ impl World {
         let mut calls = Calls::new();
         match event {
             Event::Deliver(_, _, event) => process.event(event, now),
+            Event::Told(_, _, right) => process.right(right, now),
             Event::Reply(_, _, ticket, reply) => process.answered(ticket, reply, now, &mut calls),
             _ => {
                 self.streams[operator].tick = Millis::MAX;
@@ -346,6 +364,7 @@ impl World {
             self.relist(operator, kind);
         }
         self.at(self.now, Event::Tick(operator, incarnation));
+        self.soon(50, 2_000, Event::Prove(operator, incarnation));
     }
 
     pub fn crash(&mut self, operator: usize, down: Millis) {
@@ -437,44 +456,9 @@ impl World {
         }
     }
 
-    /// Up to when an operator must know what people said; none if it cannot be told. And
-    /// since when a request that arrives now may have been on its way.
-    pub fn news_of(&self, operator: usize) -> (Option<Millis>, Millis) {
-        // Within a second.
-        let heard = self.heard_of(operator, &[Watch::Policies], SECOND);
-        (heard, self.now.saturating_sub(self.request_takes()))
-    }
-
-    fn request_takes(&self) -> Millis {
-        let in_trouble = self.fault.is_some_and(|(_, until)| until + 6 * SECOND > self.now);
-        if in_trouble { 5 * SECOND } else { 100 }
-    }
-
-    /// Up to when an operator must know what these watches show, if what it does now was
-    /// decided so long before at most; none if it cannot be told.
-    pub fn heard_of(&self, operator: usize, watches: &[Watch], decided: Millis) -> Option<Millis> {
-        let streams = &self.streams[operator];
-        let is_meant = |kind: &Kind| watches.iter().any(|watch| kinds(*watch).contains(kind));
-        let deaf = streams.silent.iter().chain(&streams.failing);
-        let silent = deaf.filter(|(kind, _)| is_meant(kind)).map(|(_, until)| *until).max();
-        let frozen = self.processes[operator].as_ref().and_then(|process| process.frozen_until);
-        let deaf_until = frozen.unwrap_or(0).max(silent.unwrap_or(0));
-        let late = self.request_takes() + self.script.watch_delay + decided;
-        (deaf_until + late < self.now).then(|| self.now.saturating_sub(late))
-    }
-
     pub fn publish_gone(&mut self, kind: Kind, name: &str) {
         let namespace = if matches!(kind, Kind::Node | Kind::Zone) { "" } else { NAMESPACE };
         self.publish(kind, &Change::Gone(kind, Name::from(namespace), Name::from(name)));
-    }
-}
-
-fn kinds(watch: Watch) -> &'static [Kind] {
-    match watch {
-        Watch::Pods => &[Kind::Pod],
-        Watch::Nodes => &[Kind::Node],
-        Watch::Workloads => &[Kind::ReplicaSet, Kind::StatefulSet, Kind::Deployment, Kind::Budget],
-        Watch::Policies => &[Kind::Policy, Kind::Namespace, Kind::Zone],
     }
 }
 

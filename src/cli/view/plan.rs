@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{PredictedScheduler, pod_names, shortened};
-use crate::api::{Blocked, Phase};
+use crate::api::{Blocked, MoveKind, Phase};
 use crate::cli::output::plain;
 use crate::cli::table::Grid;
 use crate::observe::Index;
@@ -53,6 +53,7 @@ struct TierRow {
 
 #[derive(Debug, Serialize)]
 struct MoveRow {
+    kind: MoveKind,
     namespace: String,
     pod: String,
     from: String,
@@ -105,6 +106,7 @@ impl TierRow {
 impl MoveRow {
     fn new(index: &Index, namespace: &str, planned: &PlannedMove) -> Option<Self> {
         Some(Self {
+            kind: planned.kind,
             namespace: namespace.to_owned(),
             pod: index.cluster().pod(planned.pod)?.name.to_string(),
             from: planned.from.to_string(),
@@ -160,18 +162,22 @@ fn policy_table(policy: &PolicyPlan) -> String {
     if policy.tiers.iter().any(|tier| !tier.moves.is_empty()) {
         let all = || policy.tiers.iter().flat_map(|tier| &tier.moves);
         let preempts = all().any(|planned| !planned.preempts.is_empty());
-        let columns = ["MOVE", "TIER", "FROM", "TO", "NODES"].into_iter();
+        let surges = all().any(|planned| planned.kind == MoveKind::Surge);
+        let columns = ["MOVE"].into_iter().chain(surges.then_some("KIND"));
+        let columns = columns.chain(["TIER", "FROM", "TO", "NODES"]);
         let mut moves = Grid::new(columns.chain(preempts.then_some("PREEMPTS")));
         for tier in &policy.tiers {
             for planned in &tier.moves {
                 let nodes = shortened(&planned.nodes, planned.tied);
-                let cells = [&planned.pod, &tier.name, &planned.from, &planned.to, &nodes];
+                let kind = surges.then(|| planned.kind.as_str().to_owned());
+                let pod = [planned.pod.clone()].into_iter().chain(kind);
+                let cells = [&tier.name, &planned.from, &planned.to, &nodes];
                 let preempted = match &planned.preempts[..] {
                     [] => "-".to_owned(),
                     pods => shortened(pods, pods.len()),
                 };
                 let preempted = preempts.then_some(preempted);
-                moves.row(cells.into_iter().cloned().chain(preempted));
+                moves.row(pod.chain(cells.into_iter().cloned()).chain(preempted));
             }
         }
         text.push('\n');

@@ -10,7 +10,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::api::{ZoneSpreadPolicyStatus, ZoneState};
+use crate::api::{MoveKind, ZoneSpreadPolicyStatus, ZoneState};
 use crate::moves::{ErrorCategory, EvictionResult, MoveOutcome};
 
 mod family;
@@ -37,6 +37,7 @@ pub struct Metrics {
     plan_duration: Histogram,
     decide_duration: Histogram,
     event_duration: Histogram,
+    move_kinds: IntCounterVec,
     prediction_hits: IntCounter,
     prediction_misses: IntCounter,
     staleness: GaugeVec,
@@ -58,14 +59,25 @@ impl Metrics {
             &registry,
             "zonespread_predictions_total",
             "Predicted landings, by whether the replacement landed there.",
-            "outcome",
+            &["outcome"],
         )?;
         let reconcile_errors = counters(
             &registry,
             "zonespread_reconcile_errors_total",
             "Failed steps, by category.",
-            "category",
+            &["category"],
         )?;
+        let move_kinds = counters(
+            &registry,
+            "zonespread_move_kind_total",
+            "Moves that ended, by how the pod was moved and by outcome.",
+            &["kind", "outcome"],
+        )?;
+        for kind in MoveKind::ALL {
+            for outcome in MoveOutcome::ALL {
+                move_kinds.with_label_values(&[kind.as_str(), outcome.as_str()]);
+            }
+        }
         // An increase is seen only from a number that was there.
         for category in ErrorCategory::ALL {
             reconcile_errors.with_label_values(&[category.as_str()]);
@@ -108,6 +120,7 @@ impl Metrics {
                 "Time to fold one watch event into the index.",
                 &EVENT_BUCKETS,
             )?,
+            move_kinds,
             prediction_hits: predictions.with_label_values(&["hit"]),
             prediction_misses: predictions.with_label_values(&["miss"]),
             staleness: register(&registry, GaugeVec::new(staleness, &["resource"])?)?,
@@ -165,16 +178,18 @@ impl Metrics {
         self.known().count_eviction(namespace, policy, tier, result);
     }
 
-    /// Counts the end of a move, as [`Self::eviction`] does, and how long it
+    /// Counts the end of a move, by its kind for the whole cluster, and for its tier as
+    /// [`Self::eviction`] does; and how long it
     /// took from the eviction until the replacement was Available, if it was.
     pub fn move_ended(
         &self,
         namespace: &str,
         policy: &str,
         tier: &str,
-        outcome: MoveOutcome,
+        (kind, outcome): (MoveKind, MoveOutcome),
         took: Option<Duration>,
     ) {
+        self.move_kinds.with_label_values(&[kind.as_str(), outcome.as_str()]).inc();
         self.known().count_move(namespace, policy, tier, outcome);
         if let Some(took) = took {
             self.move_duration.observe(took.as_secs_f64());
@@ -234,9 +249,9 @@ fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
-    label: &str,
+    labels: &[&str],
 ) -> Result<IntCounterVec, prometheus::Error> {
-    register(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
 fn histogram(

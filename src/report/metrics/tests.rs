@@ -68,8 +68,8 @@ fn recovering_petclinic() -> Metrics {
     metrics.eviction("shop", "petclinic", "web", EvictionResult::Evicted);
     metrics.eviction("shop", "petclinic", "web", EvictionResult::RefusedBudget);
     let took = Some(Duration::from_secs(7));
-    metrics.move_ended("shop", "petclinic", "web", MoveOutcome::Landed, took);
-    metrics.move_ended("shop", "petclinic", "web", MoveOutcome::Stuck, None);
+    metrics.move_ended("shop", "petclinic", "web", (MoveKind::Surge, MoveOutcome::Landed), took);
+    metrics.move_ended("shop", "petclinic", "web", (MoveKind::Evict, MoveOutcome::Stuck), None);
     metrics.prediction(true);
     metrics.plan_took(Duration::from_millis(3));
     metrics.decision_took(Duration::from_millis(4));
@@ -161,7 +161,7 @@ fn a_forgotten_policy_leaves_nothing_and_a_late_landing_does_not_bring_it_back()
     let metrics = recovering_petclinic();
     metrics.policy("shop", "other", &status(Phase::Balanced, vec![tier("web", &[("a", 1)])]));
     metrics.forget_policy("shop", "petclinic");
-    metrics.move_ended("shop", "petclinic", "web", MoveOutcome::Landed, None);
+    metrics.move_ended("shop", "petclinic", "web", (MoveKind::Evict, MoveOutcome::Landed), None);
     metrics.eviction("shop", "petclinic", "web", EvictionResult::Gone);
     let text = metrics.render(NOW);
     assert_eq!(lines_with(&text, "petclinic"), Vec::<&str>::new());
@@ -171,7 +171,7 @@ fn a_forgotten_policy_leaves_nothing_and_a_late_landing_does_not_bring_it_back()
 #[test]
 fn a_landing_in_a_tier_that_is_gone_is_gone_with_the_next_status() {
     let metrics = recovering_petclinic();
-    metrics.move_ended("shop", "petclinic", "was", MoveOutcome::Stuck, None);
+    metrics.move_ended("shop", "petclinic", "was", (MoveKind::Evict, MoveOutcome::Stuck), None);
     assert!(!lines_with(&metrics.render(NOW), r#"tier="was""#).is_empty());
     metrics.policy("shop", "petclinic", &status(Phase::Balanced, vec![]));
     assert_eq!(lines_with(&metrics.render(NOW), "tier="), Vec::<&str>::new());
@@ -192,7 +192,9 @@ fn counters_begin_at_zero_with_the_tier_and_outlive_every_status() {
         (0..=count).for_each(|_| metrics.eviction("shop", "petclinic", "web", result));
     }
     for (count, outcome) in MoveOutcome::ALL.into_iter().enumerate() {
-        (0..=count).for_each(|_| metrics.move_ended("shop", "petclinic", "web", outcome, None));
+        (0..=count).for_each(|_| {
+            metrics.move_ended("shop", "petclinic", "web", (MoveKind::Evict, outcome), None);
+        });
     }
     metrics.policy("shop", "petclinic", &petclinic);
     let text = metrics.render(NOW);
@@ -202,7 +204,8 @@ fn counters_begin_at_zero_with_the_tier_and_outlive_every_status() {
     }
     for (count, outcome) in MoveOutcome::ALL.into_iter().enumerate() {
         let line = format!(r#"outcome="{}"}} {}"#, outcome.as_str(), count + 1);
-        assert_eq!(lines_with(&text, &line).len(), 1, "{text}");
+        // By tier, and by kind.
+        assert_eq!(lines_with(&text, &line).len(), 2, "{text}");
     }
 }
 
