@@ -235,6 +235,8 @@ impl MainLoop {
             look.leads = Some(self.leads);
         }
         self.operator.set_surge_right(self.surge_right_now(now));
+        // A watch that fails for a moment is not worth a write to every policy.
+        self.operator.set_surge_proven(self.surge.clone());
         let decision = self.operator.decide(now.wall, self.freshness.stale(now));
         self.decided_at = now.monotonic;
         let wait = decision.next.map_or(LOOK_EVERY, |next| {
@@ -317,6 +319,26 @@ mod tests {
         assert_eq!(story.tick(110).missing, ["poddisruptionbudgets"]);
         story.main_loop.watch_event(WatchEvent::ListEnds(Kind::Budget), story.at(120));
         assert!(story.tick(220).decision.is_some());
+    }
+
+    #[test]
+    fn while_autoscalers_cannot_be_watched_nothing_is_released_and_no_status_changes() {
+        let mut story = Story::synced();
+        let rights = |story: &Story| {
+            let Operator { surge, surge_proven, .. } = &story.main_loop.operator;
+            (*surge == SurgeRight::Proven, *surge_proven == SurgeRight::Proven)
+        };
+        let now = story.at(0).monotonic;
+        story.main_loop.surge_right(SurgeRight::Proven, now);
+        story.tick(0);
+        assert_eq!(rights(&story), (true, true));
+        story.main_loop.watch_event(WatchEvent::Failed(Kind::Autoscaler), story.at(1_000));
+        story.tick(2_100);
+        assert_eq!(rights(&story), (false, true));
+        let now = story.at(3_000).monotonic;
+        story.main_loop.surge_right(SurgeRight::default(), now);
+        story.tick(3_000);
+        assert_eq!(rights(&story), (false, false));
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub struct Operator {
     cluster_state: ClusterState,
     /// Whether pods may be replaced before they stop.
     surge: SurgeRight,
+    /// What was proven, whatever is in the way for a moment: for the status.
+    surge_proven: SurgeRight,
     /// Until when a refusal to change a pod is heeded: the right may be gone.
     unpatchable_until: Option<Timestamp>,
     /// The same when the policies were last asked.
@@ -154,6 +156,11 @@ impl Operator {
     /// Whether pods may be replaced before they stop, from now on.
     pub fn set_surge_right(&mut self, right: SurgeRight) {
         self.surge = right;
+    }
+
+    /// What was proven of the right, whatever is in the way for a moment.
+    pub fn set_surge_proven(&mut self, right: SurgeRight) {
+        self.surge_proven = right;
     }
 
     /// The index.

@@ -80,7 +80,7 @@ impl Operator {
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
-            can_surge: self.surge == SurgeRight::Proven,
+            can_surge: self.surge_proven == SurgeRight::Proven,
             scheduler: self.scheduler_status(),
             zones: &self.zones,
             tiers: &reports,

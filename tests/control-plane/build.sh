@@ -7,6 +7,7 @@
 #   build.sh                        the newest Kubernetes
 #   build.sh 1.35                   an older one; etcd, kubectl and kwok are the same
 #   build.sh 1.35 kube-scheduler    this program of it only
+#   build.sh argo-rollouts          a controller that some clusters have, and its CRDs
 #
 # Progress goes to stderr; the last line of stdout is the directory.
 #   ZONESPREAD_CONTROL_PLANE=DIR   use these binaries, and DIR/1.35 of that version; build nothing
@@ -16,7 +17,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 say() { printf 'control-plane: %s\n' "$*" >&2; }
 fail() { say "$1"; shift; for line in "$@"; do printf '  %s\n' "$line" >&2; done; exit 1; }
-usage() { fail "$1" "usage: build.sh [VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
+usage() { fail "$1" "usage: build.sh [argo-rollouts | VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
 
 version=${1:-}
 [ $# -eq 0 ] || shift
@@ -24,6 +25,12 @@ if [ -z "$version" ]; then
   modules=(etcd kubernetes kwok)
   binaries=(etcd kube-apiserver kube-controller-manager kube-scheduler kubectl kwok)
   minutes="eight to twelve minutes"
+elif [ "$version" = argo-rollouts ]; then
+  modules=("$version")
+  binaries=(rollouts-controller)
+  minutes="two to five minutes"
+  # It asks for a newer Go than the others: fetched as a Go module where the machine's is older.
+  export GOTOOLCHAIN=auto
 else
   modules=("kubernetes-$version")
   [ -d "$here/${modules[0]}" ] || usage "Kubernetes $version is not pinned"
@@ -88,6 +95,12 @@ count=0
 mkdir -p "$built"
 for module in "${modules[@]}"; do
   cd "$here/$module"
+  if [ "$module" = argo-rollouts ]; then
+    go mod download github.com/argoproj/argo-rollouts >&2 || fail "Argo Rollouts could not be fetched."
+    rm -rf "$built/crds"
+    cp -r "$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-rollouts)/manifests/crds" "$built/crds"
+    chmod -R u+w "$built/crds"
+  fi
   release=$(go list -m -f '{{.Version}}' k8s.io/kubernetes 2>/dev/null || true)
   ldflags='-s -w'
   # Without a version the API server calls itself v0.0.0 and clients refuse it.

@@ -26,6 +26,7 @@ static BUILT: Mutex<BTreeMap<(String, &str), PathBuf>> = Mutex::new(BTreeMap::ne
 pub(super) fn program(component: Component, version: Option<&str>) -> PathBuf {
     let name = component.program();
     let version = match component {
+        Component::Rollouts => return rollouts().join(name),
         Component::Etcd | Component::Kwok => None,
         _ => version.map(str::to_owned).or_else(kubernetes),
     };
@@ -33,6 +34,12 @@ pub(super) fn program(component: Component, version: Option<&str>) -> PathBuf {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let program = built.entry((version.clone(), name));
     program.or_insert_with(|| build(&[&version, name]).join(name)).clone()
+}
+
+/// The directory of Argo Rollouts and its CRDs; builds it when it is missing.
+pub(super) fn rollouts() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| build(&["argo-rollouts"]))
 }
 
 fn build(arguments: &[&str]) -> PathBuf {

@@ -19,6 +19,7 @@ pub enum Component {
     ControllerManager,
     Scheduler,
     Kwok,
+    Rollouts,
 }
 
 impl Component {
@@ -29,6 +30,7 @@ impl Component {
             Self::ControllerManager => "kube-controller-manager",
             Self::Scheduler => "kube-scheduler",
             Self::Kwok => "kwok",
+            Self::Rollouts => "rollouts-controller",
         }
     }
 }

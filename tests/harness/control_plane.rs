@@ -155,7 +155,7 @@ impl ControlPlane {
 }
 
 /// Starts a program, of this version of Kubernetes if one is named.
-fn run(
+pub(super) fn run(
     components: &Components,
     (component, version): (Component, Option<&str>),
     arguments: Vec<String>,

@@ -37,6 +37,7 @@ mod outage;
 mod ports;
 mod process;
 mod proxy;
+mod rollouts;
 mod spread;
 mod watchdog;
 mod workload;
@@ -54,6 +55,7 @@ pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};
 pub use proxy::{Answer, Call, Fate, Proxy};
+pub use rollouts::rollout;
 pub use spread::Spread;
 pub use workload::{
     Constraint, DoNotSchedule, ScheduleAnyway, Workload, daemon_set, deployment, disruption_budget,

@@ -68,7 +68,7 @@ pub fn disruption_budget(
 }
 
 impl Workload {
-    fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
+    pub(super) fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
         let object = json!({
             "apiVersion": api_version,
             "kind": kind,

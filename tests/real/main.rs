@@ -27,6 +27,7 @@ mod policies;
 mod policy;
 mod reachable;
 mod recovery;
+mod rollouts;
 mod scale;
 mod strangers;
 mod surge;

@@ -102,6 +102,15 @@ impl Laws {
         }
     }
 
+    /// A workload is made again: which of its pods are for those that were moved before, nobody
+    /// can tell.
+    pub fn made_again(&mut self, tier: usize, now: Millis) {
+        let own = self.evictions.iter_mut().filter(|eviction| eviction.tier == tier);
+        for eviction in own.filter(|eviction| !eviction.is_over(now)) {
+            (eviction.has_twins, eviction.counts) = (true, false);
+        }
+    }
+
     /// Released pods of a tier that are still there.
     pub fn surging(&self, tier: usize) -> usize {
         let own = self.evictions.iter().filter(|eviction| eviction.tier == tier);

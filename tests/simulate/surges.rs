@@ -416,6 +416,7 @@ impl World {
         let known = &mut self.tiers[tier];
         (known.wanted, known.desired) = (vec![(number, replicas)], replicas);
         known.history.push((self.now, replicas));
+        self.laws.made_again(tier, self.now);
         self.show_workload(tier);
         self.at(self.now, Event::Reconcile(tier));
     }
