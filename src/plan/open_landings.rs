@@ -18,7 +18,7 @@ use std::cell::Cell;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{Cluster, Name, PodId, Template, Zone};
-use crate::predict::{InFlightPods, MostChange, PendingPod, Scheduler};
+use crate::predict::{Best, InFlightPods, MostChange, PendingPod, Scheduler};
 
 /// A replacement that is still to be scheduled.
 #[derive(Clone, Debug)]
@@ -39,6 +39,19 @@ pub struct OpenLanding<'a> {
     pub margin: i64,
     /// How many nodes others may take until it is by less.
     pub spare: usize,
+}
+
+impl OpenLanding<'_> {
+    /// Whether this is in its zones, even if the best node loses so many points.
+    fn is_sure(&self, best: &Best, lost: i64) -> bool {
+        let is_expected = best.zones.iter().all(|zone| self.to.contains(&zone));
+        is_expected && !best.unzoned && !best.may_wait && best.margin > lost
+    }
+
+    /// Whether the other may come to a zone where this one is expected.
+    fn shares_zones(&self, other: &Self) -> bool {
+        other.to.iter().any(|zone| self.to.contains(zone))
+    }
 }
 
 /// What is under way besides a move that may begin.
@@ -110,6 +123,13 @@ struct TouchedNode<'o> {
 }
 
 impl Touched<'_> {
+    /// By how many points the best node of another zone may rise.
+    fn rise(&self, landing: &OpenLanding<'_>) -> i64 {
+        let is_rival = |zone: Option<&Zone>| zone.is_none_or(|zone| !landing.to.contains(&zone));
+        let rises = self.rises.iter().filter(|(zone, _)| is_rival(**zone));
+        rises.map(|(_, rise)| rise.points()).max().unwrap_or(0)
+    }
+
     /// By how many points the best of the nodes may fall when so many pods come to their
     /// zones: the one that gets the fewest gets no more than its share.
     fn fall(&self, arrivals: usize, spare: usize) -> i64 {
@@ -195,23 +215,30 @@ impl<'o, 'a> Beside<'o, 'a> {
 
     /// Whether the room that moves take and leave can decide where this one lands.
     fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
+        let fall = touched.fall(self.arrivals(landing), landing.spare);
+        let lost = fall.saturating_add(touched.rise(landing));
+        let left = landing.margin.saturating_sub(lost);
+        left <= self.scheduler.most_image_score() && left <= self.image_gain(landing)
+            || self.may_fill(landing, touched)
+    }
+
+    /// How many may come to the zones where this one is expected.
+    fn arrivals(&self, landing: &'o OpenLanding<'a>) -> usize {
+        self.others(landing).filter(|other| landing.shares_zones(other)).count()
+    }
+
+    /// Whether moves may fill a node, or make room on a full one, on which this one depends.
+    fn may_fill(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
         let to = |zone: Option<&Zone>| zone.is_some_and(|zone| landing.to.contains(&zone));
-        let others = self.others(landing);
-        let arrivals = others.filter(|other| other.to.iter().any(|zone| to(Some(zone)))).count();
-        let rises = touched.rises.iter().filter(|(zone, _)| !to(**zone));
-        let rise = rises.map(|(_, rise)| rise.points()).max().unwrap_or(0);
-        let fall = touched.fall(arrivals, landing.spare);
-        let left = landing.margin.saturating_sub(rise.saturating_add(fall));
-        if left <= self.scheduler.most_image_score() && left <= self.image_gain(landing) {
-            return true;
-        }
         let is_next = std::ptr::eq(landing, self.next);
         let is_full = |name: &Name, coming: &[&Template]| {
             self.scheduler.is_full(name, landing.pod, coming.iter().copied())
         };
         let may_fill =
             |name: &&Name| touched.nodes.get(*name).is_some_and(|node| is_full(name, &node.coming));
-        if arrivals >= landing.spare && landing.nodes.iter().any(|name| may_fill(&name)) {
+        if self.arrivals(landing) >= landing.spare
+            && landing.nodes.iter().any(|name| may_fill(&name))
+        {
             return true;
         }
         // Who leaves a full node makes room for a rival; who fills one takes a rival away, by
@@ -246,6 +273,9 @@ impl<'o, 'a> Beside<'o, 'a> {
         if self.checks.get() > CHECKS {
             return false;
         }
+        if self.scheduler.may_sample() {
+            return self.holds_in_any_sample(landing, touched);
+        }
         let is_rival = |zone: &&Zone| !landing.to.contains(zone);
         let with_terms = self.all().any(|other| other.pod.template.has_pod_terms());
         let attracted = with_terms.then_some(Worst::Attracted);
@@ -253,6 +283,68 @@ impl<'o, 'a> Beside<'o, 'a> {
         let rivals = self.scheduler.zones().filter(is_rival);
         let mut worst = rivals.flat_map(|rival| cases().map(move |case| (rival, case)));
         worst.all(|(rival, case)| self.lands(landing, touched, rival, case).unwrap_or(false))
+    }
+
+    /// The same where a sample of the nodes is scored. What is certain of any sample does not
+    /// become less certain step by step, so there is no worst state: all are tried, as far as
+    /// others are more than room to this one.
+    fn holds_in_any_sample(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
+        if self.may_fill(landing, touched) {
+            return false;
+        }
+        let minding = self.scheduler.minding(landing.pod);
+        let minded: Vec<_> =
+            self.others(landing).filter(|other| minding.minds(other.pod)).collect();
+        let mut states = vec![InFlightPods::default()];
+        if let Some(id) = landing.victim {
+            states[0].evict(id);
+        }
+        if !self.open.leaving.is_empty() {
+            let mut gone = states[0].clone();
+            self.open.leaving.iter().for_each(|id| gone.remove(*id));
+            self.open.leaving.iter().for_each(|id| states[0].evict(*id));
+            states.push(gone);
+        }
+        for other in minded {
+            states = states.iter().flat_map(|state| self.steps_of(other, state)).collect();
+            if states.len() > CHECKS {
+                return false;
+            }
+        }
+        let arrivals = self.arrivals(landing);
+        let lost = touched.rise(landing).saturating_add(self.image_gain(landing));
+        states.iter().all(|state| {
+            let simulation = self.scheduler.simulate(state, landing.pod).ok();
+            simulation.and_then(|simulation| simulation.best()).is_some_and(|best| {
+                let fall = touched.fall(arrivals, best.spare);
+                landing.is_sure(&best, lost.saturating_add(fall))
+            })
+        })
+    }
+
+    /// How far another move may be.
+    fn steps_of(&self, other: &OpenLanding<'a>, state: &InFlightPods) -> Vec<InFlightPods> {
+        let mut begun = Vec::new();
+        if let Some(id) = other.victim {
+            let (mut terminating, mut gone) = (state.clone(), state.clone());
+            terminating.evict(id);
+            gone.remove(id);
+            begun.extend([terminating, gone]);
+        } else {
+            begun.push(state.clone());
+        }
+        let nodes = other.to.iter().filter_map(|zone| self.node_in(other, zone));
+        let placed: Vec<InFlightPods> = nodes
+            .flat_map(|node| {
+                begun.iter().map(|state| {
+                    let mut state = state.clone();
+                    state.assume(other.pod.clone(), Name::clone(node));
+                    state
+                })
+            })
+            .collect();
+        let not_begun = other.victim.is_some().then(|| state.clone());
+        not_begun.into_iter().chain(begun).chain(placed).collect()
     }
 
     /// Whether it lands in one of its zones when the rival is the most likely; none if it
@@ -293,10 +385,8 @@ impl<'o, 'a> Beside<'o, 'a> {
         // Where they did not take the best nodes one by one, they may have hit any.
         let (best, shared) =
             if is_lost { (best, shared) } else { (simulation.best()?, shared + arrived) };
-        let is_expected = best.zones.iter().all(|zone| landing.to.contains(&zone));
-        let has_room = !best.unzoned && !best.may_wait;
-        let fall = touched.fall(shared, best.spare);
-        Some(is_expected && has_room && best.margin > fall.saturating_add(self.image_gain(landing)))
+        let lost = touched.fall(shared, best.spare).saturating_add(self.image_gain(landing));
+        Some(landing.is_sure(&best, lost))
     }
 
     /// The state in which the rival zone is most likely to get the pod, but for what has

@@ -4,7 +4,17 @@ use crate::predict::classes::node_classes::{Candidates, ScoringSet};
 use crate::predict::plugins::node_affinity;
 use crate::predict::sampling::bounds::{Lead, Range, Sample, Scored};
 use crate::predict::sampling::proof::{ZoneNodes, fewest_found, nodes_to_find};
+use crate::predict::scheduler::Scheduler;
 use crate::predict::simulation::Simulation;
+
+impl Scheduler<'_> {
+    /// Whether only a sample of the nodes is scored, where all of them can take the pod.
+    #[must_use]
+    pub fn may_sample(&self) -> bool {
+        let nodes = self.rows().len();
+        nodes > nodes_to_find(self.config, nodes)
+    }
+}
 
 impl Simulation<'_> {
     /// What is certain of the sample that the scheduler takes of these; none
