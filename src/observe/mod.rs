@@ -31,7 +31,7 @@ pub use object::node::{Node, WatchedNode};
 pub use object::owner::Owner;
 pub use object::pod::{KeepMark, Pod, PodPhase, WatchedPod, WatchedPodStatus};
 pub use object::pod_requests::{
-    Container, ContainerRole, HeldRequests, PodRequests, Requests, TotalRequests,
+    Container, ContainerRole, HeldRequests, MoreByContainer, PodRequests, Requests, TotalRequests,
 };
 pub use object::pod_spec::WatchedPodSpec;
 pub use object::quantity::{QuantityError, parse_milli, parse_whole};

@@ -125,16 +125,18 @@ impl Scheduler<'_> {
             if capacity > 0 { asked.saturating_mul(100 * THOUSAND) / capacity + 1 } else { 0 }
         };
         let counted = template.counted();
+        let more = template.more_by_container().copied().unwrap_or_default();
         // Half of the sum, where the node has both resources; both are rounded, and the half.
         let (cpu, memory) = (
-            share(counted.scored_cpu_milli, has.cpu_milli),
-            share(counted.scored_memory, has.memory),
+            share(counted.scored_cpu_milli + more.scored_cpu_milli.max(0), has.cpu_milli),
+            share(counted.scored_memory + more.scored_memory.max(0), has.memory),
         );
         let halves = if has.cpu_milli > 0 && has.memory > 0 { 2 } else { 1 };
         let least_allocated = MostChange { thousandths: (cpu + memory) / halves + 1, rounding: 2 };
         // By half of what the distance of the shares changes.
         let asked = counted.requests;
-        let distance = share(asked.cpu_milli, has.cpu_milli).max(share(asked.memory, has.memory));
+        let distance = share(asked.cpu_milli + more.cpu_milli.max(0), has.cpu_milli)
+            .max(share(asked.memory + more.memory.max(0), has.memory));
         let balanced = MostChange { thousandths: distance / 2 + 1, rounding: 3 };
         let weight = |plugin| self.config.weights.of(plugin).abs();
         Some(

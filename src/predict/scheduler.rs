@@ -85,7 +85,7 @@ impl<'a> Scheduler<'a> {
 
     /// What the pods on a node ask for.
     pub(super) fn usage(&self, row: usize) -> Usage {
-        let mut usage = Usage::of(self.entry(row));
+        let mut usage = Usage::of(self.version(), self.entry(row));
         if let Some(added) = self.supposed.and_then(|supposed| supposed.added(row)) {
             usage.combine(added);
         }

@@ -1,6 +1,6 @@
 //! What a pod asks for in all, as the scheduler adds it up.
 //!
-//! Follows `k8s.io/component-helpers/resource/helpers.go` (1.37): of what runs together
+//! Follows `k8s.io/component-helpers/resource/helpers.go` (1.33 to 1.37): of what runs together
 //! and what each init container needs beside the sidecars before it, the larger. A pod
 //! that is on a node counts there with what its status says too, see [`HeldRequests`].
 
@@ -135,7 +135,45 @@ pub struct TotalRequests {
 /// What a pod that is on a node counts for there: while it is resized in place, the larger
 /// of what it asks for, what was allocated and what it has (`UseStatusResources`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldRequests(pub TotalRequests);
+pub struct HeldRequests {
+    /// In all: the larger of the three sums (1.37).
+    pub total: TotalRequests,
+    /// What is to be added where it is the sum of what is larger by container (1.33 to 1.36).
+    pub by_container: Option<MoreByContainer>,
+}
+
+/// By how much more a pod counts while it is resized in place if the larger of its sizes is
+/// taken container by container. Nothing else can be resized in place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MoreByContainer {
+    /// Thousandths of a core.
+    pub cpu_milli: i64,
+    /// Bytes.
+    pub memory: i64,
+    /// In scores: thousandths of a core.
+    pub scored_cpu_milli: i64,
+    /// In scores: bytes.
+    pub scored_memory: i64,
+}
+
+impl MoreByContainer {
+    fn between(total: &TotalRequests, by_container: &TotalRequests) -> Self {
+        Self {
+            cpu_milli: by_container.requests.cpu_milli - total.requests.cpu_milli,
+            memory: by_container.requests.memory - total.requests.memory,
+            scored_cpu_milli: by_container.scored_cpu_milli - total.scored_cpu_milli,
+            scored_memory: by_container.scored_memory - total.scored_memory,
+        }
+    }
+
+    /// Adds `other`, so many times.
+    pub const fn add(&mut self, other: &Self, times: i64) {
+        self.cpu_milli += other.cpu_milli * times;
+        self.memory += other.memory * times;
+        self.scored_cpu_milli += other.scored_cpu_milli * times;
+        self.scored_memory += other.scored_memory * times;
+    }
+}
 
 impl PodRequests {
     /// What `resources` of the pod as a whole ask for; none if they name nothing that a
@@ -284,11 +322,18 @@ impl PodRequests {
         };
         total.raise_to(&allocated);
         total.raise_to(&actual);
+        let by_container = status.by_container(self)?;
+        let mut by_container = without_whole.sum(by_container.iter(), defaults);
         if let Some(whole) = &self.whole {
-            total.override_with(&status.effective_whole(whole)?);
+            let whole = status.effective_whole(whole)?;
+            total.override_with(&whole);
+            by_container.override_with(&whole);
         }
-        let held = self.with_overhead(total);
-        Ok((held != asked).then_some(HeldRequests(held)))
+        let more = MoreByContainer::between(&total, &by_container);
+        let total = self.with_overhead(total);
+        let by_container = (more != MoreByContainer::default()).then_some(more);
+        let is_other = total != asked || by_container.is_some();
+        Ok(is_other.then_some(HeldRequests { total, by_container }))
     }
 }
 
@@ -396,6 +441,28 @@ impl ResizeStatus<'_> {
             all.1.push(actual.map_or_else(otherwise, Requests::parse)?);
         }
         Ok(all)
+    }
+
+    /// The larger of its sizes, container by container, as it counts until 1.36: those that end
+    /// before others start are not looked at (`determineEffectiveRequests`).
+    fn by_container(&self, asked: &PodRequests) -> Result<Vec<Requests>, QuantityError> {
+        let effective = |container: &Container| {
+            let own = || self.containers.iter().find(|status| *status.name == *container.name);
+            let status = own().filter(|_| container.role != ContainerRole::Init);
+            let Some((status, actual)) = status.and_then(|own| Some((own, own.actual.as_ref()?)))
+            else {
+                return Ok(container.requests.clone());
+            };
+            let mut most = Requests::parse(actual)?;
+            if let Some(allocated) = &status.allocated {
+                most.raise_to(&Requests::parse(allocated)?);
+            }
+            if !self.infeasible {
+                most.raise_to(&container.requests);
+            }
+            Ok(most)
+        };
+        asked.containers.iter().map(effective).collect()
     }
 
     /// What counts of what the pod asks for as a whole (`effectivePodLevelResources`).

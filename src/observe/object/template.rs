@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
-use super::pod_requests::{HeldRequests, PodRequests, TotalRequests};
+use super::pod_requests::{HeldRequests, MoreByContainer, PodRequests};
 use super::resources::Resources;
 use super::taint::Toleration;
 use crate::observe::value::name::{Labels, Name};
@@ -224,19 +224,23 @@ impl Template {
     #[must_use]
     pub fn counted(&self) -> CountedRequests<'_> {
         match self.held.as_deref() {
-            Some(HeldRequests(TotalRequests { requests, scored_cpu_milli, scored_memory })) => {
-                CountedRequests {
-                    requests,
-                    scored_cpu_milli: *scored_cpu_milli,
-                    scored_memory: *scored_memory,
-                }
-            }
+            Some(HeldRequests { total, .. }) => CountedRequests {
+                requests: &total.requests,
+                scored_cpu_milli: total.scored_cpu_milli,
+                scored_memory: total.scored_memory,
+            },
             None => CountedRequests {
                 requests: &self.requests,
                 scored_cpu_milli: self.scored_cpu_milli,
                 scored_memory: self.scored_memory,
             },
         }
+    }
+
+    /// What it counts for besides where sizes are compared container by container.
+    #[must_use]
+    pub fn more_by_container(&self) -> Option<&MoreByContainer> {
+        self.held.as_deref()?.by_container.as_ref()
     }
 
     /// The only node that its node affinity allows, by name: so the `DaemonSet` controller

@@ -14,8 +14,10 @@ use crate::observe::object::budget::Budget;
 use crate::observe::object::csi::{CsiDriver, CsiNode};
 use crate::observe::object::node::Node;
 use crate::observe::object::pod::{Pod, PodPhase};
+use crate::observe::object::pod_requests::MoreByContainer;
 use crate::observe::object::resources::Resources;
 use crate::observe::object::service::Service;
+use crate::observe::object::template::Template;
 use crate::observe::object::volume::{Claim, PersistentVolume, StorageClass};
 use crate::observe::object::workload::{Workload, WorkloadKey, WorkloadKind};
 use crate::observe::value::event_seq::EventSeq;
@@ -77,6 +79,21 @@ pub struct NodeEntry {
     pub scored_cpu_milli: i64,
     /// What these ask for in scores: bytes.
     pub scored_memory: i64,
+    /// What is to be added for pods that are resized in place where sizes are compared
+    /// container by container; none with most nodes.
+    pub more_by_container: Option<Box<MoreByContainer>>,
+}
+
+impl NodeEntry {
+    /// A pod's part of it comes, or with -1 goes.
+    fn count_more(&mut self, template: &Template, times: i64) {
+        let Some(more) = template.more_by_container() else { return };
+        self.more_by_container.get_or_insert_default().add(more, times);
+        let is_nothing = self.more_by_container.as_deref() == Some(&MoreByContainer::default());
+        if is_nothing {
+            self.more_by_container = None;
+        }
+    }
 }
 
 /// Nodes, pods, and what their constraints refer to.
@@ -400,6 +417,7 @@ impl Cluster {
             entry.requested.add(counted.requests);
             entry.scored_cpu_milli += counted.scored_cpu_milli;
             entry.scored_memory += counted.scored_memory;
+            entry.count_more(&pod.template, 1);
         }
         let rank = self.pod_classes.add(id, pod);
         self.pods.set_rank(id, rank);
@@ -420,6 +438,7 @@ impl Cluster {
             entry.requested.subtract(counted.requests);
             entry.scored_cpu_milli -= counted.scored_cpu_milli;
             entry.scored_memory -= counted.scored_memory;
+            entry.count_more(&pod.template, -1);
         }
         let node = pod.node.clone();
         if let Some(moved) = self.pod_classes.remove(rank, pod) {

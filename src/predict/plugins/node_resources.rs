@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use crate::observe::{Name, Node, NodeEntry, Resources, Template};
+use crate::observe::{MoreByContainer, Name, Node, NodeEntry, Resources, Template};
 
 use crate::predict::plugins::score::MAX;
+use crate::predict::version::SchedulerVersion;
 
 /// What the pods on a node ask for.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Usage {
     pub scored_cpu_milli: i64,
     /// What they ask for in scores: bytes.
     pub scored_memory: i64,
+    /// Whether sizes of a pod that is resized in place are compared container by container.
+    by_container: bool,
 }
 
 /// Something of which a node has too little.
@@ -47,13 +50,24 @@ impl fmt::Display for Shortage<'_> {
 
 impl Usage {
     /// What is on the node now.
-    pub fn of(entry: &NodeEntry) -> Self {
-        Self {
+    pub fn of(version: SchedulerVersion, entry: &NodeEntry) -> Self {
+        let mut usage = Self {
             pods: i64::try_from(entry.pods.len()).unwrap_or(i64::MAX),
             requested: Resources { extended: Vec::new(), ..entry.requested },
             scored_cpu_milli: entry.scored_cpu_milli,
             scored_memory: entry.scored_memory,
-        }
+            by_container: version < SchedulerVersion::V1_37,
+        };
+        usage.count_more(entry.more_by_container.as_deref(), 1);
+        usage
+    }
+
+    fn count_more(&mut self, more: Option<&MoreByContainer>, times: i64) {
+        let Some(more) = more.filter(|_| self.by_container) else { return };
+        self.requested.cpu_milli += more.cpu_milli * times;
+        self.requested.memory += more.memory * times;
+        self.scored_cpu_milli += more.scored_cpu_milli * times;
+        self.scored_memory += more.scored_memory * times;
     }
 
     /// A pod comes.
@@ -63,6 +77,7 @@ impl Usage {
         self.requested.add(counted.requests);
         self.scored_cpu_milli += counted.scored_cpu_milli;
         self.scored_memory += counted.scored_memory;
+        self.count_more(template.more_by_container(), 1);
     }
 
     /// A pod is gone.
@@ -72,6 +87,7 @@ impl Usage {
         self.requested.subtract(counted.requests);
         self.scored_cpu_milli -= counted.scored_cpu_milli;
         self.scored_memory -= counted.scored_memory;
+        self.count_more(template.more_by_container(), -1);
     }
 
     /// More pods come, or leave where it is negative.
