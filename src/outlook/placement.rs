@@ -239,6 +239,7 @@ fn place(
             let beside = run[at..].iter().take_while(|(_, other)| other.node == pod.node);
             let leaving = beside.take(if alone { 1 } else { usize::MAX });
             leaving.for_each(|(id, _)| simulation.evict(*id));
+            simulation.see_all();
         }
         // Where several tie, each is as good as the first.
         let Some(node) = simulation.best().and_then(|best| best.nodes.into_iter().next()) else {

@@ -399,10 +399,6 @@ impl<'o, 'a> Beside<'o, 'a> {
     ) -> (InFlightPods, Vec<(&'o OpenLanding<'a>, &'o Name)>) {
         let mut arrivals = Vec::new();
         let mut state = InFlightPods::default();
-        // kube-scheduler gets the replacement as soon as the pod terminates.
-        if let Some(id) = landing.victim {
-            state.evict(id);
-        }
         let leave = |state: &mut InFlightPods, id: PodId| {
             if self.cluster.zone_of_slot(id) == Some(rival) {
                 state.remove(id);
@@ -435,6 +431,11 @@ impl<'o, 'a> Beside<'o, 'a> {
             } else {
                 state.assume(other.pod.clone(), Name::clone(node));
             }
+        }
+        // kube-scheduler gets the replacement as soon as the pod terminates: this is the last
+        // that it hears of.
+        if let Some(id) = landing.victim {
+            state.evict(id);
         }
         (state, arrivals)
     }

@@ -6,8 +6,12 @@ use crate::observe::{Name, Zone};
 
 use super::plugins::{FilterFailure, Plugin, taint_toleration};
 use super::sampling::bounds::Scored;
-use super::simulation::{Assumption, Simulation};
+use super::simulation::{Assumption, Best, Simulation};
 use super::{Landing, NodeScore, Prediction, Rejection, Unless};
+
+/// What may be before 1.35, for a human, after "if".
+const UNSEEN: &str =
+    "kube-scheduler does not know of the eviction yet, which may be before Kubernetes 1.35";
 
 /// What keeps a pod Pending: of the nodes that come closest to taking it, which filter
 /// rejects them.
@@ -67,10 +71,22 @@ impl Simulation<'_> {
             rejections,
             scores: self.node_scores(),
         };
+        if let Some(unseen) = self.unseen().filter(|_| !landing.certain) {
+            landing.unless = self.unless_seen(unseen);
+        }
         for (assumption, variant) in &self.variants {
             landing.or_if(*assumption, variant.explain());
         }
         Prediction::Lands(landing)
+    }
+
+    /// What becomes of the pod if it is placed before its eviction is seen, if that is
+    /// something else.
+    fn unless_seen(&self, unseen: &Self) -> Option<Box<Unless>> {
+        let zones = |best: Option<Best>| best.map(|best| (best.zones, best.unzoned));
+        let is_same = zones(self.best_alone()) == zones(unseen.best_alone());
+        let prediction = || Unless { what: UNSEEN.to_owned(), prediction: unseen.explain() };
+        (!is_same).then(|| Box::new(prediction()))
     }
 
     fn rejections(&self) -> Vec<Rejection> {

@@ -76,7 +76,7 @@ impl PendingPod {
     /// Whether `pod`, once evicted, is gone when this one is placed. Pods with
     /// a grace period stay on their nodes while they terminate.
     pub(super) fn outlives(&self, pod: &Pod, order: DeletionOrder) -> bool {
-        self.replaces(pod) || (pod.template.vanishes && order == DeletionOrder::GoneFirst)
+        self.replaces(pod) || (pod.template.vanishes && order != DeletionOrder::PlacedFirst)
     }
 }
 
@@ -88,14 +88,20 @@ fn as_asked(template: &Arc<Template>) -> Arc<Template> {
     Arc::new(Template { held: None, ..Template::clone(template) })
 }
 
-/// The API server removes an evicted pod without a grace period at once, while
-/// its controller makes the replacement: either may be first.
+/// What kube-scheduler knows of an eviction when it places the replacement.
+///
+/// The API server removes an evicted pod without a grace period at once, while its controller
+/// makes the replacement: either may be first. And before 1.35 the scheduler hears of the two
+/// by handlers without an order (`pkg/scheduler/eventhandlers.go`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeletionOrder {
     /// The pod is gone when its replacement is placed.
     GoneFirst,
     /// It is still there, terminating.
     PlacedFirst,
+    /// It is there as if nothing had happened to it. Only of the pod that left last: what
+    /// happened to others before is known by then.
+    Unseen,
 }
 
 /// Moves that the cluster does not show yet: pods that are evicted, and the pods that
@@ -108,6 +114,8 @@ pub struct InFlightPods {
     removed: FxHashSet<PodId>,
     /// Pods that are released, with their labels from then on.
     released: FxHashMap<PodId, Arc<Labels>>,
+    /// The one that was evicted or released last, unless it is gone.
+    last: Option<PodId>,
     assumed: Vec<(PendingPod, Name)>,
 }
 
@@ -116,28 +124,48 @@ impl InFlightPods {
     /// it holds its place on the node, and other pods still mind it.
     pub fn evict(&mut self, pod: PodId) {
         self.evicted.insert(pod);
+        self.last = Some(pod);
     }
 
     /// The pod is evicted and gone: nothing is left of it on the node.
     pub fn remove(&mut self, pod: PodId) {
         self.evicted.insert(pod);
         self.removed.insert(pod);
+        self.released.remove(&pod);
+        self.forget_last(pod);
     }
 
     /// The pod is not evicted after all.
     pub fn undo_evict(&mut self, pod: PodId) {
         self.evicted.remove(&pod);
+        self.forget_last(pod);
+    }
+
+    fn forget_last(&mut self, pod: PodId) {
+        self.last = self.last.filter(|last| *last != pod);
+    }
+
+    /// What happened to the pod that left last is known from now on.
+    pub(super) const fn see_last(&mut self) {
+        self.last = None;
+    }
+
+    /// The pod that was evicted or released last, unless it is gone.
+    pub(super) const fn last(&self) -> Option<PodId> {
+        self.last
     }
 
     /// The pod is released: it stays where it is, with other labels, and another one is
     /// made in its place.
     pub fn release(&mut self, pod: PodId, labels: Arc<Labels>) {
         self.released.insert(pod, labels);
+        self.last = Some(pod);
     }
 
     /// The pod is not released after all.
     pub fn undo_release(&mut self, pod: PodId) {
         self.released.remove(&pod);
+        self.forget_last(pod);
     }
 
     /// Pods that are released, with their labels from then on, in no order.

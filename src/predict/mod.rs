@@ -10,6 +10,7 @@
 
 mod cache;
 mod classes;
+mod comings_and_goings;
 mod config;
 mod config_file;
 mod explain;

@@ -12,7 +12,7 @@ pub(super) struct Cycle<'s> {
     pub scheduler: &'s Scheduler<'s>,
     pub pod: PendingPod,
     pub in_flight: InFlightPods,
-    /// Whether evicted pods that vanish at once are gone by then.
+    /// What is known of the pod that leaves.
     pub order: DeletionOrder,
 }
 
@@ -65,10 +65,27 @@ impl Cycle<'_> {
         0..self.scheduler.rows().len()
     }
 
-    /// Whether a pod is gone by the time the pod is scheduled.
+    /// The pod that leaves and of which kube-scheduler does not know that yet.
+    pub(super) fn unseen(&self) -> Option<PodId> {
+        self.in_flight.last().filter(|_| self.order == DeletionOrder::Unseen)
+    }
+
+    /// Whether kube-scheduler tries again if it finds no node now: the evicted pod will be
+    /// gone, which it hears of.
+    pub(super) fn is_tried_again(&self) -> bool {
+        let unseen = self.unseen().and_then(|id| self.scheduler.cluster.pod(id));
+        unseen.is_none_or(|pod| self.pod.outlives(pod, DeletionOrder::GoneFirst))
+    }
+
+    /// Whether kube-scheduler knows that a pod is evicted.
+    pub(super) fn sees_eviction_of(&self, id: PodId) -> bool {
+        self.in_flight.is_evicted(id) && self.unseen() != Some(id)
+    }
+
+    /// Whether a pod is gone by the time the pod is scheduled, as far as kube-scheduler knows.
     pub(super) fn is_gone(&self, id: PodId, other: &Pod) -> bool {
         self.scheduler.is_gone(id)
-            || self.in_flight.is_evicted(id)
+            || self.sees_eviction_of(id)
                 && (self.in_flight.is_removed(id) || self.pod.outlives(other, self.order))
     }
 

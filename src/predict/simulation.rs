@@ -2,14 +2,13 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crate::observe::{Labels, Name, PodId, Template, Zone};
+use crate::observe::{Name, PodId, Zone};
 
 use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::plugins::{CycleState, Plugin, Scope};
-use super::prefilter::{Cycle, PodRef};
+use super::prefilter::Cycle;
 use super::sampling::bounds::{Lead, Range, Scored};
 use super::scheduler::Scheduler;
 use super::unpredictable;
@@ -22,14 +21,14 @@ const NAMED: usize = 20;
 pub struct Simulation<'s> {
     pub(super) cycle: Cycle<'s>,
     pub(super) state: CycleState,
-    /// The simulation of the other order of deletion and scheduling.
-    otherwise: Option<Box<Self>>,
+    /// The simulations of the other orders of deletion and scheduling.
+    pub(super) otherwise: Vec<Self>,
     /// Simulations of other assumptions that may be the right ones, and what they are.
     pub(super) variants: Vec<(Assumption, Self)>,
     /// The same without the pods that may be pushed out, once no node could take the pod.
-    cleared: OnceCell<Option<Box<Self>>>,
+    pub(super) cleared: OnceCell<Option<Box<Self>>>,
     /// The nodes by class, once somebody has asked for the best.
-    node_classes: OnceCell<NodeClasses>,
+    pub(super) node_classes: OnceCell<NodeClasses>,
 }
 
 /// What may be so or not, and decides where pods land.
@@ -69,7 +68,7 @@ impl Assumption {
     }
 
     /// The pod, if this is so.
-    fn made(self, pod: &PendingPod) -> PendingPod {
+    pub(super) fn made(self, pod: &PendingPod) -> PendingPod {
         if self.made_as_now { pod.made_as_now() } else { pod.clone() }
     }
 }
@@ -167,10 +166,11 @@ impl<'s> Simulation<'s> {
         pod: &PendingPod,
     ) -> Result<Self, String> {
         let mut simulation = Self::with_order(scheduler, in_flight, pod, DeletionOrder::GoneFirst)?;
-        if pod.template.vanishes {
-            let otherwise =
-                Self::with_order(scheduler, in_flight, pod, DeletionOrder::PlacedFirst)?;
-            simulation.otherwise = Some(Box::new(otherwise));
+        let placed_first = pod.template.vanishes.then_some(DeletionOrder::PlacedFirst);
+        let unseen = (!scheduler.version().hears_in_order()).then_some(DeletionOrder::Unseen);
+        for order in placed_first.into_iter().chain(unseen) {
+            let otherwise = Self::with_order(scheduler, in_flight, pod, order)?;
+            simulation.otherwise.push(otherwise);
         }
         Ok(simulation)
     }
@@ -192,7 +192,7 @@ impl<'s> Simulation<'s> {
         let mut simulation = Self {
             cycle,
             state,
-            otherwise: None,
+            otherwise: Vec::new(),
             variants: Vec::new(),
             cleared: OnceCell::new(),
             node_classes: OnceCell::new(),
@@ -203,16 +203,6 @@ impl<'s> Simulation<'s> {
             }
         }
         Ok(simulation)
-    }
-
-    /// Those that are in the way of an assumed pod make room.
-    fn push_out(&mut self, row: usize, assumed: &Template) {
-        for id in self.pushed_out(row, assumed) {
-            self.cycle.in_flight.remove(id);
-            if let Some(pod) = self.cycle.scheduler.cluster.pod(id) {
-                self.state.preempt(&self.cycle, pod, row);
-            }
-        }
     }
 
     /// The same without the pods that may be pushed out; none if there are none, or the pod
@@ -228,78 +218,6 @@ impl<'s> Simulation<'s> {
             Self::with_order(scheduler, &in_flight, pod, *order).ok().map(Box::new)
         });
         cleared.as_deref()
-    }
-
-    /// A pod is evicted: see [`InFlightPods::evict`].
-    pub fn evict(&mut self, id: PodId) {
-        if self.cycle.in_flight.is_evicted(id) {
-            return;
-        }
-        self.cycle.in_flight.evict(id);
-        self.others().for_each(|(_, other)| other.evict(id));
-        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
-        let Some(row) = self.cycle.row_of(pod) else { return };
-        self.state.evict(&self.cycle, pod, row);
-        self.reclassify(row);
-    }
-
-    /// A pod is not evicted after all: undoes [`Self::evict`].
-    pub fn undo_evict(&mut self, id: PodId) {
-        if !self.cycle.in_flight.is_evicted(id) || self.cycle.in_flight.is_removed(id) {
-            return;
-        }
-        self.cycle.in_flight.undo_evict(id);
-        self.others().for_each(|(_, other)| other.undo_evict(id));
-        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
-        let Some(row) = self.cycle.row_of(pod) else { return };
-        self.state.undo_evict(&self.cycle, pod, row);
-        self.reclassify(row);
-    }
-
-    /// A pod is released with these labels: see [`InFlightPods::release`].
-    pub fn release(&mut self, id: PodId, labels: &Arc<Labels>) {
-        if self.cycle.in_flight.is_leaving(id) {
-            return;
-        }
-        self.cycle.in_flight.release(id, Arc::clone(labels));
-        self.others().for_each(|(_, other)| other.release(id, labels));
-        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
-        let Some(row) = self.cycle.row_of(pod) else { return };
-        self.state.release(&self.cycle, pod, labels, row);
-        self.reclassify(row);
-    }
-
-    /// A pod is not released after all: undoes [`Self::release`].
-    pub fn undo_release(&mut self, id: PodId) {
-        let Some(labels) = self.cycle.in_flight.released_as(id).cloned() else { return };
-        self.cycle.in_flight.undo_release(id);
-        self.others().for_each(|(_, other)| other.undo_release(id));
-        let Some(pod) = self.cycle.scheduler.cluster.pod(id) else { return };
-        let Some(row) = self.cycle.row_of(pod) else { return };
-        self.state.undo_release(&self.cycle, pod, &labels, row);
-        self.reclassify(row);
-    }
-
-    /// A pod is assumed to be on a node: see [`InFlightPods::assume`].
-    pub fn assume(&mut self, pod: PendingPod, node: Name) {
-        for (assumption, other) in self.others() {
-            other.assume(assumption.made(&pod), Name::clone(&node));
-        }
-        let row = self.cycle.scheduler.row_of(&node);
-        self.cycle.in_flight.assume(pod.clone(), node);
-        let Some(row) = row else { return };
-        self.state.add_pod(&self.cycle, PodRef::from(&pod), row);
-        self.push_out(row, &pod.template);
-        self.reclassify(row);
-    }
-
-    /// The other simulations that follow the same moves.
-    fn others(&mut self) -> impl Iterator<Item = (Assumption, &mut Self)> {
-        let cleared = self.cleared.get_mut().and_then(|cleared| cleared.as_deref_mut());
-        let same = self.otherwise.as_deref_mut().into_iter().chain(cleared);
-        let variants = self.variants.iter_mut();
-        let variants = variants.map(|(assumption, variant)| (*assumption, variant));
-        same.map(|same| (Assumption::default(), same)).chain(variants)
     }
 
     /// The moves that this simulation knows of.
@@ -325,24 +243,27 @@ impl<'s> Simulation<'s> {
     /// The same with every node that ties, under the assumptions of this simulation alone.
     /// Looks at every node.
     pub(super) fn best_in_full(&self) -> Option<Best> {
-        self.best_of_orders(|order| {
-            let field = order.scoring_set_of(order.feasible());
-            let best = order.best_of(&field, std::iter::once, usize::MAX);
-            best.or_else(|| order.best_by_preemption(usize::MAX))
-        })
+        self.best_of_orders(Self::best_alone)
+    }
+
+    /// The same in this order of deletion and scheduling alone.
+    pub(super) fn best_alone(&self) -> Option<Best> {
+        let field = self.scoring_set_of(self.feasible());
+        let best = self.best_of(&field, std::iter::once, usize::MAX);
+        best.or_else(|| self.best_by_preemption(usize::MAX))
     }
 
     fn best_of_orders(&self, best_of: impl Fn(&Self) -> Option<Best>) -> Option<Best> {
-        let Some(otherwise) = &self.otherwise else {
-            return best_of(self);
-        };
-        match (best_of(self), best_of(otherwise)) {
+        let orders = self.otherwise.iter();
+        orders.fold(best_of(self), |best, order| match (best, best_of(order)) {
             (Some(best), Some(other)) if best == other => Some(best),
             (Some(best), Some(other)) => Some(best.or(other)),
-            // The scheduler tries again when the pod is gone.
-            (best, None) => best,
+            // The scheduler tries again when the pod is gone; not so when it sees no more
+            // than that the pod is about to go.
+            (best, None) if order.cycle.is_tried_again() => best,
+            (best, None) => best.map(|best| Best { certain: false, may_wait: true, ..best }),
             (None, Some(other)) => Some(Best { certain: false, ..other }),
-        }
+        })
     }
 
     /// The best of these, of which at most that many are named.
@@ -400,19 +321,15 @@ impl<'s> Simulation<'s> {
         })
     }
 
-    /// This, the simulation of the other order, and those of other assumptions.
-    pub(super) fn all(&self) -> Vec<&Self> {
-        let own = std::iter::once(self).chain(self.otherwise.as_deref());
-        own.chain(self.variants.iter().flat_map(|(_, variant)| variant.all())).collect()
+    /// What becomes of the pod if it is placed before its eviction is seen, where that may be.
+    pub(super) fn unseen(&self) -> Option<&Self> {
+        self.otherwise.iter().find(|order| order.cycle.order == DeletionOrder::Unseen)
     }
 
-    /// Puts a node that changed into the class of those that are like it now.
-    fn reclassify(&mut self, row: usize) {
-        let Some(mut node_classes) = self.node_classes.take() else { return };
-        if node_classes.is_of(self) {
-            node_classes.update(self, row);
-            self.node_classes = OnceCell::from(node_classes);
-        }
+    /// This, the simulations of the other orders, and those of other assumptions.
+    pub(super) fn all(&self) -> Vec<&Self> {
+        let own = std::iter::once(self).chain(&self.otherwise);
+        own.chain(self.variants.iter().flat_map(|(_, variant)| variant.all())).collect()
     }
 
     /// Whether none of the filters that this decides rejects the node.

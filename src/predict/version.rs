@@ -48,6 +48,13 @@ impl SchedulerVersion {
         Release { major: 1, minor: 33 + self as u32 }
     }
 
+    /// Whether it hears of what happens to pods in the order in which it happens
+    /// (`pkg/scheduler/eventhandlers.go`: one handler of all pods since 1.35).
+    #[must_use]
+    pub fn hears_in_order(self) -> bool {
+        self >= Self::V1_35
+    }
+
     /// The one that is nearest to a release.
     #[must_use]
     pub fn nearest(release: Release) -> Self {

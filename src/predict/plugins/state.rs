@@ -73,7 +73,8 @@ impl CycleState {
             }
         }
         for (id, labels) in cycle.in_flight.released() {
-            let pod = scheduler.cluster.pod(id).filter(|_| !cycle.in_flight.is_evicted(id));
+            let is_seen = !cycle.in_flight.is_evicted(id) && cycle.unseen() != Some(id);
+            let pod = scheduler.cluster.pod(id).filter(|_| is_seen);
             if let Some((pod, row)) = pod.and_then(|pod| Some((pod, cycle.row_of(pod)?))) {
                 state.release(cycle, pod, labels, row);
             }
@@ -105,6 +106,13 @@ impl CycleState {
         }
         if pod.holds_place() && cycle.pod.outlives(pod, cycle.order) {
             self.add_to_node(cycle, PodRef::from(pod), row);
+        }
+    }
+
+    /// An evicted pod is gone, as far as that is not counted yet: see [`Self::evict`].
+    pub fn remove(&mut self, cycle: &Cycle<'_>, pod: &Pod, row: usize) {
+        if pod.holds_place() && !cycle.pod.outlives(pod, cycle.order) {
+            self.remove_from_node(cycle, PodRef::from(pod), row);
         }
     }
 

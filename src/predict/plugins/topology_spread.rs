@@ -88,7 +88,7 @@ impl PodTopologySpread {
             let rows = || {
                 cycle.rows_of(pods, |id, pod| {
                     pod.is_counted()
-                        && !cycle.in_flight.is_evicted(id)
+                        && !cycle.sees_eviction_of(id)
                         && !cycle.scheduler.is_leaving(id)
                 })
             };

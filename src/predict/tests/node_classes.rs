@@ -1,12 +1,17 @@
 //! Looking at one node of each kind finds what looking at every node finds.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
-use crate::observe::{Name, PodId};
-use crate::predict::{InFlightPods, PendingPod, Scheduler, SchedulerCache, Simulation};
+use crate::observe::{Labels, Name, PodId};
+use crate::predict::{
+    InFlightPods, PendingPod, Scheduler, SchedulerCache, SchedulerConfig, SchedulerVersion,
+    Simulation,
+};
 
 const HOST: &str = "kubernetes.io/hostname";
 const RACK: &str = "rack";
@@ -140,6 +145,50 @@ proptest! {
                 _ => simulation.assume(like(pod), Name::from(names[on % names.len()].as_str())),
             }
             agrees(&simulation)?;
+        }
+    }
+
+    /// What is kept up to date move by move is what a look at all of it finds.
+    #[test]
+    fn a_simulation_that_follows_moves_is_like_one_that_begins_after_them(
+        nodes in nodes(),
+        shapes in prop::collection::vec(prop::collection::vec(0..18_usize, 0..5), 3),
+        placed in prop::collection::vec((0..3_usize, 0..14_usize), 1..24),
+        steps in prop::collection::vec((0..8_usize, 0..24_usize, 0..14_usize), 0..12),
+        in_order in prop::bool::ANY,
+    ) {
+        let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
+        let pods = placed.iter().enumerate().map(|(at, (app, on))| {
+            shaped(*app, &shapes[*app]).named(&format!("p-{at}")).on(&names[on % names.len()])
+        });
+        let mut cluster = cluster(nodes, pods);
+        for app in ["web", "was", "db"] {
+            cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
+        }
+        let version = if in_order { SchedulerVersion::NEWEST } else { SchedulerVersion::OLDEST };
+        let config = SchedulerConfig { version, ..SchedulerConfig::default() };
+        let cache = SchedulerCache::new(config);
+        let scheduler = Scheduler::new(&cluster, &cache);
+        let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
+        let like = |at: usize| scheduler.replacing(cluster.pod(ids[at % ids.len()]).unwrap());
+        let asked = like(0);
+        let Ok(mut simulation) = scheduler.simulate(&InFlightPods::default(), &asked) else {
+            return Ok(());
+        };
+        let released = Arc::new(Labels::from([("app".to_owned(), "nobody".to_owned())]));
+        for (what, pod, on) in steps {
+            let id = ids[pod % ids.len()];
+            match what {
+                0 | 1 if simulation.in_flight().released_as(id).is_none() => simulation.evict(id),
+                2 => simulation.undo_evict(id),
+                3 => simulation.release(id, &released),
+                4 => simulation.undo_release(id),
+                5 => simulation.remove(id),
+                6 => simulation.see_all(),
+                _ => simulation.assume(like(pod), Name::from(names[on % names.len()].as_str())),
+            }
+            let after = scheduler.simulate(simulation.in_flight(), &asked).unwrap();
+            prop_assert_eq!(simulation.best(), after.best(), "after {}", what);
         }
     }
 
