@@ -336,6 +336,7 @@ mod tests {
                 margin: 100,
                 spare: 1,
                 preempts: Vec::new(),
+                waits: false,
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");

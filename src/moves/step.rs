@@ -108,6 +108,7 @@ mod tests {
             margin: 100,
             spare: 1,
             preempts: Vec::new(),
+            waits: false,
         };
         let pod = index.cluster().pod(id).unwrap();
         let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));

@@ -53,6 +53,17 @@ impl Operator {
         own.map(|moved| expected_of(&self.index, &key.namespace, moved)).collect()
     }
 
+    /// Pods of the tier that its moves under way make leave, and that are still there.
+    pub(super) fn leaving_of(
+        &self,
+        key: &PolicyKey,
+        view: &TierView,
+        memory: &PolicyState,
+    ) -> Vec<PodId> {
+        let own = memory.under_way_of(&view.name);
+        own.filter_map(|moved| Some(moved.pod(&self.index, &key.namespace)?.0)).collect()
+    }
+
     /// The moves under way of all policies; `memory` is that of one of them, which may be
     /// taken out while its policy is looked at.
     pub(super) fn all_under_way<'a>(

@@ -126,6 +126,7 @@ impl Operator {
         PlanInput {
             approval: memory.approval_of(view),
             in_flight: self.in_flight_with(&policy.key, memory),
+            leaving: self.leaving_of(&policy.key, view, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved(),
             surge: self.surge.clone(),

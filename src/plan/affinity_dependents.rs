@@ -30,10 +30,6 @@ impl<'a> AffinityDependents<'a> {
         Self { index, scheduler, in_flight, dependents }
     }
 
-    pub const fn in_flight(&self) -> &'a InFlightPods {
-        self.in_flight
-    }
-
     /// Set if the pod is the only match of another pod's required affinity.
     pub fn eviction_blocker(&self, id: PodId, pod: &Pod) -> Option<EvictionBlocker> {
         let dependents = self.dependents.iter();

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
+use super::ledger::Ledger;
 use super::surge::Departure;
 use crate::observe::{Name, Pod, PodId, Template};
-use crate::predict::{Best, InFlightPods, PendingPod, Prediction, Scheduler, Simulation};
+use crate::predict::{Best, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
 pub struct Forecasts<'s> {
     scheduler: &'s Scheduler<'s>,
-    in_flight: InFlightPods,
+    ledger: Ledger,
     known: Vec<Known<'s>>,
 }
 
@@ -25,9 +26,16 @@ struct Known<'s> {
 }
 
 impl<'s> Forecasts<'s> {
-    /// Forecasts after the moves in flight.
-    pub fn new(scheduler: &'s Scheduler<'s>, in_flight: InFlightPods) -> Self {
-        Self { scheduler, in_flight, known: Vec::new() }
+    /// Forecasts after the moves of the ledger.
+    pub fn new(scheduler: &'s Scheduler<'s>, ledger: Ledger) -> Self {
+        let mut forecasts = Self { scheduler, ledger, known: Vec::new() };
+        forecasts.let_go();
+        forecasts
+    }
+
+    /// The moves before the next one.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// Where the replacement of a pod lands if it is the next to leave, in this way;
@@ -47,7 +55,7 @@ impl<'s> Forecasts<'s> {
         let at = self.prepared(pending);
         let known = &mut self.known[at];
         let Some(forecast) = &mut known.forecast else {
-            let cause = self.scheduler.simulate(&self.in_flight, &known.pending).err();
+            let cause = self.scheduler.simulate(self.ledger.in_flight(), &known.pending).err();
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
         let undo = depart(forecast, id, how);
@@ -59,26 +67,46 @@ impl<'s> Forecasts<'s> {
     /// A pod is moved to a node.
     pub fn book(&mut self, id: PodId, pod: &Pod, how: &Departure, node: Option<&Name>) {
         let pending = self.scheduler.replacing(pod);
-        match how {
-            Departure::Evicted => self.in_flight.evict(id),
-            Departure::Released(labels) => self.in_flight.release(id, Arc::clone(labels)),
-        }
-        if let Some(node) = node {
-            self.in_flight.assume(pending.clone(), Name::clone(node));
-        }
-        for forecast in self.known.iter_mut().filter_map(|known| known.forecast.as_mut()) {
+        let assumed = || node.map(|node| (pending.clone(), Name::clone(node)));
+        self.ledger.book(id, how, assumed());
+        for forecast in self.prepared_ones() {
             depart(forecast, id, how);
-            if let Some(node) = node {
-                forecast.assume(pending.clone(), Name::clone(node));
+            if let Some((pod, node)) = assumed() {
+                forecast.assume(pod, node);
             }
         }
+        self.let_go();
+    }
+
+    /// The pods of moves that are over when the next one begins are gone.
+    fn let_go(&mut self) {
+        while let Some(gone) = self.ledger.next_gone() {
+            self.prepared_ones().for_each(|forecast| forecast.remove(gone));
+        }
+    }
+
+    /// The next move waits until one more is over; none if none is under way.
+    pub fn wait(&mut self) -> Option<()> {
+        let gone = self.ledger.finish_first()?;
+        self.prepared_ones().for_each(|forecast| forecast.remove(gone));
+        Some(())
+    }
+
+    /// The move of this pod is over before the next begins.
+    pub fn finish(&mut self, id: PodId) {
+        self.ledger.finish(id);
+        self.prepared_ones().for_each(|forecast| forecast.remove(id));
+    }
+
+    fn prepared_ones(&mut self) -> impl Iterator<Item = &mut Simulation<'s>> {
+        self.known.iter_mut().filter_map(|known| known.forecast.as_mut())
     }
 
     fn prepared(&mut self, pending: PendingPod) -> usize {
         if let Some(at) = self.known.iter().position(|known| is_alike(&known.pending, &pending)) {
             return at;
         }
-        let forecast = self.scheduler.simulate(&self.in_flight, &pending).ok();
+        let forecast = self.scheduler.simulate(self.ledger.in_flight(), &pending).ok();
         self.known.push(Known { pending, forecast });
         self.known.len() - 1
     }

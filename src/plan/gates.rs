@@ -128,7 +128,7 @@ pub fn gate(
         settling(tier, imbalance, facts.now),
         canary(in_flight),
         probe(in_flight),
-        limit(tier, history, in_flight),
+        limit(tier, next, history, in_flight),
         cluster_limit(in_flight),
         budgets(index, next, in_flight),
         obstacle,
@@ -369,10 +369,17 @@ fn probe(in_flight: &InFlight) -> Option<Blocked> {
 
 /// Law 3: no more moves than the tier's budget. Law 5: no more than may still
 /// miss, should all that are under way do so.
-fn limit(tier: &TierView, history: &MissHistory, in_flight: &InFlight) -> Option<Blocked> {
+/// Law 2: what lands only when one of them is over waits for that.
+fn limit(
+    tier: &TierView,
+    next: Option<&PlannedMove>,
+    history: &MissHistory,
+    in_flight: &InFlight,
+) -> Option<Blocked> {
     let budget = tier.settings.budget(tier.desired);
     let may_miss = (MISSES_ALLOWED - history.misses).max(1);
-    (in_flight.moves >= budget.min(may_miss)).then(|| under_way(in_flight.moves))
+    let waits = next.is_some_and(|next| next.waits);
+    (waits || in_flight.moves >= budget.min(may_miss)).then(|| under_way(in_flight.moves))
 }
 
 /// A mass recovery must not drown registries and the zone.

@@ -12,6 +12,9 @@ mod forecasts;
 mod gate_tests;
 mod gates;
 mod imbalance;
+mod ledger;
+#[cfg(test)]
+mod ledger_properties;
 #[cfg(test)]
 mod open_landing_properties;
 mod open_landings;

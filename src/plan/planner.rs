@@ -1,15 +1,18 @@
 //! The fewest moves that bring a tier to its skew, or as near as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::{Blocked, MoveKind};
-use crate::observe::{Index, Name, Pod, PodId, Zone, released_labels};
-use crate::predict::{InFlightPods, PendingPod, Scheduler};
+use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneMemory, released_labels};
+use crate::predict::{PendingPod, Scheduler};
 
 use super::affinity_dependents::AffinityDependents;
 use super::blocked::{self, no_target};
 use super::evictable::{EvictionBlocker, eviction_blocker};
 use super::forecasts::{Forecasts, is_alike};
+use super::gates::MISSES_ALLOWED;
+use super::ledger::Ledger;
 use super::pdb_limits::PdbLimits;
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 use super::surge::{Departure, PodWays, Ways};
@@ -31,7 +34,10 @@ pub fn plan_tier(
     if skew <= tier.settings.max_skew {
         return TierPlan { reachable_skew: skew, ..TierPlan::default() };
     }
-    let mut plan = stage(index, scheduler, tier, input);
+    let at_once = tier.settings.budget(tier.desired).min(MISSES_ALLOWED);
+    let at_once = usize::try_from(at_once).unwrap_or(1);
+    let mut ledger = Ledger::new(input.in_flight.clone(), &input.leaving, at_once);
+    let mut plan = stage(index, scheduler, tier, input, &ledger);
     let mut input = input.clone();
     let mut added = plan.moves.clone();
     // The scheduler may choose a zone only after others have got their pods, so
@@ -40,22 +46,20 @@ pub fn plan_tier(
         for planned in &added {
             let pod = index.cluster().pod(planned.pod);
             if let (Some(pod), Some(node)) = (pod, planned.nodes.first()) {
-                let released = released_labels(&pod.labels);
-                match (planned.kind, released) {
-                    (MoveKind::Surge, Some(labels)) => {
-                        input.in_flight.release(planned.pod, labels.into());
-                    }
-                    _ => input.in_flight.evict(planned.pod),
-                }
+                let released = released_labels(&pod.labels).map(Arc::new);
+                let how = released
+                    .filter(|_| planned.kind == MoveKind::Surge)
+                    .map_or(Departure::Evicted, Departure::Released);
                 let replacement = PendingPod::replacing(index.cluster(), pod);
-                input.in_flight.assume(replacement, Name::clone(node));
+                ledger.book(planned.pod, &how, Some((replacement, Name::clone(node))));
+                while ledger.next_gone().is_some() {}
             }
             input.expected.push(Expected {
                 leaving: Some(planned.from.clone()),
                 coming: planned.to.first().cloned(),
             });
         }
-        let next = stage(index, scheduler, tier, &input);
+        let next = stage(index, scheduler, tier, &input, &ledger);
         plan.reachable_skew = next.reachable_skew;
         plan.obstacle = next.obstacle;
         plan.moves.extend(next.moves.iter().cloned());
@@ -65,9 +69,15 @@ pub fn plan_tier(
 }
 
 /// The moves of a shortest way, as seen before the first of them.
-fn stage(index: &Index, scheduler: &Scheduler<'_>, tier: &TierView, input: &PlanInput) -> TierPlan {
-    let dependents = AffinityDependents::of(index, scheduler, &input.in_flight);
-    let mut planner = Planner::new(index, tier, &dependents, input);
+fn stage(
+    index: &Index,
+    scheduler: &Scheduler<'_>,
+    tier: &TierView,
+    input: &PlanInput,
+    ledger: &Ledger,
+) -> TierPlan {
+    let dependents = AffinityDependents::of(index, scheduler, ledger.in_flight());
+    let mut planner = Planner::new(index, tier, &dependents, input, ledger);
     let max_skew = tier.settings.max_skew;
     let start = skew_of(planner.counts());
     if start <= max_skew {
@@ -107,6 +117,8 @@ struct PlannerZone {
     /// other pod helps, so that the budget is named as the reason.
     refused: Vec<Victim>,
     blockers: Vec<(PodId, EvictionBlocker)>,
+    /// Whether the first pod that is moved to it has to be up before the next one leaves.
+    needs_canary: bool,
 }
 
 /// A pod that can move, and how.
@@ -119,7 +131,15 @@ struct Victim {
 /// The zones and pods that the moves of one stage are chosen from.
 struct Planner<'a> {
     zones: Vec<PlannerZone>,
-    in_flight: &'a InFlightPods,
+    /// The moves before the first of the stage.
+    ledger: &'a Ledger,
+}
+
+/// Pods of one zone that might move, and the zones to which one would have to go.
+struct Try<'p> {
+    from: &'p Zone,
+    targets: BTreeSet<&'p Zone>,
+    victims: Vec<(&'p Victim, &'p Pod)>,
 }
 
 struct Walk {
@@ -137,10 +157,11 @@ impl<'a> Planner<'a> {
     fn new(
         index: &Index,
         tier: &TierView,
-        dependents: &AffinityDependents<'a>,
+        dependents: &AffinityDependents<'_>,
         input: &PlanInput,
+        ledger: &'a Ledger,
     ) -> Self {
-        let in_flight = dependents.in_flight();
+        let in_flight = ledger.in_flight();
         let mut budgets = PdbLimits::new(index);
         let mut ways = Ways::new(index, &input.surge, tier.settings.strategy);
         let zones = counts(tier, &input.expected)
@@ -178,10 +199,11 @@ impl<'a> Planner<'a> {
                     floor: i32::try_from(blockers.len()).unwrap_or(i32::MAX).min(count),
                     ceiling: if open { i32::MAX } else { count },
                 };
-                PlannerZone { zone: zone.clone(), range, victims, refused, blockers }
+                let needs_canary = counted.health.as_ref().is_some_and(ZoneMemory::needs_canary);
+                PlannerZone { zone: zone.clone(), range, victims, refused, blockers, needs_canary }
             })
             .collect();
-        Self { zones, in_flight }
+        Self { zones, ledger }
     }
 
     fn counts(&self) -> impl Iterator<Item = i32> {
@@ -199,81 +221,93 @@ impl<'a> Planner<'a> {
     /// Chooses move after move, each a step on a shortest way.
     fn walk(&self, index: &Index, scheduler: &Scheduler<'_>, goal: Minimum, max_skew: i32) -> Walk {
         let mut ranges = self.ranges();
-        let mut forecasts = Forecasts::new(scheduler, self.in_flight.clone());
+        let mut forecasts = Forecasts::new(scheduler, self.ledger.clone());
         let mut moved: BTreeSet<PodId> = BTreeSet::new();
+        let mut proven: BTreeSet<usize> = BTreeSet::new();
         let mut moves = Vec::new();
         for left in (1..=goal.moves).rev() {
             let useful = useful_targets(&ranges, Minimum { moves: left, ..goal }, max_skew);
-            match self.next_move(index, &ranges, &useful, &mut forecasts, &moved) {
-                Ok(step) => {
-                    let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
-                    if let (Some(from), Some(to)) = (at(&step.from), step.to.first().and_then(at)) {
-                        ranges[from].count -= 1;
-                        ranges[to].count += 1;
-                    }
-                    moved.insert(step.pod);
-                    moves.push(step);
+            let tries = self.tries(index, &ranges, &useful, &moved);
+            // Where there is no room yet, the moves under way make some when they are over.
+            let next = loop {
+                let next = next_move(&tries, &mut forecasts);
+                if next.is_some() || forecasts.wait().is_none() {
+                    break next;
                 }
-                Err(blocked) => {
-                    let full: BTreeMap<usize, i32> =
-                        useful.values().flatten().map(|to| (*to, ranges[*to].count)).collect();
-                    let stuck = Stuck { blocked, full: full.into_iter().collect() };
-                    return Walk { moves, stuck: Some(stuck) };
+            };
+            let Some(step) = next else {
+                let full: BTreeMap<usize, i32> =
+                    useful.values().flatten().map(|to| (*to, ranges[*to].count)).collect();
+                let blocked = self.why_stuck(index, &tries, &mut forecasts);
+                let stuck = Stuck { blocked, full: full.into_iter().collect() };
+                return Walk { moves, stuck: Some(stuck) };
+            };
+            let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
+            let (from, to) = (at(&step.from), step.to.first().and_then(at));
+            if let (Some(from), Some(to)) = (from, to) {
+                ranges[from].count -= 1;
+                ranges[to].count += 1;
+                if self.zones[to].needs_canary && proven.insert(to) {
+                    forecasts.finish(step.pod);
                 }
             }
+            moved.insert(step.pod);
+            moves.push(step);
         }
         Walk { moves, stuck: None }
     }
 
-    /// The next move, from the fullest zone that has one.
-    fn next_move(
-        &self,
-        index: &Index,
+    /// The moves that would help, those from the fullest zone first; last those whose
+    /// disruption budgets do not allow them now.
+    fn tries<'p>(
+        &'p self,
+        index: &'p Index,
         ranges: &[ZoneRange],
         useful: &BTreeMap<usize, BTreeSet<usize>>,
-        forecasts: &mut Forecasts<'_>,
         moved: &BTreeSet<PodId>,
-    ) -> Result<PlannedMove, Blocked> {
+    ) -> Vec<Try<'p>> {
         let mut sources: Vec<usize> = useful.keys().copied().collect();
         sources.sort_by_key(|at| (-ranges[*at].count, *at));
-        let mut obstacles: Vec<Blocked> = Vec::new();
         let victims = sources.iter().map(|from| (*from, &self.zones[*from].victims));
         let refused_now = sources.iter().map(|from| (*from, &self.zones[*from].refused));
-        for (from, victims) in victims.chain(refused_now) {
-            let targets: BTreeSet<&Zone> =
-                useful[&from].iter().map(|to| &self.zones[*to].zone).collect();
-            let candidates = victims
+        let tries = victims.chain(refused_now).map(|(from, victims)| Try {
+            from: &self.zones[from].zone,
+            targets: useful[&from].iter().map(|to| &self.zones[*to].zone).collect(),
+            victims: victims
                 .iter()
                 .filter(|victim| !moved.contains(&victim.id))
                 .filter_map(|victim| Some((victim, index.cluster().pod(victim.id)?)))
-                .take(VICTIMS_TRIED);
+                .take(VICTIMS_TRIED)
+                .collect(),
+        });
+        tries.collect()
+    }
+
+    /// Why none of the moves that would help can be made.
+    fn why_stuck(
+        &self,
+        index: &Index,
+        tries: &[Try<'_>],
+        forecasts: &mut Forecasts<'_>,
+    ) -> Blocked {
+        let mut obstacles: Vec<Blocked> = Vec::new();
+        for Try { targets, victims, .. } in tries {
             // Explained once for equal pods: an explanation takes longer than
             // all tries.
-            let mut refused: Vec<(&Victim, &Pod)> = Vec::new();
-            for (victim, pod) in candidates {
-                let from = &self.zones[from].zone;
-                if let Some(planned) = landing_in(&targets, from, victim, pod, forecasts) {
-                    return Ok(planned);
-                }
+            let mut explained: Vec<PendingPod> = Vec::new();
+            for (victim, pod) in victims {
                 let pending = PendingPod::replacing(index.cluster(), pod);
-                let known = |(_, known): &(&Victim, &Pod)| {
-                    is_alike(&PendingPod::replacing(index.cluster(), known), &pending)
-                };
-                if !refused.iter().any(known) {
-                    refused.push((victim, pod));
+                if explained.iter().any(|known| is_alike(known, &pending)) {
+                    continue;
                 }
-            }
-            let explained = refused.into_iter().filter_map(|(victim, pod)| {
-                let how = victim.ways.departures().next()?;
+                explained.push(pending);
+                let Some(how) = victim.ways.departures().next() else { continue };
                 let prediction = forecasts.explain(victim.id, pod, &how);
-                Some(blocked::would_not_land(pod, &targets, &prediction))
-            });
-            obstacles.extend(explained);
+                obstacles.push(blocked::would_not_land(pod, targets, &prediction));
+            }
         }
-        Err(obstacles
-            .into_iter()
-            .min_by_key(|blocked| blocked.reason)
-            .unwrap_or_else(|| blocked::none_evictable(index, &self.blockers())))
+        let first = obstacles.into_iter().min_by_key(|blocked| blocked.reason);
+        first.unwrap_or_else(|| blocked::none_evictable(index, &self.blockers()))
     }
 
     /// The moves up to where the skew is lowest first, and that skew.
@@ -298,6 +332,14 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// The first of the moves whose replacement lands where it has to.
+fn next_move(tries: &[Try<'_>], forecasts: &mut Forecasts<'_>) -> Option<PlannedMove> {
+    tries.iter().find_map(|Try { from, targets, victims }| {
+        let mut victims = victims.iter();
+        victims.find_map(|(victim, pod)| landing_in(targets, from, victim, pod, forecasts))
+    })
+}
+
 /// The move of a pod, in the best of its ways, if its replacement lands in one of these zones.
 fn landing_in(
     targets: &BTreeSet<&Zone>,
@@ -315,6 +357,7 @@ fn landing_in(
         })?;
         Some((how, landing))
     })?;
+    let waits = forecasts.ledger().is_awaited();
     forecasts.book(victim.id, pod, &how, landing.nodes.first());
     let kind = match how {
         Departure::Evicted => MoveKind::Evict,
@@ -330,6 +373,7 @@ fn landing_in(
         margin: landing.margin,
         spare: landing.spare,
         preempts: landing.preempts,
+        waits,
     })
 }
 

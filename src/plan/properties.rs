@@ -19,52 +19,53 @@ const ZONES: [&str; 3] = ["a", "b", "c"];
 
 /// A tier, by what makes it hard.
 #[derive(Clone, Debug)]
-struct Case {
+pub(super) struct Case {
     /// Nodes in each zone, and how many pods of the tier fit on each.
-    room: [Vec<u32>; 3],
+    pub room: [Vec<u32>; 3],
     /// For each pod, its node, counted over all nodes; and whether it is marked.
-    pods: Vec<(usize, bool)>,
+    pub pods: Vec<(usize, bool)>,
     /// Whether the tier's pods want to be spread at all, and how strictly.
-    spread: Spread,
-    max_skew: i32,
+    pub spread: Spread,
+    pub max_skew: i32,
+    /// How many moves may be under way at once.
+    pub at_once: usize,
     /// A zone whose nodes the scheduler would rather avoid.
-    avoided: Option<usize>,
+    pub avoided: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Spread {
+pub(super) enum Spread {
     Soft,
     Hard,
     None,
 }
 
-fn cases() -> impl Strategy<Value = Case> {
+pub(super) fn cases() -> impl Strategy<Value = Case> {
     let zone = || prop::collection::vec(1..4_u32, 1..3);
     let pods = prop::collection::vec((0..6_usize, prop::bool::weighted(0.15)), 1..8);
     let spread =
         prop_oneof![4 => Just(Spread::Soft), 2 => Just(Spread::Hard), 1 => Just(Spread::None)];
-    (zone(), zone(), zone(), pods, spread, 1..3_i32, prop::option::weighted(0.2, 0..3_usize))
-        .prop_map(|(a, b, c, pods, spread, max_skew, avoided)| Case {
-            room: [a, b, c],
-            pods,
-            spread,
-            max_skew,
-            avoided,
-        })
+    let avoided = prop::option::weighted(0.2, 0..3_usize);
+    (zone(), zone(), zone(), pods, spread, 1..3_i32, 1..4_usize, avoided).prop_map(
+        |(a, b, c, pods, spread, max_skew, at_once, avoided)| {
+            let room = [a, b, c];
+            Case { room, pods, spread, max_skew, at_once, avoided }
+        },
+    )
 }
 
-struct Small {
-    index: Index,
+pub(super) struct Small {
+    pub index: Index,
     zones: ZoneTracker,
     cache: SchedulerCache,
-    case: Case,
+    pub case: Case,
     made: u32,
     /// How many of these were there before any move.
     first: u32,
 }
 
 impl Small {
-    fn new(case: Case) -> Self {
+    pub fn new(case: Case) -> Self {
         let mut small = Self {
             index: Index::default(),
             zones: ZoneTracker::default(),
@@ -106,7 +107,8 @@ impl Small {
         let policy = json!({
             "apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
             "metadata": {"name": "web", "namespace": "default", "uid": "u", "generation": 1},
-            "spec": {"selector": {"matchLabels": {"app": "web"}}, "maxSkew": small.case.max_skew},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "maxSkew": small.case.max_skew,
+                "rebalance": {"maxUnavailable": small.case.at_once}},
         });
         small.index.apply(Change::Policy(serde_json::from_value(policy).unwrap()));
         let conditions = zone_conditions(
@@ -117,7 +119,7 @@ impl Small {
         small
     }
 
-    fn add_pod(&mut self, node: &str, marked: bool) -> String {
+    pub fn add_pod(&mut self, node: &str, marked: bool) -> String {
         self.made += 1;
         let name = format!("web-{}", self.made);
         self.show_pod(&name, node, marked);
@@ -129,7 +131,7 @@ impl Small {
         self.index.apply(Change::Pod(shown.watched()));
     }
 
-    fn fixture(&self, name: &str, node: &str, marked: bool) -> PodFixture {
+    pub fn fixture(&self, name: &str, node: &str, marked: bool) -> PodFixture {
         let mut shown = pod(name).on(node).owner("ReplicaSet", "web-rs").cpu("1");
         shown = match self.case.spread {
             Spread::Soft => shown.spread_soft("topology.kubernetes.io/zone", self.case.max_skew),
@@ -196,7 +198,7 @@ impl Small {
         }
     }
 
-    fn show_again(&mut self, name: &str, change: impl Fn(PodFixture) -> PodFixture) {
+    pub fn show_again(&mut self, name: &str, change: impl Fn(PodFixture) -> PodFixture) {
         let id = self.index.cluster().pod_id("default", name).unwrap();
         let pod = self.index.cluster().pod(id).unwrap();
         let marked = pod.keep.is_some();
@@ -205,7 +207,7 @@ impl Small {
         self.index.apply(Change::Pod(shown.watched()));
     }
 
-    fn view(&self) -> Option<TierView> {
+    pub fn view(&self) -> Option<TierView> {
         let key = PolicyKey { namespace: Name::from("default"), name: Name::from("web") };
         let policy = self.index.policy(&key).unwrap();
         tiers_by_record(&self.index, &self.scheduler(), policy, &self.zones).pop()
@@ -215,11 +217,11 @@ impl Small {
         Scheduler::new(self.index.cluster(), &self.cache)
     }
 
-    fn plan(&self, view: &TierView) -> TierPlan {
+    pub fn plan(&self, view: &TierView) -> TierPlan {
         plan_tier(&self.index, &self.scheduler(), view, &PlanInput::default())
     }
 
-    fn remove_pod(&mut self, name: &str) {
+    pub fn remove_pod(&mut self, name: &str) {
         self.index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from(name)));
     }
 
@@ -299,6 +301,7 @@ fn a_pod_that_moved_may_move_on() {
         pods: vec![(0, true), (4, true), (0, false), (1, true), (1, true)],
         spread: Spread::Hard,
         max_skew: 2,
+        at_once: 1,
         avoided: None,
     };
     let mut small = Small::new(case);

@@ -31,6 +31,8 @@ pub struct PlannedMove {
     pub spare: usize,
     /// The pods of negative priority that the replacement pushes out of the first node.
     pub preempts: Vec<PodId>,
+    /// Whether it lands there only once a move is over that is under way already.
+    pub waits: bool,
 }
 
 /// The moves of a tier, and how far they bring it.
@@ -60,6 +62,9 @@ pub struct PlanInput {
     pub approval: Approval,
     /// What the cluster does not show yet of all moves under way.
     pub in_flight: InFlightPods,
+    /// Pods of the tier that its moves under way make leave, and that are still there; the
+    /// first to leave in front.
+    pub leaving: Vec<PodId>,
     /// What the counts of the tier do not show yet of its own.
     pub expected: Vec<Expected>,
     /// Names of pods that recent moves made: the last to be moved again.
