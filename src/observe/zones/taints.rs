@@ -6,10 +6,12 @@
 //! written into the Zone objects for the next process.
 //!
 //! What a process finds when it starts is a pool's, unless something speaks against that: a
-//! time in the taint, a pod on the node that does not bear it and so was there before, or a
-//! Zone object that knows the zone's taints, and not this one. Then it counts as new: better
-//! an hour too careful than an eviction in an outage (law 1).
+//! time in the taint, a pod on the node that does not bear it and so was there before, other
+//! nodes of the same pool without it, or a Zone object that knows the zone's taints, and not
+//! this one. Then it counts as new: better an hour too careful than an eviction in an outage
+//! (law 1).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +24,8 @@ use crate::observe::object::taint::{Taint, TaintEffect};
 use crate::observe::store::cluster::{Cluster, NodeEntry};
 use crate::observe::value::name::Name;
 use crate::observe::value::zone::Zone;
+
+use super::node_pools::NodePools;
 
 /// A taint that appeared is a pool's after this long.
 const POOL_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -49,6 +53,9 @@ enum Since {
     FirstLook,
     /// The same, and a pod on the node is older than the taint: new, as far as is known.
     UsedAtFirstLook(Timestamp),
+    /// The same, and other nodes of its pool do not carry it: new, unless somebody wrote down
+    /// that it is a pool's.
+    OddAtFirstLook(Timestamp),
     /// It appeared on a node in use.
     At(Timestamp),
 }
@@ -57,7 +64,7 @@ impl Since {
     const fn appeared(self) -> Option<Timestamp> {
         match self {
             Self::Always | Self::FirstLook => None,
-            Self::UsedAtFirstLook(at) | Self::At(at) => Some(at),
+            Self::UsedAtFirstLook(at) | Self::OddAtFirstLook(at) | Self::At(at) => Some(at),
         }
     }
 }
@@ -91,6 +98,8 @@ impl TaintHistory {
     /// Compares the nodes with what is remembered of them.
     pub fn observe(&mut self, cluster: &Cluster, now: Timestamp) {
         let mut before = std::mem::take(&mut self.nodes);
+        let pools = OnceCell::new();
+        let is_odd = |node, taint| pools.get_or_init(|| NodePools::of(cluster)).is_odd(node, taint);
         for (node, entry) in cluster.nodes() {
             let known = before.remove(&node.name).filter(|known| known.created == node.created);
             let looked = Looked { cluster, node, entry };
@@ -103,6 +112,7 @@ impl TaintHistory {
                     (None, Some(_)) => looked.appeared(now),
                     (None, None) if looked.is_used_despite(taint) => Since::UsedAtFirstLook(now),
                     (None, None) if looked.is_set_up(now) => Since::Always,
+                    (None, None) if is_odd(node, taint) => Since::OddAtFirstLook(now),
                     (None, None) => Since::FirstLook,
                 });
                 (taint.clone(), since)
@@ -136,13 +146,12 @@ impl TaintHistory {
                 let told = record.map(|record| record.since.as_ref().map(|since| since.0));
                 *since = match (*since, told) {
                     // The hour goes on from where it was.
-                    (Since::FirstLook | Since::UsedAtFirstLook(_), Some(Some(at)))
-                        if node.created <= at =>
-                    {
-                        Since::At(at)
-                    }
-                    (Since::FirstLook, None) => Since::At(now),
-                    (Since::FirstLook, _) => Since::Always,
+                    (
+                        Since::FirstLook | Since::UsedAtFirstLook(_) | Since::OddAtFirstLook(_),
+                        Some(Some(at)),
+                    ) if node.created <= at => Since::At(at),
+                    (Since::FirstLook | Since::OddAtFirstLook(_), None) => Since::At(now),
+                    (Since::FirstLook | Since::OddAtFirstLook(_), _) => Since::Always,
                     (known, _) => known,
                 };
             }

@@ -136,3 +136,43 @@ fn without_a_zone_object_that_knows_taints_all_are_a_pools() {
     history.restore(BTreeMap::new(), at(150));
     assert!(!is_new(&history, 150));
 }
+
+/// Two nodes of one pool, the first of them with a taint that no pool's template has.
+fn a_pool_in_maintenance(others: [NodeFixture; 1]) -> Cluster {
+    let tainted = plain().label(POOL, "workers").taint("maintenance", "NoSchedule");
+    crate::observe::fixtures::cluster(others.into_iter().chain([tainted]), [])
+}
+
+const POOL: &str = "eks.amazonaws.com/nodegroup";
+
+#[test]
+fn on_the_first_look_a_taint_that_only_some_nodes_of_a_pool_carry_is_new() {
+    let other = || node("m").zone("a").created(at(0));
+    let looked = |other: NodeFixture| {
+        let mut history = TaintHistory::default();
+        history.observe(&a_pool_in_maintenance([other]), at(1000));
+        history
+    };
+    let odd = looked(other().label(POOL, "workers"));
+    assert!(is_new(&odd, 1059) && !is_new(&odd, 1060));
+    for alike in [
+        other().label(POOL, "workers").taint("maintenance", "NoSchedule"),
+        other().label(POOL, "batch"),
+        other(),
+    ] {
+        assert!(!is_new(&looked(alike), 1000));
+    }
+    let unwritten = a_pool_in_maintenance([other().label(POOL, "workers")]);
+    assert!(is_new(&started(&unwritten, &[], 1000), 1000));
+    let known = ZoneTaint {
+        key: "maintenance".to_owned(),
+        value: String::new(),
+        effect: "NoSchedule".to_owned(),
+        since: None,
+    };
+    assert!(!is_new(&started(&unwritten, &[known.clone()], 1000), 1000));
+    // The hour goes on from where it was.
+    let appeared = ZoneTaint { since: Some(seconds(at(970))), ..known };
+    let after = started(&unwritten, &[appeared], 1000);
+    assert!(is_new(&after, 1029) && !is_new(&after, 1030));
+}
