@@ -110,7 +110,7 @@ impl Reason {
         })
     }
 
-    /// Panics for none: what the others leave is all here.
+    /// What the others leave; that nothing is missing is checked below, by the compiler.
     const fn of_the_tier(self) -> (&'static str, &'static str) {
         match self {
             Self::SingleReplica => (
@@ -181,6 +181,16 @@ impl Reason {
         }
     }
 }
+
+/// A reason without an explanation does not compile.
+const _: () = {
+    let mut at = 0;
+    while at < Reason::ALL.len() {
+        let Explanation { means, helps, .. } = Reason::ALL[at].explanation();
+        assert!(!means.is_empty() && !helps.is_empty(), "a reason is not explained");
+        at += 1;
+    }
+};
 
 /// All reasons as one document.
 #[must_use]

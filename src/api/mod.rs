@@ -6,6 +6,7 @@
 mod duration;
 mod explanation;
 mod imbalance;
+pub mod limit;
 mod loss;
 mod move_kind;
 mod reason;
@@ -31,7 +32,7 @@ pub use spec::{
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Recovery,
-    SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit,
+    SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
 };
 pub use time::seconds;
 pub use zone::{

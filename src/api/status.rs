@@ -19,27 +19,6 @@ pub const CONDITION_PROGRESSING: &str = "Progressing";
 /// Condition: a zone is out, or a tier is unbalanced and blocked.
 pub const CONDITION_DEGRADED: &str = "Degraded";
 
-/// The most entries that a list of the status holds.
-pub mod limit {
-    /// Zones.
-    pub const ZONES: usize = 64;
-    /// Tiers of one policy; a policy with more is Invalid.
-    pub const TIERS: usize = 200;
-    /// Planned moves that are listed; `plan.total` counts them all.
-    pub const PLANNED_MOVES: usize = 50;
-    /// Moves that have ended; those that are under way are listed besides.
-    pub const FINISHED_MOVES: usize = 20;
-    /// The largest allowed limit of moves under way in a cluster.
-    pub const CONCURRENT_MOVES: usize = 1000;
-    /// Moves, ended or under way.
-    pub const MOVES: usize = 1024;
-    /// Losses of zones of which more than what survives is told, in one policy: etcd
-    /// takes 1.5 MB.
-    pub const TOLD_LOSSES: usize = 1000;
-    /// Taints that a Zone object remembers.
-    pub const ZONE_TAINTS: usize = 32;
-}
-
 /// What the operator knows and does.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -363,6 +342,11 @@ pub struct PlannedMove {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 63)))]
     pub alternatives: Vec<String>,
+    /// Pods of negative priority that the replacement pushes out, as namespace/name; the
+    /// first 10.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 317)))]
+    pub preempts: Vec<String>,
 }
 
 /// One eviction, its replacement, and where that landed.

@@ -13,7 +13,7 @@ use crate::api::{
     PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Summary, TierStatus, TierZone,
     ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
-use crate::observe::{Index, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
+use crate::observe::{Index, PodId, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::outlook::PolicyForecast;
 use crate::plan::{Imbalance, MissHistory, TierPlan, TierSettings, TierView};
 
@@ -363,12 +363,20 @@ fn listed(index: &Index, tiers: &[&TierReport], most: usize) -> Vec<PlannedMove>
                 from: planned.from.to_string(),
                 to: zones.next().unwrap_or_default(),
                 alternatives: zones.collect(),
+                preempts: names(index, &planned.preempts),
             })
         })
         .collect()
 }
 
-/// The FNV-1a hash of the moves; the same in every version and on every machine.
+/// The first of these pods, by namespace and name.
+fn names(index: &Index, pods: &[PodId]) -> Vec<String> {
+    let pods = pods.iter().filter_map(|id| index.cluster().pod(*id)).take(limit::PREEMPTED);
+    pods.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect()
+}
+
+/// The FNV-1a hash of the moves; the same in every version and on every machine. Without the
+/// pods that are pushed out: who they are may change while a plan waits for its approval.
 fn fingerprint(moves: &[PlannedMove]) -> String {
     let bytes = moves.iter().flat_map(|planned| {
         let fixed = [&planned.tier, &planned.pod, &planned.uid, &planned.from, &planned.to];

@@ -166,6 +166,7 @@ fn policy_table(policy: &PolicyPlan) -> String {
         let columns = ["MOVE"].into_iter().chain(surges.then_some("KIND"));
         let columns = columns.chain(["TIER", "FROM", "TO", "NODES"]);
         let mut moves = Grid::new(columns.chain(preempts.then_some("PREEMPTS")));
+        moves = moves.with_notes(["PREEMPTS", "NODES"]);
         for tier in &policy.tiers {
             for planned in &tier.moves {
                 let nodes = shortened(&planned.nodes, planned.tied);
@@ -186,7 +187,7 @@ fn policy_table(policy: &PolicyPlan) -> String {
     let blocked: Vec<_> =
         policy.tiers.iter().filter_map(|tier| Some((&tier.name, tier.blocked.as_ref()?))).collect();
     if !blocked.is_empty() {
-        let mut why = Grid::new(["WHY NOT", "", ""]);
+        let mut why = Grid::new(["WHY NOT", "", ""]).with_notes([""]);
         for (tier, blocked) in blocked {
             why.row([tier.as_str(), blocked.reason.as_str(), &blocked.message]);
         }

@@ -111,16 +111,21 @@ fn approved(status: &ZoneSpreadPolicyStatus) -> Option<String> {
 }
 
 fn planned_moves(title: &str, moves: &[PlannedMove]) -> String {
-    let mut grid = Grid::new([title, "TIER", "FROM", "TO"]);
+    let preempts = moves.iter().any(|planned| !planned.preempts.is_empty());
+    let columns = [title, "TIER", "FROM", "TO"].into_iter().chain(preempts.then_some("PREEMPTS"));
+    let mut grid = Grid::new(columns).with_notes(["PREEMPTS"]);
     for planned in moves {
         let to = [slice::from_ref(&planned.to), &planned.alternatives].concat().join(" or ");
-        grid.row([&planned.pod, &planned.tier, &planned.from, &to]);
+        let preempted = planned.preempts.join(", ");
+        let cells = [&planned.pod, &planned.tier, &planned.from, &to];
+        grid.row(cells.into_iter().chain(preempts.then_some(&preempted)));
     }
     grid.print()
 }
 
 fn moves(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Option<String> {
-    let mut grid = Grid::new(["MOVED", "TIER", "FROM", "TO", "NODE", "STATE", "SINCE", "MESSAGE"]);
+    let columns = ["MOVED", "TIER", "FROM", "TO", "NODE", "STATE", "SINCE", "MESSAGE"];
+    let mut grid = Grid::new(columns).with_notes(["MESSAGE", "NODE"]);
     // The last first.
     for moved in status.moves.iter().rev() {
         grid.row([
@@ -153,7 +158,7 @@ const fn state(state: MoveState) -> &'static str {
 }
 
 fn why_not(tiers: &[TierStatus]) -> Option<String> {
-    let mut grid = Grid::new(["WHY NOT", "", ""]);
+    let mut grid = Grid::new(["WHY NOT", "", ""]).with_notes([""]);
     let mut any = false;
     for tier in tiers {
         let Some(blocked) = &tier.blocked else { continue };
