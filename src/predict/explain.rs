@@ -13,6 +13,9 @@ use super::{Landing, NodeScore, Prediction, Rejection, Unless};
 const UNSEEN: &str =
     "kube-scheduler does not know of the eviction yet, which may be before Kubernetes 1.35";
 
+/// What is so mostly.
+const SEEN: &str = "kube-scheduler knows of the eviction by then, as it mostly does";
+
 /// What keeps a pod Pending: of the nodes that come closest to taking it, which filter
 /// rejects them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,10 +86,17 @@ impl Simulation<'_> {
     /// What becomes of the pod if it is placed before its eviction is seen, if that is
     /// something else.
     fn unless_seen(&self, unseen: &Self) -> Option<Box<Unless>> {
-        let zones = |best: Option<Best>| best.map(|best| (best.zones, best.unzoned));
-        let is_same = zones(self.best_alone()) == zones(unseen.best_alone());
-        let prediction = || Unless { what: UNSEEN.to_owned(), prediction: unseen.explain() };
-        (!is_same).then(|| Box::new(prediction()))
+        let zones = |best: &Option<Best>| best.clone().map(|best| (best.zones, best.unzoned));
+        let (seen, other) = (self.best_alone(), unseen.best_alone());
+        if zones(&seen) == zones(&other) {
+            return None;
+        }
+        // It is the landing that is told, and it lands in one of the two only.
+        let (what, prediction) = match seen {
+            Some(_) => (UNSEEN, unseen.explain()),
+            None => (SEEN, Prediction::Pending(self.rejections())),
+        };
+        Some(Box::new(Unless { what: what.to_owned(), prediction }))
     }
 
     fn rejections(&self) -> Vec<Rejection> {

@@ -262,7 +262,7 @@ impl<'s> Simulation<'s> {
             // than that the pod is about to go.
             (best, None) if order.cycle.is_tried_again() => best,
             (best, None) => best.map(|best| Best { certain: false, may_wait: true, ..best }),
-            (None, Some(other)) => Some(Best { certain: false, ..other }),
+            (None, Some(other)) => Some(Best { certain: false, may_wait: true, ..other }),
         })
     }
 

@@ -167,6 +167,19 @@ fn a_replacement_that_waits_for_an_eviction_to_be_seen_is_certain_if_it_is_tried
     assert_eq!(waits, (!is_certain).then_some(true));
 }
 
+/// The pod that leaves is the one that is too few in its zone: the others may have no more.
+#[test]
+fn what_lands_only_while_its_eviction_is_not_seen_mostly_stays_pending() {
+    let pods = web_on(&["a1", "b1"], |pod| pod.spread_hard(ZONE, 1));
+    let nodes = [node("a1").zone("a").room_for_pods(1), node("b1").zone("b")];
+    let cluster = cluster(nodes, pods);
+    let landing = replaced(V1_33, &cluster, "web-0");
+    assert_eq!((zones(&landing), landing.certain), (vec!["b"], false));
+    let unless = landing.unless.unwrap();
+    assert!(unless.what.contains("knows of the eviction by then"), "{}", unless.what);
+    assert!(matches!(unless.prediction, Prediction::Pending(_)), "{:?}", unless.prediction);
+}
+
 /// A `StatefulSet` makes the next pod when the one before is gone, which may not be seen yet
 /// either.
 #[test]
