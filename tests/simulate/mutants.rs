@@ -1,8 +1,8 @@
 //! Operators that are broken on purpose: the checker must catch each of them, for the law
 //! that it goes against.
 
-use crate::objects::{MARKS, spec};
-use crate::script::{Right, Script};
+use crate::objects::{MARKS, TAINTED, spec};
+use crate::script::{Right, Script, Trouble};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -56,6 +56,8 @@ pub enum Mutant {
     ForgetsProbes,
     /// Calls a move stuck that nobody needs any more.
     CallsItStuck,
+    /// Takes nodes that somebody has just tainted for those of another pool.
+    TakesFaultsForPools,
     /// Moves pods at once after a scale-down, whatever people want to be moved.
     IgnoresSettle,
     /// Takes released pods for given back, and for evicted, without asking.
@@ -66,7 +68,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 24] = [
+    pub const ALL: [(Self, &[usize]); 25] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -88,6 +90,7 @@ impl Mutant {
         (Self::IgnoresHolds, &[1]),
         (Self::ForgetsProbes, &[9]),
         (Self::CallsItStuck, &[10]),
+        (Self::TakesFaultsForPools, &[1]),
         (Self::IgnoresSettle, &[6]),
         (Self::LeavesReleasedPods, &[11]),
         (Self::SkipsTheFence, &[6]),
@@ -101,6 +104,10 @@ impl Mutant {
                 script.kind.is_calm() && script.tiers.iter().any(|tier| tier.likes.is_some())
             }
             Self::LeavesReleasedPods | Self::SkipsTheFence => script.right == Right::Fenced,
+            Self::TakesFaultsForPools => {
+                let mut troubles = script.troubles.iter();
+                troubles.any(|(_, trouble)| matches!(trouble, Trouble::Taint(_, 1.., false)))
+            }
             _ => true,
         }
     }
@@ -139,6 +146,13 @@ impl Mutant {
                         spec.rebalance.max_unavailable = Some(IntOrString::Int(100));
                     }
                     _ => {}
+                }
+            }
+            Change::Node(node) if self == Self::TakesFaultsForPools => {
+                // As good as a node that no tier may use.
+                let labels = node.metadata.labels.get_or_insert_default();
+                if labels.contains_key(TAINTED) {
+                    labels.insert("type".to_owned(), "virtual-kubelet".to_owned());
                 }
             }
             Change::Zone(zone) if self == Self::IgnoresHolds => zone.spec.hold = None,

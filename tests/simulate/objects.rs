@@ -95,7 +95,7 @@ impl Node {
 }
 
 /// A label of nodes with that taint, for those who read a story.
-const TAINTED: &str = "example.com/tainted";
+pub const TAINTED: &str = "example.com/tainted";
 
 const ZONES: [&str; 5] = ["a", "b", "c", "d", "e"];
 

@@ -25,7 +25,7 @@ impl Script {
         }
         for _ in 0..dice.between(1, 4) {
             let at = 20 * SECOND + dice.below(usize::try_from(self.end).unwrap()) as u64;
-            let lasts = dice.pick(&[5, 20, 60, 200]) * SECOND;
+            let mut lasts = dice.pick(&[5, 20, 60, 200]) * SECOND;
             let zone = dice.below(self.zones.len());
             let (first, then) = if dice.chance(40) {
                 (Trouble::FailPool(zone, true), Trouble::FailPool(zone, false))
@@ -33,6 +33,12 @@ impl Script {
                 let spared = dice.below(2);
                 (Trouble::Taint(zone, spared, true), Trouble::Taint(zone, spared, false))
             };
+            if matches!(first, Trouble::Taint(_, 0, true)) && dice.chance(60) {
+                // The nodes are done one after the other: some are back before others.
+                let left = 1 + dice.below(2);
+                self.troubles.push((at + lasts, Trouble::Taint(zone, left, false)));
+                lasts += dice.pick(&[20, 60, 200]) * SECOND;
+            }
             self.troubles.push((at, first));
             self.troubles.push((at + lasts, then));
         }
