@@ -22,6 +22,9 @@ pub struct Size {
     pub unbalanced_every: usize,
     /// How strictly the tiers want their zones to be even.
     pub spread: &'static str,
+    /// Into how many pools the nodes are divided by a label and a taint, and with them the
+    /// tiers; 0 for one that is everybody's.
+    pub pools: usize,
 }
 
 /// The scheduler refuses what is not even.
@@ -36,6 +39,7 @@ pub const LARGE: Size = Size {
     tiers_per_policy: 100,
     unbalanced_every: 0,
     spread: HARD,
+    pools: 0,
 };
 pub const MEDIUM: Size = Size { nodes: 999, pods: 10_000, tiers: 500, ..LARGE };
 
@@ -43,7 +47,7 @@ impl Size {
     /// The cluster, all of it applied.
     pub fn build(self) -> Operator {
         let mut operator = Operator::default();
-        (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(node(at, true)))));
+        (0..self.nodes).for_each(|at| operator.apply(Change::Node(read(self.node(at)))));
         for policy in 0..self.tiers.div_ceil(self.tiers_per_policy) {
             operator.apply(Change::Policy(read(self::policy(policy))));
         }
@@ -56,6 +60,19 @@ impl Size {
             }
         }
         operator
+    }
+
+    /// A node in its pool, as the API gives it.
+    pub fn node(self, at: usize) -> Value {
+        let mut node = node(at, true);
+        if self.pools > 0 {
+            // Each pool has nodes in every zone.
+            let pool = format!("pool-{}", at / ZONES.len() % self.pools);
+            node["metadata"]["labels"]["pool"] = json!(pool);
+            node["spec"]["taints"] =
+                json!([{"key": "dedicated", "value": pool, "effect": "NoSchedule"}]);
+        }
+        node
     }
 
     fn namespace(self, tier: usize) -> String {
@@ -76,6 +93,13 @@ impl Size {
     /// A pod of a tier, as the API gives it.
     pub fn pod(self, tier: usize, at: usize, ready: bool) -> Value {
         let mut node = (tier * 7 + at) % self.nodes;
+        if self.pools > 0 {
+            // The next node of the tier's pool in the same zone.
+            let (block, zone) = (node / ZONES.len(), node % ZONES.len());
+            let block = block - block % self.pools + tier % self.pools;
+            node = block * ZONES.len() + zone;
+            node -= if node >= self.nodes { self.pools * ZONES.len() } else { 0 };
+        }
         if self.unbalanced_every > 0 && tier.is_multiple_of(self.unbalanced_every) && node % 3 == 2
         {
             // In an outage the pods of zone c were placed in a and b alike.
@@ -110,6 +134,17 @@ impl Size {
     }
 
     fn spec(self, tier: usize) -> Value {
+        let mut spec = self.own_spec(tier);
+        if self.pools > 0 {
+            let pool = format!("pool-{}", tier % self.pools);
+            spec["nodeSelector"] = json!({"pool": pool});
+            let tolerations = spec["tolerations"].as_array_mut().expect("a list");
+            tolerations.push(json!({"key": "dedicated", "value": pool, "effect": "NoSchedule"}));
+        }
+        spec
+    }
+
+    fn own_spec(self, tier: usize) -> Value {
         json!({
             "schedulerName": "default-scheduler",
             "containers": [{

@@ -13,6 +13,7 @@ mod memory;
 mod outlook;
 mod plans;
 mod policies;
+mod pools;
 
 use std::time::Duration;
 
@@ -27,9 +28,13 @@ fn main() {
     if only.as_deref() == Some("outlook") {
         return outlook::bench();
     }
+    if only.as_deref() == Some("pools") {
+        return pools::measure();
+    }
     // First: what is freed later would blur it.
     let operator = memory::measure();
     policies::measure();
+    pools::measure();
     plans::measure();
     let mut criterion = Criterion::default()
         .configure_from_args()

@@ -83,7 +83,7 @@ fn one_tier(criterion: &mut Criterion, name: &str, nodes: usize, unbalanced_ever
             tiers: others + 10,
             tiers_per_policy: 10,
             unbalanced_every,
-            spread: HARD,
+            ..LARGE
         };
         let mut operator = size.build();
         // What changed first is everything.
