@@ -31,6 +31,8 @@ pub struct Field {
     tenants: Vec<(String, String)>,
     /// Whether pods of workloads are resized in place.
     pub resizes: bool,
+    /// Whether pods that hold room for others take all that is free, again and again.
+    pub is_full: bool,
     named: usize,
     settled: Vec<Workload>,
 }
@@ -110,6 +112,7 @@ impl Field {
             nodes: Vec::new(),
             tenants: Vec::new(),
             resizes: false,
+            is_full: false,
             named: 0,
             settled: Vec::new(),
         }
@@ -141,12 +144,16 @@ impl Field {
             }
         }
         self.resizes = dice.chance(share);
-        if dice.chance(share) {
+        let has_headroom = dice.chance(share);
+        self.is_full = has_headroom && dice.chance(60);
+        if self.is_full {
+            self.fill(dice).await;
+        } else if has_headroom {
             for node in &nodes {
                 for _ in 0..dice.pick(&[0, 1, 2, 2, 3, 4]) {
-                    self.named += 1;
-                    let pod = terrain::headroom(dice, &format!("pause-{}", self.named), node);
-                    self.post_tenant(&pod).await;
+                    let has = node["status"]["allocatable"]["cpu"].as_str().unwrap();
+                    let milli = terrain::milli(has) * dice.pick(&[10, 30, 50, 50, 80]) / 100;
+                    self.add_headroom(dice, &name(node), milli).await;
                 }
             }
         }
@@ -173,6 +180,31 @@ impl Field {
                 (ready && world.all("Node").count() == self.nodes.len()).then_some(())
             })
             .await;
+    }
+
+    /// Pods that hold room for others take what is free, as those do that somebody makes again.
+    pub async fn fill(&mut self, dice: &mut Dice) {
+        for node in self.nodes.clone() {
+            let free = self.mirror.look(|world| {
+                let (has, entry) = world.index.cluster().node(&node)?;
+                usize::try_from(has.allocatable.cpu_milli - entry.requested.cpu_milli).ok()
+            });
+            let mut free = free.unwrap_or(0);
+            while free >= 100 {
+                let milli = (free * dice.pick(&[40, 100, 100]) / 100).max(100);
+                self.add_headroom(dice, &node, milli).await;
+                free -= milli;
+            }
+        }
+        if !self.version.hears_in_order() {
+            tokio::time::sleep(HEARSAY).await;
+        }
+    }
+
+    async fn add_headroom(&mut self, dice: &mut Dice, node: &str, milli: usize) {
+        self.named += 1;
+        let pod = terrain::headroom(dice, &format!("pause-{}", self.named), node, milli);
+        self.post_tenant(&pod).await;
     }
 
     async fn add_tenant(&mut self, dice: &mut Dice) {

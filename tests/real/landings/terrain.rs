@@ -144,13 +144,15 @@ pub fn tenant(dice: &mut Dice, name: &str, node: &str) -> Value {
 /// Priorities of pods that hold room for others, by the name of their class.
 pub const HEADROOM: [(&str, i32); 2] = [("headroom", -10), ("spare", -1000)];
 
-/// A pod that holds room for others, a part of what the node has: it gives way at once.
-pub fn headroom(dice: &mut Dice, name: &str, node: &Value) -> Value {
-    let has = node["status"]["allocatable"]["cpu"].as_str().unwrap();
-    let milli = has
-        .strip_suffix('m')
-        .map_or_else(|| has.parse::<usize>().unwrap() * 1000, |milli| milli.parse().unwrap());
-    let cpu = format!("{}m", milli * dice.pick(&[10, 30, 50, 50, 80]) / 100);
+/// Thousandths of a core.
+pub fn milli(cpu: &str) -> usize {
+    cpu.strip_suffix('m')
+        .map_or_else(|| cpu.parse::<usize>().unwrap() * 1000, |milli| milli.parse().unwrap())
+}
+
+/// A pod that holds room for others, so many thousandths of a core: it gives way at once.
+pub fn headroom(dice: &mut Dice, name: &str, node: &str, milli: usize) -> Value {
+    let cpu = format!("{milli}m");
     let memory = dice.pick(&["256Mi", "1Gi", "4Gi"]);
     // Some are such that others mind them for more than the room.
     let tier = if dice.chance(15) { dice.pick(&TIERS) } else { "none" };
@@ -159,7 +161,7 @@ pub fn headroom(dice: &mut Dice, name: &str, node: &Value) -> Value {
         "metadata": {"name": name, "namespace": dice.pick(&NAMESPACES),
             "labels": {"app": "pause", "tier": tier}},
         "spec": {
-            "nodeName": node["metadata"]["name"], "priorityClassName": dice.pick(&HEADROOM).0,
+            "nodeName": node, "priorityClassName": dice.pick(&HEADROOM).0,
             "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": false,
             "tolerations": [{"operator": "Exists"}],
             "containers": [{"name": "main", "image": "registry.example/pause:3",

@@ -68,6 +68,9 @@ async fn evictions(
         if tally.is_full() {
             return true;
         }
+        if field.is_full && dice.chance(70) {
+            field.fill(dice).await;
+        }
         let observed = eviction(field, dice, workload, seed, tally.steps(seed)).await;
         let placed = observed.is_placed && observed.landed.is_some();
         tally.add(observed);
