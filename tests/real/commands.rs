@@ -108,6 +108,8 @@ async fn each_command_runs_with_the_rights_that_the_documentation_names() {
     assert!(ran.code == Some(0) && ran.out.contains("zone c"), "{ran:?}");
     assert!(!ran.err.contains("may not list"), "{ran:?}");
 
+    whoever_looks_ahead(&cluster, &planner).await;
+
     let on_call = account(&cluster, "on-call", &[], &["zonespread-hold"]).await;
     let ran = zonespread(&on_call, "hold c --for 1h --reason x").await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -123,6 +125,19 @@ async fn each_command_runs_with_the_rights_that_the_documentation_names() {
     let whole = account(&cluster, "whole", &[], &["view"]).await;
     let ran = zonespread(&whole, "status -A").await;
     assert!(ran.code == Some(0) && ran.out.contains("OUTAGES"), "with zones: {ran:?}");
+}
+
+/// `outlook` looks at all namespaces.
+async fn whoever_looks_ahead(cluster: &Cluster, planner: &Path) {
+    let ran = zonespread(planner, "outlook").await;
+    let lacks = "you may not list deployments: the answer may differ";
+    assert!(ran.code == Some(0) && ran.err.contains(lacks), "{ran:?}");
+    assert!(!ran.err.contains("nodes") && !ran.err.contains("pods:"), "these it may: {ran:?}");
+    let everywhere = ["view", "zonespread-plan"];
+    let ahead = account(cluster, "ahead", &[], &everywhere).await;
+    let ran = zonespread(&ahead, "outlook").await;
+    assert!(ran.code == Some(0) && ran.out.contains("SAFE TO LOSE"), "{ran:?}");
+    assert_eq!(ran.err, "", "all rights are there");
 }
 
 async fn people_say_when(cluster: &Cluster, editor: &Path) {
