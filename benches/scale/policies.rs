@@ -22,6 +22,7 @@ const ONE_POLICY: Size = Size {
     tiers_per_policy: 10,
     unbalanced_every: 0,
     spread: HARD,
+    pools: 0,
 };
 
 /// Policies that select nothing, then the same for pods of their own.

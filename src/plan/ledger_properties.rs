@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::TierPlan;
 use super::properties::{Case, Small, Spread, cases};
 use crate::api::Reason;
+use crate::observe::fixtures::PodFixture;
 
 /// Moves, as `a to c`.
 fn ways(plan: &TierPlan) -> Vec<String> {
@@ -35,7 +36,7 @@ impl Small {
             }
             made.extend(ways(&plan).into_iter().next());
             let name = self.index.cluster().pod(next.pod)?.name.to_string();
-            self.show_again(&name, |pod| pod.terminating());
+            self.show_again(&name, PodFixture::terminating);
             // What has moved is done: a plan cannot hold pods that are still to be made.
             self.add_pod(&next.nodes[0], true);
             leaving.push_back(name);

@@ -18,7 +18,9 @@ impl<'s> Simulation<'s> {
         let unseen = self.cycle.unseen();
         self.cycle.in_flight.evict(id);
         self.others().for_each(|(_, other)| other.evict(id));
-        unseen.into_iter().for_each(|before| self.see_departure(before));
+        if let Some(before) = unseen {
+            self.see_departure(before);
+        }
         if self.cycle.unseen() != Some(id) {
             self.see_departure(id);
         }
@@ -29,7 +31,9 @@ impl<'s> Simulation<'s> {
         self.others().for_each(|(_, other)| other.see_all());
         let unseen = self.cycle.unseen();
         self.cycle.in_flight.see_last();
-        unseen.into_iter().for_each(|id| self.see_departure(id));
+        if let Some(id) = unseen {
+            self.see_departure(id);
+        }
     }
 
     /// From now on it is known that the pod is evicted or released.
@@ -85,7 +89,9 @@ impl<'s> Simulation<'s> {
         let unseen = self.cycle.unseen();
         self.cycle.in_flight.release(id, Arc::clone(labels));
         self.others().for_each(|(_, other)| other.release(id, labels));
-        unseen.into_iter().for_each(|before| self.see_departure(before));
+        if let Some(before) = unseen {
+            self.see_departure(before);
+        }
         if self.cycle.unseen() != Some(id) {
             self.see_departure(id);
         }

@@ -26,6 +26,12 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> PendingPod {
     let Some(owner) = cluster.owner_of(pod) else {
         return PendingPod { labels: without_bound(&pod.labels), ..like };
     };
+    // Below a partition a set makes its next pod from a revision that its template does not
+    // show any more: the pod itself does.
+    let mut next = owner.revisions.iter().map(|revisions| (revisions.of(&pod.name), revisions));
+    if next.any(|(next, revisions)| next.is_some_and(|next| *next != revisions.update)) {
+        return PendingPod { labels: without_bound(&pod.labels), ..like };
+    }
     let labels = labels(owner, &pod.labels);
     if Arc::ptr_eq(&owner.template, &pod.template) {
         return PendingPod { labels, ..like };

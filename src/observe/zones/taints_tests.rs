@@ -170,7 +170,7 @@ fn on_the_first_look_a_taint_that_only_some_nodes_of_a_pool_carry_is_new() {
         effect: "NoSchedule".to_owned(),
         since: None,
     };
-    assert!(!is_new(&started(&unwritten, &[known.clone()], 1000), 1000));
+    assert!(!is_new(&started(&unwritten, std::slice::from_ref(&known), 1000), 1000));
     // The hour goes on from where it was.
     let appeared = ZoneTaint { since: Some(seconds(at(970))), ..known };
     let after = started(&unwritten, &[appeared], 1000);

@@ -62,6 +62,17 @@ fn the_next_pod_is_of_the_revision_that_the_set_gives_it(
     assert_eq!(zones(&landing(goes(&set(&strategy, status), old, name))), [zone]);
 }
 
+/// Found by landings: sizes and labels of the new template were taken for those of the next
+/// pod, which is of the old one.
+#[test]
+fn below_a_partition_nothing_of_the_new_template_counts() {
+    let partition = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}});
+    let old = || db("db-1", "old").cpu("800m").label("tier", "old");
+    let (_, next) = replaced(&set(&partition, json!({})), old(), "db-1");
+    assert_eq!(next.labels["tier"], "old");
+    assert_eq!((next.template.requests.cpu_milli, next.as_now), (800, None));
+}
+
 #[test]
 fn a_pod_of_the_new_revision_tells_more_than_the_template() {
     let on_delete = set(&json!({"type": "OnDelete"}), json!({}));
