@@ -10,7 +10,7 @@ use super::prefilter::PodRef;
 use super::simulation::{Assumption, Simulation};
 
 impl<'s> Simulation<'s> {
-    /// A pod is evicted: see [`InFlightPods::evict`].
+    /// A pod is evicted: see [`super::InFlightPods::evict`].
     pub fn evict(&mut self, id: PodId) {
         if self.cycle.in_flight.is_evicted(id) {
             return;
@@ -66,7 +66,7 @@ impl<'s> Simulation<'s> {
         self.reclassify(row);
     }
 
-    /// A pod is gone, as it is some time after it was evicted: see [`InFlightPods::remove`].
+    /// A pod is gone, as it is some time after it was evicted: see [`super::InFlightPods::remove`].
     pub fn remove(&mut self, id: PodId) {
         if self.cycle.in_flight.is_removed(id) {
             return;
@@ -81,7 +81,7 @@ impl<'s> Simulation<'s> {
         self.reclassify(row);
     }
 
-    /// A pod is released with these labels: see [`InFlightPods::release`].
+    /// A pod is released with these labels: see [`super::InFlightPods::release`].
     pub fn release(&mut self, id: PodId, labels: &Arc<Labels>) {
         if self.cycle.in_flight.is_leaving(id) {
             return;
@@ -108,7 +108,7 @@ impl<'s> Simulation<'s> {
         self.reclassify(row);
     }
 
-    /// A pod is assumed to be on a node: see [`InFlightPods::assume`].
+    /// A pod is assumed to be on a node: see [`super::InFlightPods::assume`].
     pub fn assume(&mut self, pod: PendingPod, node: Name) {
         for (assumption, other) in self.others() {
             other.assume(assumption.made(&pod), Name::clone(&node));
