@@ -1,12 +1,13 @@
 //! What it costs to lose each zone on paper.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use zonespread::observe::Zone;
+use zonespread::observe::{Change, Zone};
+use zonespread::operator::{Operator, OutlookProgress};
 use zonespread::outlook::{Outlook, Phase};
 
-use super::cluster::{HARD, LARGE, SOFT, Size};
+use super::cluster::{HARD, LARGE, SOFT, Size, now, read};
 
 /// How often each is measured; the best counts.
 const TIMES: usize = 3;
@@ -36,5 +37,35 @@ pub fn bench() {
             pending[0],
             pending[1],
         );
+        one_tier(size, operator);
     }
+}
+
+/// The outlook of all zones when one tier has changed, step by step as the operator makes it.
+fn one_tier(size: Size, mut operator: Operator) {
+    operator.lead([], [], now());
+    operator.decide(now(), None);
+    let began = Instant::now();
+    let (mut steps, mut longest, mut last) = (0, Duration::ZERO, Instant::now());
+    operator.make_outlook(true, || {
+        longest = longest.max(last.elapsed());
+        (steps, last) = (steps + 1, Instant::now());
+        true
+    });
+    println!(
+        "outlook of all zones in the operator, {} steps: {:.2?}, the longest step {longest:.2?}",
+        steps,
+        began.elapsed()
+    );
+    let mut best = Duration::MAX;
+    for at in 0..TIMES {
+        let ready = at % 2 == 1;
+        operator.apply(Change::Pod(read(size.pod(7, 0, ready))));
+        operator.decide(now(), None);
+        let began = Instant::now();
+        let progress = operator.make_outlook(false, || true);
+        assert_eq!(progress, OutlookProgress::Made { of_all: false }, "one tier has changed");
+        best = best.min(began.elapsed());
+    }
+    println!("the same after a change of one tier: {best:.2?}, {:.2?} a zone", best / 3);
 }

@@ -10,7 +10,7 @@ use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent}
 
 use crate::plan::SurgeRight;
 
-use super::{Decision, Operator, ZoneWrite};
+use super::{Decision, Operator, OutlookProgress, ZoneWrite};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -20,7 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const OUTLOOK_SLICE: Duration = Duration::from_millis(4);
 /// ... and rests so many times as long after that.
 const OUTLOOK_REST: u32 = 9;
-/// It is made anew so long after it was made, or so many times as long as it took.
+/// It is made anew so long after it was made, or so many times as long as it took. For tiers
+/// that changed that is soon; for all pods, which corrects it, it may take a minute.
 const OUTLOOK_EVERY: Duration = Duration::from_secs(2);
 const OUTLOOK_EVERY_TIMES: u32 = 50;
 /// Policies that could not be read are read again after a while.
@@ -40,8 +41,9 @@ pub struct MainLoop {
     decide_at: Instant,
     /// When it last decided.
     decided_at: Instant,
-    /// When to go on with the outlook, at the earliest.
+    /// When to go on with the outlook, at the earliest, and when to make one of all pods.
     outlook_at: Instant,
+    whole_outlook_at: Instant,
     /// How long it took up to now.
     outlook_took: Duration,
 }
@@ -81,6 +83,7 @@ impl MainLoop {
             decide_at: now,
             decided_at: now,
             outlook_at: now,
+            whole_outlook_at: now,
             outlook_took: Duration::ZERO,
         }
     }
@@ -187,22 +190,31 @@ impl MainLoop {
     #[must_use]
     pub fn outlook_at(&self) -> Option<Instant> {
         let knows_all = !self.lead_changed && self.freshness.missing().is_empty();
-        (knows_all && self.operator.outlook_is_due()).then_some(self.outlook_at)
+        if !knows_all || !self.operator.outlook_is_due() {
+            return None;
+        }
+        let is_quick = self.operator.outlook_is_quick();
+        Some(if is_quick { self.outlook_at } else { self.outlook_at.max(self.whole_outlook_at) })
     }
 
     /// Goes on with the outlook for a moment, by this clock.
     pub fn make_outlook(&mut self, clock: impl Fn() -> Instant) {
         let began = clock();
-        let goes_on = self.operator.make_outlook(|| clock() < began + OUTLOOK_SLICE);
+        let may_be_of_all = self.whole_outlook_at <= began;
+        let slice_ends = began + OUTLOOK_SLICE;
+        let progress = self.operator.make_outlook(may_be_of_all, || clock() < slice_ends);
         let now = clock();
         let took = now.saturating_duration_since(began);
         self.outlook_took += took;
-        let rest = if goes_on {
+        let rest = if progress == OutlookProgress::GoesOn {
             took * OUTLOOK_REST
         } else {
             OUTLOOK_EVERY.max(std::mem::take(&mut self.outlook_took) * OUTLOOK_EVERY_TIMES)
         };
         self.outlook_at = now + rest;
+        if progress == (OutlookProgress::Made { of_all: true }) {
+            (self.whole_outlook_at, self.outlook_at) = (now + rest, now + OUTLOOK_EVERY);
+        }
         if self.operator.outlook_has_news() {
             self.decide_at = self.decide_at.min(now.max(self.decided_at + DECIDE_EVERY));
         }

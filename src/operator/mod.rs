@@ -26,6 +26,7 @@ mod zones;
 pub use decision::{Decision, ZoneWrite};
 pub use dry_run::DryRun;
 pub use main_loop::{Look, MainLoop};
+pub use zone_losses::OutlookProgress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -337,6 +338,7 @@ impl Operator {
         self.gc(&decision.gone);
         self.take_up_marks(now);
         self.follow_orphans(now, &mut decision);
+        self.losses.touch(&changed);
         let mut asked: BTreeSet<PolicyKey> = changed.into_iter().collect();
         if everything {
             asked.extend(self.index.policies().map(|policy| policy.key.clone()));

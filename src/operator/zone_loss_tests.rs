@@ -7,20 +7,28 @@ use super::world::World;
 use crate::api::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
 use crate::observe::Change;
 use crate::observe::fixtures::pod;
+use crate::operator::OutlookProgress;
 
 /// The outlook is made in one go, and written: what Zone objects say of it takes 10 s.
 fn look_ahead(world: &mut World) {
     assert!(world.operator.outlook_is_due());
-    assert!(!world.operator.make_outlook(|| true));
+    let of_all = OutlookProgress::Made { of_all: true };
+    assert_eq!(world.operator.make_outlook(true, || true), of_all);
     world.pass(11);
 }
 
 /// Six pods that the scheduler puts nowhere else, two in each zone.
 fn six_strict_pods() -> World {
     let mut world = six_pods();
+    make_strict(&mut world);
+    world
+}
+
+fn make_strict(world: &mut World) {
     let cluster = world.operator.index().cluster();
     let pods: Vec<(String, String)> = cluster
         .pods()
+        .filter(|(_, pod)| pod.labels["app"] == "web")
         .map(|(_, pod)| (pod.name.to_string(), pod.node.as_ref().unwrap().to_string()))
         .collect();
     for (name, node) in pods {
@@ -28,7 +36,6 @@ fn six_strict_pods() -> World {
         let shown = shown.spread_hard("topology.kubernetes.io/zone", 1).on(&node);
         world.operator.apply(Change::Pod(shown.watched()));
     }
-    world
 }
 
 fn condition(world: &World) -> Option<(String, String, String)> {
@@ -100,6 +107,36 @@ fn nothing_is_made_or_written_while_nothing_changes() {
 }
 
 #[test]
+fn a_tier_that_changed_is_looked_at_alone_with_all_others_where_they_went() {
+    let mut world = six_pods();
+    world.replica_set("was", &["a1", "b1", "c1"]);
+    for app in ["web", "was"] {
+        world.policy(app, json!({}));
+    }
+    world.decide();
+    look_ahead(&mut world);
+    let was = world.status("was").clone();
+    assert!(!world.operator.outlook_is_quick());
+    // The pods of web refuse to go elsewhere from now on.
+    make_strict(&mut world);
+    world.pass(1);
+    assert!(world.operator.outlook_is_due() && world.operator.outlook_is_quick());
+    let progress = world.operator.make_outlook(false, || true);
+    assert_eq!(progress, OutlookProgress::Made { of_all: false });
+    world.pass(1);
+    assert_eq!(condition(&world).unwrap().1, "WouldPend");
+    assert_eq!(world.status("was"), &was);
+    assert!(world.operator.zone_losses().all(|(_, loss)| !loss.is_safe));
+    // An outlook of all says the same.
+    let told = losses(&world);
+    assert!(world.operator.outlook_is_due() && !world.operator.outlook_is_quick());
+    assert_eq!(world.operator.make_outlook(false, || true), OutlookProgress::Idle);
+    look_ahead(&mut world);
+    assert_eq!(losses(&world), told);
+    assert!(!world.operator.outlook_is_due());
+}
+
+#[test]
 fn a_restart_unsays_nothing() {
     let mut world = World::new();
     world.replica_set("web", &["a1", "a2"]);
@@ -141,7 +178,8 @@ fn the_outlook_is_made_in_pieces_and_waits_for_moves() {
     let mut goes_on = true;
     while goes_on {
         let mut left = 1;
-        goes_on = world.operator.make_outlook(|| std::mem::take(&mut left) > 0);
+        let progress = world.operator.make_outlook(true, || std::mem::take(&mut left) > 0);
+        goes_on = progress == OutlookProgress::GoesOn;
         pieces += 1;
         world.pass(1);
         assert!(goes_on || condition(&world).is_some());

@@ -4,8 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{CONDITION_SAFE_TO_LOSE_ZONE, ZoneSpreadPolicyStatus};
-use crate::observe::{Name, PolicyKey, Zone};
-use crate::outlook::{Missing, Of, Phase, PolicyForecast, Survey, TierForecast, ZoneOutlook};
+use crate::observe::{Index, Name, PolicyKey, Zone};
+use crate::outlook::{
+    KeptPlaces, Missing, Of, Phase, PolicyForecast, Survey, TierForecast, ZoneOutlook,
+    tier_fingerprint,
+};
+use crate::plan::TierSettings;
 use crate::predict::SchedulerVersion;
 use crate::report::ZoneLossSeries;
 
@@ -46,9 +50,15 @@ pub(super) struct ZoneLosses {
     zones: BTreeMap<Zone, ZoneLossTotals>,
     /// Policies of which something else is known than when they were last asked.
     changed: BTreeSet<PolicyKey>,
-    survey: Option<Making>,
-    /// What the last outlook stands on.
+    /// Policies whose pods may have changed since the outlook that they are in.
+    touched: BTreeSet<PolicyKey>,
+    /// The pods of each tier in that outlook.
+    fingerprints: BTreeMap<PolicyKey, BTreeMap<Name, u64>>,
+    making: Option<Making>,
+    /// What the last outlook of all stands on.
     basis: Option<Basis>,
+    /// Where the pods went in it, and since then.
+    kept: KeptPlaces,
 }
 
 /// An outlook that is being made.
@@ -57,6 +67,20 @@ struct Making {
     survey: Survey,
     policies: BTreeMap<PolicyKey, PolicyForecast>,
     zones: BTreeMap<Zone, ZoneLossTotals>,
+}
+
+/// How far an outlook is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutlookProgress {
+    /// There is nothing to do now.
+    Idle,
+    /// It is being made.
+    GoesOn,
+    /// It is made, of all pods or of some tiers only.
+    Made {
+        /// Whether it is of all.
+        of_all: bool,
+    },
 }
 
 impl Making {
@@ -73,7 +97,12 @@ impl Making {
             let key =
                 PolicyKey { namespace: Name::clone(&tier.namespace), name: Name::clone(policy) };
             // A policy that came meanwhile is not told of before all of it is known.
-            let Some(forecast) = self.policies.get_mut(&key) else { continue };
+            let forecast = if self.survey.is_partial() {
+                self.policies.entry(key).or_default()
+            } else {
+                let Some(known) = self.policies.get_mut(&key) else { continue };
+                known
+            };
             let zones = forecast.entry(Name::clone(name)).or_default();
             zones.push((outlook.zone.clone(), TierForecast::of(tier)));
         }
@@ -116,16 +145,54 @@ impl ZoneLosses {
     }
 
     fn publish(&mut self, made: Making) {
-        let Making { mut policies, zones, survey: _ } = made;
+        let Making { mut policies, zones, survey } = made;
+        let is_partial = survey.is_partial();
+        self.kept = survey.into_kept();
         for (key, forecast) in &mut policies {
             for zones in forecast.values_mut() {
                 TierForecast::keep_one_message(zones);
             }
-            if self.policies.get(key) != Some(forecast) {
+            let known = self.policies.get(key);
+            let is_known = |(tier, zones): (&Name, &Vec<(Zone, TierForecast)>)| {
+                known.is_some_and(|known| known.get(tier) == Some(zones))
+            };
+            let is_same = forecast.iter().all(is_known)
+                && (is_partial || known.is_some_and(|known| known.len() == forecast.len()));
+            if !is_same {
                 self.changed.insert(key.clone());
             }
         }
-        (self.policies, self.zones) = (policies, zones);
+        if is_partial {
+            for (key, forecast) in policies {
+                self.policies.entry(key).or_default().extend(forecast);
+            }
+        } else {
+            (self.policies, self.zones) = (policies, zones);
+        }
+    }
+
+    /// Something about this policy's pods may have changed.
+    pub fn touch<'a>(&mut self, policies: impl IntoIterator<Item = &'a PolicyKey>) {
+        if self.basis.is_some() {
+            self.touched.extend(policies.into_iter().cloned());
+        }
+    }
+
+    /// The tiers of these policies that are not what they were.
+    fn take_changed_tiers(&mut self, index: &Index) -> BTreeSet<(PolicyKey, Name)> {
+        let mut changed = BTreeSet::new();
+        for key in std::mem::take(&mut self.touched) {
+            // One that is new is looked at with all others.
+            let Some(known) = self.fingerprints.get_mut(&key) else { continue };
+            let Some(policy) = index.policy(&key) else { continue };
+            for (tier, pods) in &policy.tiers {
+                let now = tier_fingerprint(index.cluster(), pods);
+                if known.insert(Name::clone(tier), now) != Some(now) {
+                    changed.insert((key.clone(), Name::clone(tier)));
+                }
+            }
+        }
+        changed
     }
 }
 
@@ -136,35 +203,100 @@ impl Operator {
     pub fn outlook_is_due(&self) -> bool {
         self.leading
             && self.moving.is_empty()
-            && (self.losses.survey.is_some() || self.losses.basis != Some(self.outlook_basis()))
+            && (self.losses.making.is_some() || self.losses.basis != Some(self.outlook_basis()))
     }
 
-    /// Goes on to make the outlook for as long as it may; false if it is made.
-    pub fn make_outlook(&mut self, mut may_go_on: impl FnMut() -> bool) -> bool {
-        if self.losses.survey.is_none() {
-            self.losses.basis = Some(self.outlook_basis());
-            let policies = self.index.policies().map(|policy| policy.key.clone());
-            self.losses.survey = Some(Making {
-                survey: Survey::begin(&self.index, None),
-                policies: policies.map(|key| (key, PolicyForecast::default())).collect(),
-                zones: BTreeMap::new(),
-            });
+    /// Whether it can be made, or gone on with, without looking at all pods.
+    #[must_use]
+    pub fn outlook_is_quick(&self) -> bool {
+        self.losses.making.is_some() || !self.losses.touched.is_empty()
+    }
+
+    /// Goes on to make the outlook for as long as it may. A new one is of all pods if it may
+    /// be, and otherwise of the tiers that changed.
+    pub fn make_outlook(
+        &mut self,
+        may_be_of_all: bool,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> OutlookProgress {
+        if self.losses.making.is_none() {
+            self.losses.making = if may_be_of_all {
+                Some(self.begin_outlook())
+            } else {
+                self.begin_partial_outlook()
+            };
         }
-        while let Some(making) = &mut self.losses.survey {
+        while let Some(making) = &mut self.losses.making {
             if making.survey.is_over() {
-                if let Some(made) = self.losses.survey.take() {
+                let of_all = !making.survey.is_partial();
+                if let Some(made) = self.losses.making.take() {
                     self.losses.publish(made);
+                    self.judge_zones();
                 }
-                return false;
+                return OutlookProgress::Made { of_all };
             }
             if !may_go_on() {
-                return true;
+                return OutlookProgress::GoesOn;
             }
             if let Some(outlook) = making.survey.step(&self.index, self.cache.config()) {
                 making.note(&outlook);
             }
         }
-        false
+        OutlookProgress::Idle
+    }
+
+    fn begin_outlook(&mut self) -> Making {
+        self.losses.basis = Some(self.outlook_basis());
+        self.losses.touched.clear();
+        let cluster = self.index.cluster();
+        let fingerprints = self.index.policies().map(|policy| {
+            let tiers = policy.tiers.iter();
+            let tiers =
+                tiers.map(|(tier, pods)| (Name::clone(tier), tier_fingerprint(cluster, pods)));
+            (policy.key.clone(), tiers.collect())
+        });
+        self.losses.fingerprints = fingerprints.collect();
+        let policies = self.index.policies().map(|policy| policy.key.clone());
+        Making {
+            survey: Survey::begin(&self.index, None),
+            policies: policies.map(|key| (key, PolicyForecast::default())).collect(),
+            zones: BTreeMap::new(),
+        }
+    }
+
+    fn begin_partial_outlook(&mut self) -> Option<Making> {
+        if !self.losses.kept.is_of(self.index.cluster()) {
+            self.losses.touched.clear();
+            return None;
+        }
+        let changed = self.losses.take_changed_tiers(&self.index);
+        if changed.is_empty() {
+            return None;
+        }
+        let kept = std::mem::take(&mut self.losses.kept);
+        let survey = Survey::again(&self.index, kept, |policy, tier| {
+            changed.contains(&(policy.clone(), Name::clone(tier)))
+        });
+        Some(Making { survey, policies: BTreeMap::new(), zones: BTreeMap::new() })
+    }
+
+    /// Whether each zone is safe to lose, by what is known of the tiers now.
+    fn judge_zones(&mut self) {
+        let mut in_danger: BTreeSet<&Zone> = BTreeSet::new();
+        for policy in self.index.policies() {
+            for (tier, zones) in self.losses.policies.get(&policy.key).into_iter().flatten() {
+                if TierSettings::of(&policy.spec, tier).single_zone.is_some() {
+                    continue;
+                }
+                let unsafe_ones = zones.iter().filter(|(_, forecast)| forecast.reason.is_some());
+                in_danger.extend(unsafe_ones.map(|(zone, _)| zone));
+            }
+        }
+        if self.index.policies().next().is_some() {
+            for (zone, totals) in &mut self.losses.zones {
+                totals.is_safe = !in_danger.contains(zone);
+            }
+        }
     }
 
     /// Whether the outlook says something else than when the policies were last asked.

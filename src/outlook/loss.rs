@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::observe::{
-    Cluster, Name, Node, Pod, PodId, PodPhase, Taint, TaintEffect, WorkloadKind, Zone,
+    Cluster, Name, Node, Pod, PodId, PodPhase, PodSet, Taint, TaintEffect, WorkloadKind, Zone,
 };
-use crate::predict::Supposition;
+use crate::predict::{PlacedPods, Supposition};
 
 use super::Phase;
 use super::workloads::{Workloads, is_bound_to_its_node};
@@ -20,6 +20,8 @@ const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ToPlace {
     priority: i32,
+    /// Those that ask for as much as each other have one number: see [`Lost::of`].
+    size: u32,
     /// The number of its workload.
     pub workload: u32,
     pub pod: PodId,
@@ -63,19 +65,53 @@ impl Lost {
             phase,
             no_execute: unreachable(TaintEffect::NoExecute),
         };
+        let mut sizes = FxHashMap::default();
         for (at, workload) in workloads.iter() {
             if workload.waiting > 0 || workload.in_zone(zone) > 0 {
-                lost.lose_pods(cluster, at, &workload.pods);
+                lost.lose_pods(cluster, at, &workload.pods, &mut sizes);
             }
         }
-        // As the scheduler's queue sorts them; those of one workload stay together.
-        lost.to_place.sort_by_key(|known| Reverse(known.priority));
+        // As the scheduler's queue sorts them. Of one priority they come in the order of
+        // their creation, which is a matter of chance: by workload, and those of one size
+        // together, since what is known of the room for one holds for the next.
+        lost.to_place.sort_by_key(|known| (Reverse(known.priority), known.size));
         lost
+    }
+
+    /// The pods of all other workloads are where they were placed before.
+    pub(super) fn keep(&mut self, cluster: &Cluster, workloads: &Workloads, kept: Vec<PlacedPods>) {
+        for placed in kept {
+            self.supposition.place(placed);
+        }
+        if self.phase == Phase::Gone {
+            return;
+        }
+        let mut own = PodSet::default();
+        for (_, workload) in workloads.iter() {
+            workload.pods.iter().for_each(|id| own.insert(*id));
+        }
+        for (node, entry) in cluster.nodes() {
+            if node.zone.as_ref() != Some(&self.zone) {
+                continue;
+            }
+            for id in entry.pods.iter().filter(|id| !own.contains(**id)) {
+                let pod = cluster.pod(*id);
+                if pod.is_some_and(|pod| !matches!(self.fate(pod), Fate::Stays)) {
+                    self.supposition.terminate(*id);
+                }
+            }
+        }
     }
 
     /// Those of a workload's pods that are in the zone are lost; those that wait are to be
     /// placed as well.
-    fn lose_pods(&mut self, cluster: &Cluster, at: usize, pods: &[PodId]) {
+    fn lose_pods(
+        &mut self,
+        cluster: &Cluster,
+        at: usize,
+        pods: &[PodId],
+        sizes: &mut FxHashMap<(i64, i64), u32>,
+    ) {
         let mut own: Vec<(PodId, &Pod)> = Vec::new();
         for id in pods {
             let Some(pod) = cluster.pod(*id) else { continue };
@@ -100,13 +136,12 @@ impl Lost {
         }
         own.sort_by(|(_, a), (_, b)| self.place_in_line(a).cmp(&self.place_in_line(b)));
         let workload = u32::try_from(at).unwrap_or(u32::MAX);
-        let to_place = own.into_iter();
-        let to_place = to_place.map(|(id, pod)| ToPlace {
-            priority: pod.template.priority,
-            workload,
-            pod: id,
-        });
-        self.to_place.extend(to_place);
+        self.to_place.extend(own.into_iter().map(|(id, pod)| {
+            let asked = &pod.template.requests;
+            let next = u32::try_from(sizes.len()).unwrap_or(u32::MAX);
+            let size = *sizes.entry((asked.cpu_milli, asked.memory)).or_insert(next);
+            ToPlace { priority: pod.template.priority, size, workload, pod: id }
+        }));
     }
 
     /// What sorts the pods of a workload: those of one owner and node follow each other.

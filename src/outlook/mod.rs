@@ -20,7 +20,7 @@ mod tests;
 
 pub use crate::api::LossReason;
 pub use forecast::{PolicyForecast, TierForecast};
-pub use survey::Survey;
+pub use survey::{KeptPlaces, Survey, tier_fingerprint};
 
 use std::collections::BTreeMap;
 

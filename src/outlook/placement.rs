@@ -6,9 +6,12 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::observe::{Cluster, Name, Owner, Pod, PodId, Template, WorkloadKind, Zone};
-use crate::predict::{Hindrance, InFlightPods, PendingPod, Plugin, Scheduler, SchedulerConfig};
+use crate::predict::{
+    Hindrance, InFlightPods, PendingPod, PlacedPods, Plugin, Scheduler, SchedulerConfig,
+};
 
 use super::loss::{Lost, ToPlace};
+use super::workloads::Workloads;
 use super::{Missing, Phase, PhaseOutlook};
 
 /// What became of the pods that had to be placed.
@@ -80,7 +83,12 @@ impl Recreation {
     }
 
     /// Places the next pods, those that are alike together; false if there are none left.
-    pub(super) fn step(&mut self, cluster: &Cluster, config: &SchedulerConfig) -> bool {
+    pub(super) fn step(
+        &mut self,
+        cluster: &Cluster,
+        config: &SchedulerConfig,
+        workloads: &Workloads,
+    ) -> bool {
         let rest = &self.lost.to_place[self.next..];
         let Some(begin) = rest.first() else { return false };
         let is_alike = |one: &ToPlace, other: &ToPlace| {
@@ -90,12 +98,19 @@ impl Recreation {
         let more = rest.windows(2).take_while(|pair| is_alike(&pair[0], &pair[1])).count();
         let run: Vec<PodId> = rest[..=more].iter().map(|known| known.pod).collect();
         let at = begin.workload as usize;
+        let tag = workloads.tag(at);
         self.next += run.len();
-        self.recreate(cluster, config, at, &run);
+        self.recreate(cluster, config, (at, tag), &run);
         true
     }
 
-    fn recreate(&mut self, cluster: &Cluster, config: &SchedulerConfig, at: usize, ids: &[PodId]) {
+    fn recreate(
+        &mut self,
+        cluster: &Cluster,
+        config: &SchedulerConfig,
+        (at, tag): (usize, u64),
+        ids: &[PodId],
+    ) {
         let run: Vec<(PodId, &Pod)> =
             ids.iter().filter_map(|id| Some((*id, cluster.pod(*id)?))).collect();
         let Some((_, first)) = run.first() else { return };
@@ -121,12 +136,12 @@ impl Recreation {
         }
         let bound = run.iter().zip(&placed.zones).filter(|((_, pod), _)| pod.node.is_none());
         bound.for_each(|((id, _), _)| lost.supposition.bind(*id));
-        lost.supposition.settle(cluster, &placed.in_flight);
+        lost.supposition.settle(cluster, &placed.in_flight, tag);
     }
 
-    /// What became of them, and the pods that nobody re-creates.
-    pub(super) fn end(self) -> (FxHashMap<usize, usize>, Placements) {
-        (self.lost.absent, self.placements)
+    /// The pods that nobody re-creates, what became of the others, and where those are.
+    pub(super) fn end(self) -> (FxHashMap<usize, usize>, Placements, Vec<PlacedPods>) {
+        (self.lost.absent, self.placements, self.lost.supposition.into_placed())
     }
 }
 
@@ -242,7 +257,7 @@ fn place(
             simulation.see_all();
         }
         // Where several tie, each is as good as the first.
-        let Some(node) = simulation.best().and_then(|best| best.nodes.into_iter().next()) else {
+        let Some(node) = simulation.first_of_best() else {
             stopped = Some(Stopped::Pending(simulation.hindrance(&lost.zone)));
             break;
         };

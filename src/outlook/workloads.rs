@@ -1,12 +1,14 @@
 //! Whose pods there are: tiers of policies, and workloads that no policy selects.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::api::Strategy;
 use crate::observe::{
-    Cluster, Index, Name, Pod, PodId, PodPhase, PodSet, PolicyEntry, WorkloadKind, Zone,
+    Cluster, Index, Name, Pod, PodId, PodPhase, PodSet, PolicyEntry, PolicyKey, WorkloadKind, Zone,
 };
 
 use super::Of;
@@ -39,12 +41,26 @@ pub(super) struct WorkloadPods {
 }
 
 impl Workloads {
+    /// Those of all pods.
     pub(super) fn of(index: &Index) -> Self {
+        let mut of_tier = PodSet::default();
+        let Self { mut list } = Self::of_tiers(index, |_, _| true);
+        for id in list.iter().flat_map(|workload| &workload.pods) {
+            of_tier.insert(*id);
+        }
+        list.append(&mut Self::others(index.cluster(), &of_tier));
+        Self { list }
+    }
+
+    /// Those of the tiers that are wanted.
+    pub(super) fn of_tiers(index: &Index, is_wanted: impl Fn(&PolicyKey, &Name) -> bool) -> Self {
         let cluster = index.cluster();
         let mut list = Vec::new();
-        let mut of_tier = PodSet::default();
         for policy in index.policies() {
             for (tier, pods) in &policy.tiers {
+                if !is_wanted(&policy.key, tier) {
+                    continue;
+                }
                 let of = Of::Tier(Name::clone(&policy.key.name), Name::clone(tier));
                 let mut workload = WorkloadPods::new(Name::clone(&policy.key.namespace), of);
                 workload.accepted = is_accepted(policy, tier);
@@ -52,13 +68,18 @@ impl Workloads {
                 workload.pods.reserve(pods.len());
                 for id in pods {
                     if let Some(pod) = cluster.pod(*id).filter(|pod| is_meant(pod)) {
-                        of_tier.insert(*id);
                         workload.add(cluster, *id, pod);
                     }
                 }
                 list.push(workload);
             }
         }
+        list.sort_by(by_name);
+        Self { list }
+    }
+
+    /// Those of the pods that are of no tier.
+    fn others(cluster: &Cluster, of_tier: &PodSet) -> Vec<WorkloadPods> {
         let mut others: Vec<WorkloadPods> = Vec::new();
         let mut of_owner: FxHashMap<(Name, Name), usize> = FxHashMap::default();
         let mut of_controller: FxHashMap<Name, usize> = FxHashMap::default();
@@ -83,13 +104,13 @@ impl Workloads {
                 workload.add(cluster, id, pod);
             }
         }
-        let by_name = |one: &WorkloadPods, other: &WorkloadPods| {
-            (&one.namespace, &one.of).cmp(&(&other.namespace, &other.of))
-        };
-        list.sort_by(by_name);
         others.sort_by(by_name);
-        list.append(&mut others);
-        Self { list }
+        others
+    }
+
+    /// What tells the one with this number from all others.
+    pub(super) fn tag(&self, at: usize) -> u64 {
+        self.list.get(at).map_or(0, WorkloadPods::tag)
     }
 
     /// Every one, and its number.
@@ -111,6 +132,11 @@ impl WorkloadPods {
             zones: Vec::new(),
             waiting: 0,
         }
+    }
+
+    /// What tells it from all others.
+    pub(super) fn tag(&self) -> u64 {
+        FxBuildHasher.hash_one((&self.namespace, &self.of))
     }
 
     fn add(&mut self, cluster: &Cluster, id: PodId, pod: &Pod) {
@@ -140,6 +166,10 @@ impl WorkloadPods {
         let zones = self.zones.iter().filter_map(|(zone, pods)| Some((zone.clone()?, *pods)));
         zones.filter(|(zone, _)| zone != lost).collect()
     }
+}
+
+fn by_name(one: &WorkloadPods, other: &WorkloadPods) -> Ordering {
+    (&one.namespace, &one.of).cmp(&(&other.namespace, &other.of))
 }
 
 /// Whether the pod is meant to run, and not on each node: a `DaemonSet`'s pods and those of

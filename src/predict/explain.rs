@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::observe::{Name, Zone};
 
+use super::classes::node_classes::Candidates;
 use super::plugins::{FilterFailure, Plugin, taint_toleration};
 use super::sampling::bounds::Scored;
 use super::simulation::{Assumption, Best, Simulation};
@@ -45,6 +46,17 @@ impl Simulation<'_> {
         let (plugin, at) = last?;
         let message = self.failure(at)?.message.into_owned();
         Some(Hindrance { plugin, message })
+    }
+
+    /// Every node that can take the pod.
+    pub(super) fn feasible(&self) -> Candidates {
+        Candidates::alone(self.cycle.rows().filter(|row| self.can_take(*row)))
+    }
+
+    /// The first of the nodes that tie for best; none when no node can take the pod.
+    #[must_use]
+    pub fn first_of_best(&self) -> Option<Name> {
+        self.best_naming(1)?.nodes.into_iter().next()
     }
 
     /// The first filter that rejects the node.

@@ -47,7 +47,7 @@ pub use plugins::{Plugin, Weights};
 pub use rival::{Rival, Rivals};
 pub use scheduler::Scheduler;
 pub use simulation::{Best, Simulation};
-pub use supposition::Supposition;
+pub use supposition::{PlacedPods, Supposition};
 pub use version::{Release, SchedulerVersion};
 
 use crate::observe::{Name, PodId, Zone};

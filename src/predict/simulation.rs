@@ -230,13 +230,18 @@ impl<'s> Simulation<'s> {
     /// one node of each kind.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
+        self.best_naming(NAMED)
+    }
+
+    /// The same, with at most that many of the nodes.
+    pub(super) fn best_naming(&self, named: usize) -> Option<Best> {
         let own = self.best_of_orders(|order| {
             let node_classes = order.node_classes.get_or_init(|| NodeClasses::new(order));
             let set = order.scoring_set(node_classes);
-            let best = order.best_of(&set, |row| node_classes.like(row), NAMED);
-            best.or_else(|| order.best_by_preemption(NAMED))
+            let best = order.best_of(&set, |row| node_classes.like(row), named);
+            best.or_else(|| order.best_by_preemption(named))
         });
-        let variants = self.variants.iter().map(|(_, variant)| variant.best());
+        let variants = self.variants.iter().map(|(_, variant)| variant.best_naming(named));
         variants.fold(own, Best::either)
     }
 
@@ -368,14 +373,6 @@ impl<'s> Simulation<'s> {
             return ScoringSet::default();
         }
         node_classes.scoring_set(|row| self.passes(Scope::Topology, row))
-    }
-
-    /// Every node that can take the pod.
-    pub(super) fn feasible(&self) -> Candidates {
-        if self.is_unschedulable_everywhere() {
-            return Candidates::default();
-        }
-        Candidates::alone(self.cycle.rows().filter(|row| self.can_take(*row)))
     }
 
     /// Weighted scores of what the node holds.

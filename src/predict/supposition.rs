@@ -43,14 +43,22 @@ pub struct Supposition {
     pods: Generation,
 }
 
-/// Pods that are alike and were placed.
+/// Pods that are alike and were placed; good for clusters with the same nodes.
 #[derive(Debug)]
-pub(super) struct PlacedPods {
+pub struct PlacedPods {
+    /// Whose they are, by whatever the one who placed them tells workloads apart.
+    tag: u64,
     pod: PendingPod,
-    pub rows: Vec<u32>,
+    pub(super) rows: Box<[u32]>,
 }
 
 impl PlacedPods {
+    /// Whose they are.
+    #[must_use]
+    pub const fn tag(&self) -> u64 {
+        self.tag
+    }
+
     /// One of them.
     pub(super) fn pod(&self) -> PodRef<'_> {
         PodRef::from(&self.pod)
@@ -103,28 +111,29 @@ impl Supposition {
     }
 
     /// The moves in flight are made: the pods that they assume are on their nodes, and those
-    /// that had to leave for them are gone.
-    pub fn settle(&mut self, cluster: &Cluster, in_flight: &InFlightPods) {
+    /// that had to leave for them are gone. `tag` says whose they are.
+    pub fn settle(&mut self, cluster: &Cluster, in_flight: &InFlightPods, tag: u64) {
         let mut rows: Vec<u32> = Vec::new();
         let mut first: Option<&PendingPod> = None;
         for (pod, node) in in_flight.assumed() {
             let Some(row) = self.snapshot.row_of(node) else { continue };
             // All that are assumed at once are alike.
             if first.is_some_and(|known| !Arc::ptr_eq(&known.template, &pod.template)) {
-                self.place(first, std::mem::take(&mut rows));
+                self.place_alike(first, std::mem::take(&mut rows), tag);
             }
             first = Some(pod);
             rows.push(u32::try_from(row).unwrap_or(u32::MAX));
-            self.added.entry(row).or_default().add(&pod.template);
         }
-        self.place(first, rows);
+        self.place_alike(first, rows, tag);
         for id in in_flight.evicted().filter(|id| in_flight.is_removed(*id)) {
             let row = cluster.slot_of(id).and_then(|slot| self.snapshot.row_of_slot(slot));
             if let (Some(row), Some(pod)) = (row, cluster.pod(id))
                 && self.pushed_out.insert(id)
             {
                 self.added.entry(row).or_default().subtract(&pod.template);
-                self.note(u32::try_from(row).unwrap_or(u32::MAX));
+                let row = u32::try_from(row).unwrap_or(u32::MAX);
+                self.changes.push_back((Generation::next(), row));
+                self.renew();
             }
         }
     }
@@ -134,29 +143,47 @@ impl Supposition {
         self.bound.insert(id);
     }
 
-    fn place(&mut self, pod: Option<&PendingPod>, rows: Vec<u32>) {
-        let Some(pod) = pod.filter(|_| !rows.is_empty()) else { return };
+    fn place_alike(&mut self, pod: Option<&PendingPod>, rows: Vec<u32>, tag: u64) {
+        if let Some(pod) = pod {
+            self.place(PlacedPods { tag, pod: pod.clone(), rows: rows.into() });
+        }
+    }
+
+    /// These are on their nodes, and have been before.
+    pub fn place(&mut self, placed: PlacedPods) {
+        if placed.rows.is_empty() {
+            return;
+        }
+        let PlacedPods { pod, rows, .. } = &placed;
         let number = u32::try_from(self.placed.len()).unwrap_or(u32::MAX);
         self.of_namespace.entry(Name::clone(&pod.namespace)).or_default().push(number);
         if pod.template.has_pod_terms() {
             self.with_terms.push(number);
         }
-        for row in &rows {
+        for row in rows {
             self.of_row.entry(*row as usize).or_default().push(number);
-            self.note(*row);
+            self.added.entry(*row as usize).or_default().add(&pod.template);
+            self.changes.push_back((Generation::next(), *row));
         }
-        self.placed.push(PlacedPods { pod: pod.clone(), rows });
+        self.placed.push(placed);
+        self.renew();
     }
 
-    /// The pods on a node are other ones from now on.
-    fn note(&mut self, row: u32) {
-        let generation = Generation::next();
-        if self.changes.len() >= self.snapshot.rows().len()
+    /// Every pod that was placed, for another one with the same nodes.
+    #[must_use]
+    pub fn into_placed(self) -> Vec<PlacedPods> {
+        self.placed
+    }
+
+    /// The pods are other ones from now on, on the nodes that were noted last.
+    fn renew(&mut self) {
+        let Some((generation, _)) = self.changes.back().copied() else { return };
+        // With more changes than nodes it is as quick to look at all of them.
+        while self.changes.len() > self.snapshot.rows().len().max(1)
             && let Some((forgotten, _)) = self.changes.pop_front()
         {
             self.forgotten = forgotten;
         }
-        self.changes.push_back((generation, row));
         match Arc::get_mut(&mut self.shared) {
             Some(shared) => shared.renew(generation),
             None => self.shared = Arc::new(self.shared.renewed(generation)),

@@ -133,18 +133,20 @@ fn become_so(case: &Case, next: &PendingPod) -> Prediction {
 /// What it says of the cluster before, if it is supposed to be so.
 fn supposed(case: &Case, next: &PendingPod) -> Prediction {
     let (cluster, names) = before(case);
-    let mut supposition = Supposition::new(&cluster, |node| match (is_lost(node), case.gone) {
+    let seen = |node: &Arc<Node>| match (is_lost(node), case.gone) {
         (false, _) => Some(Arc::clone(node)),
         (true, true) => None,
         (true, false) => Some(Arc::new(tainted(node))),
-    });
-    if !case.gone {
+    };
+    let silence = |supposition: &mut Supposition| {
         for (node, entry) in cluster.nodes() {
-            if is_lost(node) {
+            if !case.gone && is_lost(node) {
                 entry.pods.iter().for_each(|id| supposition.terminate(*id));
             }
         }
-    }
+    };
+    let mut supposition = Supposition::new(&cluster, seen);
+    silence(&mut supposition);
     let config = SchedulerConfig::default();
     for (pod, node) in placed(case, &names) {
         // Looked at in between, so that what is kept has to be brought up to date.
@@ -152,9 +154,20 @@ fn supposed(case: &Case, next: &PendingPod) -> Prediction {
             .predict(&InFlightPods::default(), next);
         let mut in_flight = InFlightPods::default();
         in_flight.assume(PendingPod::like(&pod), node);
-        supposition.settle(&cluster, &in_flight);
+        supposition.settle(&cluster, &in_flight, 0);
     }
-    Scheduler::supposing(&cluster, &config, &supposition).predict(&InFlightPods::default(), next)
+    let predict = |supposition: &Supposition| {
+        Scheduler::supposing(&cluster, &config, supposition).predict(&InFlightPods::default(), next)
+    };
+    let first = predict(&supposition);
+    // The same, put on the nodes again from what was kept.
+    let mut again = Supposition::new(&cluster, seen);
+    silence(&mut again);
+    for placed in supposition.into_placed() {
+        again.place(placed);
+    }
+    assert_eq!(predict(&again), first);
+    first
 }
 
 proptest! {
@@ -187,7 +200,7 @@ fn pods_that_were_pushed_out_leave_their_room() {
     let mut in_flight = InFlightPods::default();
     in_flight.remove(id_of(&cluster, "headroom"));
     in_flight.assume(web.clone(), Name::from("b1"));
-    supposition.settle(&cluster, &in_flight);
+    supposition.settle(&cluster, &in_flight, 0);
     let scheduler = Scheduler::supposing(&cluster, &config, &supposition);
     let Prediction::Lands(landing) = scheduler.predict(&InFlightPods::default(), &web) else {
         panic!("there is room for two")
