@@ -8,6 +8,7 @@ mod kills;
 mod landings;
 mod mass;
 mod watches;
+mod webhooks;
 
 use crate::harness::{Cluster, ScheduleAnyway, Workload, deployment, eventually};
 use crate::policy::{self, evictions_in, phase, ready, zone};
