@@ -37,7 +37,7 @@ impl Action {
     /// When the decision is too old.
     pub fn begin(request: ActionRequest, now: Timestamp) -> Result<Self, ActionError> {
         Self::decision_holds(&request, now)?;
-        Ok(Self { checks: request.verb.checks(), request: Arc::new(request) })
+        Ok(Self { checks: checks_of(&request), request: Arc::new(request) })
     }
 
     /// Whether it may still be carried out. After a suspension in between it starts over.
@@ -210,6 +210,15 @@ impl Action {
     }
 }
 
+/// What is checked before it. Where not all nodes are read, and the replacement is there
+/// already or will never be, there is no node to be looked at.
+const fn checks_of(request: &ActionRequest) -> &'static [Check] {
+    match request.verb {
+        Verb::Retire if !request.preconditions.all_nodes => &[Check::Pods, Check::DryRun],
+        verb => verb.checks(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,6 +344,21 @@ mod tests {
     ) {
         let refusal = carry_out(pods, nodes).unwrap_err();
         assert!(matches!(refusal, ActionError::Stale(_)), "{what}: {refusal:?}");
+    }
+
+    #[test]
+    fn a_released_pod_whose_owner_is_gone_is_evicted_without_a_look_at_any_node() {
+        let mut request = ActionRequest::clone(action().request());
+        (request.verb, request.target) = (Verb::Retire, Name::from(""));
+        request.preconditions.tier_selector = None;
+        request.preconditions.all_nodes = false;
+        let mut action = Action::begin(request, now()).unwrap();
+        assert!(matches!(action.asks(), Request::Pod { .. }));
+        let mut released = web("web-1").on("a1").watched();
+        let labels = released.metadata.labels.get_or_insert_default();
+        labels.insert("pod-template-hash".to_owned(), "5d9c-released".to_owned());
+        assert_eq!(action.answered(Answer::Pods(vec![released]), now()), Ok(false));
+        assert!(matches!(action.asks(), Request::Act { dry_run: true, .. }));
     }
 
     #[test]

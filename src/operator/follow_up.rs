@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::api::ZoneState;
 use crate::moves::{
     ActionRequest, Effect, Move, OtherMoves, OwnerSnapshot, Preconditions, Transition, Verb, View,
 };
@@ -155,10 +157,27 @@ impl Operator {
             stale: self.cluster_state.stale.clone(),
             throttled_until: None,
         };
-        let tier = self.tier_of(key, memory, moved, now);
-        facts.unstable.is_none()
-            && facts.stale.is_none()
-            && tier.is_none_or(|tier| zone_gate(&tier, &facts).is_none())
+        // Of a tier of which nobody wants a pod any more, nobody knows which nodes it may use.
+        let tier = self.tier_of(key, memory, moved, now).filter(|tier| tier.desired > 0);
+        let zones_rest = || {
+            tier.map_or_else(
+                || self.zones_of_move_rest(moved, now),
+                |tier| zone_gate(&tier, &facts).is_none(),
+            )
+        };
+        facts.unstable.is_none() && facts.stale.is_none() && zones_rest()
+    }
+
+    /// Whether none of the move's zones is out, or held by hand, as the cluster's record says.
+    fn zones_of_move_rest(&self, moved: &Move, now: Timestamp) -> bool {
+        let mut zones = [&moved.from, &moved.to].into_iter().chain(&moved.alternatives);
+        zones.all(|zone| {
+            let state = self.zones.get(zone).map(|memory| memory.state(Duration::ZERO, now));
+            matches!(
+                state,
+                None | Some(ZoneState::Ready | ZoneState::Recovering | ZoneState::Empty)
+            )
+        })
     }
 
     /// The tier of a move; none where the policy is gone, or has no such tier any more.

@@ -193,6 +193,10 @@ fn who_speaks_against_a_surge_is_named() {
             "status": {"currentReplicas": current, "desiredReplicas": desired}});
         Change::Autoscaler(serde_json::from_value(autoscaler).unwrap())
     };
+    // It was made a moment ago.
+    let at_most_two = json!({"metadata": {"name": "web-hpa", "namespace": "default"},
+        "spec": {"scaleTargetRef": {"kind": "ReplicaSet", "name": "web-5d9c"}, "maxReplicas": 2}});
+    let at_most_two = Change::Autoscaler(serde_json::from_value(at_most_two).unwrap());
     let adopter = json!({"metadata": {"name": "greedy", "namespace": "default", "uid": "g"},
         "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": {}}});
     let adopter = Change::ReplicaSet(serde_json::from_value(adopter).unwrap());
@@ -201,6 +205,7 @@ fn who_speaks_against_a_surge_is_named() {
         (budget, "PodDisruptionBudget by-hash"),
         (autoscaler(4, 4), "HorizontalPodAutoscaler web-hpa is at its maximum"),
         (autoscaler(2, 3), "HorizontalPodAutoscaler web-hpa is scaling"),
+        (at_most_two, "HorizontalPodAutoscaler web-hpa is at its maximum of 2"),
         (adopter, "ReplicaSet greedy"),
     ];
     for (change, name) in against {
@@ -213,11 +218,14 @@ fn who_speaks_against_a_surge_is_named() {
         assert!(message.contains(name), "{message}");
         assert!(world.done.is_empty());
     }
-    let mut world = World::new();
-    world.rebalance("strategy", json!("Surge"));
-    world.add(autoscaler(2, 2));
-    world.pass(20);
-    assert_eq!(world.verbs(), [Verb::Release, Verb::Retire], "an autoscaler at rest is no reason");
+    // One at rest is no reason, nor one that has no metrics.
+    for at_rest in [autoscaler(2, 2), autoscaler(2, 0)] {
+        let mut world = World::new();
+        world.rebalance("strategy", json!("Surge"));
+        world.add(at_rest);
+        world.pass(20);
+        assert_eq!(world.verbs(), [Verb::Release, Verb::Retire]);
+    }
 }
 
 #[test]

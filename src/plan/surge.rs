@@ -219,12 +219,14 @@ fn scaling(index: &Index, pod: &Pod, workload: &Workload) -> Option<String> {
     })?;
     let (name, max) = (&autoscaler.name, autoscaler.max);
     let (current, desired) = (autoscaler.current, autoscaler.desired);
-    if current >= max {
+    // Its status comes some seconds after it.
+    if current.max(workload.replicas) >= max {
         return Some(format!(
             "HorizontalPodAutoscaler {name} is at its maximum of {max} pods: raise maxReplicas"
         ));
     }
-    (current != desired)
+    // Without metrics it never says what it desires, and scales nothing.
+    (desired != 0 && current != desired)
         .then(|| format!("HorizontalPodAutoscaler {name} is scaling from {current} to {desired}"))
 }
 

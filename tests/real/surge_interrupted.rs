@@ -247,6 +247,46 @@ async fn without_the_right_any_more_a_surge_ends_by_the_eviction_that_the_budget
     assert!(!operator.log().contains("panicked"));
 }
 
+#[tokio::test]
+async fn an_autoscaler_at_its_maximum_keeps_pods_from_surging_and_one_without_metrics_does_not() {
+    let cluster = Cluster::start().await;
+    cluster.add_zone("a", 2).await;
+    apply_pair(&cluster, a_slow_pair("shop"), "shop", "minAvailable", 2.into()).await;
+    let autoscaler = |most: i32| {
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"namespace": "shop", "name": "was"},
+            "spec": {"minReplicas": 2, "maxReplicas": most,
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "was"},
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu",
+                    "target": {"type": "Utilization", "averageUtilization": 50}}}]}})
+    };
+    cluster.apply(autoscaler(2).to_string()).await;
+    let kubeconfig = install_surge(&cluster).await;
+    let operator = policy::replica(&cluster, &kubeconfig, &[]).await;
+    let strategy = "  rebalance: {holdDown: 2s, settle: 0s, strategy: Surge}\n";
+    cluster.apply(policy("shop", "shop", strategy)).await;
+    phase(&cluster, "shop", "shop", Phase::Balanced).await;
+    can_surge(&operator).await;
+    cluster.add_zone("c", 2).await;
+    let why = policy::blocked(&cluster, "shop", "shop", "was", Reason::CannotSurge).await;
+    assert!(why.contains("HorizontalPodAutoscaler was is at its maximum of 2"), "{why}");
+
+    // Nobody serves metrics here: the autoscaler knows how many there are, and desires nothing.
+    cluster.apply(autoscaler(4).to_string()).await;
+    let status = ["get", "hpa", "was", "-n", "shop", "-o", "jsonpath={.status}"];
+    let told = eventually(MINUTES, "the autoscaler to count the pods", async || {
+        let told = cluster.kubectl(&status).await.unwrap();
+        if told.contains("\"currentReplicas\":2") { Ok(told) } else { Err(told) }
+    })
+    .await;
+    println!("{told}");
+    until(&cluster, "shop", "shop", "the surge to land", |status| {
+        last(status).is_some_and(|moved| moved.state == MoveState::Landed)
+    })
+    .await;
+    nothing_is_left(&cluster, "shop").await;
+}
+
 /// Refuses every change of a template hash, whoever makes it.
 const NO_RELABELLING: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1

@@ -17,6 +17,8 @@ pub struct Eviction {
     pub replaced: bool,
     /// Where its replacement was placed.
     pub placed: Option<usize>,
+    /// When that was.
+    pub placed_at: Millis,
     /// Whether the replacement went where it lowers the skew.
     pub helps: Option<bool>,
     pub up: Option<(usize, Millis)>,

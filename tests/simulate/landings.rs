@@ -71,6 +71,8 @@ impl Laws {
     /// A replacement is gone before it came up, and nobody makes up for it.
     pub fn discarded(&mut self, eviction: usize, now: Millis) {
         let eviction = &mut self.evictions[eviction];
+        // Gone before a watch, up to a second late, could show where it was.
+        eviction.counts &= now >= eviction.placed_at + 1_500;
         eviction.discarded = eviction.up.is_none().then_some(now);
     }
 
@@ -87,6 +89,7 @@ impl Laws {
         if eviction.helps.is_none() {
             eviction.helps = Some(helps);
             eviction.placed = Some(zone);
+            eviction.placed_at = now;
         }
         let tier = eviction.tier;
         // Where nothing else happens, every replacement goes where it was predicted to.

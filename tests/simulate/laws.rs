@@ -384,6 +384,7 @@ impl Laws {
             to,
             replaced: false,
             placed: None,
+            placed_at: now,
             helps: None,
             up: None,
             counts: true,

@@ -165,6 +165,9 @@ impl World {
                     |pod: &objects::Pod| &self.tiers[pod.tier].templates[pod.revision as usize];
                 Answer::Pods(pod.map(|pod| pod.watched(template(pod))).into_iter().collect())
             }
+            Request::Node { name } if name.is_empty() => {
+                Answer::Failed("a name is required".to_owned())
+            }
             Request::Node { name } => {
                 let node = self.nodes.iter().find(|node| node.name == **name);
                 Answer::Nodes(node.map(objects::Node::watched).into_iter().collect())
