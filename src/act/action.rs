@@ -73,6 +73,7 @@ impl Action {
             (Some(Check::Nodes), _) if preconditions.all_nodes => Request::Nodes,
             (Some(Check::Nodes), _) => Request::Node { name: target.clone() },
             (Some(Check::Fence), _) => Request::Fence { request: Arc::clone(&self.request) },
+            (Some(Check::Probe), _) => Request::RemoveProbe { request: Arc::clone(&self.request) },
             (Some(Check::DryRun), _) => {
                 Request::Act { request: Arc::clone(&self.request), dry_run: true }
             }
@@ -96,6 +97,14 @@ impl Action {
                     other => other,
                 })?;
             }
+            (Some(Check::Probe), Answer::Acted(answer)) => {
+                answer.map_err(|refusal| match refusal {
+                    // The node that it kept may be going.
+                    ActionError::Gone => ActionError::Outdated("the probe was gone".to_owned()),
+                    ActionError::Unknown(why) => ActionError::Failed(why),
+                    other => other,
+                })?;
+            }
             (None, Answer::Acted(answer)) => {
                 return answer.map(|()| true).map_err(|refusal| match refusal {
                     // It was there a moment ago: a proxy may have asked twice.
@@ -114,6 +123,9 @@ impl Action {
         }
         Self::decision_holds(&self.request, now)?;
         self.checks = self.checks.get(1..).unwrap_or_default();
+        if self.request.probe.is_none() && self.checks.first() == Some(&Check::Probe) {
+            self.checks = self.checks.get(1..).unwrap_or_default();
+        }
         Ok(false)
     }
 
@@ -243,7 +255,7 @@ mod tests {
             node: name("a1"),
             target: name("c1"),
             zone: name("c"),
-            preconditions: Preconditions {
+            preconditions: Box::new(Preconditions {
                 tier_selector: Some(name("app=web")),
                 snapshot: Arc::new(snapshot()),
                 awaited: 0,
@@ -253,10 +265,11 @@ mod tests {
                 zones: ["a", "b", "c"].map(Zone::new).into(),
                 eligible: Arc::new(eligible(&["a1", "b1", "c1", "c2", "c3"])),
                 all_nodes: true,
-            },
+            }),
             patch: None,
             decided: now(),
             closes: None,
+            probe: None,
         };
         Action::begin(request, now()).unwrap()
     }
@@ -321,6 +334,27 @@ mod tests {
                 Request::Act { dry_run: false, .. }
             ]
         ));
+    }
+
+    #[test]
+    fn a_probe_that_holds_the_room_goes_right_before_the_pod() {
+        let mut action = action();
+        let probe = crate::moves::ProbePod {
+            namespace: Name::from("zonespread-system"),
+            name: Name::from("zonespread-probe-c"),
+            uid: Uid::new("uid-probe"),
+        };
+        Arc::make_mut(&mut action.request).probe = Some(probe);
+        action.checks = &[Check::DryRun, Check::Probe];
+        let ok = || Answer::Acted(Ok(()));
+        assert_eq!(action.answered(ok(), now()), Ok(false));
+        assert!(matches!(action.asks(), Request::RemoveProbe { .. }));
+        let mut kept = action.clone();
+        assert_eq!(action.answered(ok(), now()), Ok(false));
+        assert!(matches!(action.asks(), Request::Act { dry_run: false, .. }));
+        // Without the node that it kept nothing is evicted.
+        let gone = kept.answered(Answer::Acted(Err(ActionError::Gone)), now());
+        assert!(matches!(gone, Err(ActionError::Outdated(_))), "{gone:?}");
     }
 
     #[rstest]

@@ -36,6 +36,11 @@ pub enum Request {
         /// The pod.
         request: Arc<ActionRequest>,
     },
+    /// Delete the probe pod that holds the room, guarded by its uid.
+    RemoveProbe {
+        /// The pod that is moved then.
+        request: Arc<ActionRequest>,
+    },
     /// Evict or change a pod, guarded by its uid.
     Act {
         /// The pod.
@@ -56,6 +61,7 @@ impl Request {
             Self::Nodes => "list all nodes",
             Self::Node { .. } => "read the node",
             Self::Fence { .. } => "try the fence (dry run)",
+            Self::RemoveProbe { .. } => "delete the probe pod",
             Self::Act { request, dry_run } => request.verb.what(*dry_run),
         }
     }

@@ -44,7 +44,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
         node: "a1".into(),
         target: "c1".into(),
         zone: "c".into(),
-        preconditions: Preconditions {
+        preconditions: Box::new(Preconditions {
             tier_selector: None,
             snapshot: Arc::default(),
             awaited: 0,
@@ -54,10 +54,11 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
             zones: Box::new([Zone::new("c")]),
             eligible: Arc::default(),
             all_nodes: false,
-        },
+        }),
         patch: None,
         decided: at(second),
         closes: None,
+        probe: None,
     })
 }
 

@@ -141,6 +141,10 @@ impl Reason {
                 "Two PodDisruptionBudgets select the pod: the eviction API refuses every eviction of such a pod.",
                 "Keep one of them.",
             ),
+            Self::OpeningZone => (
+                "A zone that lacks pods has no node that the tier may use. A probe pod waits there for an autoscaler to make one, or runs and does not reach DNS and the API server yet. Nothing is evicted before it is Ready. After 10 minutes it is removed and tried again later, with pauses that double.",
+                "Mostly wait. The message contains what the autoscaler says: a NodePool that may not use the zone, its limits, no capacity. `rebalance.openZones: Never` leaves such zones as they are.",
+            ),
             Self::NoRoom => (
                 "No node in a zone that lacks pods has room for the replacement.",
                 "Add a node to that zone, or free room there: cpu, memory, pods, ports or volume slots, as the message says.",

@@ -26,8 +26,8 @@ pub use loss::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
 pub use move_kind::MoveKind;
 pub use reason::Reason;
 pub use spec::{
-    LocalStorage, Mode, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride, Trigger,
-    ZoneSpreadPolicy, ZoneSpreadPolicySpec,
+    LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride,
+    Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
@@ -36,8 +36,8 @@ pub use status::{
 };
 pub use time::seconds;
 pub use zone::{
-    ZoneHealth, ZoneHold, ZoneObject, ZoneSpec, ZoneStatus, ZoneTaint, zone_object_name,
-    zone_of_object,
+    ZoneHealth, ZoneHold, ZoneObject, ZoneOpening, ZoneSpec, ZoneStatus, ZoneTaint,
+    zone_object_name, zone_of_object,
 };
 
 /// The field manager of everything the operator applies.
@@ -54,6 +54,9 @@ pub const APPROVE: &str = "zonespread.io/approve";
 
 /// On a pod: the surge that it is part of, so that whoever leads can end it.
 pub const MOVE: &str = "zonespread.io/move";
+
+/// The label of the pods that open zones, in the operator's own namespace.
+pub const PROBE: &str = "zonespread.io/probe";
 
 /// The node label that names the zone.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

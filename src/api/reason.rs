@@ -47,6 +47,8 @@ pub enum Reason {
     BudgetExhausted,
     /// Two `PodDisruptionBudgets` select the pod, so the API refuses every eviction.
     MultipleBudgets,
+    /// A zone that lacks pods has no node, and a probe pod opens it.
+    OpeningZone,
     /// No zone that lacks pods has room for one.
     NoRoom,
     /// There is room, but the scheduler would put the replacement elsewhere.
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ZoneImpaired,
         Self::ZoneHeld,
         Self::ZoneRecovering,
@@ -89,6 +91,7 @@ impl Reason {
         Self::MovesUnderWay,
         Self::BudgetExhausted,
         Self::MultipleBudgets,
+        Self::OpeningZone,
         Self::NoRoom,
         Self::WouldNotLand,
         Self::Pinned,
@@ -123,6 +126,7 @@ impl Reason {
             Self::MovesUnderWay => "MovesUnderWay",
             Self::BudgetExhausted => "BudgetExhausted",
             Self::MultipleBudgets => "MultipleBudgets",
+            Self::OpeningZone => "OpeningZone",
             Self::NoRoom => "NoRoom",
             Self::WouldNotLand => "WouldNotLand",
             Self::Pinned => "Pinned",

@@ -166,6 +166,11 @@ pub struct Rebalance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
 
+    /// Whether a zone that has no node for the tier is opened by a probe pod, which an
+    /// autoscaler makes a node for. It needs the right to (deploy/opening). Default Always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_zones: Option<OpenZones>,
+
     /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
     /// moves those of ReplicaSets and leaves those of StatefulSets. Default
     /// Auto. Pods with hostPath volumes are always left.
@@ -218,6 +223,16 @@ pub enum Strategy {
     Evict,
     /// By a surge only.
     Surge,
+}
+
+/// Whether zones without nodes are opened.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OpenZones {
+    /// A probe pod opens them.
+    #[default]
+    Always,
+    /// They stay as they are.
+    Never,
 }
 
 /// What happens to pods with emptyDir volumes.

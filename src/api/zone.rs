@@ -142,9 +142,30 @@ pub struct ZoneStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]
     pub taints: Option<Vec<ZoneTaint>>,
+    /// How it was opened, or was to be, while it had no nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening: Option<ZoneOpening>,
     /// Ready and Held.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// What became of the probe pods that were to open a zone.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ZoneOpening {
+    /// Probes in a row that did not open it; each doubles the pause before the next.
+    pub failures: i32,
+    /// No probe before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Time>,
+    /// When a probe was last Ready there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Time>,
+    /// Why the last one failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
 }
 
 /// A taint of nodes in a zone.

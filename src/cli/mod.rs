@@ -15,6 +15,7 @@ mod outlook;
 mod output;
 mod plan;
 mod predict;
+mod probe;
 mod run;
 mod scope;
 mod source;
@@ -64,6 +65,8 @@ enum Command {
     Predict(predict::Predict),
     /// Show what the loss of each zone would do; exits with 3 if one is not safe to lose
     Outlook(outlook::OutlookArgs),
+    /// Check what a pod needs where it runs: DNS and the API server; what a probe pod runs
+    Probe(probe::Probe),
 }
 
 /// The exit code of a command that looked, and found that what it checks does not hold.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
+        Command::Probe(probe) => probe.run(&arguments.access),
         Command::Outlook(outlook) => match outlook.run(&arguments.access) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::from(CHECK_FAILED),

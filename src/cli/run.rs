@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
+use crate::api::{DurationBounds, parse_duration};
 use crate::controller::{Settings, run};
 
 use super::Failure;
@@ -33,6 +34,13 @@ pub struct Run {
     /// the tiers allow: a mass recovery must not drown registries and the zone
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     max_concurrent_moves: u16,
+    /// The image of the pods that open zones; default that of the operator's own pod
+    #[arg(long, value_name = "IMAGE")]
+    probe_image: Option<String>,
+    /// How long a pod that opens a zone may take to become Ready; the pause before the next is
+    /// as long, and doubles each time
+    #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = probe_timeout)]
+    probe_timeout: Duration,
     /// How logs are written
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -47,8 +55,13 @@ enum LogFormat {
     Json,
 }
 
+/// A length from a second to six hours.
+fn probe_timeout(text: &str) -> Result<Duration, String> {
+    parse_duration(text, DurationBounds { least: "1s", most: "6h" })
+}
+
 /// An address; `:8080` is every address of this host.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     full.parse().map_err(|_| "expected ADDRESS:PORT or :PORT, such as :8080".to_owned())
 }
@@ -75,6 +88,9 @@ impl Run {
             scheduler: self.cluster.scheduler()?,
             scheduler_version: self.cluster.scheduler_version(),
             concurrent_moves: usize::from(self.max_concurrent_moves),
+            pod: pod_name(),
+            probe_timeout: self.probe_timeout,
+            probe_image: self.probe_image,
         };
         let (stopper, stop) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;
@@ -111,10 +127,15 @@ impl Run {
     }
 }
 
+/// The name of the pod that this process runs in: a pod's host is named like it.
+fn pod_name() -> Option<String> {
+    ["POD_NAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok())
+}
+
 /// This replica's name in the lease: the pod's name, and what tells two
 /// processes of that name apart.
 fn identity() -> String {
-    let host = ["POD_NAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let host = pod_name();
     let started = jiff::Timestamp::now().as_nanosecond();
     format!("{}_{}_{started:x}", host.as_deref().unwrap_or("zonespread"), std::process::id())
 }

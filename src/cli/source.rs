@@ -17,6 +17,9 @@ use super::offline::{Contents, missing_kinds, name_of, read_files};
 use super::output::note;
 use super::scope::Scope;
 
+/// Where `deploy/base` installs the operator, and so its probe pods.
+const NAMESPACE: &str = "zonespread-system";
+
 /// Where the cluster is seen.
 #[derive(Debug, Args)]
 pub struct Source {
@@ -78,6 +81,7 @@ impl Source {
         needed: &[Kind],
     ) -> Result<Snapshot, Failure> {
         let mut operator = Operator::default()
+            .with_namespace(NAMESPACE)
             .with_scheduler(self.cluster.scheduler()?)
             .with_scheduler_version(self.cluster.scheduler_version());
         let namespace = if self.filenames.is_empty() {

@@ -5,7 +5,9 @@ mod complaints;
 mod error_text;
 mod lease;
 mod liveness;
+mod opening;
 mod perform;
+mod probe_pod;
 mod publish;
 mod recorder;
 mod refusal;
@@ -33,14 +35,15 @@ use tracing::{Level, debug, enabled, info, warn};
 use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{ClockReading, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent};
-use crate::operator::{Decision, Look, MainLoop, Operator, ZoneWrite};
-use crate::plan::SurgeRight;
+use crate::operator::{Decision, Look, MainLoop, Operator, ProbeAnswer, ProbeAsk, ZoneWrite};
+use crate::plan::{OpeningRight, SurgeRight};
 use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
 pub use error_text::{error_text, error_with_remedy};
 use lease::{Elector, Leadership};
 use liveness::watching_client;
+use opening::ProbeKeeper;
 use perform::{Command, Performer};
 use server::{Health, serve};
 use surge::Prover;
@@ -79,6 +82,12 @@ pub struct Settings {
     pub scheduler_version: Option<KnownVersion>,
     /// How many moves may be under way in the cluster at once.
     pub concurrent_moves: usize,
+    /// The name of the pod that this process runs in, if it is known.
+    pub pod: Option<String>,
+    /// How long a probe pod may take to become Ready.
+    pub probe_timeout: Duration,
+    /// The image of probe pods; none is that of the operator's own pod.
+    pub probe_image: Option<String>,
 }
 
 /// Why the operator could not run.
@@ -146,6 +155,13 @@ pub async fn run(
     let (pauses, paused) = watch::channel(Arc::default());
     let identity = settings.identity.clone();
     let zone_writer = ZoneWriter::new(acting.clone(), leadership.clone());
+    let keeper = ProbeKeeper::new(
+        acting.clone(),
+        leadership.clone(),
+        settings.namespace.clone(),
+        settings.pod.clone(),
+        settings.probe_image.clone(),
+    );
     let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
     watch_all(&watching, &server, &events);
@@ -162,6 +178,10 @@ pub async fn run(
     let (zone_writes, zones_to_write) = mpsc::unbounded_channel();
     let (zone_answers, zones_written) = mpsc::unbounded_channel();
     tokio::spawn(zone_writer.run(zones_to_write, zone_answers));
+    let opening_right = keeper.right();
+    let (probe_asks, probes_to_keep) = mpsc::unbounded_channel();
+    let (probe_answers, probes_kept) = mpsc::unbounded_channel();
+    tokio::spawn(keeper.run(probes_to_keep, probe_answers));
     let electing = settings.leader_elect.then(|| tokio::spawn(elector.run(leads, stop.clone())));
     let serving = tokio::spawn(serve(listener, health.clone(), Arc::clone(&metrics), stop.clone()));
     info!(%address, identity = %settings.identity, "zonespread {} runs", env!("CARGO_PKG_VERSION"));
@@ -169,20 +189,24 @@ pub async fn run(
     let operator = Operator::default()
         .with_scheduler(settings.scheduler)
         .with_scheduler_version(settings.scheduler_version)
+        .with_namespace(&settings.namespace)
+        .with_probe_timeout(settings.probe_timeout)
         .with_concurrent_moves(settings.concurrent_moves);
     let driver = Driver {
         main_loop: MainLoop::new(operator, !settings.leader_elect, Instant::now()),
         client: acting,
         commands,
         zone_writes,
+        probe_asks,
         pauses,
         metrics,
         health,
         version_log: VersionLog::default(),
     };
+    let rights = Rights { surge: surge_right, opening: opening_right };
     let mut stopping = stop.clone();
     tokio::select! {
-        () = driver.run(watched, performed, zones_written, leading, surge_right) => return Err(RunError::Ended("the main loop")),
+        () = driver.run(watched, performed, zones_written, probes_kept, leading, rights) => return Err(RunError::Ended("the main loop")),
         _ = performing => return Err(RunError::Ended("the performer")),
         served = serving => {
             if !*stop.borrow() {
@@ -207,12 +231,19 @@ type Written = (Vec<ZoneSpreadPolicy>, Vec<ZoneObject>);
 /// A list of it that is under way; none if it failed.
 type Read = BoxFuture<'static, Option<Written>>;
 
+/// What is known of the rights that not every installation has.
+struct Rights {
+    surge: watch::Receiver<SurgeRight>,
+    opening: watch::Receiver<OpeningRight>,
+}
+
 /// Drives the main loop.
 struct Driver {
     main_loop: MainLoop,
     client: Client,
     commands: mpsc::Sender<Command>,
     zone_writes: mpsc::UnboundedSender<ZoneWrite>,
+    probe_asks: mpsc::UnboundedSender<ProbeAsk>,
     /// Told at once, and heeded by evictions that are on their way.
     pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
@@ -226,8 +257,9 @@ impl Driver {
         mut events: mpsc::Receiver<WatchEvent>,
         mut performed: mpsc::Receiver<Outcome>,
         mut zones_written: mpsc::UnboundedReceiver<(ZoneWrite, bool)>,
+        mut probes_kept: mpsc::UnboundedReceiver<(ProbeAsk, ProbeAnswer)>,
         mut leading: watch::Receiver<bool>,
-        mut surge_right: watch::Receiver<SurgeRight>,
+        mut rights: Rights,
     ) {
         let mut buffer = Vec::with_capacity(EVENTS_AT_ONCE);
         let mut reading = pin!(Fuse::<Read>::terminated());
@@ -266,10 +298,18 @@ impl Driver {
                     }
                     Err(_) => election_over = true,
                 },
-                // The prover runs as long as the process does.
-                Ok(()) = surge_right.changed() => {
-                    let right = surge_right.borrow_and_update().clone();
+                answered = probes_kept.recv() => {
+                    let Some((ask, answer)) = answered else { return };
+                    self.main_loop.probe_answered(&ask, &answer, clock::now());
+                }
+                // The provers run as long as the process does.
+                Ok(()) = rights.surge.changed() => {
+                    let right = rights.surge.borrow_and_update().clone();
                     self.main_loop.surge_right(right, Instant::now());
+                }
+                Ok(()) = rights.opening.changed() => {
+                    let right = rights.opening.borrow_and_update().clone();
+                    self.main_loop.opening_right(right, Instant::now());
                 }
                 written = reading.as_mut() => {
                     let statuses = written.as_ref().map(|(policies, _)| statuses(policies));
@@ -358,7 +398,8 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, decision: Decision, now: ClockReading) -> Option<()> {
-        let Decision { effects, zones, statuses, gone, signals, plans_took, next: _ } = decision;
+        let Decision { effects, zones, probes, statuses, gone, signals, plans_took, next: _ } =
+            decision;
         self.count(signals);
         for key in gone {
             self.metrics.forget_policy(&key.namespace, &key.name);
@@ -377,6 +418,10 @@ impl Driver {
         }
         for write in zones {
             self.zone_writes.send(write).ok()?;
+        }
+        self.metrics.probes(self.main_loop.operator().probes());
+        for ask in probes {
+            self.probe_asks.send(ask).ok()?;
         }
         if effects.is_empty() {
             return Some(());

@@ -16,6 +16,7 @@ use crate::moves::{ActionRequest, PodPatch, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
 use super::error_text::error_text;
+use super::opening::give_room;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
 use super::surge::{forbidden_annotation, try_fence};
@@ -66,6 +67,10 @@ impl Requests {
                 let forbidden = forbidden_annotation();
                 Answer::Acted(try_fence(&self.client, namespace, pod, &forbidden).await)
             }
+            Request::RemoveProbe { request } => match &request.probe {
+                Some(probe) => Answer::Acted(give_room(&self.client, probe).await),
+                None => Answer::Acted(Ok(())),
+            },
             Request::Act { request, dry_run } => match (request.verb, &request.patch) {
                 (Verb::Evict | Verb::Retire, _) => self.evict(request, *dry_run).await,
                 (_, Some(patch)) => self.patch(request, patch, *dry_run).await,

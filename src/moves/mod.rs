@@ -31,7 +31,9 @@ pub use outcome::{
 pub use owner_name::OwnerName;
 pub use owner_snapshot::OwnerSnapshot;
 pub use probe::ProbeEnd;
-pub use request::{ActionRequest, Check, Effect, PodPatch, Preconditions, StatusWrite, Verb};
+pub use request::{
+    ActionRequest, Check, Effect, PodPatch, Preconditions, ProbePod, StatusWrite, Verb,
+};
 pub use step::Step;
 pub use surge::Refusal;
 pub use tracked_move::{ExpectedLanding, FollowUp, Move, Replacement, RequestState, Transition};

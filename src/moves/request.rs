@@ -63,6 +63,8 @@ pub enum Check {
     Fence,
     /// The API server would say yes.
     DryRun,
+    /// The probe that keeps the node and the room gives both up, if there is one.
+    Probe,
 }
 
 impl Verb {
@@ -71,8 +73,11 @@ impl Verb {
     pub const fn checks(self) -> &'static [Check] {
         match self {
             // A failed uid precondition spends the budget all the same; a dry run does not.
-            Self::Evict | Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
-            Self::Release => &[Check::Pods, Check::Nodes, Check::Fence, Check::DryRun],
+            Self::Evict => &[Check::Pods, Check::Nodes, Check::DryRun, Check::Probe],
+            Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Release => {
+                &[Check::Pods, Check::Nodes, Check::Fence, Check::DryRun, Check::Probe]
+            }
             Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
         }
     }
@@ -144,13 +149,26 @@ pub struct ActionRequest {
     /// The zone that this node must still be in.
     pub zone: Name,
     /// The preconditions of the decision, checked again by a fresh read.
-    pub preconditions: Preconditions,
+    pub preconditions: Box<Preconditions>,
     /// When this was decided.
     pub decided: Timestamp,
     /// What is changed of a pod; none where one is evicted.
     pub patch: Option<Arc<PodPatch>>,
     /// When the window closes in which it may start; none if there are no windows.
     pub closes: Option<Timestamp>,
+    /// The probe pod that holds the room for the replacement: it goes right before.
+    pub probe: Option<ProbePod>,
+}
+
+/// A probe pod that is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProbePod {
+    /// Its namespace: the operator's own.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+    /// Its uid.
+    pub uid: Uid,
 }
 
 /// The preconditions of a decision, checked again before it is carried out.

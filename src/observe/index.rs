@@ -26,6 +26,7 @@ use super::policy::selector_index::SelectorIndex;
 use super::store::cluster::Cluster;
 use super::value::name::Name;
 use super::value::zone::Zone;
+use super::zones::departure::left_in_order;
 use super::zones::object::{ZoneEntry, holds_of};
 
 /// What changed since it was last asked for.
@@ -37,6 +38,8 @@ pub struct Changed {
     pub nodes: bool,
     /// Zones that nodes were taken from or given to, by another label.
     pub regrouped: BTreeSet<Zone>,
+    /// Zones that nodes have left, and whether each of them was removed in order.
+    pub left: BTreeMap<Zone, bool>,
     /// Whether what users ask for changed in any policy.
     pub specs: bool,
     /// Names of Zone objects that are gone.
@@ -144,6 +147,11 @@ impl Index {
         self.autoscalers.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// Where the operator's own pods are; before the first of them is folded in.
+    pub fn set_own_namespace(&mut self, namespace: Name) {
+        self.cluster.set_own_namespace(namespace);
+    }
+
     /// Takes what changed since the last call.
     pub fn take_changed(&mut self) -> Changed {
         std::mem::take(&mut self.changed)
@@ -235,7 +243,10 @@ impl Index {
     fn remove(&mut self, kind: Kind, namespace: &Name, name: &Name) {
         self.changes += u64::from(!matches!(kind, Kind::Zone | Kind::Autoscaler));
         match kind {
-            Kind::Node => self.changed.nodes |= self.cluster.remove_node(name),
+            Kind::Node => {
+                self.note_departure(name);
+                self.changed.nodes |= self.cluster.remove_node(name);
+            }
             Kind::Pod => {
                 if let Some((id, pod)) = self.cluster.remove_pod(namespace, name) {
                     self.drop_pod(id, namespace, &pod.labels);
@@ -338,6 +349,15 @@ impl Index {
         if known.zone.is_some() && known.zone != node.zone {
             self.changed.regrouped.extend(known.zone.iter().chain(&node.zone).cloned());
         }
+    }
+
+    fn note_departure(&mut self, name: &Name) {
+        let Some((node, entry)) = self.cluster.node(name) else { return };
+        let is_counted = !node.is_virtual() && !node.runs_control_plane();
+        let Some(zone) = node.zone.clone().filter(|_| is_counted) else { return };
+        let pods = entry.pods.iter().filter_map(|id| self.cluster.pod(*id));
+        let in_order = left_in_order(node, pods);
+        *self.changed.left.entry(zone).or_insert(true) &= in_order;
     }
 
     fn put_pod(&mut self, pod: Pod, nominated: Option<&Name>) {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Effect, Signal};
-use crate::observe::{Name, PolicyKey};
+use crate::observe::{Name, PolicyKey, Resources, Template, Uid, Zone};
 
 /// A Zone that could not be written within this time is decided anew.
 const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
@@ -31,6 +31,60 @@ impl ZoneWrite {
     }
 }
 
+/// Something to be done about a probe pod, in the operator's own namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeAsk {
+    /// The zone that it is for; none where the pod does not say.
+    pub zone: Option<Zone>,
+    /// The pod's name.
+    pub name: Name,
+    /// What to do.
+    pub what: ProbeVerb,
+    /// When this was decided.
+    pub decided: Timestamp,
+}
+
+/// What to do about a probe pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProbeVerb {
+    /// Make it, to wait in the zone like a pod with this template would.
+    Start {
+        /// A pod that waits.
+        template: Arc<Template>,
+        /// What it asks for.
+        requests: Resources,
+    },
+    /// Delete it.
+    Remove {
+        /// Its uid.
+        uid: Uid,
+    },
+    /// Say what its events say.
+    Explain {
+        /// Its uid.
+        uid: Uid,
+    },
+}
+
+/// What became of a [`ProbeAsk`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// It is done, or needs not to be.
+    Done,
+    /// What others say of it; none if they say nothing.
+    Explained(Option<String>),
+    /// It is not done, or nobody knows.
+    Failed(String),
+}
+
+impl ProbeAsk {
+    /// Whether it was decided so short a time ago that nobody else can have led since.
+    #[must_use]
+    pub fn is_of_late(&self, now: Timestamp) -> bool {
+        now.duration_since(self.decided).abs() <= WRITTEN_WITHIN
+    }
+}
+
 /// What to do, in order, and when to ask again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
@@ -39,6 +93,8 @@ pub struct Decision {
     /// Zone objects to be written; of each, one after the other. Whatever relies on one
     /// waits for the answer (law 7), so these need no order among the effects.
     pub zones: Vec<ZoneWrite>,
+    /// What to do about probe pods; of each, one thing at a time.
+    pub probes: Vec<ProbeAsk>,
     /// The statuses of the policies that were asked, for the metrics.
     pub statuses: Vec<(PolicyKey, Arc<ZoneSpreadPolicyStatus>)>,
     /// Policies that are gone.

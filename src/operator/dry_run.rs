@@ -57,6 +57,7 @@ impl Operator {
         let known = statuses.iter().map(|(key, status)| (key.clone(), &**status));
         self.lead(known, zones, now);
         self.leading = false;
+        self.recall_openings(statuses.iter().map(|(_, status)| &**status), now);
         self.look_at_kubelets();
         self.zones.on(ZoneEvent::Nodes(&self.conditions), now);
         self.zones.on(ZoneEvent::Holds(self.index.pauses().holds()), now);

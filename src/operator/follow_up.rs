@@ -97,10 +97,11 @@ impl Operator {
             node: node(pod.and_then(|pod| pod.node.as_ref())),
             target: node(replacement.and_then(|known| known.node.as_ref())),
             zone: Name::from(moved.to.as_str()),
-            preconditions: self.preconditions_of_end(key, memory, moved, now),
+            preconditions: Box::new(self.preconditions_of_end(key, memory, moved, now)),
             patch: patch.map(Arc::new),
             decided: now,
             closes: None,
+            probe: None,
         };
         memory.moves[at].apply(Transition::FollowUpAsked, now);
         Some(request)
@@ -156,6 +157,7 @@ impl Operator {
             unstable: self.cluster_state.unstable.clone(),
             stale: self.cluster_state.stale.clone(),
             throttled_until: None,
+            openings: Arc::clone(&self.openings_told),
         };
         // Of a tier of which nobody wants a pod any more, nobody knows which nodes it may use.
         let tier = self.tier_of(key, memory, moved, now).filter(|tier| tier.desired > 0);

@@ -8,9 +8,9 @@ use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Outcome, Signal};
 use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent};
 
-use crate::plan::SurgeRight;
+use crate::plan::{OpeningRight, SurgeRight};
 
-use super::{Decision, Operator, OutlookProgress, ZoneWrite};
+use super::{Decision, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -38,6 +38,8 @@ pub struct MainLoop {
     reading: Reading,
     /// Whether pods may be replaced before they stop, as far as rights go.
     surge: SurgeRight,
+    /// Whether zones without nodes may be opened.
+    opening: OpeningRight,
     decide_at: Instant,
     /// When it last decided.
     decided_at: Instant,
@@ -80,6 +82,7 @@ impl MainLoop {
             lead_changed: true,
             reading: Reading::Idle,
             surge: SurgeRight::default(),
+            opening: OpeningRight::default(),
             decide_at: now,
             decided_at: now,
             outlook_at: now,
@@ -138,6 +141,19 @@ impl MainLoop {
     pub fn surge_right(&mut self, right: SurgeRight, now: Instant) {
         self.surge = right;
         self.decide_at = now;
+    }
+
+    /// What is known of the right to make probe pods.
+    pub fn opening_right(&mut self, right: OpeningRight, now: Instant) {
+        self.opening = right;
+        self.decide_at = now;
+    }
+
+    /// What became of something that was asked for about a probe pod.
+    pub fn probe_answered(&mut self, ask: &ProbeAsk, answer: &ProbeAnswer, now: ClockReading) {
+        let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
+        self.decide_at = self.decide_at.min(soon);
+        self.operator.probe_answered(ask, answer, now.wall);
     }
 
     /// The right, if what speaks against a surge is known as well.
@@ -249,6 +265,7 @@ impl MainLoop {
         self.operator.set_surge_right(self.surge_right_now(now));
         // A watch that fails for a moment is not worth a write to every policy.
         self.operator.set_surge_proven(self.surge.clone());
+        self.operator.set_opening_right(self.opening.clone());
         let decision = self.operator.decide(now.wall, self.freshness.stale(now));
         self.decided_at = now.monotonic;
         let wait = decision.next.map_or(LOOK_EVERY, |next| {

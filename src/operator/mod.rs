@@ -12,18 +12,21 @@ mod follow_up;
 mod in_flight;
 mod main_loop;
 mod open_landings;
+mod opening;
 mod parallel;
 mod policy_state;
+mod probe_pods;
 mod reconcile;
 mod recovery;
 mod scheduler_version;
 mod steadiness;
 mod suspicion;
 mod tier_zones;
+mod wake;
 mod zone_losses;
 mod zones;
 
-pub use decision::{Decision, ZoneWrite};
+pub use decision::{Decision, ProbeAnswer, ProbeAsk, ProbeVerb, ZoneWrite};
 pub use dry_run::DryRun;
 pub use main_loop::{Look, MainLoop};
 pub use zone_losses::OutlookProgress;
@@ -40,7 +43,7 @@ use crate::observe::{
     Change, Changed, Index, Name, PolicyKey, TaintHistory, Zone, ZoneCondition, ZoneEvent,
     ZoneMemory, ZoneTracker,
 };
-use crate::plan::{SurgeRight, TierSettings, ZoneLanding};
+use crate::plan::{Openings, SurgeRight, TierSettings, ZoneLanding};
 use crate::predict::{
     KnownVersion, NodeGroups, Rivals, Scheduler, SchedulerCache, SchedulerConfig,
 };
@@ -48,6 +51,7 @@ use crate::predict::{
 use cluster_state::{ApiFailures, ClusterState};
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
+use probe_pods::ZoneOpenings;
 use suspicion::Suspicion;
 use zone_losses::ZoneLosses;
 use zones::ZoneRecords;
@@ -86,6 +90,8 @@ pub struct Operator {
     groups: NodeGroups,
     /// Zones that nodes were taken from or given to since the policies were last asked.
     regrouped: BTreeSet<Zone>,
+    /// Zones whose nodes that have left since then were all removed in order.
+    drained: BTreeSet<Zone>,
     /// What became of moves of late, by zone.
     landings: Vec<ZoneLanding>,
     policies: BTreeMap<PolicyKey, PolicyState>,
@@ -124,6 +130,12 @@ pub struct Operator {
     surge_asked: SurgeRight,
     /// What the loss of each zone would do.
     losses: ZoneLosses,
+    /// Zones that are opened, and were lately.
+    openings: ZoneOpenings,
+    /// What gates and statuses say of them.
+    openings_told: Arc<Openings>,
+    /// The same when the policies were last asked.
+    openings_asked: Arc<Openings>,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -225,6 +237,7 @@ impl Operator {
         let known: BTreeMap<Zone, ZoneMemory> =
             zones.iter().filter_map(|(_, status)| ZoneMemory::from_status(status)).collect();
         self.restore_taints(&zones, now);
+        self.restore_openings(&zones);
         self.zone_records = ZoneRecords::of(zones);
         // Where somebody deleted the Zone object, the policies tell what they wait for.
         let mut told = Vec::new();
@@ -254,6 +267,8 @@ impl Operator {
         self.due.clear();
         self.zone_records = ZoneRecords::default();
         self.losses = ZoneLosses::default();
+        let patience = self.openings.patience;
+        self.openings = ZoneOpenings { patience, ..ZoneOpenings::default() };
         // All policies are evaluated again.
         self.cluster_state = ClusterState { unstable: None, stale: Some(String::new()) };
     }
@@ -294,9 +309,14 @@ impl Operator {
         self.move_ended |= self.zone_answered(write, is_written, now);
     }
 
+    /// What became of a [`ProbeAsk`].
+    pub fn probe_answered(&mut self, ask: &ProbeAsk, answer: &ProbeAnswer, now: Timestamp) {
+        self.probe_answer(ask, answer, now);
+    }
+
     /// What to do now, and when to ask again at the latest.
     pub fn decide(&mut self, now: Timestamp, stale: Option<String>) -> Decision {
-        let Changed { policies: changed, nodes, regrouped, specs, zones_gone } =
+        let Changed { policies: changed, nodes, regrouped, left, specs, zones_gone } =
             self.index.take_changed();
         if nodes {
             self.look_at_kubelets();
@@ -306,6 +326,7 @@ impl Operator {
         if specs {
             self.hold_downs = self.hold_downs_in_use();
         }
+        self.note_drained(left, now);
         self.zones.on(ZoneEvent::Nodes(&self.conditions), now);
         for zone in &regrouped {
             self.zones.on(ZoneEvent::Regrouped(zone), now);
@@ -326,7 +347,9 @@ impl Operator {
             || version_changed
             || self.surge != self.surge_asked;
         self.surge_asked.clone_from(&self.surge);
-        let move_ended = std::mem::take(&mut self.move_ended);
+        self.look_at_probes(now);
+        let move_ended = std::mem::take(&mut self.move_ended) || self.has_opening_news();
+        self.openings_asked = Arc::clone(&self.openings_told);
         self.cluster_state = cluster_state;
         self.decided = now;
         self.zones_asked = self.zones.clone();
@@ -355,6 +378,8 @@ impl Operator {
         }
         self.parallel = ParallelPlans::default();
         self.regrouped.clear();
+        self.drained.clear();
+        let probes_due = if self.leading { self.keep_probes(now, &mut decision) } else { None };
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
@@ -367,6 +392,7 @@ impl Operator {
             .chain(calm_again)
             .chain(self.taints_due)
             .chain(zone_write)
+            .chain(probes_due)
             .min();
         decision
     }
@@ -398,7 +424,7 @@ impl Operator {
     /// Whether something happened that other policies may wait for: a zone was
     /// proven or came into doubt, or a move ended.
     fn is_news_for_others(&self) -> bool {
-        self.move_ended || self.zones != self.zones_asked
+        self.move_ended || self.has_opening_news() || self.zones != self.zones_asked
     }
 
     /// Keeps a policy's memory, and notes when it is due and whether it moves.
@@ -443,7 +469,11 @@ impl Operator {
 #[cfg(test)]
 mod approval_tests;
 #[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod landing_tests;
+#[cfg(test)]
+mod opening_tests;
 #[cfg(test)]
 mod pace_tests;
 #[cfg(test)]

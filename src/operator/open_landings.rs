@@ -4,7 +4,7 @@
 use crate::api::{Blocked, Reason};
 use crate::moves::{ExpectedLanding, Move};
 use crate::observe::{Name, Pod, PolicyKey, Uid};
-use crate::plan::{OpenLanding, OpenLandings, PlannedMove};
+use crate::plan::{OpenLanding, OpenLandings, PlannedMove, TierView};
 
 use super::Operator;
 use super::in_flight::in_flight_pods;
@@ -16,6 +16,7 @@ impl Operator {
     pub(super) fn would_turn(
         &self,
         key: &PolicyKey,
+        view: &TierView,
         next: &PlannedMove,
         memory: &PolicyState,
     ) -> Option<Blocked> {
@@ -42,7 +43,8 @@ impl Operator {
             margin: next.margin,
             spare: next.spare,
         };
-        let open = self.open_landings(key, memory);
+        let mut open = self.open_landings(key, memory);
+        open.gone = self.probes_for(view);
         let turned = open.turned_by(cluster, &scheduler, &landing)?;
         let zone = turned.to.first()?;
         blocked(if turned.victim == Some(next.pod) {

@@ -123,9 +123,13 @@ impl Operator {
         view: &TierView,
         memory: &PolicyState,
     ) -> PlanInput {
+        let mut in_flight = self.in_flight_with(&policy.key, memory);
+        for probe in self.probes_for(view) {
+            in_flight.remove(probe);
+        }
         PlanInput {
             approval: memory.approval_of(view),
-            in_flight: self.in_flight_with(&policy.key, memory),
+            in_flight,
             leaving: self.leaving_of(&policy.key, view, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved(),

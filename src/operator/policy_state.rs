@@ -16,7 +16,7 @@ use crate::moves::{
     Transition, Verb,
 };
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
-use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView};
+use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView, Wish};
 
 use super::steadiness::Steadiness;
 
@@ -64,6 +64,8 @@ pub struct PolicyState {
     pub tier_zones: BTreeMap<Name, KnownZones>,
     /// Whether a tier was unbalanced when it was last asked: it may wait for others.
     pub is_unbalanced: bool,
+    /// The zones that its tiers want to have opened, or kept open.
+    pub wishes: Vec<Wish>,
     /// When to ask again.
     pub next: Option<Timestamp>,
 }
@@ -99,13 +101,9 @@ impl PolicyState {
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
             stored: written.clone(),
-            is_writing: false,
             written,
-            rewrite: false,
-            failed_writes: 0,
-            tier_zones: BTreeMap::new(),
-            is_unbalanced: false,
             next: Some(now),
+            ..Self::default()
         }
     }
 

@@ -1,6 +1,5 @@
 //! One policy: follow its moves, ask the planner, decide, report.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,12 +27,7 @@ use super::decision::Decision;
 use super::dry_run::Evaluation;
 use super::parallel::Planned;
 use super::policy_state::PolicyState;
-
-/// How soon a tier that waits for other moves is asked again, at the latest.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// How soon a tier that the rest of the cluster is in the way of is asked again.
-const LOOK_FOR_ROOM: SignedDuration = SignedDuration::from_secs(30);
+use super::wake::wake;
 
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, and starts
@@ -77,6 +71,7 @@ impl Operator {
             .collect();
         memory.forget_tiers(&reports, invalid.is_some());
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
+        memory.wishes = self.wishes_of(&reports);
         let input = |memory: &PolicyState| StatusInput {
             index: &self.index,
             policy,
@@ -131,6 +126,9 @@ impl Operator {
                     events: events_between(&before, &status),
                     status: Arc::clone(&status),
                 }));
+            }
+            for probe in requests.iter().filter_map(|request| request.probe.as_ref()) {
+                self.probe_used(probe, now);
             }
             decision.effects.extend(requests.into_iter().map(Effect::Act));
         }
@@ -264,6 +262,7 @@ impl Operator {
             unstable: self.cluster_state.unstable.clone(),
             stale: self.cluster_state.stale.clone(),
             throttled_until: self.throttled_until,
+            openings: Arc::clone(&self.openings_told),
         };
         let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();
         let mut plan = self.plan(policy, &view, memory, ahead);
@@ -338,7 +337,7 @@ impl Operator {
         gate(&self.index, view, plan, &input)
             .or_else(|| memory.unwritten())
             .or_else(|| self.unwritten_zone(view))
-            .or_else(|| self.would_turn(&policy.key, plan.moves.first()?, memory))
+            .or_else(|| self.would_turn(&policy.key, view, plan.moves.first()?, memory))
     }
 
     /// Records a move and says what to ask for.
@@ -369,19 +368,20 @@ impl Operator {
             node: pod.node.clone()?,
             target: planned.nodes.first()?.clone(),
             zone: Name::from(moved.to.as_str()),
-            preconditions: self.preconditions_of(
+            preconditions: Box::new(self.preconditions_of(
                 policy,
                 view,
                 memory,
                 &snapshot,
                 planned.nodes.first()?,
-            ),
+            )),
             patch: moved.patch(verb, &policy.key, &seen).map(Arc::new),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),
                 Opening::Always | Opening::Closed { .. } => None,
             },
+            probe: self.probe_in(view, &planned.nodes),
         };
         moved.apply(Transition::Asked, now);
         memory.moves.push(moved);
@@ -452,45 +452,4 @@ pub(super) fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> 
     Some(format!(
         "spec.selector: {contested} of the selected pods{comma} {whose}: narrow one of the two selectors"
     ))
-}
-
-/// When the answer may change by time alone.
-fn wake(
-    memory: &mut PolicyState,
-    reports: &[TierReport],
-    spec: &crate::api::ZoneSpreadPolicySpec,
-    throttled_until: Option<Timestamp>,
-    now: Timestamp,
-) {
-    let mut times: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    let mut at = |what: &'static str, time: Option<Timestamp>| {
-        if let Some(time) = time.filter(|time| *time > now) {
-            times.entry(what).and_modify(|known| *known = time.min(*known)).or_insert(time);
-        }
-    };
-    for report in reports {
-        // Whatever becomes of the move that is waited for, it is noticed.
-        if report.blocked.as_ref().is_some_and(|why| why.reason == Reason::MovesUnderWay) {
-            at("others", now.checked_add(LOOK_AGAIN).ok());
-        }
-        // Room comes and goes with pods that are none of ours.
-        if report.plan.obstacle.is_some() {
-            at("room", now.checked_add(LOOK_FOR_ROOM).ok());
-        }
-        if !report.view.is_balanced() {
-            at("window", report.view.windows.at(now).changes());
-        }
-        at("retry", report.history.retry_at);
-        at("refusal", report.history.refused.as_ref().map(|(_, until)| *until));
-        at("available", report.view.available_later);
-        at("zones", report.view.known_zones.next_change(report.view.settings.hold_down, now));
-        let settle = report.view.settings.settle;
-        at("settled", report.imbalance.as_ref().map(|known| known.settled_at(settle)));
-    }
-    at("throttled", throttled_until);
-    for moved in memory.under_way() {
-        let timeout = TierSettings::of(spec, &moved.tier).landing_timeout;
-        at("moves", moved.wakes_at(timeout, now));
-    }
-    memory.next = memory.next.into_iter().chain(times.into_values()).min();
 }

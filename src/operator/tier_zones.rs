@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ZoneStatus;
-use crate::observe::{Name, PolicyKey, Zone, zone_conditions};
+use crate::observe::{Name, PolicyKey, Zone, ZoneEvent, zone_conditions};
 use crate::plan::{DEFAULT_HOLD_DOWN, TierSettings, ZoneInput, ZoneLanding};
 use crate::predict::NodeGroups;
 
@@ -25,6 +25,7 @@ impl Operator {
             tracker: &self.zones,
             groups: &self.groups,
             regrouped: &self.regrouped,
+            drained: &self.drained,
             landings: &self.landings,
         }
     }
@@ -47,6 +48,16 @@ impl Operator {
         is_news
     }
 
+    /// Notes which zones lost nodes only in order: without nodes, they are no outage.
+    pub(super) fn note_drained(&mut self, left: BTreeMap<Zone, bool>, now: Timestamp) {
+        self.drained = left.into_iter().filter_map(|(zone, all)| all.then_some(zone)).collect();
+        for zone in &self.drained {
+            if !self.conditions.contains_key(zone) {
+                self.zones.on(ZoneEvent::Drained(zone), now);
+            }
+        }
+    }
+
     /// Takes over what the Zone objects say of taints.
     pub(super) fn restore_taints(&mut self, zones: &[(Name, Arc<ZoneStatus>)], now: Timestamp) {
         let told = |status: &ZoneStatus| Some((Zone::new(&status.zone), status.taints.clone()?));
@@ -67,6 +78,9 @@ impl Operator {
     /// A move into a zone has ended.
     pub(super) fn note_landing(&mut self, landing: ZoneLanding) {
         let now = landing.at;
+        if landing.came_up {
+            self.openings.proven(&landing.zone);
+        }
         self.landings.retain(|known| now.duration_since(known.at) < LANDING_TELLS);
         if self.landings.len() >= LANDINGS {
             self.landings.remove(0);

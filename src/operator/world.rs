@@ -4,6 +4,7 @@
 //! The scheduler here follows the model of `predict/` unless told otherwise,
 //! so stories are about what the operator does, not about the model.
 
+mod probes;
 mod workloads;
 mod zones;
 
@@ -71,6 +72,9 @@ pub struct World {
     made: u32,
     /// How many pods each app wants.
     wanted: BTreeMap<String, usize>,
+    /// An autoscaler, where there is one, and how many nodes it has made.
+    cloud: Option<probes::Cloud>,
+    cloud_nodes: usize,
 }
 
 impl World {
@@ -104,6 +108,8 @@ impl World {
             ]),
             made: 0,
             wanted: BTreeMap::new(),
+            cloud: None,
+            cloud_nodes: 0,
         };
         for zone in ["a", "b", "c"] {
             world.open(zone);
@@ -282,6 +288,7 @@ impl World {
             self.now += SignedDuration::from_secs(1);
             self.show_what_was_unseen();
             self.start_pods();
+            self.run_cloud();
             self.decide();
         }
     }
@@ -309,12 +316,17 @@ impl World {
         for _ in 0..20 {
             let decision = self.operator.decide(self.now, None);
             let at_rest = decision.next.is_none_or(|next| next > self.now);
-            let has_effects = !decision.effects.is_empty() || !decision.zones.is_empty();
+            let has_effects = !decision.effects.is_empty()
+                || !decision.zones.is_empty()
+                || !decision.probes.is_empty();
             if !has_effects && at_rest {
                 return;
             }
             for write in decision.zones {
                 self.write_zone(write);
+            }
+            for ask in &decision.probes {
+                self.keep_probe(ask);
             }
             for effect in decision.effects {
                 self.carry_out(effect);
@@ -341,6 +353,9 @@ impl World {
                     let ActionRequest { verb, policy, uid, .. } = request;
                     Outcome::Refused { verb, policy, uid, refusal }
                 } else {
+                    if let Some(probe) = &request.probe {
+                        self.give_room(&probe.name);
+                    }
                     self.evict(&request.pod);
                     Outcome::Acted { verb: request.verb, policy: request.policy, uid: request.uid }
                 }
@@ -402,10 +417,10 @@ impl World {
 
     /// The operator is killed, and another takes over from what was written.
     pub fn restart(&mut self) {
-        let mut fresh = Operator::default();
+        let mut fresh = self.equip(Operator::default());
         let cluster = self.operator.index().cluster();
         let pods: Vec<(String, String, Option<String>, bool, Timestamp)> = cluster
-            .pods()
+            .pods_in("default")
             .map(|(_, pod)| {
                 let node = pod.node.as_ref().map(ToString::to_string);
                 (
@@ -437,6 +452,7 @@ impl World {
             self.show_pod(&app, &name, node.as_deref(), ready);
         }
         self.now = now;
+        self.show_probes();
         for policy in self.policies.clone() {
             self.apply_policy(policy);
         }

@@ -85,6 +85,7 @@ fn covers(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
         && (stored.suspect || !needed.suspect)
         && (!stored.proven || needed.proven)
         && covers_taints(stored, needed)
+        && covers_opening(stored, needed)
 }
 
 /// A taint that appeared is a fault for an hour: the next process must know it as new.
@@ -92,6 +93,13 @@ fn covers_taints(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
     let stored = stored.taints.as_deref().unwrap_or_default();
     let needed = needed.taints.as_deref().unwrap_or_default();
     needed.iter().filter(|taint| taint.since.is_some()).all(|taint| stored.contains(taint))
+}
+
+/// A zone in which a probe failed gets no pod before one is Ready: the next process must
+/// know it, too.
+fn covers_opening(stored: &ZoneStatus, needed: &ZoneStatus) -> bool {
+    let failures = |status: &ZoneStatus| status.opening.as_ref().map_or(0, |told| told.failures);
+    failures(stored) >= failures(needed)
 }
 
 impl ZoneRecords {
@@ -197,10 +205,11 @@ impl Operator {
         let before = stored.map_or(&[][..], |status| &status.conditions);
         let generation = self.index.zone_object(name).and_then(|entry| entry.generation);
         let status = memory.to_status(zone, self.longest_hold_down(), before, generation, now);
+        let opening = self.opening_status(zone);
         let taints = Some(self.taints.record(zone).to_vec());
         let known = stored.and_then(|status| status.safe_to_lose);
         let safe_to_lose = self.losses.is_safe(zone).or(known);
-        ZoneStatus { safe_to_lose, taints, ..status }
+        ZoneStatus { safe_to_lose, taints, opening, ..status }
     }
 
     /// What became of a write of a Zone object; true if others may have waited for it.

@@ -25,8 +25,13 @@ pub fn tiers_by_record(
     zones: &ZoneTracker,
 ) -> Vec<TierView> {
     let (groups, known) = (NodeGroups::default(), BTreeMap::new());
-    let input =
-        ZoneInput { tracker: zones, groups: &groups, regrouped: &BTreeSet::new(), landings: &[] };
+    let input = ZoneInput {
+        tracker: zones,
+        groups: &groups,
+        regrouped: &BTreeSet::new(),
+        drained: &BTreeSet::new(),
+        landings: &[],
+    };
     tiers_of(index, scheduler, policy, input, &known, Timestamp::UNIX_EPOCH)
 }
 
@@ -115,6 +120,7 @@ impl Story {
             unstable: None,
             stale: None,
             throttled_until: None,
+            openings: std::sync::Arc::default(),
         };
         let input = GateInput {
             facts: &facts,

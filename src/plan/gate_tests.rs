@@ -53,6 +53,7 @@ impl Situation {
             unstable: self.unstable.clone(),
             stale: self.stale.clone(),
             throttled_until: self.throttled_until,
+            openings: std::sync::Arc::default(),
         };
         let Self { story, plan, history, in_flight, .. } = self;
         let mut tier = self.tier.clone();

@@ -1,5 +1,6 @@
 //! Why not: the one reason that keeps an unbalanced tier from being moved now.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::observe::{
 
 use super::approval::Approval;
 use super::imbalance::{Imbalance, not_a_recovery, settling};
+use super::opening::{Openings, doubtful_probe, obstacle, opening, zone_to_open};
 use super::tier::TierView;
 use super::tier_plan::{PlannedMove, TierPlan};
 
@@ -27,6 +29,8 @@ pub struct ClusterFacts {
     pub stale: Option<String>,
     /// The API server asked for no evictions before this time.
     pub throttled_until: Option<Timestamp>,
+    /// What is known of zones without nodes that are opened.
+    pub openings: Arc<Openings>,
 }
 
 /// A tier's misses in this recovery, and the last refusal.
@@ -112,9 +116,11 @@ pub fn gate(
 ) -> Option<Blocked> {
     let GateInput { facts, approval, history, in_flight, imbalance } = *input;
     let next = plan.moves.first();
-    let obstacle = if next.is_none() { plan.obstacle.clone() } else { None };
+    let opens = zone_to_open(tier, plan, facts);
     let applying = [
-        zone_gate(tier, facts),
+        zone_gate_but(tier, facts, opens.filter(|zone| plan.opens.as_ref() == Some(*zone))),
+        opens.map(|zone| opening(tier, zone, facts, in_flight)),
+        doubtful_probe(tier, plan, facts),
         unstable(tier, facts),
         stale(facts),
         paused(tier),
@@ -131,7 +137,7 @@ pub fn gate(
         limit(tier, next, history, in_flight),
         cluster_limit(in_flight),
         budgets(index, next, in_flight),
-        obstacle,
+        if opens.is_none() { obstacle(tier, plan, facts) } else { None },
         misses(history, in_flight, facts.now),
         refused(history, facts.now),
         throttled(facts),
@@ -152,8 +158,13 @@ pub(super) fn blocked(reason: Reason, message: impl Into<String>) -> Option<Bloc
 /// tiers as well: the policy's phase depends on it.
 #[must_use]
 pub fn zone_gate(tier: &TierView, facts: &ClusterFacts) -> Option<Blocked> {
+    zone_gate_but(tier, facts, None)
+}
+
+fn zone_gate_but(tier: &TierView, facts: &ClusterFacts, but: Option<&Zone>) -> Option<Blocked> {
     tier.zones
         .iter()
+        .filter(|(zone, _)| Some(*zone) != but)
         .filter_map(|(zone, counted)| {
             let memory = counted.health.as_ref()?;
             let reason = match memory.state(tier.settings.hold_down, facts.now) {

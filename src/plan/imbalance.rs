@@ -59,8 +59,8 @@ fn outage_of(zone: &ZoneMemory, now: Timestamp) -> Option<(Timestamp, Option<Tim
     let began = || zone.last_outage.unwrap_or(zone.since);
     match zone.health {
         ZoneHealth::Impaired => Some((began(), None)),
-        ZoneHealth::Empty => Some((began(), Some(zone.since))),
-        ZoneHealth::Usable => {
+        ZoneHealth::Empty if !zone.was_drained() => Some((began(), Some(zone.since))),
+        ZoneHealth::Usable | ZoneHealth::Empty => {
             let ended = zone.recovered_at?;
             Some((zone.last_outage.unwrap_or(ended), Some(ended)))
         }

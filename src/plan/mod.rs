@@ -18,6 +18,7 @@ mod ledger_properties;
 #[cfg(test)]
 mod open_landing_properties;
 mod open_landings;
+mod opening;
 mod pdb_limits;
 mod planner;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use gates::{
 };
 pub use imbalance::Imbalance;
 pub use open_landings::{OpenLanding, OpenLandings};
+pub use opening::{OpeningRight, Openings, ProbeStage, Wish, ZoneProbe, wishes};
 pub use planner::plan_tier;
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};

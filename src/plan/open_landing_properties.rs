@@ -166,6 +166,7 @@ fn begin(cluster: &Cluster, scheduler: &Scheduler<'_>, case: &Case, ignored: boo
         }
         let next = Begun { victim, name: name.as_str().into(), from, pod: pending, best };
         let open = OpenLandings {
+            gone: Vec::new(),
             landings: begun.iter().map(Begun::landing).collect(),
             leaving: Vec::new(),
         };

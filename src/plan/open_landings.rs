@@ -61,6 +61,8 @@ pub struct OpenLandings<'a> {
     pub landings: Vec<OpenLanding<'a>>,
     /// Pods of which the replacements are placed, and which are not gone yet.
     pub leaving: Vec<PodId>,
+    /// Pods that are gone when the next move begins: a probe gives its room up.
+    pub gone: Vec<PodId>,
 }
 
 impl<'a> OpenLandings<'a> {
@@ -295,7 +297,11 @@ impl<'o, 'a> Beside<'o, 'a> {
         let minding = self.scheduler.minding(landing.pod);
         let minded: Vec<_> =
             self.others(landing).filter(|other| minding.minds(other.pod)).collect();
-        let mut states = vec![InFlightPods::default()];
+        let mut gone = InFlightPods::default();
+        for id in &self.open.gone {
+            gone.remove(*id);
+        }
+        let mut states = vec![gone];
         if let Some(id) = landing.victim {
             states[0].evict(id);
         }
@@ -399,6 +405,9 @@ impl<'o, 'a> Beside<'o, 'a> {
     ) -> (InFlightPods, Vec<(&'o OpenLanding<'a>, &'o Name)>) {
         let mut arrivals = Vec::new();
         let mut state = InFlightPods::default();
+        for id in &self.open.gone {
+            state.remove(*id);
+        }
         let leave = |state: &mut InFlightPods, id: PodId| {
             if self.cluster.zone_of_slot(id) == Some(rival) {
                 state.remove(id);

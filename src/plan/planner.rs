@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::api::{Blocked, MoveKind};
+use crate::api::{Blocked, MoveKind, Reason};
 use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneMemory, released_labels};
 use crate::predict::{PendingPod, Scheduler};
 
@@ -61,7 +61,7 @@ pub fn plan_tier(
         }
         let next = stage(index, scheduler, tier, &input, &ledger);
         plan.reachable_skew = next.reachable_skew;
-        plan.obstacle = next.obstacle;
+        (plan.obstacle, plan.opens, plan.lacks_room) = (next.obstacle, next.opens, next.lacks_room);
         plan.moves.extend(next.moves.iter().cloned());
         added = next.moves;
     }
@@ -84,6 +84,7 @@ fn stage(
         return TierPlan { reachable_skew: start, ..TierPlan::default() };
     }
     let mut obstacle = None;
+    let mut lacks_room = None;
     let mut moves = Vec::new();
     // Each round that gets stuck lowers the ceiling of the zones that take no
     // more pods and starts over, so that no pod is moved in vain.
@@ -96,15 +97,22 @@ fn stage(
         let walk = planner.walk(index, scheduler, goal, max_skew);
         moves = walk.moves;
         let Some(stuck) = walk.stuck else { break };
+        lacks_room = (stuck.blocked.reason == Reason::NoRoom)
+            .then(|| stuck.full.iter().min_by_key(|(_, count)| *count))
+            .flatten()
+            .map(|(at, _)| planner.zones[*at].zone.clone());
         obstacle = Some(stuck.blocked);
         for (at, count) in stuck.full {
             planner.zones[at].range.ceiling = count.max(planner.zones[at].range.count);
         }
     }
     let (moves, reachable_skew) = planner.shortest_prefix(moves);
-    let obstacle = (reachable_skew > max_skew)
-        .then(|| obstacle.unwrap_or_else(|| no_target(index, tier, &planner.blockers())));
-    TierPlan { moves, reachable_skew, obstacle }
+    if reachable_skew <= max_skew {
+        return TierPlan { moves, reachable_skew, ..TierPlan::default() };
+    }
+    let obstacle = obstacle.unwrap_or_else(|| no_target(index, tier, &planner.blockers()));
+    let opens = planner.without_nodes(tier).cloned();
+    TierPlan { moves, reachable_skew, obstacle: Some(obstacle), opens, lacks_room }
 }
 
 /// A zone of the tier, as the planner sees it.
@@ -216,6 +224,21 @@ impl<'a> Planner<'a> {
 
     fn blockers(&self) -> Vec<&(PodId, EvictionBlocker)> {
         self.zones.iter().flat_map(|zone| &zone.blockers).collect()
+    }
+
+    /// The zone with the fewest pods, if it has no node for the tier, and pods of others could
+    /// be moved there if it had one.
+    fn without_nodes(&self, tier: &TierView) -> Option<&Zone> {
+        let (poorest, _) = self
+            .zones
+            .iter()
+            .map(|zone| (zone, tier.zones.get(&zone.zone).and_then(|zone| zone.health.as_ref())))
+            .filter(|(_, health)| health.is_some_and(ZoneMemory::lacks_nodes))
+            .min_by_key(|(zone, _)| zone.range.count)?;
+        let can_give = |zone: &&PlannerZone| {
+            !zone.victims.is_empty() && zone.range.count - poorest.range.count > 1
+        };
+        self.zones.iter().any(|zone| can_give(&zone)).then_some(&poorest.zone)
     }
 
     /// Chooses move after move, each a step on a shortest way.

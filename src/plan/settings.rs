@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::{LocalStorage, Mode, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec};
+use crate::api::{
+    LocalStorage, Mode, OpenZones, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec,
+};
 
 /// How long a recovered zone is held unless a policy says otherwise.
 pub const DEFAULT_HOLD_DOWN: Duration = Duration::from_mins(10);
@@ -31,6 +33,8 @@ pub struct TierSettings {
     pub local_storage: LocalStorage,
     /// How pods are moved.
     pub strategy: Strategy,
+    /// Whether a probe may open a zone without nodes.
+    pub open_zones: OpenZones,
     /// The user's reason for accepting a single zone, if accepted.
     pub single_zone: Option<String>,
     max_unavailable: Option<IntOrString>,
@@ -47,6 +51,7 @@ impl Default for TierSettings {
             landing_timeout: DEFAULT_LANDING_TIMEOUT,
             local_storage: LocalStorage::default(),
             strategy: Strategy::default(),
+            open_zones: OpenZones::default(),
             single_zone: None,
             max_unavailable: None,
         }
@@ -73,6 +78,7 @@ impl TierSettings {
                 .unwrap_or(DEFAULT_LANDING_TIMEOUT),
             local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
             strategy: first.strategy.or(then.strategy).unwrap_or_default(),
+            open_zones: first.open_zones.or(then.open_zones).unwrap_or_default(),
             single_zone: own
                 .and_then(|own| own.single_zone.as_ref())
                 .filter(|single| single.accepted)

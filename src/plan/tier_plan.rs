@@ -44,6 +44,10 @@ pub struct TierPlan {
     pub reachable_skew: i32,
     /// Why it is not lower, if it is above what is allowed.
     pub obstacle: Option<Blocked>,
+    /// A zone without a node for the tier, if pods could be moved there if it had one.
+    pub opens: Option<Zone>,
+    /// The zone that has no room, if that is the obstacle.
+    pub lacks_room: Option<Zone>,
 }
 
 /// A move under way that the pod counts do not include yet.

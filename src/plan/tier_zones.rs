@@ -28,6 +28,8 @@ pub struct ZoneInput<'a> {
     pub groups: &'a NodeGroups,
     /// Zones that nodes were taken from or given to, by another label, just now.
     pub regrouped: &'a BTreeSet<Zone>,
+    /// Zones whose nodes that have just left were all removed in order.
+    pub drained: &'a BTreeSet<Zone>,
     /// What became of moves into zones of late, the oldest first.
     pub landings: &'a [ZoneLanding],
 }
@@ -202,6 +204,10 @@ impl Look<'_> {
         let mut own = own.unwrap_or_else(|| record.clone());
         own.hold.clone_from(&record.hold);
         own.held_since = record.held_since;
+        let has_nodes = shown.is_some_and(|shown| shown.condition.nodes > 0);
+        if !has_nodes && self.input.drained.contains(zone) {
+            own.drain(self.now);
+        }
         let is_remembered = own.observe(shown.map(|shown| &shown.condition), self.now);
         if !is_remembered {
             return None;

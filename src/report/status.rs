@@ -249,9 +249,14 @@ fn tier_status(tier: &TierReport, losses: Option<&PolicyForecast>, told: &mut To
 /// A zone is out, or the whole cluster cannot be judged.
 pub(super) const FREEZES: [Reason; 3] =
     [Reason::ZoneImpaired, Reason::ClusterUnstable, Reason::StaleView];
-/// A zone is waited for, or that the tier settles.
-pub(super) const HOLDS: [Reason; 4] =
-    [Reason::ZoneHeld, Reason::ZoneRecovering, Reason::ZoneSuspect, Reason::Settling];
+/// A zone is waited for or opened, or that the tier settles.
+pub(super) const HOLDS: [Reason; 5] = [
+    Reason::ZoneHeld,
+    Reason::ZoneRecovering,
+    Reason::ZoneSuspect,
+    Reason::Settling,
+    Reason::OpeningZone,
+];
 /// It is only shown.
 const SHOWN: [Reason; 2] = [Reason::ObserveOnly, Reason::NotARecovery];
 

@@ -4,6 +4,7 @@
 
 mod cases;
 mod offline;
+mod probe;
 mod run;
 mod situations;
 mod versions;

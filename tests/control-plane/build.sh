@@ -8,6 +8,7 @@
 #   build.sh 1.35                   an older one; etcd, kubectl and kwok are the same
 #   build.sh 1.35 kube-scheduler    this program of it only
 #   build.sh argo-rollouts          a controller that some clusters have, and its CRDs
+#   build.sh karpenter              Karpenter with its kwok provider, and its CRDs in crds/
 #
 # Progress goes to stderr; the last line of stdout is the directory.
 #   ZONESPREAD_CONTROL_PLANE=DIR   use these binaries, and DIR/1.35 of that version; build nothing
@@ -17,7 +18,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 say() { printf 'control-plane: %s\n' "$*" >&2; }
 fail() { say "$1"; shift; for line in "$@"; do printf '  %s\n' "$line" >&2; done; exit 1; }
-usage() { fail "$1" "usage: build.sh [argo-rollouts | VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
+usage() { fail "$1" "usage: build.sh [argo-rollouts | karpenter | VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
 
 version=${1:-}
 [ $# -eq 0 ] || shift
@@ -31,6 +32,12 @@ elif [ "$version" = argo-rollouts ]; then
   minutes="two to five minutes"
   # It asks for a newer Go than the others: fetched as a Go module where the machine's is older.
   export GOTOOLCHAIN=auto
+elif [ "$version" = karpenter ]; then
+  modules=(karpenter)
+  binaries=(karpenter)
+  minutes="two minutes"
+  # It asks for a newer Go than the others; go fetches that as a module.
+  export GOTOOLCHAIN=go1.26.10
 else
   modules=("kubernetes-$version")
   [ -d "$here/${modules[0]}" ] || usage "Kubernetes $version is not pinned"
@@ -60,6 +67,12 @@ built=$cache/${version:+$version-}$hash
 
 # An older version shares what is not its own with the newest.
 finish() {
+  if [ "$version" = karpenter ] && [ ! -d "$built/crds" ]; then
+    mkdir -p "$built/crds.new"
+    (cd "$here/karpenter" && source=$(go list -m -f '{{.Dir}}' sigs.k8s.io/karpenter) &&
+      cp "$source"/pkg/apis/crds/*.yaml "$source"/kwok/apis/crds/*.yaml "$built/crds.new")
+    mv "$built/crds.new" "$built/crds"
+  fi
   if [ -n "$version" ] && [ "${#binaries[@]}" -gt 1 ]; then
     newest=$("$here/build.sh")
     for shared in etcd kubectl kwok; do ln -sf "$newest/$shared" "$built/$shared"; done
@@ -68,7 +81,8 @@ finish() {
   exit
 }
 
-if [ -d "$built" ] && [ -z "$(missing_in "$built")" ]; then finish; fi
+is_whole() { [ -d "$built" ] && [ -z "$(missing_in "$built")" ] && { [ "$version" != karpenter ] || [ -d "$built/crds" ]; }; }
+if is_whole; then finish; fi
 
 remedy=("Install Go from https://go.dev/dl (the version in $here/kubernetes/go.mod or later),"
   "or set ZONESPREAD_CONTROL_PLANE to a directory with: ${binaries[*]}")
@@ -110,7 +124,10 @@ for module in "${modules[@]}"; do
   for tool in $(go list tool); do
     name=$(basename "$tool")
     # etcd's main package is called server, and its module path ends in a version.
-    case $tool in go.etcd.io/etcd/server/*) name=etcd ;; esac
+    case $tool in
+      go.etcd.io/etcd/server/*) name=etcd ;;
+      sigs.k8s.io/karpenter/kwok) name=karpenter ;;
+    esac
     case " ${binaries[*]} " in *" $name "*) ;; *) continue ;; esac
     count=$((count + 1))
     [ ! -x "$built/$name" ] || continue

@@ -18,6 +18,12 @@ pub fn directory() -> &'static Path {
     DIRECTORY.get_or_init(|| build(&[]))
 }
 
+/// The directory with Karpenter and its CRDs; builds it when it is missing.
+pub fn karpenter() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| build(&["karpenter"]))
+}
+
 /// Programs of other versions, by version and name.
 static BUILT: Mutex<BTreeMap<(String, &str), PathBuf>> = Mutex::new(BTreeMap::new());
 

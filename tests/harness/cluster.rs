@@ -80,6 +80,11 @@ impl Cluster {
         &self.control_plane.files.admin_kubeconfig
     }
 
+    /// The kubeconfig of a program of the control plane, by its user.
+    pub(super) fn kubeconfig_of(&self, user: &str) -> PathBuf {
+        self.control_plane.files.kubeconfig(user)
+    }
+
     /// A client with the rights of a service account, as its pods would have.
     pub async fn client_for(&self, namespace: &str, service_account: &str) -> Client {
         let kubeconfig = self.service_account_kubeconfig(namespace, service_account).await;

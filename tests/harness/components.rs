@@ -20,6 +20,7 @@ pub enum Component {
     Scheduler,
     Kwok,
     Rollouts,
+    Karpenter,
 }
 
 impl Component {
@@ -31,6 +32,7 @@ impl Component {
             Self::Scheduler => "kube-scheduler",
             Self::Kwok => "kwok",
             Self::Rollouts => "rollouts-controller",
+            Self::Karpenter => "karpenter",
         }
     }
 }

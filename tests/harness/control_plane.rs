@@ -21,7 +21,12 @@ kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
-  users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", kwok]
+  users:
+  - system:apiserver
+  - system:kube-controller-manager
+  - system:kube-scheduler
+  - kwok
+  - karpenter
 - level: None
   nonResourceURLs: ["*"]
 - level: Metadata
@@ -52,7 +57,7 @@ impl Files {
         }
     }
 
-    fn kubeconfig(&self, user: &str) -> PathBuf {
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.directory.join(format!("{}.kubeconfig", user.replace(':', "-")))
     }
 }

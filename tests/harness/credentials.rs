@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// Users with a static token. Each control plane process has a name of its own, so
 /// that the audit log can leave out what they do.
-pub const USERS: [&str; 4] =
-    ["admin", "system:kube-controller-manager", "system:kube-scheduler", "kwok"];
+pub const USERS: [&str; 5] =
+    ["admin", "system:kube-controller-manager", "system:kube-scheduler", "kwok", "karpenter"];
 
 /// The token file's lines: everyone above may do everything.
 pub fn tokens() -> String {

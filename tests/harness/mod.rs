@@ -5,7 +5,8 @@
 //! binaries ─▶ control_plane ─▶ cluster ──┬─ nodes, outage     what the cloud does
 //!               │  process, watchdog     ├─ workload, spread  what users run, and where it is
 //!               │  ports, credentials    ├─ kubectl, access   how one talks to it
-//!               └─ stages.yaml (kwok)    ├─ audit             which requests were made
+//!               └─ stages.yaml (kwok)    ├─ karpenter         makes nodes for pods that wait
+//!                                        ├─ audit             which requests were made
 //!                                        └─ install, operator, metrics: the binary under test
 //! ```
 //! Use it with `#[path = "../harness/mod.rs"] mod harness;`. Everything here panics
@@ -29,6 +30,7 @@ mod control_plane;
 mod credentials;
 mod eventually;
 mod install;
+mod karpenter;
 mod kubectl;
 mod metrics;
 mod nodes;
@@ -51,6 +53,7 @@ pub use eventually::{eventually, holds_for};
 pub use install::{
     OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, evictions, install, install_build, uninstall_build,
 };
+pub use karpenter::node_pool;
 pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};

@@ -21,6 +21,7 @@ mod consent;
 mod landings;
 mod leader;
 mod nodes;
+mod opening;
 mod outages;
 mod outlooks;
 mod policies;

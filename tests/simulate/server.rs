@@ -17,7 +17,7 @@ impl Call {
         let why = "no answer".to_owned();
         match self {
             Self::Act(request, _) => Reply::Act(match **request {
-                Request::Act { .. } | Request::Fence { .. } => {
+                Request::Act { .. } | Request::Fence { .. } | Request::RemoveProbe { .. } => {
                     Answer::Acted(Err(ActionError::Unknown(why)))
                 }
                 _ => Answer::Failed(why),
@@ -32,7 +32,10 @@ impl Call {
     pub fn refused(&self, fault: Fault) -> Reply {
         match self {
             Self::Act(request, _)
-                if matches!(**request, Request::Act { .. } | Request::Fence { .. }) =>
+                if matches!(
+                    **request,
+                    Request::Act { .. } | Request::Fence { .. } | Request::RemoveProbe { .. }
+                ) =>
             {
                 let refusal = match fault {
                     Fault::Throttle => {
@@ -158,6 +161,7 @@ impl World {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
                 Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
             }
+            Request::RemoveProbe { .. } => Answer::Acted(Ok(())),
             Request::Fence { request } => Answer::Acted(self.try_fence(operator, request)),
             Request::Pod { name, .. } => {
                 let pod = self.pods.get(&**name);

@@ -15,7 +15,7 @@ use super::interner::Interner;
 use super::metadata::Conditions;
 use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources, pods_of};
-use super::taint::{Taint, TaintEffect};
+use super::taint::{Taint, TaintEffect, is_removal};
 use crate::observe::value::name::{Labels, Name};
 use crate::observe::value::zone::Zone;
 
@@ -163,6 +163,15 @@ impl Node {
     pub fn is_virtual(&self) -> bool {
         VIRTUAL.iter().any(|(key, value)| self.labels.get(*key).is_some_and(|own| own == value))
             || self.taints.iter().any(|taint| &*taint.key == VIRTUAL_TAINT)
+    }
+
+    /// The taint by which an autoscaler says that it removes this node, while the node works:
+    /// its pods are drained, and none is lost.
+    #[must_use]
+    pub fn removal(&self) -> Option<&Taint> {
+        let removal =
+            || self.taints.iter().find(|taint| taint.keeps_away() && is_removal(&taint.key));
+        if self.ready { removal() } else { None }
     }
 
     /// Whether it runs the control plane and keeps other pods away.

@@ -36,6 +36,10 @@ const AUTOSCALERS: [&str; 4] = [
     "ToBeDeletedByClusterAutoscaler",
 ];
 
+/// Those of them that say that the node is being removed: drained first, then deleted.
+const REMOVALS: [&str; 3] =
+    ["karpenter.sh/disrupted", "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler"];
+
 /// The cloud's own, taints of nodes that are still starting (cluster-autoscaler's three
 /// prefixes), and ours.
 const FAULT_PREFIXES: [&str; 5] = [
@@ -68,6 +72,12 @@ impl Taint {
                 || FAULT_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
                 || key.ends_with(AGENT_NOT_READY))
     }
+}
+
+/// Whether a taint with this key says that an autoscaler is removing the node.
+#[must_use]
+pub fn is_removal(key: &str) -> bool {
+    REMOVALS.contains(&key)
 }
 
 /// What a taint does to pods that do not bear it.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::api::PROBE;
+
 use super::changed_slots::ChangedSlots;
 use super::pod_class::{PodClass, PodClasses};
 use super::pods::PodStore;
@@ -106,6 +108,10 @@ pub struct Cluster {
     pod_classes: PodClasses,
     /// Pods that are part of a surge.
     surging: BTreeSet<PodId>,
+    /// The operator's own pods that open zones.
+    probes: BTreeSet<PodId>,
+    /// The operator's own namespace; none where nobody said.
+    own_namespace: Option<Name>,
     pub(in crate::observe) services: FxHashMap<Name, BTreeMap<Name, Service>>,
     pub(in crate::observe) workloads: FxHashMap<WorkloadKey, Workload>,
     pub(in crate::observe) budgets: FxHashMap<Name, BTreeMap<Name, Budget>>,
@@ -220,6 +226,15 @@ impl Cluster {
         self.surging.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
     }
 
+    /// The operator's own pods that open zones.
+    pub fn probes(&self) -> impl Iterator<Item = (PodId, &Pod)> {
+        self.probes.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
+    }
+
+    pub(in crate::observe) fn set_own_namespace(&mut self, namespace: Name) {
+        self.own_namespace = Some(namespace);
+    }
+
     /// Every pod.
     pub fn pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
         self.pods.all()
@@ -322,6 +337,8 @@ impl Cluster {
         self.wanted += usize::from(is_wanted(&pod));
         self.waiting += usize::from(is_waiting(&pod));
         let is_surging = pod.is_in_a_surge();
+        let is_own = self.own_namespace.as_ref() == Some(&pod.namespace);
+        let is_probe = is_own && pod.labels.contains_key(PROBE);
         let (id, before) = match known {
             Some(id) => (id, self.pods.replace(id, pod)),
             None => (self.pods.add(pod), None),
@@ -334,6 +351,11 @@ impl Cluster {
             self.surging.insert(id);
         } else {
             self.surging.remove(&id);
+        }
+        if is_probe {
+            self.probes.insert(id);
+        } else {
+            self.probes.remove(&id);
         }
         self.place_on_node(id);
         (id, before)
@@ -395,6 +417,7 @@ impl Cluster {
         }
         let pod = self.pods.remove(id)?;
         self.surging.remove(&id);
+        self.probes.remove(&id);
         self.forget(&pod);
         Some((id, pod))
     }

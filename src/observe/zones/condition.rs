@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::observe::object::node::Node;
+use crate::observe::object::taint::is_removal;
 use crate::observe::value::name::Name;
 use crate::observe::value::zone::Zone;
 
@@ -64,12 +65,21 @@ impl NodeFault {
     pub fn of(node: &Node) -> Option<Self> {
         if !node.ready {
             Some(Self { reason: ZoneReason::NotReady, taint: None })
+        } else if let Some(removal) = node.removal() {
+            Some(Self::tainted(Name::clone(&removal.key)))
         } else if node.unschedulable || node.deleting {
             Some(Self { reason: ZoneReason::Cordoned, taint: None })
         } else {
             let fault = node.taints.iter().find(|taint| taint.is_fault());
             fault.map(|taint| Self::tainted(Name::clone(&taint.key)))
         }
+    }
+}
+
+impl NodeFault {
+    /// Whether an autoscaler removes the node, and the node works.
+    fn is_removal(&self) -> bool {
+        self.taint.as_deref().is_some_and(is_removal)
     }
 }
 
@@ -89,6 +99,9 @@ pub struct ZoneCondition {
     pub nodes: usize,
     /// Nodes on which new pods can start.
     pub usable: usize,
+    /// Of the others, those that work and that an autoscaler removes in order: they say
+    /// nothing of the zone's health.
+    pub leaving: usize,
     /// Why most of the other nodes are unusable.
     pub fault: Option<NodeFault>,
 }
@@ -98,7 +111,7 @@ impl ZoneCondition {
     #[must_use]
     pub const fn without_nodes() -> Self {
         let fault = NodeFault { reason: ZoneReason::NoNodes, taint: None };
-        Self { nodes: 0, usable: 0, fault: Some(fault) }
+        Self { nodes: 0, usable: 0, leaving: 0, fault: Some(fault) }
     }
 }
 
@@ -123,8 +136,10 @@ impl ConditionCount {
     /// All of them.
     #[must_use]
     pub fn condition(self) -> ZoneCondition {
+        let leaving = self.faults.iter().filter(|(fault, _)| fault.is_removal());
+        let leaving = leaving.map(|(_, nodes)| *nodes).sum();
         let fault = self.faults.into_iter().max_by_key(|(_, nodes)| *nodes).map(|(fault, _)| fault);
-        ZoneCondition { nodes: self.nodes, usable: self.usable, fault }
+        ZoneCondition { nodes: self.nodes, usable: self.usable, leaving, fault }
     }
 }
 

@@ -38,7 +38,7 @@ pub struct ZoneMemory {
     pub since: Timestamp,
     /// What its nodes looked like last.
     pub condition: ZoneCondition,
-    /// Since when it has no nodes.
+    /// Since when it has no nodes, or none that has taken pods since.
     pub nodes_gone: Option<Timestamp>,
     /// Outages, each within 6 hours of the one before.
     pub outages: u32,
@@ -82,6 +82,8 @@ pub enum ZoneEvent<'a> {
     Nodes(&'a BTreeMap<Zone, ZoneCondition>),
     /// Nodes joined or left a zone by another label.
     Regrouped(&'a Zone),
+    /// Its last nodes were removed in order, and no pod was lost: no outage.
+    Drained(&'a Zone),
     /// A pod moved there became Available.
     Proven(&'a Zone),
     /// The first pod moved there did not become Available.
@@ -280,8 +282,15 @@ impl ZoneMemory {
             return gone_for < FORGOTTEN_AFTER;
         };
         self.condition = condition.clone();
-        self.nodes_gone = None;
         let impaired = is_impaired(condition);
+        // Nodes that are all being removed in order say neither that it is out nor that it is
+        // back; nor do new ones that have not taken a pod yet.
+        if condition.leaving == condition.nodes || (impaired && self.health == ZoneHealth::Empty) {
+            return true;
+        }
+        if condition.usable > 0 {
+            self.nodes_gone = None;
+        }
         self.enter(if impaired { ZoneHealth::Impaired } else { ZoneHealth::Usable }, now);
         true
     }
@@ -324,7 +333,7 @@ impl ZoneMemory {
         holds.chain(gone).chain(self.hold.as_ref().map(|hold| hold.until))
     }
 
-    fn enter(&mut self, health: ZoneHealth, now: Timestamp) {
+    pub(super) fn enter(&mut self, health: ZoneHealth, now: Timestamp) {
         if self.health == health {
             return;
         }
@@ -358,10 +367,13 @@ pub fn several_zones_out<'a>(
     (out.len() >= SEVERAL).then(|| format!("zones {} are out or held by hand", out.join(", ")))
 }
 
-/// Whether a zone that looks like this is out.
+/// Whether a zone that looks like this is out. Nodes that an autoscaler removes in order do
+/// not count; of a zone without any others they say nothing.
 #[must_use]
 pub const fn is_impaired(condition: &ZoneCondition) -> bool {
-    condition.usable * 100 <= condition.nodes * IMPAIRED_PERCENT
+    let staying = condition.nodes - condition.leaving;
+    let is_told = staying > 0 || condition.nodes == 0;
+    is_told && condition.usable * 100 <= staying * IMPAIRED_PERCENT
 }
 
 /// All zones ever seen, and their health.
@@ -376,6 +388,7 @@ impl ZoneTracker {
         match event {
             ZoneEvent::Nodes(conditions) => self.observe(conditions, now),
             ZoneEvent::Regrouped(zone) => self.change(zone, |memory| memory.regroup(now)),
+            ZoneEvent::Drained(zone) => self.change(zone, |memory| memory.drain(now)),
             ZoneEvent::Proven(zone) => self.change(zone, ZoneMemory::prove),
             ZoneEvent::Suspected(zone) => self.change(zone, |memory| memory.doubt(now)),
             ZoneEvent::Holds(holds) => self.hold(holds, now),

@@ -13,7 +13,15 @@ fn zone_c() -> Zone {
 }
 
 fn nodes(usable: usize, nodes: usize) -> BTreeMap<Zone, ZoneCondition> {
-    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, fault: None })])
+    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, leaving: 0, fault: None })])
+}
+
+fn nodes_of_which_leave(
+    usable: usize,
+    nodes: usize,
+    leaving: usize,
+) -> BTreeMap<Zone, ZoneCondition> {
+    BTreeMap::from([(zone_c(), ZoneCondition { nodes, usable, leaving, fault: None })])
 }
 
 fn no_nodes() -> BTreeMap<Zone, ZoneCondition> {
@@ -39,6 +47,56 @@ fn a_zone_is_out_when_at_most_45_percent_of_its_nodes_are_usable(
     let mut tracker = ZoneTracker::default();
     tracker.observe(&nodes(usable, all), at(0));
     assert_eq!(state(&tracker, 0), expected);
+}
+
+#[rstest]
+#[case::all_leave(0, 3, 3, ZoneState::Ready)]
+#[case::one_stays(1, 3, 2, ZoneState::Ready)]
+#[case::the_one_that_stays_is_bad(0, 3, 2, ZoneState::Impaired)]
+#[case::half_of_those_that_stay(2, 8, 4, ZoneState::Ready)]
+#[case::fewer_than_that(1, 8, 4, ZoneState::Impaired)]
+fn nodes_that_are_removed_in_order_do_not_count(
+    #[case] usable: usize,
+    #[case] all: usize,
+    #[case] leaving: usize,
+    #[case] expected: ZoneState,
+) {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(all, all), at(0));
+    tracker.observe(&nodes_of_which_leave(usable, all, leaving), at(1));
+    assert_eq!(state(&tracker, 1), expected);
+}
+
+#[test]
+fn that_the_nodes_of_a_zone_that_is_out_are_removed_does_not_bring_it_back() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(3, 3), at(0));
+    tracker.observe(&nodes(0, 3), at(1));
+    tracker.observe(&nodes_of_which_leave(0, 3, 3), at(2));
+    tracker.on(ZoneEvent::Drained(&zone_c()), at(3));
+    tracker.observe(&no_nodes(), at(3));
+    assert_eq!(state(&tracker, 3), ZoneState::Impaired);
+    assert_eq!(tracker.get(&zone_c()).unwrap().outages, 1);
+}
+
+#[test]
+fn a_zone_whose_last_nodes_were_removed_in_order_is_empty_at_once_and_had_no_outage() {
+    let mut tracker = ZoneTracker::default();
+    tracker.observe(&nodes(1, 1), at(0));
+    tracker.on(ZoneEvent::Drained(&zone_c()), at(10));
+    tracker.observe(&no_nodes(), at(10));
+    let memory = tracker.get(&zone_c()).unwrap().clone();
+    assert_eq!((state(&tracker, 10), memory.outages), (ZoneState::Empty, 0));
+    assert!(memory.was_drained());
+    let written = memory.to_status(&zone_c(), HOLD, &[], None, at(10));
+    let mut next = ZoneTracker::default();
+    next.restore(ZoneMemory::from_status(&written));
+    next.observe(&no_nodes(), at(20));
+    assert_eq!(state(&next, 20), ZoneState::Empty);
+    assert!(next.get(&zone_c()).unwrap().was_drained());
+    next.observe(&nodes(1, 1), at(30));
+    assert_eq!(state(&next, 30), ZoneState::Recovering, "its node is new: a canary first");
+    assert_eq!(next.get(&zone_c()).unwrap().outages, 0);
 }
 
 #[test]

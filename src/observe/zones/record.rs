@@ -90,6 +90,7 @@ impl ZoneMemory {
             nodes: count(*nodes),
             safe_to_lose: None,
             taints: None,
+            opening: None,
             conditions: Vec::new(),
         };
         status.conditions = conditions_of(&status, before, now);
@@ -127,6 +128,10 @@ impl ZoneMemory {
                 format!("the first pod moved here did not become Available; held{until}")
             }
             ZoneState::Held => by_hand,
+            ZoneState::Empty if self.was_drained() => {
+                "its last nodes were removed in order, by an autoscaler: no outage; counted with zero pods, and holds nothing back"
+                    .to_owned()
+            }
             ZoneState::Empty => {
                 "without nodes for an hour: counted with zero pods, and holds nothing back"
                     .to_owned()
@@ -145,6 +150,7 @@ impl ZoneMemory {
             condition: ZoneCondition {
                 nodes: count(status.nodes),
                 usable: count(status.usable_nodes),
+                leaving: 0,
                 fault: told(status.reason.as_deref()),
             },
             nodes_gone: status.no_nodes_since.as_ref().map(|at| at.0),

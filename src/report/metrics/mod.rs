@@ -12,6 +12,8 @@ use prometheus::{
 
 use crate::api::{MoveKind, ZoneSpreadPolicyStatus, ZoneState};
 use crate::moves::{ErrorCategory, EvictionResult, MoveOutcome};
+use crate::observe::Zone;
+use crate::plan::ProbeStage;
 
 mod family;
 mod series;
@@ -170,6 +172,11 @@ impl Metrics {
     /// from the next scrape on.
     pub fn zone_losses<'a>(&self, zones: impl IntoIterator<Item = (&'a str, ZoneLossSeries)>) {
         self.known().set_zone_losses(zones);
+    }
+
+    /// Reports every probe pod: its zone, and how far it is.
+    pub fn probes(&self, probes: impl IntoIterator<Item = (Zone, ProbeStage)>) {
+        self.known().set_probes(probes);
     }
 
     /// Counts an eviction, if [`Self::policy`] has told of the policy: what is

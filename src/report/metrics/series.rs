@@ -11,6 +11,8 @@ use prometheus::proto::MetricFamily;
 
 use crate::api::{CONDITION_EFFECTIVE, Phase, TierStatus, ZoneSpreadPolicyStatus, ZoneState};
 use crate::moves::{EvictionResult, MoveOutcome};
+use crate::observe::Zone as ZoneName;
+use crate::plan::ProbeStage;
 
 use super::family::Family;
 
@@ -26,6 +28,8 @@ pub(super) struct Known {
     policies: BTreeMap<(String, String), Policy>,
     zones: BTreeMap<String, Zone>,
     losses: BTreeMap<String, ZoneLossSeries>,
+    /// By the zone that it is for.
+    probes: BTreeMap<String, ProbeStage>,
 }
 
 /// What the loss of a zone would do.
@@ -71,6 +75,7 @@ impl Default for Known {
             policies: BTreeMap::new(),
             zones: BTreeMap::new(),
             losses: BTreeMap::new(),
+            probes: BTreeMap::new(),
         }
     }
 }
@@ -124,6 +129,11 @@ impl Known {
         self.losses = zones.into_iter().map(|(name, loss)| (name.to_owned(), loss)).collect();
     }
 
+    /// Takes all probe pods in place of those before.
+    pub(super) fn set_probes(&mut self, probes: impl IntoIterator<Item = (ZoneName, ProbeStage)>) {
+        self.probes = probes.into_iter().map(|(zone, stage)| (zone.to_string(), stage)).collect();
+    }
+
     /// Counts an eviction. One for a policy that is not known (any more) is not
     /// counted, or it would bring back the series of a deleted policy.
     pub(super) fn count_eviction(
@@ -164,6 +174,7 @@ impl Known {
             .chain([self.policy_phase(), self.policy_effective(), self.unreported_tiers()])
             .chain(self.zone_gauges(now))
             .chain(self.zone_loss_gauges())
+            .chain([self.probe_gauge()])
             .filter_map(Family::into_proto)
             .collect()
     }
@@ -291,6 +302,20 @@ impl Known {
             }
         }
         effective
+    }
+
+    fn probe_gauge(&self) -> Family {
+        let mut probes = Family::gauge(
+            "zonespread_probe_pods",
+            "Probe pods that open a zone without nodes, by how far they are.",
+        );
+        for (zone, stage) in &self.probes {
+            for state in ProbeStage::PRESENT {
+                let is_in_it = if state == *stage { 1.0 } else { 0.0 };
+                probes.add(&[("zone", zone), ("state", state.as_str())], is_in_it);
+            }
+        }
+        probes
     }
 
     fn zone_gauges(&self, now: Timestamp) -> [Family; 2] {
