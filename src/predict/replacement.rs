@@ -15,6 +15,7 @@ use crate::observe::{
 };
 
 use super::in_flight::PendingPod;
+use super::revision::REVISION_LABEL;
 
 /// The API server writes the node's zone and region on a pod when it is bound (the admission
 /// plugin `PodTopologyLabels`, 1.35).
@@ -30,7 +31,13 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> PendingPod {
     // show any more: the pod itself does.
     let mut next = owner.revisions.iter().map(|revisions| (revisions.of(&pod.name), revisions));
     if next.any(|(next, revisions)| next.is_some_and(|next| *next != revisions.update)) {
-        return PendingPod { labels: without_bound(&pod.labels), ..like };
+        let unknown = resized_in_place(cluster, pod).map(|other| {
+            format!(
+                "pods {} and {other} are of one revision, which their set shows no more, and of two sizes: one of them was resized in place",
+                pod.name
+            )
+        });
+        return PendingPod { labels: without_bound(&pod.labels), unknown, ..like };
     }
     let labels = labels(owner, &pod.labels);
     if Arc::ptr_eq(&owner.template, &pod.template) {
@@ -40,6 +47,16 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> PendingPod {
     let template = from_template(owner, &live);
     let as_now = (template != live).then_some(live);
     PendingPod { labels, template, as_now, ..like }
+}
+
+/// Another pod of the same revision of a set that asks for something else.
+fn resized_in_place<'c>(cluster: &'c Cluster, pod: &Pod) -> Option<&'c Name> {
+    let revision = pod.labels.get(REVISION_LABEL);
+    let mut others = cluster
+        .pods_in(&pod.namespace)
+        .map(|(_, other)| other)
+        .filter(|other| other.owner == pod.owner && other.labels.get(REVISION_LABEL) == revision);
+    others.find(|other| other.template.asked != pod.template.asked).map(|other| &other.name)
 }
 
 /// The labels of the pod that is there, but those of its node, and as the template has them.

@@ -11,7 +11,7 @@ use crate::observe::{Cluster, Labels, Name, Pod, Template, VolumeSource, Workloa
 
 use super::in_flight::PendingPod;
 
-const REVISION_LABEL: &str = "controller-revision-hash";
+pub(super) const REVISION_LABEL: &str = "controller-revision-hash";
 /// What the controller writes on each pod, whatever the template says.
 const OWN_LABELS: [&str; 2] =
     ["statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"];

@@ -71,6 +71,12 @@ fn below_a_partition_nothing_of_the_new_template_counts() {
     let (_, next) = replaced(&set(&partition, json!({})), old(), "db-1");
     assert_eq!(next.labels["tier"], "old");
     assert_eq!((next.template.requests.cpu_milli, next.as_now), (800, None));
+    // Of which size the old revision is, nobody shows once one of its pods was resized.
+    let mut cluster = cluster(three_zones(), [old(), db("db-0", "old").cpu("3")]);
+    cluster.put_workload(set(&partition, json!({})));
+    let next = PendingPod::replacing(&cluster, cluster.pod(id_of(&cluster, "db-1")).unwrap());
+    let unknown = next.unknown.unwrap();
+    assert!(unknown.contains("pods db-1 and db-0 are of one revision"), "{unknown}");
 }
 
 #[test]
