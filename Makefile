@@ -24,7 +24,7 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test
-test: control-plane older-scheduler karpenter ## All tests: simulated worlds, plain ones, those on a real control plane
+test: control-plane older-scheduler karpenter argo-rollouts ## All tests: simulated worlds, plain ones, those on a real control plane
 	$(CARGO) test --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
 	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
@@ -101,6 +101,10 @@ older-scheduler: control-plane ## Build the older scheduler that `make test` pre
 .PHONY: karpenter
 karpenter: ## Build Karpenter with its kwok provider, which opens zones in `make test`, once
 	@tests/control-plane/build.sh karpenter >/dev/null
+
+.PHONY: argo-rollouts
+argo-rollouts: ## Build Argo Rollouts, whose pods some stories move, once
+	@tests/control-plane/build.sh argo-rollouts >/dev/null
 
 .PHONY: bench
 bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n
