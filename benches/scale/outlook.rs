@@ -8,6 +8,7 @@ use zonespread::operator::{Operator, OutlookProgress};
 use zonespread::outlook::{Outlook, Phase};
 
 use super::cluster::{HARD, LARGE, SOFT, Size, now, read};
+use super::memory::resident;
 
 /// How often each is measured; the best counts.
 const TIMES: usize = 3;
@@ -45,6 +46,7 @@ pub fn bench() {
 fn one_tier(size: Size, mut operator: Operator) {
     operator.lead([], [], now());
     operator.decide(now(), None);
+    let before = resident();
     let began = Instant::now();
     let (mut steps, mut longest, mut last) = (0, Duration::ZERO, Instant::now());
     operator.make_outlook(true, || {
@@ -53,9 +55,10 @@ fn one_tier(size: Size, mut operator: Operator) {
         true
     });
     println!(
-        "outlook of all zones in the operator, {} steps: {:.2?}, the longest step {longest:.2?}",
+        "outlook of all zones in the operator, {} steps: {:.2?}, the longest step {longest:.2?}, {:.1} MB more resident",
         steps,
-        began.elapsed()
+        began.elapsed(),
+        resident().zip(before).map_or(f64::NAN, |(now, before)| (now as f64 - before as f64) / 1e6)
     );
     let mut best = Duration::MAX;
     for at in 0..TIMES {

@@ -65,16 +65,7 @@ fn reason(
         return Some((LossReason::QuorumLost, message));
     }
     if surviving == 0 {
-        let message = if pods == 1 {
-            format!(
-                "its only pod is in zone {zone}: add a replica in another zone, or accept it in tiers[].singleZone of its policy"
-            )
-        } else {
-            format!(
-                "all {lost} pods that run are in zone {zone}: add a topologySpreadConstraint on {ZONE_LABEL}, or accept it in tiers[].singleZone of its policy"
-            )
-        };
-        return Some((LossReason::SingleZone, message));
+        return Some((LossReason::SingleZone, single_zone_message(tier, zone)));
     }
     let [unreachable, gone] = placed.map(|placed| placed?.waiting.as_ref());
     let worse = if tier.gone.pending > tier.unreachable.pending { gone } else { unreachable };
@@ -86,6 +77,21 @@ fn reason(
     let unknown = tier.unreachable.unknown.max(tier.gone.unknown);
     let message = format!("where {unknown} of its pods would land cannot be predicted: {cause}");
     Some((LossReason::Unpredictable, message))
+}
+
+fn single_zone_message(tier: &TierOutlook, zone: &Zone) -> String {
+    let (what, help) = if tier.pods == 1 {
+        ("its only pod is".to_owned(), "add a replica in another zone".to_owned())
+    } else {
+        let help = format!("add a topologySpreadConstraint on {ZONE_LABEL}");
+        (format!("all {} pods that run are", tier.lost), help)
+    };
+    let or = match &tier.of {
+        _ if tier.accepted => return format!("{what} in zone {zone}, which its policy accepts"),
+        Of::Tier(..) => ", or accept it in tiers[].singleZone of its policy",
+        Of::Workload(..) => "",
+    };
+    format!("{what} in zone {zone}: {help}{or}")
 }
 
 /// A budget that allows no eviction while all pods are healthy keeps them from coming back
