@@ -40,6 +40,8 @@ struct Drawn {
     is_set: bool,
     replicas: u32,
     object: Workload,
+    /// The claim that its pods share, and its volume, which is in one zone.
+    volume: Option<String>,
 }
 
 /// How many forecasts were right.
@@ -82,6 +84,9 @@ async fn outage(cluster: &Cluster, seed: u64, tally: &mut Tally) {
     let drawn: Vec<Drawn> =
         (0..dice.between(2, 4)).map(|number| draw(&mut dice, &namespace, number)).collect();
     for workload in &drawn {
+        if let Some(volume) = &workload.volume {
+            cluster.apply(volume).await;
+        }
         cluster.apply(workload.object.to_string()).await;
         // One after the other, so that who gets the last room is not a matter of chance.
         settled(cluster, &namespace, std::slice::from_ref(workload), "").await;
@@ -204,7 +209,40 @@ fn draw(dice: &mut Dice, namespace: &str, number: usize) -> Drawn {
         }
         _ => {}
     }
-    Drawn { name, is_set, replicas, object }
+    let in_zone = dice.chance(12).then(|| dice.pick(&ZONES));
+    if in_zone.is_some() {
+        let claim = json!({"claimName": name});
+        let mounted = json!([{"name": "data", "persistentVolumeClaim": claim}]);
+        object = object.pod_spec("volumes", mounted);
+    }
+    let volume = in_zone.map(|zone| volume(namespace, &name, zone));
+    Drawn { name, is_set, replicas, object, volume }
+}
+
+/// A disk in one zone, and the claim that it is bound to.
+fn volume(namespace: &str, name: &str, zone: &str) -> String {
+    let disk = format!("{namespace}-{name}");
+    let in_zone = json!({"key": ZONE, "operator": "In", "values": [zone]});
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": disk, "labels": {"of": namespace}},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"],
+            "storageClassName": "",
+            "csi": {"driver": "disk.invalid", "volumeHandle": disk},
+            "claimRef": {"namespace": namespace, "name": name},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [in_zone]}]}},
+        },
+    });
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {
+            "accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": disk,
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    });
+    format!("{volume}\n---\n{claim}")
 }
 
 /// What the command says of each workload.
@@ -308,6 +346,9 @@ async fn clean_up(cluster: &Cluster, namespace: &str, nodes: &[String]) {
     cluster.kubectl(&[&delete[..], &["-n", namespace]].concat()).await.unwrap();
     let pods = ["delete", "pods", "--all", "--force", "--grace-period=0", "-n", namespace];
     cluster.kubectl(&pods).await.unwrap();
+    let own = format!("of={namespace}");
+    let volumes = ["delete", "persistentvolumes", "-l", &own, "--wait=false"];
+    cluster.kubectl(&volumes).await.unwrap();
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
     let delete = [&["delete", "nodes", "--ignore-not-found"][..], &nodes].concat();
     cluster.kubectl(&delete).await.unwrap();
