@@ -38,7 +38,8 @@
 //! 8. single writer: `act/election`
 //! 9. canary first: `operator/in_flight`, `plan/gates`
 //! 10. honest status: `report/`
-//! 11. nothing is left behind: `moves/surge`, `operator/follow_up`, `operator/opening`
+//! 11. nothing is left behind: `moves/surge`, `operator/follow_up`, `operator/opening`,
+//!     `operator/steering`
 //!
 //! `tests/simulate` attacks them all, but for probe pods: `operator/opening_tests` does.
 

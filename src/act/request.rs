@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::moves::{ActionError, ActionRequest, StatusWrite, WriteFailure};
-use crate::observe::{Name, WatchedNode, WatchedPod};
+use crate::moves::{ActionError, ActionRequest, StatusWrite, SteeredPod, WriteFailure};
+use crate::observe::{Name, PolicyKey, WatchedNode, WatchedPod};
 
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,13 @@ pub enum Request {
         /// The pod that is moved then.
         request: Arc<ActionRequest>,
     },
+    /// Ask, as a dry run, how the replacement would be steered.
+    Steering {
+        /// The policy.
+        policy: PolicyKey,
+        /// The replacement.
+        pod: Arc<SteeredPod>,
+    },
     /// Evict or change a pod, guarded by its uid.
     Act {
         /// The pod.
@@ -62,6 +69,7 @@ impl Request {
             Self::Node { .. } => "read the node",
             Self::Fence { .. } => "try the fence (dry run)",
             Self::RemoveProbe { .. } => "delete the probe pod",
+            Self::Steering { .. } => "look at the steering (dry run)",
             Self::Act { request, dry_run } => request.verb.what(*dry_run),
         }
     }
@@ -78,7 +86,8 @@ pub enum Answer {
     Pods(Vec<WatchedPod>),
     /// The nodes that were asked for; one that is not there is left out.
     Nodes(Vec<WatchedNode>),
-    /// What the API server said to the action; of the fence, whether it stands.
+    /// What the API server said to the action; of the fence, whether it stands; of
+    /// the steering, whether it is as it must be.
     Acted(Result<(), ActionError>),
     /// No answer, or none that helps.
     Failed(String),

@@ -57,6 +57,7 @@ fn evict(policy_name: &str, tier: &str, pod: &str, second: i64) -> Effect {
         }),
         patch: None,
         decided: at(second),
+        steering: None,
         closes: None,
         probe: None,
     })

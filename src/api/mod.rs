@@ -10,9 +10,11 @@ pub mod limit;
 mod loss;
 mod move_kind;
 mod reason;
+mod scheduler_status;
 mod schema;
 mod spec;
 mod status;
+mod steering;
 pub mod text;
 mod time;
 mod zone;
@@ -25,6 +27,7 @@ pub use imbalance::Imbalance;
 pub use loss::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
 pub use move_kind::MoveKind;
 pub use reason::Reason;
+pub use scheduler_status::SchedulerStatus;
 pub use spec::{
     LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride,
     Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
@@ -32,8 +35,9 @@ pub use spec::{
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, MoveState, MoveStatus, Phase, Plan, PlannedMove, PolicyZone, Recovery,
-    SchedulerStatus, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
+    Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState,
 };
+pub use steering::{STEERED, STEERING_CHECK, STEERING_VERSION, SteeredTier, Steering};
 pub use time::seconds;
 pub use zone::{
     ZoneHealth, ZoneHold, ZoneObject, ZoneOpening, ZoneSpec, ZoneStatus, ZoneTaint,

@@ -8,7 +8,9 @@ use super::Reason;
 use super::imbalance::Imbalance;
 use super::loss::ZoneLoss;
 use super::move_kind::MoveKind;
+use super::scheduler_status::SchedulerStatus;
 use super::schema;
+use super::steering::Steering;
 
 /// Condition: the policy protects pods, and all of its settings are for tiers that exist.
 pub const CONDITION_EFFECTIVE: &str = "Effective";
@@ -49,6 +51,9 @@ pub struct ZoneSpreadPolicyStatus {
     /// Whether the operator has proven that it may replace pods before they stop.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub can_surge: bool,
+    /// Where new pods are steered to, where deploy/steering is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steering: Option<Steering>,
     /// What would be moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -65,20 +70,6 @@ pub struct ZoneSpreadPolicyStatus {
     /// Effective, Balanced, Progressing, Degraded and `SafeToLoseZone`.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-}
-
-/// The kube-scheduler that predictions are made for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct SchedulerStatus {
-    /// Its minor version: `1.37`.
-    #[schemars(length(max = 16))]
-    pub version: String,
-    /// What may make predictions miss: that the cluster's version is not predicted or not
-    /// known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub message: Option<String>,
 }
 
 /// Where a policy stands.
@@ -347,6 +338,10 @@ pub struct PlannedMove {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 317)))]
     pub preempts: Vec<String>,
+    /// The zone that the replacement is steered to, if it takes that to land there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub steered: Option<String>,
 }
 
 /// One eviction, its replacement, and where that landed.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::observe::{Index, Kind, Owner, Pod, PodId, Zone};
+use crate::observe::{Index, Kind, Name, Owner, Pod, PodId, PolicyEntry, Zone};
+use crate::operator::Operator;
 use crate::plan::{TierSettings, eviction_blocker};
 use crate::predict::{Landing, NodeScore, Prediction, Rejection};
 
@@ -46,6 +48,9 @@ pub struct Answer {
     /// The pods of negative priority that it pushes out of the first node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub preempts: Vec<String>,
+    /// The zone that new pods of its tier are steered to now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steered: Option<String>,
     /// What becomes of it if it is made otherwise, where that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unless: Option<Otherwise>,
@@ -125,10 +130,13 @@ impl Predict {
         let mut in_flight = snapshot.operator.in_flight_pods();
         in_flight.evict(id);
         let scheduler = snapshot.operator.scheduler();
-        let prediction = scheduler.predict(&in_flight, &scheduler.replacing(pod));
+        let steered = steered(&snapshot.operator, id, snapshot.now);
+        let replacement = scheduler.replacing(pod).steered(steered.as_ref());
+        let prediction = scheduler.predict(&in_flight, &replacement);
         let answer = Answer {
             scheduler: PredictedScheduler::from(snapshot.operator.scheduler_version()),
             never_moved: never_moved(index, id, pod),
+            steered: steered.as_ref().map(ToString::to_string),
             ..Answer::new(index, pod, prediction)
         };
         self.output.print(&answer, |answer| PredictionTable::of(answer).to_string())
@@ -139,12 +147,23 @@ impl Predict {
 const KINDS: [NamedKind; 4] =
     [NamedKind::Pod, NamedKind::Deployment, NamedKind::ReplicaSet, NamedKind::StatefulSet];
 
-/// Why the operator never evicts this pod, if so.
-fn never_moved(index: &Index, id: PodId, pod: &Pod) -> Option<String> {
-    let owner = index.policies().find_map(|policy| {
+/// The policy and the tier that have the pod.
+fn tier_of(index: &Index, id: PodId) -> Option<(&PolicyEntry, &Name)> {
+    index.policies().find_map(|policy| {
         let (tier, _) = policy.tiers.iter().find(|(_, pods)| pods.contains(&id))?;
         Some((policy, tier))
-    });
+    })
+}
+
+/// The zone that new pods of the pod's tier are steered to.
+fn steered(operator: &Operator, id: PodId, now: Timestamp) -> Option<Zone> {
+    let (policy, tier) = tier_of(operator.index(), id)?;
+    operator.steered_zone(&policy.key, tier, now).cloned()
+}
+
+/// Why the operator never evicts this pod, if so.
+fn never_moved(index: &Index, id: PodId, pod: &Pod) -> Option<String> {
+    let owner = tier_of(index, id);
     let settings = owner
         .map_or_else(TierSettings::default, |(policy, tier)| TierSettings::of(&policy.spec, tier));
     if let (Some((policy, _)), Some(reason)) = (owner, &settings.single_zone) {
@@ -236,6 +255,7 @@ impl Answer {
             certain: false,
             probability: BTreeMap::new(),
             preempts: Vec::new(),
+            steered: None,
             unless: None,
             unpredictable: None,
             never_moved: None,

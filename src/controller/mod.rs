@@ -12,7 +12,9 @@ mod publish;
 mod recorder;
 mod refusal;
 mod requests;
+mod rights;
 mod server;
+mod steering;
 mod surge;
 mod version;
 mod watches;
@@ -36,7 +38,6 @@ use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatu
 use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{ClockReading, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent};
 use crate::operator::{Decision, Look, MainLoop, Operator, ProbeAnswer, ProbeAsk, ZoneWrite};
-use crate::plan::{OpeningRight, SurgeRight};
 use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
@@ -45,7 +46,9 @@ use lease::{Elector, Leadership};
 use liveness::watching_client;
 use opening::ProbeKeeper;
 use perform::{Command, Performer};
+use rights::Rights;
 use server::{Health, serve};
+use steering::look_at_steering;
 use surge::Prover;
 use version::{ASK_EVERY, VersionLog, server_version};
 use watches::watch_all;
@@ -173,6 +176,7 @@ pub async fn run(
         namespace: settings.namespace.clone(),
     };
     let surge_right = prover.start();
+    let steering_right = look_at_steering(acting.clone());
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
     // Of each zone there is one write at a time, so these are bounded.
     let (zone_writes, zones_to_write) = mpsc::unbounded_channel();
@@ -203,7 +207,8 @@ pub async fn run(
         health,
         version_log: VersionLog::default(),
     };
-    let rights = Rights { surge: surge_right, opening: opening_right };
+    let steering = steering_right;
+    let rights = Rights { surge: surge_right, opening: opening_right, steering };
     let mut stopping = stop.clone();
     tokio::select! {
         () = driver.run(watched, performed, zones_written, probes_kept, leading, rights) => return Err(RunError::Ended("the main loop")),
@@ -230,12 +235,6 @@ type Written = (Vec<ZoneSpreadPolicy>, Vec<ZoneObject>);
 
 /// A list of it that is under way; none if it failed.
 type Read = BoxFuture<'static, Option<Written>>;
-
-/// What is known of the rights that not every installation has.
-struct Rights {
-    surge: watch::Receiver<SurgeRight>,
-    opening: watch::Receiver<OpeningRight>,
-}
 
 /// Drives the main loop.
 struct Driver {
@@ -310,6 +309,10 @@ impl Driver {
                 Ok(()) = rights.opening.changed() => {
                     let right = rights.opening.borrow_and_update().clone();
                     self.main_loop.opening_right(right, Instant::now());
+                }
+                Ok(()) = rights.steering.changed() => {
+                    let right = rights.steering.borrow_and_update().clone();
+                    self.main_loop.steering_right(right, Instant::now());
                 }
                 written = reading.as_mut() => {
                     let statuses = written.as_ref().map(|(policies, _)| statuses(policies));

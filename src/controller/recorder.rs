@@ -27,7 +27,8 @@ const REPEATS_WITHIN: SignedDuration = SignedDuration::from_mins(6);
 const REMEMBERED: usize = 4096;
 /// Of an object's name in the name of its events, in bytes: names have 253 at most.
 const NAME_PART: usize = 200;
-const CONTROLLER: &str = "zonespread.io/operator";
+/// What events say who reports them.
+pub const CONTROLLER: &str = "zonespread.io/operator";
 
 /// Publishes events, and knows those of the last minutes.
 pub struct Recorder {

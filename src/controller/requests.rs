@@ -19,6 +19,7 @@ use super::error_text::error_text;
 use super::opening::give_room;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
+use super::steering;
 use super::surge::{forbidden_annotation, try_fence};
 
 /// How long a read may take.
@@ -71,6 +72,9 @@ impl Requests {
                 Some(probe) => Answer::Acted(give_room(&self.client, probe).await),
                 None => Answer::Acted(Ok(())),
             },
+            Request::Steering { policy, pod } => {
+                Answer::Acted(steering::check(&self.client, policy, pod).await)
+            }
             Request::Act { request, dry_run } => match (request.verb, &request.patch) {
                 (Verb::Evict | Verb::Retire, _) => self.evict(request, *dry_run).await,
                 (_, Some(patch)) => self.patch(request, patch, *dry_run).await,

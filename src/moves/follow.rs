@@ -337,6 +337,7 @@ mod tests {
                 spare: 1,
                 preempts: Vec::new(),
                 waits: false,
+                steered: None,
             };
             let snapshot = Arc::new(OwnerSnapshot::of(&index, evicted));
             let web = Name::from("web");

@@ -32,7 +32,7 @@ pub use owner_name::OwnerName;
 pub use owner_snapshot::OwnerSnapshot;
 pub use probe::ProbeEnd;
 pub use request::{
-    ActionRequest, Check, Effect, PodPatch, Preconditions, ProbePod, StatusWrite, Verb,
+    ActionRequest, Check, Effect, PodPatch, Preconditions, ProbePod, StatusWrite, SteeredPod, Verb,
 };
 pub use step::Step;
 pub use surge::Refusal;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Name, PolicyKey, Uid, Zone};
+use crate::observe::{Labels, Name, PolicyKey, Uid, Zone};
 
 use super::eligible_nodes::EligibleNodes;
 use super::event::Event;
@@ -61,6 +61,8 @@ pub enum Check {
     Nodes,
     /// The API server refuses to let us change anything else of the pod.
     Fence,
+    /// The replacement is steered as predicted.
+    Steering,
     /// The API server would say yes.
     DryRun,
     /// The probe that keeps the node and the room gives both up, if there is one.
@@ -73,11 +75,18 @@ impl Verb {
     pub const fn checks(self) -> &'static [Check] {
         match self {
             // A failed uid precondition spends the budget all the same; a dry run does not.
-            Self::Evict => &[Check::Pods, Check::Nodes, Check::DryRun, Check::Probe],
-            Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
-            Self::Release => {
-                &[Check::Pods, Check::Nodes, Check::Fence, Check::DryRun, Check::Probe]
+            Self::Evict => {
+                &[Check::Pods, Check::Nodes, Check::Steering, Check::DryRun, Check::Probe]
             }
+            Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Release => &[
+                Check::Pods,
+                Check::Nodes,
+                Check::Fence,
+                Check::Steering,
+                Check::DryRun,
+                Check::Probe,
+            ],
             Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
         }
     }
@@ -154,6 +163,8 @@ pub struct ActionRequest {
     pub decided: Timestamp,
     /// What is changed of a pod; none where one is evicted.
     pub patch: Option<Arc<PodPatch>>,
+    /// How the replacement is steered, if it must be, or lately was.
+    pub steering: Option<Arc<SteeredPod>>,
     /// When the window closes in which it may start; none if there are no windows.
     pub closes: Option<Timestamp>,
     /// The probe pod that holds the room for the replacement: it goes right before.
@@ -171,6 +182,15 @@ pub struct ProbePod {
     pub uid: Uid,
 }
 
+/// A pod that is to be made, and how it is to be steered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteeredPod {
+    /// Its labels.
+    pub labels: Arc<Labels>,
+    /// The zone that it is to prefer; none if it must not be steered.
+    pub zone: Option<Zone>,
+}
+
 /// The preconditions of a decision, checked again before it is carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preconditions {
@@ -181,7 +201,7 @@ pub struct Preconditions {
     /// knows whose replacement it is.
     pub snapshot: Arc<OwnerSnapshot>,
     /// How many more it may have: replacements for other moves that are under way.
-    pub awaited: usize,
+    pub awaited: u32,
     /// How many of the tier's other pods must be Available: all but those under way (law 3).
     pub available: usize,
     /// The pods of moves under way of the tier, and their replacements as far as they are

@@ -109,6 +109,7 @@ mod tests {
             spare: 1,
             preempts: Vec::new(),
             waits: false,
+            steered: None,
         };
         let pod = index.cluster().pod(id).unwrap();
         let snapshot = Arc::new(OwnerSnapshot::of(&index, pod));

@@ -37,6 +37,7 @@ pub use object::pod_spec::WatchedPodSpec;
 pub use object::quantity::{QuantityError, parse_milli, parse_whole};
 pub use object::resources::{ResourceList, Resources};
 pub use object::service::{Service, WatchedService};
+pub use object::steering::EMPTY_NODE;
 pub use object::taint::{Taint, TaintEffect, Toleration};
 pub use object::template::{
     CountedRequests, HostPort, PodAffinityTerm, SpecialField, SpreadConstraint, Template,

@@ -1,10 +1,13 @@
 //! A look at the policies without consequences: what `zonespread plan` shows.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
 use crate::moves::ActionRequest;
 use crate::observe::{Name, PolicyKey, ZoneEvent};
+use crate::plan::SteeringRight;
 use crate::predict::InFlightPods;
 use crate::report::TierReport;
 
@@ -54,6 +57,12 @@ impl Operator {
             .zone_objects()
             .filter_map(|(name, entry)| Some((Name::clone(name), entry.status.clone()?)))
             .collect();
+        let steers = |(_, status): &(_, Arc<ZoneSpreadPolicyStatus>)| {
+            status.steering.as_ref().is_some_and(|steering| steering.available)
+        };
+        if statuses.iter().any(steers) {
+            self.set_steering_right(SteeringRight::Proven);
+        }
         let known = statuses.iter().map(|(key, status)| (key.clone(), &**status));
         self.lead(known, zones, now);
         self.leading = false;

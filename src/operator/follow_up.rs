@@ -99,6 +99,7 @@ impl Operator {
             zone: Name::from(moved.to.as_str()),
             preconditions: Box::new(self.preconditions_of_end(key, memory, moved, now)),
             patch: patch.map(Arc::new),
+            steering: None,
             decided: now,
             closes: None,
             probe: None,

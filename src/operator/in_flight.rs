@@ -1,5 +1,6 @@
 //! The moves under way, as the planner and the gates want to know them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -206,7 +207,7 @@ impl Operator {
                 .filter(|_| desired <= READ_WHOLE)
                 .map(Name::from),
             snapshot: Arc::clone(snapshot),
-            awaited,
+            awaited: u32::try_from(awaited).unwrap_or(u32::MAX),
             available: desired.saturating_sub(moving().count()),
             moving: moving()
                 .flat_map(|moved| {
@@ -218,6 +219,20 @@ impl Operator {
             eligible: Arc::new(eligible),
             all_nodes,
         }
+    }
+}
+
+impl PolicyState {
+    /// How a tier's last miss ended, in words.
+    pub fn last_miss_of(&self, tier: &str) -> Option<String> {
+        let mut own = self.moves.iter().rev().filter(|moved| *moved.tier == *tier);
+        own.find_map(Move::miss).map(str::to_owned)
+    }
+
+    /// Pods that recent moves made: the last to be moved again.
+    pub fn just_moved(&self) -> BTreeSet<Name> {
+        let replacements = self.moves.iter().filter_map(|moved| moved.replacement.as_ref());
+        replacements.map(|replacement| Name::clone(&replacement.name)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Outcome, Signal};
 use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent};
 
-use crate::plan::{OpeningRight, SurgeRight};
+use crate::plan::{OpeningRight, SteeringRight, SurgeRight};
 
 use super::{Decision, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite};
 
@@ -154,6 +154,12 @@ impl MainLoop {
         let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
         self.decide_at = self.decide_at.min(soon);
         self.operator.probe_answered(ask, answer, now.wall);
+    }
+
+    /// What is known of whether new pods can be steered.
+    pub fn steering_right(&mut self, right: SteeringRight, now: Instant) {
+        self.operator.set_steering_right(right);
+        self.decide_at = now;
     }
 
     /// The right, if what speaks against a surge is known as well.

@@ -8,8 +8,10 @@
 mod cluster_state;
 mod decision;
 mod dry_run;
+mod fault;
 mod follow_up;
 mod in_flight;
+mod invalidity;
 mod main_loop;
 mod open_landings;
 mod opening;
@@ -20,6 +22,7 @@ mod reconcile;
 mod recovery;
 mod scheduler_version;
 mod steadiness;
+mod steering;
 mod suspicion;
 mod tier_zones;
 mod wake;
@@ -43,12 +46,13 @@ use crate::observe::{
     Change, Changed, Index, Name, PolicyKey, TaintHistory, Zone, ZoneCondition, ZoneEvent,
     ZoneMemory, ZoneTracker,
 };
-use crate::plan::{Openings, SurgeRight, TierSettings, ZoneLanding};
+use crate::plan::{Openings, SteeringRight, SurgeRight, ZoneLanding};
 use crate::predict::{
     KnownVersion, NodeGroups, Rivals, Scheduler, SchedulerCache, SchedulerConfig,
 };
 
 use cluster_state::{ApiFailures, ClusterState};
+use fault::Fault;
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
 use probe_pods::ZoneOpenings;
@@ -110,8 +114,8 @@ pub struct Operator {
     /// Requests that failed of late.
     failures: ApiFailures,
     leading: bool,
-    /// Whether open landings are not looked at: a fault, for tests of the tests.
-    turns_landings: bool,
+    /// A fault, for tests of the tests.
+    fault: Option<Fault>,
     /// When the policies were last asked.
     decided: Timestamp,
     /// The zones as they were then.
@@ -136,6 +140,10 @@ pub struct Operator {
     openings_told: Arc<Openings>,
     /// The same when the policies were last asked.
     openings_asked: Arc<Openings>,
+    /// Whether new pods can be steered.
+    steering: SteeringRight,
+    /// The same when the policies were last asked.
+    steering_asked: SteeringRight,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -155,14 +163,6 @@ impl Operator {
     #[must_use]
     pub const fn with_concurrent_moves(mut self, most: usize) -> Self {
         self.concurrent_moves = ConcurrentMoves(most);
-        self
-    }
-
-    /// An operator with a fault: it begins moves that may turn where others land.
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn turning_landings(mut self) -> Self {
-        self.turns_landings = true;
         self
     }
 
@@ -345,8 +345,10 @@ impl Operator {
             || cluster_state != self.cluster_state
             || zones_changed
             || version_changed
-            || self.surge != self.surge_asked;
+            || self.surge != self.surge_asked
+            || self.steering != self.steering_asked;
         self.surge_asked.clone_from(&self.surge);
+        self.steering_asked.clone_from(&self.steering);
         self.look_at_probes(now);
         let move_ended = std::mem::take(&mut self.move_ended) || self.has_opening_news();
         self.openings_asked = Arc::clone(&self.openings_told);
@@ -451,19 +453,6 @@ impl Operator {
         }
         Some(memory)
     }
-
-    /// Every hold-down in use; a policy is asked again when one of them ends.
-    fn hold_downs_in_use(&self) -> Vec<Duration> {
-        let downs: BTreeSet<Duration> = self
-            .index
-            .policies()
-            .flat_map(|policy| {
-                let tiers = policy.spec.tiers.iter().map(|tier| tier.name.as_str());
-                tiers.chain([""]).map(|tier| TierSettings::of(&policy.spec, tier).hold_down)
-            })
-            .collect();
-        downs.into_iter().collect()
-    }
 }
 
 #[cfg(test)]
@@ -484,6 +473,8 @@ mod probe_tests;
 mod scale_tests;
 #[cfg(test)]
 mod settle_tests;
+#[cfg(test)]
+mod steering_tests;
 #[cfg(test)]
 mod surge_tests;
 #[cfg(test)]

@@ -6,9 +6,9 @@ use crate::moves::{ExpectedLanding, Move};
 use crate::observe::{Name, Pod, PolicyKey, Uid};
 use crate::plan::{OpenLanding, OpenLandings, PlannedMove, TierView};
 
-use super::Operator;
 use super::in_flight::in_flight_pods;
 use super::policy_state::PolicyState;
+use super::{Fault, Operator};
 
 impl Operator {
     /// Why a move waits though nothing else is in the way: it, or one that is under way, might
@@ -21,7 +21,7 @@ impl Operator {
         memory: &PolicyState,
     ) -> Option<Blocked> {
         let cluster = self.index.cluster();
-        let pod = cluster.pod(next.pod).filter(|_| !self.turns_landings)?;
+        let pod = cluster.pod(next.pod).filter(|_| self.fault != Some(Fault::TurnsLandings))?;
         let unknown = self.all_under_way(key, memory).find(|(policy, moved)| {
             policy.namespace == key.namespace && moved.expected.is_none() && !moved.is_placed()
         });
@@ -32,7 +32,7 @@ impl Operator {
             ));
         }
         let scheduler = self.scheduler();
-        let replacement = scheduler.replacing(pod);
+        let replacement = scheduler.replacing(pod).steered(next.steered.as_ref());
         let landing = OpenLanding {
             leaves: &pod.name,
             victim: Some(next.pod),
@@ -115,7 +115,9 @@ impl Operator {
             .map(|(_, pod)| pod)
             .filter(|pod| !pod.is_released())
             .or_else(|| cluster.pods_in(&key.namespace).map(|(_, pod)| pod).find(is_own))?;
-        let mut pod = scheduler.replacing(like);
+        let steering = self.policies.get(key).map(|memory| &memory.steering);
+        let steered = steering.and_then(|steering| steering.zone_of(&moved.tier));
+        let mut pod = scheduler.replacing(like).steered(steered);
         if pod.name.is_some() {
             pod.name = Some(Name::clone(&moved.pod));
         }

@@ -14,8 +14,8 @@ use crate::observe::{PolicyEntry, PolicyKey, ZoneTracker};
 use crate::plan::{PlanInput, TierPlan, TierView, ZoneLanding, plan_tier, tiers_of};
 
 use super::Operator;
+use super::invalidity::invalidity;
 use super::policy_state::PolicyState;
-use super::reconcile::invalidity;
 
 /// With fewer tiers it takes longer to share the work than to do it.
 const WORTH_SHARING: usize = 64;
@@ -134,6 +134,7 @@ impl Operator {
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved(),
             surge: self.surge.clone(),
+            steering: self.steering_of(&view.name, memory),
         }
     }
 

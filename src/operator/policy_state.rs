@@ -1,6 +1,6 @@
 //! What the operator remembers of a policy, and how it is restored from its status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView, Wish};
 
 use super::steadiness::Steadiness;
+use super::steering::Steerings;
 
 /// How long a refusal blocks a tier before the API server is asked again.
 pub const REFUSAL_HEEDED: SignedDuration = SignedDuration::from_mins(1);
@@ -62,6 +63,8 @@ pub struct PolicyState {
     failed_writes: u32,
     /// What its tiers remember of their zones.
     pub tier_zones: BTreeMap<Name, KnownZones>,
+    /// How new pods of its tiers are steered.
+    pub(super) steering: Steerings,
     /// Whether a tier was unbalanced when it was last asked: it may wait for others.
     pub is_unbalanced: bool,
     /// The zones that its tiers want to have opened, or kept open.
@@ -102,6 +105,7 @@ impl PolicyState {
             recovery: status.recovery.clone(),
             stored: written.clone(),
             written,
+            steering: Steerings::restore(status, now),
             next: Some(now),
             ..Self::default()
         }
@@ -149,12 +153,6 @@ impl PolicyState {
     /// Those of a tier.
     pub fn under_way_of(&self, tier: &str) -> impl Iterator<Item = &Move> {
         self.under_way().filter(move |moved| *moved.tier == *tier)
-    }
-
-    /// How a tier's last miss ended, in words.
-    pub fn last_miss_of(&self, tier: &str) -> Option<String> {
-        let mut own = self.moves.iter().rev().filter(|moved| *moved.tier == *tier);
-        own.find_map(Move::miss).map(str::to_owned)
     }
 
     /// Keeps all moves that are open, the last of the others, and those whose replacement
@@ -279,12 +277,6 @@ impl PolicyState {
         if let Some(approved) = &mut self.approved {
             approved.moves.retain(|planned| planned.tier != tier);
         }
-    }
-
-    /// Pods that recent moves made: the last to be moved again.
-    pub fn just_moved(&self) -> BTreeSet<Name> {
-        let replacements = self.moves.iter().filter_map(|moved| moved.replacement.as_ref());
-        replacements.map(|replacement| Name::clone(&replacement.name)).collect()
     }
 
     /// Books the end of a move.
@@ -422,6 +414,7 @@ impl PolicyState {
         self.stored = Some(Arc::clone(status));
         if self.is_newest(status) {
             self.is_writing = false;
+            self.steering.stored(status, now);
         } else if !self.is_writing {
             // Sent when this process led before: it came after what was read since.
             self.rewrite = true;

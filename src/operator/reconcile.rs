@@ -9,12 +9,12 @@ use crate::api::text::counted;
 use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
     ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, ProbeEnd, Signal,
-    StatusWrite, Step, Transition, View,
+    StatusWrite, SteeredPod, Step, Transition, View,
 };
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
     ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, SurgeRight, TierPlan,
-    TierSettings, TierView, ZoneLanding, gate, tier_count, zone_gate,
+    TierSettings, TierView, ZoneLanding, gate, zone_gate,
 };
 use crate::predict::PendingPod;
 use crate::report::{
@@ -25,6 +25,7 @@ use crate::report::{
 use super::Operator;
 use super::decision::Decision;
 use super::dry_run::Evaluation;
+use super::invalidity::invalidity;
 use super::parallel::Planned;
 use super::policy_state::PolicyState;
 use super::wake::wake;
@@ -70,6 +71,8 @@ impl Operator {
             .map(|report| (Name::clone(&report.view.name), report.view.known_zones.clone()))
             .collect();
         memory.forget_tiers(&reports, invalid.is_some());
+        let tiers: Vec<&Name> = reports.iter().map(|report| &report.view.name).collect();
+        memory.steering.end_others(&tiers, now);
         memory.is_unbalanced = reports.iter().any(|report| !report.view.is_balanced());
         memory.wishes = self.wishes_of(&reports);
         let input = |memory: &PolicyState| StatusInput {
@@ -83,6 +86,7 @@ impl Operator {
             approved: memory.approved.clone(),
             losses: self.losses.of(key),
             recovery: memory.recovery.clone(),
+            steering: self.steering_status(memory),
             conditions: &conditions,
             now,
         };
@@ -265,6 +269,7 @@ impl Operator {
             openings: Arc::clone(&self.openings_told),
         };
         let mut history = memory.miss_histories.get(&view.name).cloned().unwrap_or_default();
+        memory.steering.settle(now);
         let mut plan = self.plan(policy, &view, memory, ahead);
         let imbalance = self.sync_imbalance(policy, &view, memory, now);
         let judged = (&history, imbalance.as_ref());
@@ -296,6 +301,7 @@ impl Operator {
             let judged = (&history, imbalance.as_ref());
             blocked = self.why_not(policy, &view, &plan, &facts, judged, memory);
         }
+        self.steer(&view, &plan, blocked.as_ref(), memory, now);
         let zone_gate = zone_gate(&view, &facts);
         TierReport { view, plan, blocked, zone_gate, history, imbalance }
     }
@@ -337,6 +343,7 @@ impl Operator {
         gate(&self.index, view, plan, &input)
             .or_else(|| memory.unwritten())
             .or_else(|| self.unwritten_zone(view))
+            .or_else(|| self.not_steered(view, plan.moves.first()?, memory, facts.now))
             .or_else(|| self.would_turn(&policy.key, view, plan.moves.first()?, memory))
     }
 
@@ -352,6 +359,11 @@ impl Operator {
         let pod = self.index.cluster().pod(planned.pod)?;
         let snapshot = Arc::new(OwnerSnapshot::of(&self.index, pod));
         let replacement = PendingPod::replacing(self.index.cluster(), pod);
+        let replacement = replacement.steered(planned.steered.as_ref());
+        let labels = &replacement.labels;
+        let steering = planned.steered.clone();
+        let steering =
+            steering.map(|zone| SteeredPod { labels: Arc::clone(labels), zone: Some(zone) });
         let begun = Move::begin(&view.name, pod, planned, replacement, Arc::clone(&snapshot), now);
         let mut moved = begun?;
         moved.must_land_within(view.settings.landing_timeout);
@@ -376,6 +388,7 @@ impl Operator {
                 planned.nodes.first()?,
             )),
             patch: moved.patch(verb, &policy.key, &seen).map(Arc::new),
+            steering: steering.map(Arc::new),
             decided: now,
             closes: match view.windows.at(now) {
                 Opening::Open { until } => Some(until),
@@ -421,35 +434,4 @@ fn tell_how_to_approve(
             );
         }
     }
-}
-
-/// Why a policy cannot be followed, if so.
-pub(super) fn invalidity(index: &Index, policy: &PolicyEntry) -> Option<String> {
-    if let Err(error) = &policy.selector {
-        return Some(error.clone());
-    }
-    if let Err(error) = &policy.calendar {
-        return Some(error.clone());
-    }
-    let tiers = tier_count(index, policy);
-    if tiers > limit::TIERS {
-        return Some(format!(
-            "spec.tierLabel: the pods carry {tiers} values of it, and a policy can have {} tiers: choose a label with fewer values, or several policies",
-            limit::TIERS
-        ));
-    }
-    let contested = policy.contested.count();
-    if contested == 0 {
-        return None;
-    }
-    let example = policy.contested.example();
-    let example = example.and_then(|(id, older)| Some((&index.cluster().pod(id)?.name, older)));
-    let whose = example.map_or_else(
-        || "belong to older policies".to_owned(),
-        |(pod, older)| format!("such as {pod}, belong to the older policy {}", older.name),
-    );
-    let comma = if example.is_some() { "," } else { "" };
-    Some(format!(
-        "spec.selector: {contested} of the selected pods{comma} {whose}: narrow one of the two selectors"
-    ))
 }

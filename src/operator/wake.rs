@@ -55,6 +55,7 @@ pub(super) fn wake(
         at("settled", report.imbalance.as_ref().map(|known| known.settled_at(settle)));
     }
     at("throttled", throttled_until);
+    memory.steering.changes_at().for_each(|change| at("steering", Some(change)));
     for moved in memory.under_way() {
         let timeout = TierSettings::of(spec, &moved.tier).landing_timeout;
         at("moves", moved.wakes_at(timeout, now));

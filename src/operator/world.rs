@@ -5,6 +5,7 @@
 //! so stories are about what the operator does, not about the model.
 
 mod probes;
+mod steering;
 mod workloads;
 mod zones;
 
@@ -63,6 +64,8 @@ pub struct World {
     told: Vec<(String, String, String)>,
     /// How long a pod takes to become Ready, in seconds.
     pub start_delay: i64,
+    /// Whether deploy/steering is installed.
+    pub steers: bool,
     /// Whether pods have no spread constraints of their own.
     pub spread_by_default: bool,
     starting: Vec<(Timestamp, String, String, String)>,
@@ -94,6 +97,7 @@ impl World {
             status_writes: 0,
             told: Vec::new(),
             start_delay: 5,
+            steers: false,
             spread_by_default: false,
             starting: Vec::new(),
             unseen: Vec::new(),
@@ -276,6 +280,7 @@ impl World {
         in_flight.evict(id);
         let mut pending = PendingPod::like(cluster.pod(id)?);
         pending.name = None;
+        let pending = pending.steered(self.steered(name).as_ref());
         match self.operator.scheduler().predict(&in_flight, &pending) {
             Prediction::Lands(landing) => landing.nodes.first().map(ToString::to_string),
             _ => None,
@@ -418,6 +423,7 @@ impl World {
     /// The operator is killed, and another takes over from what was written.
     pub fn restart(&mut self) {
         let mut fresh = self.equip(Operator::default());
+        fresh.set_steering_right(self.steering_right());
         let cluster = self.operator.index().cluster();
         let pods: Vec<(String, String, Option<String>, bool, Timestamp)> = cluster
             .pods_in("default")
@@ -432,14 +438,7 @@ impl World {
                 )
             })
             .collect();
-        let cordoned: Vec<(&str, &str, bool)> = self
-            .nodes
-            .iter()
-            .filter_map(|(name, zone)| Some((*name, *zone, cluster.node(name)?.0.unschedulable)))
-            .collect();
-        for (name, zone, cordoned) in cordoned {
-            let shown = node(name).zone(zone);
-            let shown = if cordoned { shown.cordoned() } else { shown };
+        for shown in self.nodes.iter().filter_map(|(name, zone)| self.shown_node(name, zone)) {
             fresh.apply(Change::Node(shown.watched()));
         }
         std::mem::swap(&mut self.operator, &mut fresh);

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{Blocked, Reason, ZoneStatus, zone_object_name};
 use crate::observe::{Name, Zone, ZoneEvent, ZoneMemory, unknown_zone_status};
-use crate::plan::{DEFAULT_HOLD_DOWN, TierView};
+use crate::plan::{DEFAULT_HOLD_DOWN, TierSettings, TierView};
 
 use super::Operator;
 use super::decision::{Decision, ZoneWrite};
@@ -140,6 +140,19 @@ impl ZoneRecords {
 }
 
 impl Operator {
+    /// Every hold-down in use; a policy is asked again when one of them ends.
+    pub(super) fn hold_downs_in_use(&self) -> Vec<Duration> {
+        let downs: BTreeSet<Duration> = self
+            .index
+            .policies()
+            .flat_map(|policy| {
+                let tiers = policy.spec.tiers.iter().map(|tier| tier.name.as_str());
+                tiers.chain([""]).map(|tier| TierSettings::of(&policy.spec, tier).hold_down)
+            })
+            .collect();
+        downs.into_iter().collect()
+    }
+
     /// Takes in the holds by hand, and which Zone objects are gone.
     pub(super) fn note_zone_objects(&mut self, gone: &BTreeSet<Name>, now: Timestamp) {
         self.zones.on(ZoneEvent::Holds(self.index.pauses().holds()), now);

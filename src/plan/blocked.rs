@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Blocked, Reason};
-use crate::observe::{Index, Pod, PodId, VolumeSource, Zone};
+use crate::observe::{EMPTY_NODE, Index, Pod, PodId, VolumeSource, Zone};
 use crate::predict::{Landing, Plugin, Prediction, Rejection};
 
 use super::evictable::EvictionBlocker;
@@ -188,11 +188,17 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         Some((by, plugin)) if by > 0 => format!("{plugin} decides, by {by} points"),
         _ => "their scores are equal".to_owned(),
     };
+    // A term of steering weighs 100, of which the plugin makes twice as many points; and it
+    // makes up for the taint of empty nodes.
+    let is_tainted = target.note.as_ref().is_some_and(|note| note.contains(EMPTY_NODE));
+    let outweighs = if is_tainted { 500 } else { 200 };
+    let can_be_outweighed = winner.total - target.total < outweighs;
+    let or_steering = if can_be_outweighed { ", or deploy/steering" } else { "" };
     let detail = target.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
     blocked(
         Reason::WouldNotLand,
         format!(
-            "the scheduler would put a replacement for pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it",
+            "the scheduler would put a replacement for pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it{or_steering}",
             pod.name, winner.node, winner.total, target.node, target.total
         ),
     )

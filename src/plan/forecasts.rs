@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::ledger::Ledger;
 use super::surge::Departure;
-use crate::observe::{Name, Pod, PodId, Template};
+use crate::observe::{Name, Pod, PodId, Template, Zone};
 use crate::predict::{Best, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
@@ -38,10 +38,16 @@ impl<'s> Forecasts<'s> {
         &self.ledger
     }
 
-    /// Where the replacement of a pod lands if it is the next to leave, in this way;
-    /// none if it would stay Pending or cannot be predicted.
-    pub fn landing_of(&mut self, id: PodId, pod: &Pod, how: &Departure) -> Option<Best> {
-        let at = self.prepared(self.scheduler.replacing(pod));
+    /// Where the replacement of a pod lands if it is the next to leave, in this way, and
+    /// steered like that; none if it would stay Pending or cannot be predicted.
+    pub fn landing_of(
+        &mut self,
+        id: PodId,
+        pod: &Pod,
+        how: &Departure,
+        steered: Option<&Zone>,
+    ) -> Option<Best> {
+        let at = self.prepared(self.scheduler.replacing(pod).steered(steered));
         let forecast = self.known[at].forecast.as_mut()?;
         let undo = depart(forecast, id, how);
         let best = forecast.best();
@@ -50,8 +56,14 @@ impl<'s> Forecasts<'s> {
     }
 
     /// The same with scores and rejections.
-    pub fn explain(&mut self, id: PodId, pod: &Pod, how: &Departure) -> Prediction {
-        let pending = self.scheduler.replacing(pod);
+    pub fn explain(
+        &mut self,
+        id: PodId,
+        pod: &Pod,
+        how: &Departure,
+        steered: Option<&Zone>,
+    ) -> Prediction {
+        let pending = self.scheduler.replacing(pod).steered(steered);
         let at = self.prepared(pending);
         let known = &mut self.known[at];
         let Some(forecast) = &mut known.forecast else {
@@ -65,8 +77,14 @@ impl<'s> Forecasts<'s> {
     }
 
     /// A pod is moved to a node.
-    pub fn book(&mut self, id: PodId, pod: &Pod, how: &Departure, node: Option<&Name>) {
-        let pending = self.scheduler.replacing(pod);
+    pub fn book(
+        &mut self,
+        id: PodId,
+        pod: &Pod,
+        how: &Departure,
+        (node, steered): (Option<&Name>, Option<&Zone>),
+    ) {
+        let pending = self.scheduler.replacing(pod).steered(steered);
         let assumed = || node.map(|node| (pending.clone(), Name::clone(node)));
         self.ledger.book(id, how, assumed());
         for forecast in self.prepared_ones() {

@@ -15,6 +15,7 @@ use super::gates::MISSES_ALLOWED;
 use super::ledger::Ledger;
 use super::pdb_limits::PdbLimits;
 use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+use super::steering::Steering;
 use super::surge::{Departure, PodWays, Ways};
 use super::tier::{TierView, TierZoneCount};
 use super::tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
@@ -51,9 +52,11 @@ pub fn plan_tier(
                     .filter(|_| planned.kind == MoveKind::Surge)
                     .map_or(Departure::Evicted, Departure::Released);
                 let replacement = PendingPod::replacing(index.cluster(), pod);
+                let replacement = replacement.steered(planned.steered.as_ref());
                 ledger.book(planned.pod, &how, Some((replacement, Name::clone(node))));
                 while ledger.next_gone().is_some() {}
             }
+            input.steering.zone.clone_from(&planned.steered);
             input.expected.push(Expected {
                 leaving: Some(planned.from.clone()),
                 coming: planned.to.first().cloned(),
@@ -141,6 +144,8 @@ struct Planner<'a> {
     zones: Vec<PlannerZone>,
     /// The moves before the first of the stage.
     ledger: &'a Ledger,
+    /// How new pods are steered before the first of them.
+    steering: Steering,
 }
 
 /// Pods of one zone that might move, and the zones to which one would have to go.
@@ -211,7 +216,7 @@ impl<'a> Planner<'a> {
                 PlannerZone { zone: zone.clone(), range, victims, refused, blockers, needs_canary }
             })
             .collect();
-        Self { zones, ledger }
+        Self { zones, ledger, steering: input.steering.clone() }
     }
 
     fn counts(&self) -> impl Iterator<Item = i32> {
@@ -248,12 +253,15 @@ impl<'a> Planner<'a> {
         let mut moved: BTreeSet<PodId> = BTreeSet::new();
         let mut proven: BTreeSet<usize> = BTreeSet::new();
         let mut moves = Vec::new();
+        let mut steering = self.steering.clone();
         for left in (1..=goal.moves).rev() {
             let useful = useful_targets(&ranges, Minimum { moves: left, ..goal }, max_skew);
             let tries = self.tries(index, &ranges, &useful, &moved);
+            let poorest = self.poorest(&ranges, &useful);
             // Where there is no room yet, the moves under way make some when they are over.
             let next = loop {
-                let next = next_move(&tries, &mut forecasts);
+                let mut choices = steering.choices(poorest.iter().copied());
+                let next = choices.find_map(|zone| next_move(&tries, &mut forecasts, zone));
                 if next.is_some() || forecasts.wait().is_none() {
                     break next;
                 }
@@ -261,10 +269,12 @@ impl<'a> Planner<'a> {
             let Some(step) = next else {
                 let full: BTreeMap<usize, i32> =
                     useful.values().flatten().map(|to| (*to, ranges[*to].count)).collect();
-                let blocked = self.why_stuck(index, &tries, &mut forecasts);
+                let steered = steering.zone.as_ref();
+                let blocked = self.why_stuck(index, &tries, &mut forecasts, steered);
                 let stuck = Stuck { blocked, full: full.into_iter().collect() };
                 return Walk { moves, stuck: Some(stuck) };
             };
+            steering.zone.clone_from(&step.steered);
             let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
             let (from, to) = (at(&step.from), step.to.first().and_then(at));
             if let (Some(from), Some(to)) = (from, to) {
@@ -278,6 +288,18 @@ impl<'a> Planner<'a> {
             moves.push(step);
         }
         Walk { moves, stuck: None }
+    }
+
+    /// The zones that pods may be steered to, those with the fewest first.
+    fn poorest(
+        &self,
+        ranges: &[ZoneRange],
+        useful: &BTreeMap<usize, BTreeSet<usize>>,
+    ) -> Vec<&Zone> {
+        let mut zones: Vec<usize> = useful.values().flatten().copied().collect();
+        zones.sort_unstable_by_key(|at| (ranges[*at].count, *at));
+        zones.dedup();
+        zones.into_iter().map(|at| &self.zones[at].zone).collect()
     }
 
     /// The moves that would help, those from the fullest zone first; last those whose
@@ -312,6 +334,7 @@ impl<'a> Planner<'a> {
         index: &Index,
         tries: &[Try<'_>],
         forecasts: &mut Forecasts<'_>,
+        steered: Option<&Zone>,
     ) -> Blocked {
         let mut obstacles: Vec<Blocked> = Vec::new();
         for Try { targets, victims, .. } in tries {
@@ -325,7 +348,7 @@ impl<'a> Planner<'a> {
                 }
                 explained.push(pending);
                 let Some(how) = victim.ways.departures().next() else { continue };
-                let prediction = forecasts.explain(victim.id, pod, &how);
+                let prediction = forecasts.explain(victim.id, pod, &how, steered);
                 obstacles.push(blocked::would_not_land(pod, targets, &prediction));
             }
         }
@@ -355,11 +378,16 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The first of the moves whose replacement lands where it has to.
-fn next_move(tries: &[Try<'_>], forecasts: &mut Forecasts<'_>) -> Option<PlannedMove> {
+/// The first of the moves whose replacement, steered like that, lands where it has to.
+fn next_move(
+    tries: &[Try<'_>],
+    forecasts: &mut Forecasts<'_>,
+    steered: Option<&Zone>,
+) -> Option<PlannedMove> {
     tries.iter().find_map(|Try { from, targets, victims }| {
         let mut victims = victims.iter();
-        victims.find_map(|(victim, pod)| landing_in(targets, from, victim, pod, forecasts))
+        victims
+            .find_map(|(victim, pod)| landing_in(targets, from, (victim, pod), forecasts, steered))
     })
 }
 
@@ -367,12 +395,12 @@ fn next_move(tries: &[Try<'_>], forecasts: &mut Forecasts<'_>) -> Option<Planned
 fn landing_in(
     targets: &BTreeSet<&Zone>,
     from: &Zone,
-    victim: &Victim,
-    pod: &Pod,
+    (victim, pod): (&Victim, &Pod),
     forecasts: &mut Forecasts<'_>,
+    steered: Option<&Zone>,
 ) -> Option<PlannedMove> {
     let (how, landing) = victim.ways.departures().find_map(|how| {
-        let landing = forecasts.landing_of(victim.id, pod, &how).filter(|landing| {
+        let landing = forecasts.landing_of(victim.id, pod, &how, steered).filter(|landing| {
             !landing.unzoned
                 && !landing.may_wait
                 && !landing.zones.is_empty()
@@ -381,7 +409,7 @@ fn landing_in(
         Some((how, landing))
     })?;
     let waits = forecasts.ledger().is_awaited();
-    forecasts.book(victim.id, pod, &how, landing.nodes.first());
+    forecasts.book(victim.id, pod, &how, (landing.nodes.first(), steered));
     let kind = match how {
         Departure::Evicted => MoveKind::Evict,
         Departure::Released(_) => MoveKind::Surge,
@@ -397,6 +425,7 @@ fn landing_in(
         spare: landing.spare,
         preempts: landing.preempts,
         waits,
+        steered: steered.cloned(),
     })
 }
 

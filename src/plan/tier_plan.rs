@@ -7,6 +7,7 @@ use crate::observe::{Name, PodId, Zone};
 use crate::predict::InFlightPods;
 
 use super::approval::Approval;
+use super::steering::Steering;
 use super::surge::SurgeRight;
 
 /// A pod that would be moved, and where its replacement is expected.
@@ -33,6 +34,8 @@ pub struct PlannedMove {
     pub preempts: Vec<PodId>,
     /// Whether it lands there only once a move is over that is under way already.
     pub waits: bool,
+    /// The zone that the replacement is steered to.
+    pub steered: Option<Zone>,
 }
 
 /// The moves of a tier, and how far they bring it.
@@ -75,4 +78,6 @@ pub struct PlanInput {
     pub just_moved: BTreeSet<Name>,
     /// Whether pods may be replaced before they stop.
     pub surge: SurgeRight,
+    /// How new pods of the tier are steered, and may be.
+    pub steering: Steering,
 }

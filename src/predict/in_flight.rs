@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template};
+use crate::observe::{Cluster, Labels, Name, Owner, Pod, PodId, Template, Zone};
 
 use super::scheduler::Scheduler;
 use super::{replacement, revision};
@@ -55,6 +55,15 @@ impl PendingPod {
             pending.name = None;
         }
         pending
+    }
+
+    /// The same pod, steered to a zone if it is to be.
+    #[must_use]
+    pub fn steered(self, zone: Option<&Zone>) -> Self {
+        let Some(zone) = zone else { return self };
+        let template = Arc::new(self.template.steered_to(zone));
+        let as_now = self.as_now.map(|template| Arc::new(template.steered_to(zone)));
+        Self { template, as_now, ..self }
     }
 
     /// The same pod as it would be if it were made like the one before it is now.

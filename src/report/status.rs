@@ -10,8 +10,8 @@ use crate::api::text::{bounded, counted};
 use crate::api::{
     self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
     CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Mode, MoveKind, MoveStatus, Phase, Plan,
-    PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Summary, TierStatus, TierZone,
-    ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
+    PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Steering, Summary, TierStatus,
+    TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PodId, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::outlook::PolicyForecast;
@@ -94,6 +94,8 @@ pub struct StatusInput<'a> {
     pub losses: Option<&'a PolicyForecast>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
+    /// Where new pods are steered to.
+    pub steering: Option<Steering>,
     /// The conditions as they were.
     pub conditions: &'a [Condition],
     /// The time.
@@ -164,6 +166,7 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
         untiered_pods: i32::try_from(policy.untiered.len()).unwrap_or(i32::MAX),
         scheduler: Some(input.scheduler),
         can_surge: input.can_surge,
+        steering: input.steering,
         zones: zone_statuses,
         tiers: tier_statuses,
         plan,
@@ -369,6 +372,7 @@ fn listed(index: &Index, tiers: &[&TierReport], most: usize) -> Vec<PlannedMove>
                 to: zones.next().unwrap_or_default(),
                 alternatives: zones.collect(),
                 preempts: names(index, &planned.preempts),
+                steered: planned.steered.as_ref().map(ToString::to_string),
             })
         })
         .collect()

@@ -32,6 +32,7 @@ mod recovery;
 mod rolling;
 mod rollouts;
 mod scale;
+mod steering;
 mod strangers;
 mod surge;
 mod surge_interrupted;

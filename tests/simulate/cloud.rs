@@ -132,6 +132,7 @@ impl World {
                 }
                 self.at(self.now, Event::Look(tier));
             }
+            Trouble::Steers(steers) => self.steers = steers,
             Trouble::Treachery(treacherous) => self.treachery = treacherous,
         }
     }

@@ -97,6 +97,7 @@ impl World {
             created: self.now,
             mark,
             replaces,
+            steered: self.steered(tier),
             name,
             released: false,
             owned: true,
@@ -167,6 +168,8 @@ impl World {
         if pending.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
             pending.name = None;
         }
+        let steered = self.pods.get(name).and_then(|pod| pod.steered.as_ref());
+        let pending = pending.steered(steered);
         let scheduler = Scheduler::new(cluster, &self.scheduler_cache);
         match scheduler.predict(&InFlightPods::default(), &pending) {
             Prediction::Lands(landing) => {

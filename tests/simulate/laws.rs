@@ -89,7 +89,9 @@ impl Laws {
             max_unavailable: script.policies[tier.policy].max_unavailable,
             max_skew: script.policies[tier.policy].max_skew,
             // Where its pods like the zone that is avoided, they go there up to a point.
-            closed: script.avoided.filter(|zone| !tier.hard && tier.likes != Some(*zone)),
+            closed: script
+                .avoided
+                .filter(|zone| !script.steers && !tier.hard && tier.likes != Some(*zone)),
             timeout: script.policies[tier.policy].landing_timeout,
             settle: script.policies[tier.policy].settle,
             recovery_only: script.policies[tier.policy].recovery_only,

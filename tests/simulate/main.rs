@@ -41,6 +41,7 @@ mod process;
 mod releases;
 mod script;
 mod server;
+mod steering;
 mod surges;
 mod verdict;
 mod world;

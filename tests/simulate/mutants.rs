@@ -40,6 +40,8 @@ pub enum Mutant {
     MovesBlindly,
     /// Begins moves though others are still to land, and may land elsewhere because of them.
     TurnsLandings,
+    /// Begins moves before what steers their replacements is in force.
+    RushesSteering,
     /// Takes one move more than the allowed skew needs.
     MovesOneTooMany,
     /// Evicts without a dry run.
@@ -68,7 +70,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 25] = [
+    pub const ALL: [(Self, &[usize]); 26] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -82,6 +84,7 @@ impl Mutant {
         (Self::ApprovesItself, &[6]),
         (Self::MovesBlindly, &[2]),
         (Self::TurnsLandings, &[2, 4]),
+        (Self::RushesSteering, &[2, 4]),
         (Self::MovesOneTooMany, &[4]),
         (Self::SkipsTheDryRun, &[6]),
         (Self::IgnoresMarks, &[6]),
@@ -107,6 +110,9 @@ impl Mutant {
             Self::TakesFaultsForPools => {
                 let mut troubles = script.troubles.iter();
                 troubles.any(|(_, trouble)| matches!(trouble, Trouble::Taint(_, 1.., false)))
+            }
+            Self::RushesSteering => {
+                script.steers && script.kind.is_calm() && script.avoided.is_some()
             }
             _ => true,
         }
@@ -180,6 +186,7 @@ impl Mutant {
                 Some(Answer::Acted(Ok(())))
             }
             Request::Fence { .. } if self == Self::SkipsTheFence => Some(Answer::Acted(Ok(()))),
+            Request::Steering { .. } if self == Self::RushesSteering => Some(Answer::Acted(Ok(()))),
             Request::WriteStatus(StatusWrite { status, .. }) if self == Self::SkipsTheWrite => {
                 let moves = status.moves.iter().any(|moved| moved.state.is_under_way());
                 moves.then_some(Answer::Written)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use zonespread::api::{MOVE, PAUSED, ZoneSpreadPolicy};
 use zonespread::observe::{
     DELETION_COST, HASH_LABELS, WatchedBudget, WatchedDeployment, WatchedNamespace, WatchedNode,
-    WatchedPod, WatchedReplicaSet, WatchedStatefulSet,
+    WatchedPod, WatchedReplicaSet, WatchedStatefulSet, Zone,
 };
 
 pub const NAMESPACE: &str = "default";
@@ -138,6 +138,8 @@ pub struct Pod {
     /// What an operator has written of a surge.
     pub note: Option<String>,
     pub cost: Option<String>,
+    /// The zone that it was made to prefer.
+    pub steered: Option<Zone>,
 }
 
 impl Pod {

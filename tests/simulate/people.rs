@@ -40,6 +40,7 @@ impl World {
         policy.generation = 1;
         let object = objects::policy(number, &self.script.policies[number], policy.made, 1);
         policy.object = Some(object);
+        self.note_steering(number, None);
         self.show_policy(number);
         self.laws.policy_changed(number, &self.script);
     }

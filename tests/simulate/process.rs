@@ -18,7 +18,7 @@ use zonespread::observe::{
     Change, ClockReading, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator, ZoneWrite};
-use zonespread::plan::SurgeRight;
+use zonespread::plan::{SteeringRight, SurgeRight};
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -118,7 +118,7 @@ impl Process {
         number: usize,
         incarnation: u32,
         speed: u64,
-        elects: bool,
+        (elects, steers): (bool, bool),
         lanes: Lanes,
         mutant: Option<Mutant>,
         now: Millis,
@@ -128,6 +128,12 @@ impl Process {
         let mut operator = Operator::default();
         if mutant == Some(Mutant::TurnsLandings) {
             operator = operator.turning_landings();
+        }
+        if mutant == Some(Mutant::RushesSteering) {
+            operator = operator.rushing_steering();
+        }
+        if steers {
+            operator.set_steering_right(SteeringRight::Proven);
         }
         Self {
             incarnation,

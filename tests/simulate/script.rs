@@ -25,6 +25,8 @@ pub struct Script {
     pub pool: Vec<usize>,
     /// Whether new nodes have a start-up taint for a while.
     pub starts_slowly: bool,
+    /// Whether new pods can be steered.
+    pub steers: bool,
     pub tiers: Vec<TierScript>,
     pub policies: Vec<PolicyScript>,
     /// Clock speed of each operator, in thousandths.
@@ -163,6 +165,8 @@ pub enum Trouble {
     /// Somebody reads the policy's plan, and approves it a little later.
     ReadPlan(usize),
     Budget(usize, Option<usize>),
+    /// Deploy/steering is there, or gone.
+    Steers(bool),
     /// The scheduler does as it likes, or as it should.
     Treachery(bool),
 }
@@ -271,6 +275,7 @@ impl Script {
             policies,
             pool: Vec::new(),
             starts_slowly: false,
+            steers: false,
             operators,
             watch_delay,
             lanes: (1, 1),
@@ -284,6 +289,7 @@ impl Script {
         script.lanes = (dice.between(1, 3), dice.between(1, 4));
         script.draw_pools();
         script.draw_surges();
+        script.draw_steering();
         script
     }
 

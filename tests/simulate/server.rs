@@ -17,9 +17,10 @@ impl Call {
         let why = "no answer".to_owned();
         match self {
             Self::Act(request, _) => Reply::Act(match **request {
-                Request::Act { .. } | Request::Fence { .. } | Request::RemoveProbe { .. } => {
-                    Answer::Acted(Err(ActionError::Unknown(why)))
-                }
+                Request::Act { .. }
+                | Request::Fence { .. }
+                | Request::RemoveProbe { .. }
+                | Request::Steering { .. } => Answer::Acted(Err(ActionError::Unknown(why))),
                 _ => Answer::Failed(why),
             }),
             Self::Lease(_) => Reply::Lease(None),
@@ -34,7 +35,10 @@ impl Call {
             Self::Act(request, _)
                 if matches!(
                     **request,
-                    Request::Act { .. } | Request::Fence { .. } | Request::RemoveProbe { .. }
+                    Request::Act { .. }
+                        | Request::Fence { .. }
+                        | Request::RemoveProbe { .. }
+                        | Request::Steering { .. }
                 ) =>
             {
                 let refusal = match fault {
@@ -138,6 +142,7 @@ impl World {
                 object.status = Some(ZoneSpreadPolicyStatus::clone(status));
                 let change = Change::Policy(object.clone());
                 self.publish(Kind::Policy, &change);
+                self.note_steering(number, Some(status));
                 // What one that is dead had on its way comes too late for its successor.
                 if self.lives(operator, incarnation) || !self.laws.is_succeeded() {
                     let clear_since = self.clear_since();
@@ -163,6 +168,7 @@ impl World {
             }
             Request::RemoveProbe { .. } => Answer::Acted(Ok(())),
             Request::Fence { request } => Answer::Acted(self.try_fence(operator, request)),
+            Request::Steering { pod, .. } => Answer::Acted(self.check_steering(pod)),
             Request::Pod { name, .. } => {
                 let pod = self.pods.get(&**name);
                 let template =

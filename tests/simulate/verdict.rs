@@ -12,6 +12,7 @@ impl World {
         let now = self.now;
         self.judge_zones();
         self.judge_left_behind();
+        self.judge_steering();
         for tier in 0..self.tiers.len() {
             self.laws.count_futile(tier, now);
             let spread = self.spread(tier);

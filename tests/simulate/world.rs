@@ -10,6 +10,7 @@ use crate::mutants::Mutant;
 use crate::objects::{self, NAMESPACE, Node, Pod};
 use crate::process::{Call, Calls, Process, Reply, Ticket};
 use crate::script::{Fault, Millis, Right, SECOND, Script, Trouble, Watch};
+use crate::steering::Steering;
 use k8s_openapi::api::coordination::v1::Lease;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -50,6 +51,9 @@ pub struct World {
     /// The cluster as it is, for the scheduler.
     pub truth: Index,
     pub scheduler_cache: SchedulerCache,
+    /// Whether deploy/steering is there, and what it goes by, by policy.
+    pub steers: bool,
+    pub steering: BTreeMap<usize, Steering>,
     pub laws: Laws,
     /// What happened, if somebody wants to know.
     pub story: Option<Vec<String>>,
@@ -174,6 +178,8 @@ impl World {
             truth: Index::default(),
             scheduler_cache: SchedulerCache::default(),
             laws,
+            steers: script.steers,
+            steering: BTreeMap::new(),
             story: told.then(Vec::new),
             script,
         };
@@ -348,12 +354,12 @@ impl World {
         }
         self.incarnations[operator] += 1;
         let incarnation = self.incarnations[operator];
-        let elects = self.processes.len() > 1;
+        let with = (self.processes.len() > 1, self.steers);
         let speed = self.script.operators[operator];
         let (writes, evictions) = self.script.lanes;
         let lanes = Lanes { writes, evictions };
         let process =
-            Process::new(operator, incarnation, speed, elects, lanes, self.mutant, self.now);
+            Process::new(operator, incarnation, speed, with, lanes, self.mutant, self.now);
         self.tell(|| format!("operator {operator} starts"));
         self.processes[operator] = Some(process);
         let twice = self.streams[operator].twice;

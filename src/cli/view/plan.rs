@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{PredictedScheduler, pod_names, shortened};
 use crate::api::{Blocked, MoveKind, Phase};
 use crate::cli::output::plain;
-use crate::cli::table::Grid;
+use crate::cli::table::{Grid, or_dash};
 use crate::observe::Index;
 use crate::operator::DryRun;
 use crate::plan::PlannedMove;
@@ -62,6 +62,9 @@ struct MoveRow {
     /// The pods of negative priority that the replacement pushes out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     preempts: Vec<String>,
+    /// The zone that the replacement is steered to, if it takes that to land there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steered: Option<String>,
     /// How many nodes tie, those that are not named included: for the table.
     #[serde(skip)]
     tied: usize,
@@ -113,6 +116,7 @@ impl MoveRow {
             to: planned.to.first()?.to_string(),
             nodes: planned.nodes.iter().map(ToString::to_string).collect(),
             preempts: pod_names(index, &planned.preempts),
+            steered: planned.steered.as_ref().map(ToString::to_string),
             tied: planned.tied,
         })
     }
@@ -163,9 +167,11 @@ fn policy_table(policy: &PolicyPlan) -> String {
         let all = || policy.tiers.iter().flat_map(|tier| &tier.moves);
         let preempts = all().any(|planned| !planned.preempts.is_empty());
         let surges = all().any(|planned| planned.kind == MoveKind::Surge);
+        let steers = all().any(|planned| planned.steered.is_some());
         let columns = ["MOVE"].into_iter().chain(surges.then_some("KIND"));
         let columns = columns.chain(["TIER", "FROM", "TO", "NODES"]);
-        let mut moves = Grid::new(columns.chain(preempts.then_some("PREEMPTS")));
+        let columns = columns.chain(preempts.then_some("PREEMPTS"));
+        let mut moves = Grid::new(columns.chain(steers.then_some("STEERED TO")));
         moves = moves.with_notes(["PREEMPTS", "NODES"]);
         for tier in &policy.tiers {
             for planned in &tier.moves {
@@ -178,7 +184,9 @@ fn policy_table(policy: &PolicyPlan) -> String {
                     pods => shortened(pods, pods.len()),
                 };
                 let preempted = preempts.then_some(preempted);
-                moves.row(pod.chain(cells.into_iter().cloned()).chain(preempted));
+                let steered = steers.then(|| or_dash(planned.steered.as_deref()).to_owned());
+                let cells = pod.chain(cells.into_iter().cloned());
+                moves.row(cells.chain(preempted).chain(steered));
             }
         }
         text.push('\n');

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    MoveState, Phase, PlannedMove, PolicyZone, TierStatus, TierZone, ZoneSpreadPolicyStatus,
-    ZoneState,
+    MoveState, Phase, PlannedMove, PolicyZone, SteeredTier, TierStatus, TierZone,
+    ZoneSpreadPolicyStatus, ZoneState,
 };
 
 use crate::cli::age::age;
@@ -34,6 +34,7 @@ pub fn policy_table(policy: &Known, now: Timestamp) -> String {
     if let Some(message) = scheduler {
         parts.push(format!("Scheduler: {}\n", plain(message)));
     }
+    parts.extend(steering(status));
     parts.extend(tiers(status));
     parts.extend(zones(&status.zones, now));
     parts.extend(plan(status));
@@ -41,6 +42,22 @@ pub fn policy_table(policy: &Known, now: Timestamp) -> String {
     parts.extend(moves(status, now));
     parts.extend(why_not(&status.tiers));
     parts.join("\n")
+}
+
+/// Which new pods prefer a zone.
+fn steering(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+    let tiers = &status.steering.as_ref()?.tiers;
+    let steered = tiers.iter().map(|tier| {
+        let SteeredTier { name, zone, until } = tier;
+        format!(
+            "Steering: new pods of {} prefer zone {} until {}\n",
+            plain(name),
+            plain(zone),
+            until.0
+        )
+    });
+    let text: String = steered.collect();
+    (!text.is_empty()).then_some(text)
 }
 
 fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
@@ -116,6 +133,8 @@ fn planned_moves(title: &str, moves: &[PlannedMove]) -> String {
     let mut grid = Grid::new(columns).with_notes(["PREEMPTS"]);
     for planned in moves {
         let to = [slice::from_ref(&planned.to), &planned.alternatives].concat().join(" or ");
+        let steered = planned.steered.as_ref().map_or("", |_| " (steered)");
+        let to = format!("{to}{steered}");
         let preempted = planned.preempts.join(", ");
         let cells = [&planned.pod, &planned.tier, &planned.from, &to];
         grid.row(cells.into_iter().chain(preempts.then_some(&preempted)));

@@ -214,6 +214,9 @@ impl fmt::Display for PredictionTable<'_> {
         let mut summary = Grid::new(["POD", &self.answer.title]);
         summary.row(["LANDS IN", &self.lands_in()]);
         summary.row(["HOW SURE", &self.how_sure()]);
+        if let Some(zone) = &self.answer.steered {
+            summary.row(["STEERED TO", &format!("zone {zone}, as the tier's new pods are now")]);
+        }
         if let Some(why) = &self.answer.never_moved {
             summary.row(["NEVER MOVED", why]);
         }

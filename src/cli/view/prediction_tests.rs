@@ -36,6 +36,7 @@ fn answer(zones: &[&str], nodes: &[&str], certain: bool, scores: Vec<Scored>) ->
         certain,
         probability: BTreeMap::new(),
         preempts: Vec::new(),
+        steered: None,
         unless: None,
         unpredictable: None,
         never_moved: None,

@@ -16,6 +16,7 @@ pub(super) mod pod_spec;
 pub(super) mod quantity;
 pub(super) mod resources;
 pub(super) mod service;
+pub(super) mod steering;
 pub(super) mod taint;
 pub(super) mod template;
 pub(super) mod volume;

@@ -200,6 +200,7 @@ impl Template {
         {
             template.unreadable = Some(error);
         }
+        template.take_off_steering();
         template
     }
 

@@ -33,6 +33,8 @@ pub struct Field {
     pub resizes: bool,
     /// Whether pods that hold room for others take all that is free, again and again.
     pub is_full: bool,
+    /// Whether deploy/steering is there, and replacements are steered.
+    pub steers: bool,
     named: usize,
     settled: Vec<Workload>,
 }
@@ -113,6 +115,7 @@ impl Field {
             tenants: Vec::new(),
             resizes: false,
             is_full: false,
+            steers: false,
             named: 0,
             settled: Vec::new(),
         }

@@ -4,7 +4,7 @@ use super::profiles;
 use super::scheduler_log::Score;
 use super::world::{Objects, World};
 use serde_json::{Value, json};
-use zonespread::observe::Index;
+use zonespread::observe::{Index, Zone};
 use zonespread::predict::{
     InFlightPods, Landing, PendingPod, Prediction, Release, Scheduler, SchedulerVersion,
 };
@@ -16,6 +16,8 @@ pub struct Observed {
     pub step: usize,
     pub namespace: String,
     pub evicted: String,
+    /// The zone that the replacement was made to prefer.
+    pub steered: Option<String>,
     /// The node; none if the replacement stayed Pending.
     pub landed: Option<String>,
     /// Whether it was there when the test went on: the scheduler may choose a node, make room
@@ -50,14 +52,15 @@ pub enum Outcome {
 pub fn predicted(
     index: &Index,
     version: SchedulerVersion,
-    namespace: &str,
-    evicted: &str,
+    (namespace, evicted): (&str, &str),
+    steered: Option<&str>,
 ) -> Prediction {
     let cluster = index.cluster();
     let id = cluster.pod_id(namespace, evicted).expect("the pod to be evicted");
     let mut in_flight = InFlightPods::default();
     in_flight.evict(id);
     let replacement = PendingPod::replacing(cluster, cluster.pod(id).expect("the pod of this id"));
+    let replacement = replacement.steered(steered.map(Zone::new).as_ref());
     let cache = profiles::cache_of(version, &replacement.template.scheduler);
     Scheduler::new(cluster, &cache).predict(&in_flight, &replacement)
 }
@@ -103,6 +106,7 @@ impl Observed {
         let head = json!({
             "version": self.version.as_str(), "seed": self.seed, "step": self.step,
             "namespace": self.namespace, "evicted": self.evicted, "landed": self.landed,
+            "steered": self.steered,
         });
         let head = head.to_string();
         let list = self.before.to_list();
@@ -119,7 +123,8 @@ pub fn replay(fixture: &Value) -> (World, Prediction, Outcome) {
     let text = |field: &str| fixture[field].as_str();
     let version = text("version").and_then(Release::parse).map(SchedulerVersion::nearest);
     let (namespace, evicted) = (text("namespace").unwrap(), text("evicted").unwrap());
-    let prediction = predicted(&world.index, version.unwrap_or_default(), namespace, evicted);
+    let (version, of) = (version.unwrap_or_default(), (namespace, evicted));
+    let prediction = predicted(&world.index, version, of, text("steered"));
     let outcome = outcome(&world.index, &prediction, text("landed"));
     (world, prediction, outcome)
 }

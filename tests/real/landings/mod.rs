@@ -21,6 +21,7 @@ mod profiles;
 mod requests;
 mod resizes;
 mod scheduler_log;
+mod steering;
 mod tally;
 mod terrain;
 mod trial;
@@ -38,7 +39,15 @@ const OLDER: &str = "1.35";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacements_land_where_it_was_predicted() {
-    assert!(land(None, setting("LANDINGS", 200)).await, "predictions are wrong: see above");
+    assert!(land(None, false, setting("LANDINGS", 200)).await, "predictions are wrong: see above");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steered_replacements_land_where_it_was_predicted() {
+    if harness::kubernetes().is_some() {
+        return println!("what steers takes the newest version");
+    }
+    assert!(land(None, true, setting("LANDINGS", 60)).await, "predictions are wrong: see above");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,12 +55,12 @@ async fn an_older_scheduler_is_predicted_as_it_is() {
     if harness::kubernetes().is_some() {
         return println!("the older version is what runs, or it is of another minor");
     }
-    assert!(land(Some(OLDER), 60).await, "predictions are wrong: see above");
+    assert!(land(Some(OLDER), false, 60).await, "predictions are wrong: see above");
 }
 
 /// Says whether so many landings were as predicted for the scheduler of this version, or for
-/// that of the version that tests run on.
-async fn land(older: Option<&str>, wanted: u64) -> bool {
+/// that of the version that tests run on; with replacements that are steered, or not.
+async fn land(older: Option<&str>, steers: bool, wanted: u64) -> bool {
     let profiles = profiles::listed();
     let scheduler =
         SchedulerSetup { version: older, flags: &[scheduler_log::FLAG], profiles: Some(&profiles) };
@@ -60,6 +69,9 @@ async fn land(older: Option<&str>, wanted: u64) -> bool {
     let version = SchedulerVersion::nearest(Release::parse(older.unwrap_or(&served)).unwrap());
     println!("kube-scheduler {version}, kube-apiserver {served}");
     let mut field = Field::on(&cluster, version).await;
+    if steers {
+        field.install_steering(&cluster).await;
+    }
     let nodes = usize::try_from(setting("NODES", 0)).unwrap();
     let mut tally = Tally::new(version, usize::try_from(wanted).unwrap());
     let first = setting("SEED", 1);

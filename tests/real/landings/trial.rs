@@ -110,6 +110,7 @@ async fn eviction(
     if profiles::is_batched(&workload.object["spec"]["template"]) {
         tokio::time::sleep(BATCH_AGE).await;
     }
+    let steered = field.steer(dice, workload).await;
     let (victim, evicted, known, before, prediction) = field.mirror.look(|world| {
         let mut pods: Vec<_> = pods_of(world, workload).filter(|pod| !is_leaving(pod)).collect();
         pods.sort_by_key(|pod| pod["spec"]["nodeName"].as_str());
@@ -118,7 +119,8 @@ async fn eviction(
         let known: BTreeSet<String> =
             pods_of(world, workload).map(|pod| pod["metadata"]["uid"].to_string()).collect();
         let version = field.version;
-        let prediction = landing::predicted(&world.index, version, &workload.namespace, &victim);
+        let of = (&*workload.namespace, &*victim);
+        let prediction = landing::predicted(&world.index, version, of, steered.as_deref());
         (victim, evicted, known, world.objects(), prediction)
     });
     let path = format!("/api/v1/namespaces/{}/pods/{victim}", workload.namespace);
@@ -180,6 +182,7 @@ async fn eviction(
         step,
         namespace,
         evicted: victim,
+        steered,
         landed,
         is_placed: !left_alone,
         before,
