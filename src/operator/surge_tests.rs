@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::surge_world::World;
-use crate::api::{MoveKind, MoveState, Reason};
+use crate::api::{MoveKind, MoveState, Reason, ZoneState};
 use crate::moves::Verb;
 use crate::observe::Change;
 use crate::plan::SurgeRight;
@@ -311,4 +311,18 @@ fn a_mark_that_may_not_be_removed_holds_up_nobody() {
     world.patches_forbidden = false;
     world.pass(90);
     assert!(world.left_behind().is_empty(), "{:?}", world.done);
+}
+
+#[test]
+fn a_tier_of_which_only_a_released_pod_is_left_takes_no_zone_for_lost() {
+    for wanted in [Some(0), None] {
+        let mut world = World::new();
+        world.pass(2);
+        (world.patches_forbidden, world.min_available) = (true, 3);
+        world.wanted = wanted;
+        world.pass(20);
+        assert_eq!(world.left_behind(), ["web-1"]);
+        let zones = &world.status.as_ref().unwrap().zones;
+        assert!(!zones.is_empty() && zones.iter().all(|zone| zone.state == ZoneState::Ready));
+    }
 }

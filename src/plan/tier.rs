@@ -152,6 +152,8 @@ struct CountedPods {
     unowned: i32,
     /// What these ask for.
     templates: Vec<Arc<Template>>,
+    /// What released pods ask for.
+    released: Option<Arc<Template>>,
 }
 
 fn count_pods<'a>(index: &'a Index, pods: &Tier, now: Timestamp) -> (CountedPods, PodOwners<'a>) {
@@ -175,6 +177,9 @@ fn count_pods<'a>(index: &'a Index, pods: &Tier, now: Timestamp) -> (CountedPods
         // A pod that was released has its successor counted in its place.
         let is_unowned = workload.is_none() && !pod.is_released();
         counted.unowned += i32::from(is_unowned);
+        if pod.is_released() {
+            counted.released = Some(Arc::clone(&pod.template));
+        }
         let is_known = |known: &Arc<Template>| Arc::ptr_eq(known, &pod.template);
         if is_unowned && !counted.templates.iter().any(is_known) {
             counted.templates.push(Arc::clone(&pod.template));
@@ -203,7 +208,11 @@ fn view(
     workloads: &[TierWorkload<'_>],
 ) -> (TierView, Vec<Arc<Template>>) {
     let own = workloads.iter().map(|known| Arc::clone(&known.workload.template));
-    let templates = own.chain(counted.templates).collect();
+    let mut templates: Vec<_> = own.chain(counted.templates).collect();
+    if templates.is_empty() {
+        // Of a tier that nobody wants pods for, what is left says which zones were its own.
+        templates.extend(counted.released);
+    }
     let min_ready = workloads.iter().map(|known| known.workload.min_ready_seconds).max();
     let view = TierView {
         policy: policy.key.clone(),
