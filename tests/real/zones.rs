@@ -102,7 +102,7 @@ async fn a_zone_that_is_held_by_hand_gets_no_pods_until_it_is_released() {
     let words: Vec<&str> = table.split_whitespace().collect();
     assert_eq!(
         (words[..3].join(" "), words[4..].join(" ")),
-        ("c Held 2/2".into(), "1 HeldByHand".into())
+        ("c Held 2/2".into(), "1 true HeldByHand".into())
     );
     // Nothing that is offline knows better.
     let kinds = "nodes,pods,namespaces,deployments,replicasets,zsp,zones.zonespread.io";
