@@ -82,10 +82,13 @@ impl<'a> OpenLandings<'a> {
         let all = Beside { cluster, scheduler, open: self, next, checks: Cell::new(0) };
         let touched = all.touched();
         let minding = scheduler.minding(next.pod);
+        // A released pod counts until it is evicted.
+        let counts = |id: &PodId| cluster.pod(*id).is_some_and(|pod| !pod.terminating);
+        let still_counted = self.leaving.iter().any(counts);
         let is_turned = |landing: &&'o OpenLanding<'a>| {
             // For one that is open, only what `next` adds is new.
             let is_minded = if std::ptr::eq(*landing, next) {
-                self.landings.iter().any(|other| minding.minds(other.pod))
+                still_counted || self.landings.iter().any(|other| minding.minds(other.pod))
             } else {
                 scheduler.minding(landing.pod).minds(next.pod)
             };
