@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::ledger::Ledger;
 use super::surge::Departure;
 use crate::observe::{Name, Pod, PodId, Template, Zone};
-use crate::predict::{Best, PendingPod, Prediction, Scheduler, Simulation};
+use crate::predict::{Best, MostChange, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
@@ -52,7 +52,28 @@ impl<'s> Forecasts<'s> {
         let undo = depart(forecast, id, how);
         let best = forecast.best();
         undo(forecast, id);
-        best
+        let best = best?;
+        // The pod may be gone by the time its replacement is scheduled, and its room be free.
+        let freed = pod.node.as_ref().and_then(|node| {
+            let change = self.scheduler.most_change(node, &pod.template);
+            change.map(MostChange::points)
+        });
+        if !matches!(how, Departure::Evicted) || freed.is_none_or(|freed| best.margin > freed) {
+            return Some(best);
+        }
+        let mut in_flight = self.ledger.in_flight().clone();
+        in_flight.remove(id);
+        let gone = self.scheduler.simulate(&in_flight, &self.known[at].pending).ok();
+        let gone = gone.and_then(|simulation| simulation.best());
+        Some(match gone {
+            Some(gone) if gone.zones != best.zones => best.or(gone),
+            Some(gone) => Best {
+                margin: best.margin.min(gone.margin),
+                spare: best.spare.min(gone.spare),
+                ..best
+            },
+            None => best,
+        })
     }
 
     /// The same with scores and rejections.

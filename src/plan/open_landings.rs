@@ -306,13 +306,19 @@ impl<'o, 'a> Beside<'o, 'a> {
         }
         let mut states = vec![gone];
         if let Some(id) = landing.victim {
+            states.push(InFlightPods::default());
             states[0].evict(id);
+            states[1].remove(id);
         }
         if !self.open.leaving.is_empty() {
-            let mut gone = states[0].clone();
-            self.open.leaving.iter().for_each(|id| gone.remove(*id));
-            self.open.leaving.iter().for_each(|id| states[0].evict(*id));
-            states.push(gone);
+            let mut gone = states.clone();
+            for id in &self.open.leaving {
+                for (terminating, gone) in states.iter_mut().zip(&mut gone) {
+                    terminating.evict(*id);
+                    gone.remove(*id);
+                }
+            }
+            states.extend(gone);
         }
         for other in minded {
             states = states.iter().flat_map(|state| self.steps_of(other, state)).collect();

@@ -98,7 +98,8 @@ pub struct Best {
 
 impl Best {
     /// One or the other.
-    fn or(self, other: Self) -> Self {
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         let certain = self.certain && other.certain && self.zones == other.zones;
         let (margin, spare) = (self.margin.min(other.margin), self.spare.min(other.spare));
         let nodes: BTreeSet<Name> = self.nodes.into_iter().chain(other.nodes).collect();
