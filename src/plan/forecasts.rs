@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::ledger::Ledger;
 use super::surge::Departure;
 use crate::observe::{Name, Pod, PodId, Template, Zone};
-use crate::predict::{Best, MostChange, PendingPod, Prediction, Scheduler, Simulation};
+use crate::predict::{Best, PendingPod, Prediction, Scheduler, Simulation};
 
 /// Forecasts for the pods of a tier, after the same moves.
 #[derive(Debug)]
@@ -53,18 +53,7 @@ impl<'s> Forecasts<'s> {
         let best = forecast.best();
         undo(forecast, id);
         let best = best?;
-        // The pod may be gone by the time its replacement is scheduled, and its room be free.
-        let freed = pod.node.as_ref().and_then(|node| {
-            let change = self.scheduler.most_change(node, &pod.template);
-            change.map(MostChange::points)
-        });
-        if !matches!(how, Departure::Evicted) || freed.is_none_or(|freed| best.margin > freed) {
-            return Some(best);
-        }
-        let mut in_flight = self.ledger.in_flight().clone();
-        in_flight.remove(id);
-        let gone = self.scheduler.simulate(&in_flight, &self.known[at].pending).ok();
-        let gone = gone.and_then(|simulation| simulation.best());
+        let gone = self.once_gone(id, pod, how, &best, at).and_then(|known| known.best());
         Some(match gone {
             Some(gone) if gone.zones != best.zones => best.or(gone),
             Some(gone) => Best {
@@ -74,6 +63,25 @@ impl<'s> Forecasts<'s> {
             },
             None => best,
         })
+    }
+
+    /// The same with the pod gone, if that can make a difference: it may be by the time its
+    /// replacement is scheduled, and its room be free.
+    fn once_gone(
+        &self,
+        id: PodId,
+        pod: &Pod,
+        how: &Departure,
+        best: &Best,
+        at: usize,
+    ) -> Option<Simulation<'s>> {
+        let freed = self.scheduler.most_change(pod.node.as_ref()?, &pod.template)?.points();
+        if !matches!(how, Departure::Evicted) || best.margin > freed {
+            return None;
+        }
+        let mut in_flight = self.ledger.in_flight().clone();
+        in_flight.remove(id);
+        self.scheduler.simulate(&in_flight, &self.known[at].pending).ok()
     }
 
     /// The same with scores and rejections.
@@ -92,9 +100,16 @@ impl<'s> Forecasts<'s> {
             return Prediction::Unpredictable(cause.unwrap_or_default());
         };
         let undo = depart(forecast, id, how);
-        let prediction = forecast.explain();
+        let (prediction, best) = (forecast.explain(), forecast.best());
         undo(forecast, id);
-        prediction
+        // What it is once the pod is gone decides where that is another zone.
+        let gone = best.and_then(|best| Some((self.once_gone(id, pod, how, &best, at)?, best)));
+        match gone {
+            Some((gone, best)) if gone.best().is_some_and(|gone| gone.zones != best.zones) => {
+                gone.explain()
+            }
+            _ => prediction,
+        }
     }
 
     /// A pod is moved to a node.

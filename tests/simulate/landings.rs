@@ -86,14 +86,16 @@ impl Laws {
     pub fn placed(&mut self, eviction: usize, zone: usize, spread: &[i32], now: Millis) {
         let helps = self.helps(eviction, zone, spread);
         let eviction = &mut self.evictions[eviction];
-        if eviction.helps.is_none() {
+        let is_first = eviction.helps.is_none();
+        if is_first {
             eviction.helps = Some(helps);
             eviction.placed = Some(zone);
             eviction.placed_at = now;
         }
         let tier = eviction.tier;
-        // Where nothing else happens, every replacement goes where it was predicted to.
-        if self.is_calm() && !helps {
+        // Where nothing else happens, every replacement goes where it was predicted to; one that
+        // a replacement gets in its turn, since its zone was lost, is nobody's prediction.
+        if is_first && self.is_calm() && !helps {
             let how = format!("tier {tier} gets a pod in zone {zone}, where it does not help");
             self.breaks(2, now, how);
         }

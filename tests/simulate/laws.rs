@@ -51,8 +51,6 @@ pub struct TierTruth {
     pub max_skew: i32,
     /// A zone into which the scheduler puts none of its pods.
     closed: Option<usize>,
-    /// Whether its pods may be steered to that zone, which takes them there up to a point.
-    may_be_opened: bool,
     pub timeout: Millis,
     pub granted_in_vain: Option<Millis>,
     /// How long an imbalance that no outage explains has to wait.
@@ -69,12 +67,7 @@ pub struct TierTruth {
 
 impl TierTruth {
     fn fewest_moves(&self, spread: &[i32]) -> i32 {
-        let fewest = fewest_moves(spread, self.max_skew, self.closed);
-        if self.may_be_opened {
-            fewest.max(fewest_moves(spread, self.max_skew, None))
-        } else {
-            fewest
-        }
+        fewest_moves(spread, self.max_skew, self.closed)
     }
 }
 
@@ -97,7 +90,6 @@ impl Laws {
             max_skew: script.policies[tier.policy].max_skew,
             // Where its pods like the zone that is avoided, they go there up to a point.
             closed: script.avoided.filter(|zone| !tier.hard && tier.likes != Some(*zone)),
-            may_be_opened: script.steers,
             timeout: script.policies[tier.policy].landing_timeout,
             settle: script.policies[tier.policy].settle,
             recovery_only: script.policies[tier.policy].recovery_only,
