@@ -23,9 +23,7 @@ impl Script {
     /// apart, so that all else in a world is as it would be without.
     pub fn draw_steering(&mut self) {
         let dice = &mut Dice::new(self.seed ^ 0x0057_ee12);
-        // Not where a zone has a taint that steering may outweigh or not, by how full the others
-        // are: what the fewest moves are is not known there, and one more is made now and then.
-        self.steers = dice.chance(50) && self.avoided.is_none();
+        self.steers = dice.chance(50);
         if !self.steers || self.kind.is_calm() || dice.chance(80) {
             return;
         }
