@@ -4,9 +4,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
 use k8s_openapi::api::core::v1::{Event, LocalObjectReference, Pod};
 use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
 use kube::{Client, Error};
@@ -15,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::act::REQUEST_TIMEOUT;
 use crate::moves::{ActionError, ProbePod};
-use crate::observe::Uid;
+use crate::observe::{Kind, Uid};
 use crate::operator::{ProbeAnswer, ProbeAsk, ProbeVerb};
 use crate::plan::OpeningRight;
 
@@ -23,6 +20,7 @@ use super::error_text::error_text;
 use super::lease::Leadership;
 use super::probe_pod::{Image, probe_pod};
 use super::refusal::{action_error, no_answer};
+use super::rights::may;
 
 /// How soon the right is asked for again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_mins(1);
@@ -88,7 +86,7 @@ impl ProbeKeeper {
 
     async fn prove(&self) -> Result<OpeningRight, Error> {
         for verb in ["create", "delete"] {
-            if !self.may(verb).await? {
+            if !may(&self.client, verb, Kind::Pod, Some(&self.namespace)).await? {
                 return Ok(OpeningRight::default());
             }
         }
@@ -115,26 +113,6 @@ impl ProbeKeeper {
         };
         self.image.send_replace(Some(image));
         Ok(OpeningRight::Proven)
-    }
-
-    /// Whether the operator may do that to pods in its namespace.
-    async fn may(&self, verb: &str) -> Result<bool, Error> {
-        let asked = ResourceAttributes {
-            namespace: Some(self.namespace.clone()),
-            resource: Some("pods".to_owned()),
-            verb: Some(verb.to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(asked),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
-        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
     /// Does what comes in, and tells what became of it.

@@ -5,11 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
 use kube::Client;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -21,6 +18,7 @@ use crate::observe::{HASH_LABELS, Kind, Name, WatchEvent, WatchedPod, released_l
 use crate::plan::SurgeRight;
 
 use super::refusal::{action_error, no_answer};
+use super::rights::may;
 use super::watches::watch_optional;
 
 /// What the fence is called in `deploy/surge`: its refusals name it.
@@ -89,16 +87,14 @@ impl Prover {
     }
 
     async fn prove(&self) -> Result<SurgeRight, kube::Error> {
-        let pods = (Kind::Pod.group(), Kind::Pod.resource());
-        if !self.may("patch", pods).await? {
+        if !may(&self.client, "patch", Kind::Pod, None).await? {
             return Ok(SurgeRight::default());
         }
-        let autoscalers = (Kind::Autoscaler.group(), Kind::Autoscaler.resource());
         for verb in ["list", "watch"] {
-            if !self.may(verb, autoscalers).await? {
+            if !may(&self.client, verb, Kind::Autoscaler, None).await? {
                 return Ok(SurgeRight::Missing(format!(
                     "the operator has no right to {verb} {}: deploy/surge gives it",
-                    autoscalers.1
+                    Kind::Autoscaler.resource()
                 )));
             }
         }
@@ -177,26 +173,6 @@ impl Prover {
             }
         }
         Ok(None)
-    }
-
-    /// Whether the operator may do that everywhere.
-    async fn may(&self, verb: &str, (group, resource): (&str, &str)) -> Result<bool, kube::Error> {
-        let asked = ResourceAttributes {
-            group: Some(group.to_owned()),
-            resource: Some(resource.to_owned()),
-            verb: Some(verb.to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(asked),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
-        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
-        let answer = api.create(&PostParams::default(), &review).await?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
     /// A pod to try the fence with: one of our own if there is one.
