@@ -220,11 +220,12 @@ impl<'o, 'a> Beside<'o, 'a> {
 
     /// Whether the room that moves take and leave can decide where this one lands.
     fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
-        let fall = touched.fall(self.arrivals(landing), landing.spare);
+        let arrivals = self.arrivals(landing);
+        let fall = touched.fall(arrivals, landing.spare);
         let lost = fall.saturating_add(touched.rise(landing));
         let left = landing.margin.saturating_sub(lost);
         left <= self.scheduler.most_image_score() && left <= self.image_gain(landing)
-            || self.may_fill(landing, touched)
+            || self.may_fill(landing, arrivals, touched)
     }
 
     /// How many may come to the zones where this one is expected.
@@ -233,7 +234,12 @@ impl<'o, 'a> Beside<'o, 'a> {
     }
 
     /// Whether moves may fill a node, or make room on a full one, on which this one depends.
-    fn may_fill(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
+    fn may_fill(
+        &self,
+        landing: &'o OpenLanding<'a>,
+        arrivals: usize,
+        touched: &Touched<'_>,
+    ) -> bool {
         let to = |zone: Option<&Zone>| zone.is_some_and(|zone| landing.to.contains(&zone));
         let is_next = std::ptr::eq(landing, self.next);
         let is_full = |name: &Name, coming: &[&Template]| {
@@ -241,9 +247,7 @@ impl<'o, 'a> Beside<'o, 'a> {
         };
         let may_fill =
             |name: &&Name| touched.nodes.get(*name).is_some_and(|node| is_full(name, &node.coming));
-        if self.arrivals(landing) >= landing.spare
-            && landing.nodes.iter().any(|name| may_fill(&name))
-        {
+        if arrivals >= landing.spare && landing.nodes.iter().any(|name| may_fill(&name)) {
             return true;
         }
         // Who leaves a full node makes room for a rival; who fills one takes a rival away, by
@@ -294,7 +298,8 @@ impl<'o, 'a> Beside<'o, 'a> {
     /// become less certain step by step, so there is no worst state: all are tried, as far as
     /// others are more than room to this one.
     fn holds_in_any_sample(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
-        if self.may_fill(landing, touched) {
+        let arrivals = self.arrivals(landing);
+        if self.may_fill(landing, arrivals, touched) {
             return false;
         }
         let minding = self.scheduler.minding(landing.pod);
@@ -326,7 +331,6 @@ impl<'o, 'a> Beside<'o, 'a> {
                 return false;
             }
         }
-        let arrivals = self.arrivals(landing);
         let lost = touched.rise(landing).saturating_add(self.image_gain(landing));
         states.iter().all(|state| {
             let simulation = self.scheduler.simulate(state, landing.pod).ok();
