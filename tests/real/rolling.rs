@@ -2,13 +2,14 @@
 //! recovery ends the move that it makes needless, and is no miss.
 
 use crate::harness::{Cluster, ScheduleAnyway, deployment, eventually, evictions, holds_for};
-use crate::policy::{self, SOON, blocked, evictions_in, phase, policy, ready, tier, until};
+use crate::policy::{self, blocked, evictions_in, phase, policy, ready, tier};
+use crate::scale::{a_replacement_starts_in_c, a_shop, it_is_discarded, the_others_land};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
-use zonespread::api::{MoveState, Phase, Reason};
+use zonespread::api::{Phase, Reason};
 
 async fn three_zones(cluster: &Cluster) {
     for zone in ["a", "b", "c"] {
@@ -79,44 +80,13 @@ async fn a_rollout_that_ends_unevenly_evicts_nobody_before_the_tier_has_settled(
 #[tokio::test]
 async fn a_rollout_in_a_recovery_discards_a_move_and_is_no_miss() {
     let cluster = Cluster::start().await;
-    three_zones(&cluster).await;
-    let web = deployment("shop", "web", 9).label("part-of", "shop").spread(ScheduleAnyway);
-    cluster.apply(web.start_delay("12s").to_string()).await;
-    ready(&cluster, "shop", "app=web", 9).await;
+    a_shop(&cluster, "12s").await;
     let operator = policy::operator(&cluster).await;
-    let slowly = "  rebalance: {holdDown: 2s, settle: 2s, maxUnavailable: 1}\n";
-    cluster.apply(policy("shop", "shop", slowly)).await;
-    phase(&cluster, "shop", "shop", Phase::Balanced).await;
-    cluster.cordon_zone("c").await;
-    phase(&cluster, "shop", "shop", Phase::Frozen).await;
-    cluster.evacuate_zone("c").await;
-    ready(&cluster, "shop", "app=web", 9).await;
-    cluster.uncordon_zone("c").await;
-    eventually(SOON, "the first replacement in zone c", async || {
-        (cluster.spread("shop", "app=web").await.get("c") == Some(&1)).then_some(())
-    })
-    .await;
+    a_replacement_starts_in_c(&cluster, ", settle: 2s").await;
     // Of the old pods it is the one that has not started: the ReplicaSet removes it first.
     roll(&cluster, json!({"containers": [{"name": "main", "image": "registry.invalid/app:2"}]}))
         .await;
-    let status = until(&cluster, "shop", "shop", "the move to be over", |status| {
-        !status.moves[0].state.is_under_way()
-    })
-    .await;
-    let moved = &status.moves[0];
-    assert_eq!(moved.state, MoveState::Discarded, "{moved:?}");
-    assert_eq!((tier(&status, "web").misses, &tier(&status, "web").retry_at), (0, &None));
+    it_is_discarded(&cluster).await;
     rolled(&cluster).await;
-    let after = eventually(Duration::from_mins(3), "the rest of the recovery", async || {
-        let status = policy::status(&cluster, "shop", "shop").await;
-        let is_over = status.phase == Some(Phase::Balanced);
-        if is_over { Ok(status) } else { Err(format!("{status:#?}")) }
-    })
-    .await;
-    let landed = after.moves.iter().filter(|moved| moved.state == MoveState::Landed).count();
-    assert_eq!(landed + 1, after.moves.len(), "{:?}", after.moves);
-    for (outcome, expected) in [("discarded", 1.0), ("stuck", 0.0), ("missed", 0.0)] {
-        let seen = operator.metric("zonespread_moves_total", &[("outcome", outcome)]).await;
-        assert_eq!(seen, Some(expected), "{outcome}");
-    }
+    the_others_land(&cluster, &operator).await;
 }

@@ -2,7 +2,7 @@
 //! and what steers is seen to work and has an end.
 
 use crate::harness::{
-    Cluster, Operator, ScheduleAnyway, deployment, eventually, evictions, holds_for, pod,
+    Cluster, Operator, ScheduleAnyway, Workload, deployment, eventually, evictions, holds_for, pod,
 };
 use crate::policy::{self, SOON, phase, policy, until};
 use k8s_openapi::api::core::v1::{Node, Pod, Toleration};
@@ -325,26 +325,33 @@ async fn new_pods_of_a_tier_are_steered_until_that_ends_and_no_others() {
     assert_ne!(pods("shop", till).await, Value::Null);
 }
 
+fn web() -> Workload {
+    deployment("shop", "web", 6).label("part-of", "shop").spread(ScheduleAnyway)
+}
+
+/// Six pods of web in zones a and b, with zone c cordoned; steering, the operator and a policy.
+async fn six_without_zone_c(cluster: &Cluster, web: Workload) -> Operator {
+    for zone in ["a", "b", "c"] {
+        cluster.add_zone(zone, 2).await;
+    }
+    cluster.namespace("shop").await;
+    cluster.cordon_zone("c").await;
+    cluster.apply(web.to_string()).await;
+    ready(cluster, "shop", 6).await;
+    install_steering(cluster).await;
+    let operator = policy::operator(cluster).await;
+    cluster.apply(policy("shop", "shop", HOLD)).await;
+    operator
+}
+
 #[tokio::test]
 async fn a_killed_operator_ends_what_steered_when_it_is_back_and_takes_no_move_more() {
     let cluster = Cluster::start().await;
     if !has_steering(&cluster).await {
         return;
     }
-    for zone in ["a", "b", "c"] {
-        cluster.add_zone(zone, 2).await;
-    }
-    cluster.namespace("shop").await;
-    let web = deployment("shop", "web", 6)
-        .label("part-of", "shop")
-        .spread(ScheduleAnyway)
-        .start_delay("3s");
-    cluster.cordon_zone("c").await;
-    cluster.apply(web.to_string()).await;
-    ready(&cluster, "shop", 6).await;
-    install_steering(&cluster).await;
-    let mut operator = policy::operator(&cluster).await;
-    cluster.apply(policy("shop", "shop", HOLD)).await;
+    let web = web().start_delay("3s");
+    let mut operator = six_without_zone_c(&cluster, web).await;
     until_log(&operator, "new pods can be steered into a zone").await;
     avoid(&cluster, "c").await;
     cluster.uncordon_zone("c").await;
@@ -373,17 +380,7 @@ async fn where_steering_is_taken_away_nothing_is_evicted_in_vain() {
     if !has_steering(&cluster).await {
         return;
     }
-    for zone in ["a", "b", "c"] {
-        cluster.add_zone(zone, 2).await;
-    }
-    cluster.namespace("shop").await;
-    let web = deployment("shop", "web", 6).label("part-of", "shop").spread(ScheduleAnyway);
-    cluster.cordon_zone("c").await;
-    cluster.apply(web.to_string()).await;
-    ready(&cluster, "shop", 6).await;
-    install_steering(&cluster).await;
-    let operator = policy::operator(&cluster).await;
-    cluster.apply(policy("shop", "shop", HOLD)).await;
+    let operator = six_without_zone_c(&cluster, web()).await;
     phase(&cluster, "shop", "shop", Phase::Frozen).await;
     until_log(&operator, "new pods can be steered into a zone").await;
     // Between two looks of the operator, somebody takes the binding away.

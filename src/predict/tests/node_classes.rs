@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::stories::ZONE;
 use crate::observe::fixtures::{NodeFixture, PodFixture, cluster, node, pod};
-use crate::observe::{Labels, Name, PodId};
+use crate::observe::{Cluster, Labels, Name, PodId};
 use crate::predict::{
     InFlightPods, PendingPod, Scheduler, SchedulerCache, SchedulerConfig, SchedulerVersion,
     Simulation,
@@ -85,6 +85,23 @@ fn shaped(app: usize, shape: &[usize]) -> PodFixture {
     built.spec("affinity", affinity)
 }
 
+/// Pods of three apps on these nodes, each by its app and its node; and the nodes' names.
+fn filled(
+    nodes: Vec<NodeFixture>,
+    shapes: &[Vec<usize>],
+    placed: &[(usize, usize)],
+) -> (Cluster, Vec<String>) {
+    let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
+    let pods = placed.iter().enumerate().map(|(at, (app, on))| {
+        shaped(*app, &shapes[*app]).named(&format!("p-{at}")).on(&names[on % names.len()])
+    });
+    let mut cluster = cluster(nodes, pods);
+    for app in ["web", "was", "db"] {
+        cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
+    }
+    (cluster, names)
+}
+
 fn agrees(simulation: &Simulation<'_>) -> Result<(), TestCaseError> {
     let (best, full) = (simulation.best(), simulation.best_in_full());
     match (best, full) {
@@ -122,14 +139,7 @@ proptest! {
         placed in prop::collection::vec((0..3_usize, 0..14_usize), 1..24),
         steps in prop::collection::vec((0..4_usize, 0..24_usize, 0..14_usize), 0..12),
     ) {
-        let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
-        let pods = placed.iter().enumerate().map(|(at, (app, on))| {
-            shaped(*app, &shapes[*app]).named(&format!("p-{at}")).on(&names[on % names.len()])
-        });
-        let mut cluster = cluster(nodes, pods);
-        for app in ["web", "was", "db"] {
-            cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
-        }
+        let (cluster, names) = filled(nodes, &shapes, &placed);
         let cache = SchedulerCache::default();
         let scheduler = Scheduler::new(&cluster, &cache);
         let ids: Vec<PodId> = cluster.pods().map(|(id, _)| id).collect();
@@ -157,14 +167,7 @@ proptest! {
         steps in prop::collection::vec((0..8_usize, 0..24_usize, 0..14_usize), 0..12),
         in_order in prop::bool::ANY,
     ) {
-        let names: Vec<String> = (0..nodes.len()).map(|at| format!("n{at:02}")).collect();
-        let pods = placed.iter().enumerate().map(|(at, (app, on))| {
-            shaped(*app, &shapes[*app]).named(&format!("p-{at}")).on(&names[on % names.len()])
-        });
-        let mut cluster = cluster(nodes, pods);
-        for app in ["web", "was", "db"] {
-            cluster.put_workload(crate::observe::fixtures::stateful_set(app, app));
-        }
+        let (cluster, names) = filled(nodes, &shapes, &placed);
         let version = if in_order { SchedulerVersion::NEWEST } else { SchedulerVersion::OLDEST };
         let config = SchedulerConfig { version, ..SchedulerConfig::default() };
         let cache = SchedulerCache::new(config);
