@@ -29,7 +29,8 @@
 //!
 //! 1. no eviction in an outage: `plan/gates`, on what `observe/zones`, `observe/freshness`
 //!    and `operator/cluster_state` say; checked again in `act/action`
-//! 2. no blind eviction: `plan/planner` asks `predict/`
+//! 2. no blind eviction: `plan/planner` asks `predict/`; `plan/open_landings` minds what is
+//!    under way
 //! 3. the floor holds: `plan/gates` and `plan/evictable`; checked again in `act/action`
 //! 4. fewest evictions: `plan/skew`
 //! 5. no loops: `moves/follow` verifies, `operator/policy_state` counts, `plan/gates` stops

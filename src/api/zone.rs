@@ -123,7 +123,7 @@ pub struct ZoneStatus {
     pub proven: bool,
     /// Whether the first pod moved there since then did not become Available.
     pub suspect: bool,
-    /// Since when it has no nodes.
+    /// Since when it has no nodes; kept until one that came since then is usable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_nodes_since: Option<Time>,
     /// Usable nodes of all nodes: `3/4`.
