@@ -232,10 +232,18 @@ async fn the_fence_lets_the_operator_release_a_pod_and_do_nothing_else() {
         let params = PatchParams { dry_run: true, ..PatchParams::default() };
         pods(namespace).patch(name, &params, &Patch::Strategic(patch)).await
     };
-    // The policy takes effect a moment after it was applied.
+    let released = format!("{hash}-released");
+    let release = |mark: bool, uid: Option<&str>| {
+        let annotations = if mark { json!({"zonespread.io/move": "{}"}) } else { json!({}) };
+        json!({"metadata": {"uid": uid, "annotations": annotations,
+                            "labels": {"pod-template-hash": released}}})
+    };
+    // Each of the two policies takes effect a moment after it was applied, on its own.
+    let stranger = cluster.pods("strangers", "app=web").await.remove(0).name_any();
     eventually(SOON, "the fence", async || {
-        let refused = patch("shop", &name, &forbidden()[9].1).await.is_err();
-        refused.then_some(())
+        let label = patch("shop", &name, &forbidden()[9].1).await.is_err();
+        let namespace = patch("strangers", &stranger, &release(true, None)).await.is_err();
+        if label && namespace { Ok(()) } else { Err(format!("{label} {namespace}")) }
     })
     .await;
     let forbidden = forbidden();
@@ -244,18 +252,12 @@ async fn the_fence_lets_the_operator_release_a_pod_and_do_nothing_else() {
         let answer = patch("shop", &name, refused).await;
         assert!(answer.is_err(), "{what} is let through");
     }
-    let released = format!("{hash}-released");
-    let release = |mark: bool, uid: Option<&str>| {
-        let annotations = if mark { json!({"zonespread.io/move": "{}"}) } else { json!({}) };
-        json!({"metadata": {"uid": uid, "annotations": annotations,
-                            "labels": {"pod-template-hash": released}}})
-    };
     let uid = pod.uid().unwrap();
     assert!(patch("shop", &name, &release(false, None)).await.is_err(), "without a mark");
     assert!(patch("shop", &name, &release(true, Some("another"))).await.is_err());
-    let stranger = cluster.pods("strangers", "app=web").await.remove(0);
-    let refused = patch("strangers", &stranger.name_any(), &release(true, None)).await;
-    assert!(refused.is_err(), "there is no policy");
+    let refused = patch("strangers", &stranger, &release(true, None)).await;
+    let refused = refused.expect_err("there is no policy").to_string();
+    assert!(refused.contains("no ZoneSpreadPolicy"), "{refused}");
     for subresource in ["status", "resize", "ephemeralcontainers"] {
         let answer = cluster.client_for(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
         let pods: Api<Pod> = Api::namespaced(answer, "shop");
@@ -264,5 +266,8 @@ async fn the_fence_lets_the_operator_release_a_pod_and_do_nothing_else() {
             pods.patch_subresource(subresource, &name, &PatchParams::default(), &body).await;
         assert!(answer.is_err(), "{subresource}");
     }
-    patch("shop", &name, &release(true, Some(&uid))).await.expect("a release with its mark");
+    eventually(SOON, "a release with its mark to be let through", async || {
+        patch("shop", &name, &release(true, Some(&uid))).await.map_err(|err| err.to_string())
+    })
+    .await;
 }
