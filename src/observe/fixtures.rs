@@ -89,6 +89,11 @@ impl NodeFixture {
         self
     }
 
+    pub fn deleting(mut self) -> Self {
+        self.0["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        self
+    }
+
     pub fn taint(mut self, key: &str, effect: &str) -> Self {
         push(&mut self.0["spec"]["taints"], json!({"key": key, "effect": effect}));
         self

@@ -15,7 +15,7 @@ use super::interner::Interner;
 use super::metadata::Conditions;
 use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources, pods_of};
-use super::taint::{Taint, TaintEffect, is_removal};
+use super::taint::{DISRUPTED, Taint, TaintEffect, is_removal};
 use crate::observe::value::name::{Labels, Name};
 use crate::observe::value::zone::Zone;
 
@@ -151,6 +151,8 @@ const VIRTUAL: [(&str, &str); 3] = [
     ("eks.amazonaws.com/compute-type", "fargate"),
     ("liqo.io/type", "virtual-node"),
 ];
+/// On each node of Karpenter: the name of its NodePool.
+const KARPENTER_POOL: &str = "karpenter.sh/nodepool";
 const VIRTUAL_TAINT: &str = "virtual-kubelet.io/provider";
 /// Nodes with these taints run the control plane.
 const CONTROL_PLANE_TAINTS: [&str; 2] =
@@ -166,12 +168,18 @@ impl Node {
     }
 
     /// The taint by which an autoscaler says that it removes this node, while the node works:
-    /// its pods are drained, and none is lost.
+    /// its pods are drained, and none is lost. Where somebody deletes a node of Karpenter or
+    /// its claim, or the claim expires, the node is being deleted for a moment before Karpenter
+    /// adds the taint; its finalizer keeps the node until it is drained.
     #[must_use]
-    pub fn removal(&self) -> Option<&Taint> {
-        let removal =
-            || self.taints.iter().find(|taint| taint.keeps_away() && is_removal(&taint.key));
-        if self.ready { removal() } else { None }
+    pub fn removal(&self) -> Option<Name> {
+        if !self.ready {
+            return None;
+        }
+        let said = self.taints.iter().find(|taint| taint.keeps_away() && is_removal(&taint.key));
+        let is_drained_next = || self.deleting && self.labels.contains_key(KARPENTER_POOL);
+        said.map(|taint| Name::clone(&taint.key))
+            .or_else(|| is_drained_next().then(|| Name::from(DISRUPTED)))
     }
 
     /// Whether it runs the control plane and keeps other pods away.

@@ -28,9 +28,12 @@ const CONDITIONS: [&str; 8] = [
     "node.kubernetes.io/out-of-service",
 ];
 
+/// Karpenter removes the node: it drains it first.
+pub(super) const DISRUPTED: &str = "karpenter.sh/disrupted";
+
 /// What autoscalers say of nodes that come or go. Karpenter before 1.0 wrote `disruption`.
 const AUTOSCALERS: [&str; 4] = [
-    "karpenter.sh/disrupted",
+    DISRUPTED,
     "karpenter.sh/disruption",
     "karpenter.sh/unregistered",
     "ToBeDeletedByClusterAutoscaler",
@@ -38,7 +41,7 @@ const AUTOSCALERS: [&str; 4] = [
 
 /// Those of them that say that the node is being removed: drained first, then deleted.
 const REMOVALS: [&str; 3] =
-    ["karpenter.sh/disrupted", "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler"];
+    [DISRUPTED, "karpenter.sh/disruption", "ToBeDeletedByClusterAutoscaler"];
 
 /// The cloud's own, taints of nodes that are still starting (cluster-autoscaler's three
 /// prefixes), and ours.

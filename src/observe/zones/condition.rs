@@ -66,7 +66,7 @@ impl NodeFault {
         if !node.ready {
             Some(Self { reason: ZoneReason::NotReady, taint: None })
         } else if let Some(removal) = node.removal() {
-            Some(Self::tainted(Name::clone(&removal.key)))
+            Some(Self::tainted(removal))
         } else if node.unschedulable || node.deleting {
             Some(Self { reason: ZoneReason::Cordoned, taint: None })
         } else {

@@ -34,6 +34,12 @@ mod tests {
             let failed = worked().taint(key, "NoSchedule").not_ready().build();
             assert!(!left_in_order(&failed, []), "{key}: nobody knows what became of its pods");
         }
+        // Its finalizer keeps a node of Karpenter until it is drained.
+        let deleted = worked().deleting();
+        assert!(!left_in_order(&deleted.clone().build(), []), "nobody drains it");
+        let claimed = deleted.label("karpenter.sh/nodepool", "general");
+        assert!(left_in_order(&claimed.clone().build(), []));
+        assert!(!left_in_order(&claimed.not_ready().build(), []));
         assert!(!left_in_order(&worked().build(), []), "somebody deleted it");
         assert!(!left_in_order(&worked().cordoned().build(), []), "a cordon is no removal");
     }
