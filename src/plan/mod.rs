@@ -33,6 +33,7 @@ mod tier_plan;
 mod tier_tests;
 mod tier_workloads;
 mod tier_zones;
+mod touched;
 #[cfg(test)]
 mod victim_tests;
 mod zone_loss;

@@ -15,10 +15,10 @@
 
 use std::cell::Cell;
 
-use rustc_hash::FxHashMap;
+use crate::observe::{Cluster, Name, PodId, Zone};
+use crate::predict::{Best, InFlightPods, Minding, PendingPod, Scheduler, Usage};
 
-use crate::observe::{Cluster, Name, PodId, Template, Zone};
-use crate::predict::{Best, InFlightPods, MostChange, PendingPod, Scheduler};
+use super::touched::{Touched, TouchedNode};
 
 /// A replacement that is still to be scheduled.
 #[derive(Clone, Debug)]
@@ -46,11 +46,6 @@ impl OpenLanding<'_> {
     fn is_sure(&self, best: &Best, lost: i64) -> bool {
         let is_expected = best.zones.iter().all(|zone| self.to.contains(&zone));
         is_expected && !best.unzoned && !best.may_wait && best.margin > lost
-    }
-
-    /// Whether the other may come to a zone where this one is expected.
-    fn shares_zones(&self, other: &Self) -> bool {
-        other.to.iter().any(|zone| self.to.contains(zone))
     }
 }
 
@@ -80,7 +75,7 @@ impl<'a> OpenLandings<'a> {
             return None;
         }
         let all = Beside { cluster, scheduler, open: self, next, checks: Cell::new(0) };
-        let touched = all.touched();
+        let touched = Touched::by(cluster, scheduler, self, next);
         let minding = scheduler.minding(next.pod);
         // A released pod counts until it is evicted.
         let counts = |id: &PodId| cluster.pod(*id).is_some_and(|pod| !pod.terminating);
@@ -92,7 +87,12 @@ impl<'a> OpenLandings<'a> {
             } else {
                 scheduler.minding(landing.pod).minds(next.pod)
             };
-            (is_minded || all.is_close(landing, &touched)) && !all.holds(landing, &touched)
+            if all.is_close(landing, &touched) {
+                return !all.holds(landing, &touched);
+            }
+            is_minded
+                && !all.holds_beside_minded(landing, &touched)
+                && !all.holds(landing, &touched)
         };
         std::iter::once(next).chain(&self.landings).find(is_turned)
     }
@@ -101,49 +101,6 @@ impl<'a> OpenLandings<'a> {
 /// So many landings are looked at closely before a move begins; if more would have to be, it
 /// waits until fewer are open.
 const CHECKS: usize = 64;
-
-/// What moves may change on nodes.
-#[derive(Default)]
-struct Touched<'o> {
-    nodes: FxHashMap<&'o Name, TouchedNode<'o>>,
-    /// Those that the move which may begin touches.
-    of_next: Vec<&'o Name>,
-    /// How much the best node of a zone may rise at most.
-    rises: FxHashMap<Option<&'o Zone>, MostChange>,
-    /// How much one pod that comes lowers a node at most.
-    step: MostChange,
-}
-
-/// A node that pods leave or may come to.
-#[derive(Default)]
-struct TouchedNode<'o> {
-    zone: Option<&'o Zone>,
-    /// How much its score may change.
-    change: MostChange,
-    /// Whether the pod of the move that may begin leaves it, or a pod of another move.
-    left_by_next: bool,
-    left_by_others: bool,
-    /// What may come.
-    coming: Vec<&'o Template>,
-}
-
-impl Touched<'_> {
-    /// By how many points the best node of another zone may rise.
-    fn rise(&self, landing: &OpenLanding<'_>) -> i64 {
-        let is_rival = |zone: Option<&Zone>| zone.is_none_or(|zone| !landing.to.contains(&zone));
-        let rises = self.rises.iter().filter(|(zone, _)| is_rival(**zone));
-        rises.map(|(_, rise)| rise.points()).max().unwrap_or(0)
-    }
-
-    /// By how many points the best of the nodes may fall when so many pods come to their
-    /// zones: the one that gets the fewest gets no more than its share.
-    fn fall(&self, arrivals: usize, spare: usize) -> i64 {
-        match arrivals / spare.max(1) {
-            0 => 0,
-            share => self.step.times(share).points(),
-        }
-    }
-}
 
 /// What makes a rival zone the most likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,62 +132,14 @@ impl<'o, 'a> Beside<'o, 'a> {
         self.all().filter(move |other| !std::ptr::eq(*other, landing))
     }
 
-    /// What all moves may change on nodes.
-    fn touched(&self) -> Touched<'o> {
-        let mut touched = Touched::default();
-        let mut touch = |name: &'o Name, template: &'o Template, coming: bool, by_next: bool| {
-            let zone = self.cluster.zone_of_node(name);
-            if by_next {
-                touched.of_next.push(name);
-            }
-            let node = touched.nodes.entry(name).or_default();
-            let change = self.scheduler.most_change(name, template).unwrap_or_default();
-            node.zone = zone;
-            node.change = node.change.and(change);
-            let rise = touched.rises.entry(zone).or_default();
-            *rise = node.change.max(*rise);
-            if coming {
-                node.coming.push(template);
-                touched.step = change.max(touched.step);
-            } else {
-                node.left_by_next |= by_next;
-                node.left_by_others |= !by_next;
-            }
-        };
-        for landing in self.all() {
-            let by_next = std::ptr::eq(landing, self.next);
-            let victim = landing.victim.and_then(|id| self.cluster.pod(id));
-            if let Some((pod, name)) = victim.and_then(|pod| Some((pod, pod.node.as_ref()?))) {
-                touch(name, &pod.template, false, by_next);
-            }
-            // It is made like the one or the other.
-            let templates = || [&landing.pod.template].into_iter().chain(&landing.pod.as_now);
-            for (name, template) in
-                landing.nodes.iter().flat_map(|name| templates().map(move |made| (name, made)))
-            {
-                touch(name, template, true, by_next);
-            }
-        }
-        let leaving = self.open.leaving.iter().filter_map(|id| self.cluster.pod(*id));
-        for (pod, node) in leaving.filter_map(|pod| Some((pod, pod.node.as_ref()?))) {
-            touch(node, &pod.template, false, false);
-        }
-        touched
-    }
-
     /// Whether the room that moves take and leave can decide where this one lands.
     fn is_close(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
-        let arrivals = self.arrivals(landing);
+        let arrivals = touched.arrivals(landing);
         let fall = touched.fall(arrivals, landing.spare);
         let lost = fall.saturating_add(touched.rise(landing));
         let left = landing.margin.saturating_sub(lost);
         left <= self.scheduler.most_image_score() && left <= self.image_gain(landing)
             || self.may_fill(landing, arrivals, touched)
-    }
-
-    /// How many may come to the zones where this one is expected.
-    fn arrivals(&self, landing: &'o OpenLanding<'a>) -> usize {
-        self.others(landing).filter(|other| landing.shares_zones(other)).count()
     }
 
     /// Whether moves may fill a node, or make room on a full one, on which this one depends.
@@ -242,12 +151,15 @@ impl<'o, 'a> Beside<'o, 'a> {
     ) -> bool {
         let to = |zone: Option<&Zone>| zone.is_some_and(|zone| landing.to.contains(&zone));
         let is_next = std::ptr::eq(landing, self.next);
-        let is_full = |name: &Name, coming: &[&Template]| {
-            self.scheduler.is_full(name, landing.pod, coming.iter().copied())
+        let is_full =
+            |name: &Name, coming: Option<&Usage>| self.scheduler.is_full(name, landing.pod, coming);
+        // Of the nodes that tie for best, one gets no more than its share, whoever comes.
+        let share = arrivals / landing.nodes.len().max(1);
+        let may_fill = |name: &Name| {
+            let node = touched.nodes.get(name);
+            node.is_some_and(|node| is_full(name, Some(&node.coming.most_of(share))))
         };
-        let may_fill =
-            |name: &&Name| touched.nodes.get(*name).is_some_and(|node| is_full(name, &node.coming));
-        if arrivals >= landing.spare && landing.nodes.iter().any(|name| may_fill(&name)) {
+        if arrivals >= landing.spare && landing.nodes.iter().any(may_fill) {
             return true;
         }
         // Who leaves a full node makes room for a rival; who fills one takes a rival away, by
@@ -255,10 +167,10 @@ impl<'o, 'a> Beside<'o, 'a> {
         let makes_or_takes_room = |name: &Name, node: &TouchedNode<'_>| {
             let is_left = if is_next { node.left_by_others } else { node.left_by_next };
             !to(node.zone)
-                && (is_left && is_full(name, &[])
+                && (is_left && is_full(name, None)
                     || !node.coming.is_empty()
-                        && !is_full(name, &[])
-                        && is_full(name, &node.coming))
+                        && !is_full(name, None)
+                        && is_full(name, Some(node.coming.all())))
         };
         if is_next {
             return touched.nodes.iter().any(|(name, node)| makes_or_takes_room(name, node));
@@ -285,20 +197,43 @@ impl<'o, 'a> Beside<'o, 'a> {
         if self.scheduler.may_sample() {
             return self.holds_in_any_sample(landing, touched);
         }
+        self.holds_in_worst_cases(landing, touched, None)
+    }
+
+    /// Whether it is sure to land in one of its zones where those others alone are looked at on
+    /// which that depends in more than room: what the room of all may change is taken off the
+    /// margin. So a landing with a wide margin is judged by the moves of its own tier, however
+    /// many tiers move.
+    fn holds_beside_minded(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
+        if self.scheduler.may_sample() {
+            return false;
+        }
+        let minding = self.scheduler.minding(landing.pod);
+        self.holds_in_worst_cases(landing, touched, Some(&minding))
+    }
+
+    /// Whether it lands in one of its zones whichever other zone is the most likely. With
+    /// `only`, of the others those are looked at that it minds.
+    fn holds_in_worst_cases(
+        &self,
+        landing: &'o OpenLanding<'a>,
+        touched: &Touched<'_>,
+        only: Option<&Minding<'_>>,
+    ) -> bool {
         let is_rival = |zone: &&Zone| !landing.to.contains(zone);
         let with_terms = self.all().any(|other| other.pod.template.has_pod_terms());
         let attracted = with_terms.then_some(Worst::Attracted);
         let cases = || [Worst::Placed, Worst::NotBegun].into_iter().chain(attracted);
         let rivals = self.scheduler.zones().filter(is_rival);
         let mut worst = rivals.flat_map(|rival| cases().map(move |case| (rival, case)));
-        worst.all(|(rival, case)| self.lands(landing, touched, rival, case).unwrap_or(false))
+        worst.all(|(rival, case)| self.lands(landing, touched, rival, case, only).unwrap_or(false))
     }
 
     /// The same where a sample of the nodes is scored. What is certain of any sample does not
     /// become less certain step by step, so there is no worst state: all are tried, as far as
     /// others are more than room to this one.
     fn holds_in_any_sample(&self, landing: &'o OpenLanding<'a>, touched: &Touched<'_>) -> bool {
-        let arrivals = self.arrivals(landing);
+        let arrivals = touched.arrivals(landing);
         if self.may_fill(landing, arrivals, touched) {
             return false;
         }
@@ -374,8 +309,9 @@ impl<'o, 'a> Beside<'o, 'a> {
         touched: &Touched<'_>,
         rival: &Zone,
         case: Worst,
+        only: Option<&Minding<'_>>,
     ) -> Option<bool> {
-        let (state, arrivals) = self.worst_for(landing, rival, case);
+        let (state, arrivals) = self.worst_for(landing, rival, case, only);
         let mut simulation = self.scheduler.simulate(&state, landing.pod).ok()?;
         let mut best = simulation.best()?;
         let minding = self.scheduler.minding(landing.pod);
@@ -404,8 +340,13 @@ impl<'o, 'a> Beside<'o, 'a> {
         // Where they did not take the best nodes one by one, they may have hit any.
         let (best, shared) =
             if is_lost { (best, shared) } else { (simulation.best()?, shared + arrived) };
+        // Those that were not looked at take and leave room, wherever they are.
+        let (shared, rise) = match only {
+            Some(_) => (touched.arrivals(landing), touched.rise(landing)),
+            None => (shared, 0),
+        };
         let lost = touched.fall(shared, best.spare).saturating_add(self.image_gain(landing));
-        Some(landing.is_sure(&best, lost))
+        Some(landing.is_sure(&best, lost.saturating_add(rise)))
     }
 
     /// The state in which the rival zone is most likely to get the pod, but for what has
@@ -415,7 +356,17 @@ impl<'o, 'a> Beside<'o, 'a> {
         landing: &'o OpenLanding<'a>,
         rival: &Zone,
         case: Worst,
+        only: Option<&Minding<'_>>,
     ) -> (InFlightPods, Vec<(&'o OpenLanding<'a>, &'o Name)>) {
+        let counts_pod = |id: &PodId| {
+            let pod = self.cluster.pod(*id);
+            only.is_none_or(|minding| pod.is_none_or(|pod| minding.minds_pod(pod)))
+        };
+        let counts = |other: &&OpenLanding<'a>| {
+            only.is_none_or(|minding| {
+                minding.minds(other.pod) || other.victim.as_ref().is_some_and(counts_pod)
+            })
+        };
         let mut arrivals = Vec::new();
         let mut state = InFlightPods::default();
         for id in &self.open.gone {
@@ -428,10 +379,10 @@ impl<'o, 'a> Beside<'o, 'a> {
                 state.evict(id);
             }
         };
-        for id in &self.open.leaving {
+        for id in self.open.leaving.iter().filter(|id| counts_pod(id)) {
             leave(&mut state, *id);
         }
-        for other in self.others(landing) {
+        for other in self.others(landing).filter(counts) {
             let leaves_rival = other.from == rival;
             let (begun, node) = match case {
                 Worst::Attracted => {

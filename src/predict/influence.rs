@@ -1,9 +1,10 @@
 //! How a pod that comes to a node, or leaves one, changes where another lands.
 
-use crate::observe::{Template, VolumeSource};
+use crate::observe::{Pod, Template, VolumeSource};
 
 use super::in_flight::PendingPod;
 use super::plugins::Plugin;
+use super::plugins::node_resources::{Arrivals, Usage};
 use super::plugins::score::MAX;
 use super::plugins::spread_constraints::{Constraints, counts};
 use super::prefilter::PodRef;
@@ -85,15 +86,25 @@ impl Minding<'_> {
     /// ports or volumes.
     #[must_use]
     pub fn minds(&self, other: &PendingPod) -> bool {
-        self.pod.namespace == other.namespace && self.is_spread_by(other)
-            || self.scheduler.minds_presence(self.pod, other)
+        self.minds_any(PodRef::from(other))
+    }
+
+    /// The same of a pod that is there.
+    #[must_use]
+    pub fn minds_pod(&self, other: &Pod) -> bool {
+        self.minds_any(PodRef::from(other))
+    }
+
+    fn minds_any(&self, other: PodRef<'_>) -> bool {
+        self.pod.namespace == *other.namespace && self.is_spread_by(other)
+            || self.scheduler.minds_any_presence(self.pod, other)
     }
 
     /// Whether one of the pod's spread constraints counts the other.
-    fn is_spread_by(&self, other: &PendingPod) -> bool {
+    fn is_spread_by(&self, other: PodRef<'_>) -> bool {
         self.constraints.as_ref().is_none_or(|known| {
             let mut constraints = known.constraints.iter();
-            constraints.any(|constraint| counts(constraint.selector.as_ref(), &other.labels))
+            constraints.any(|constraint| counts(constraint.selector.as_ref(), other.labels))
         })
     }
 }
@@ -109,11 +120,14 @@ impl Scheduler<'_> {
     /// they take, spreading left aside: for that, pods that terminate no longer count.
     #[must_use]
     pub fn minds_presence(&self, pod: &PendingPod, other: &PendingPod) -> bool {
-        let ports = |pod: &PendingPod| !pod.template.host_ports.is_empty();
-        let claims = |pod: &PendingPod| has_claims(&pod.template);
-        ports(pod) && ports(other)
-            || claims(pod) && claims(other)
-            || self.have_terms(PodRef::from(pod), PodRef::from(other))
+        self.minds_any_presence(pod, PodRef::from(other))
+    }
+
+    fn minds_any_presence(&self, pod: &PendingPod, other: PodRef<'_>) -> bool {
+        let ports = |template: &Template| !template.host_ports.is_empty();
+        ports(&pod.template) && ports(other.template)
+            || has_claims(&pod.template) && has_claims(other.template)
+            || self.have_terms(PodRef::from(pod), other)
     }
 
     /// How the score of a node for any pod changes at most when a pod with this template comes
@@ -161,19 +175,22 @@ impl Scheduler<'_> {
         self.config.weights.of(Plugin::ImageLocality).abs() * MAX
     }
 
-    /// Whether a node has no room for the pod, as the cluster shows it and when these others
-    /// have come.
+    /// Pods that may come to a node: none yet.
     #[must_use]
-    pub fn is_full<'t>(
-        &self,
-        node: &str,
-        pod: &PendingPod,
-        others: impl IntoIterator<Item = &'t Template>,
-    ) -> bool {
+    pub fn no_arrivals(&self) -> Arrivals {
+        Arrivals::none(self.version())
+    }
+
+    /// Whether a node has no room for the pod, as the cluster shows it and when pods that ask
+    /// for so much have come.
+    #[must_use]
+    pub fn is_full(&self, node: &str, pod: &PendingPod, coming: Option<&Usage>) -> bool {
         self.row_of(node).is_none_or(|row| {
             let (node, entry) = (&self.rows()[row].node, self.entry(row));
             let mut usage = self.usage(row);
-            others.into_iter().for_each(|other| usage.add(other));
+            if let Some(coming) = coming {
+                usage.combine(coming);
+            }
             usage.shortages(&pod.template, node, entry).next().is_some()
         })
     }

@@ -43,6 +43,7 @@ pub use in_flight::{InFlightPods, PendingPod};
 pub use influence::{Minding, MostChange};
 pub use known_version::{KnownVersion, VersionSource};
 pub use node_groups::{Eligible, NodeGroups, SeenZone};
+pub use plugins::node_resources::{Arrivals, Usage};
 pub use plugins::{Plugin, Weights};
 pub use rival::{Rival, Rivals};
 pub use scheduler::Scheduler;

@@ -50,6 +50,7 @@ impl fmt::Display for Shortage<'_> {
 
 impl Usage {
     /// What is on the node now.
+    #[must_use]
     pub fn of(version: SchedulerVersion, entry: &NodeEntry) -> Self {
         let mut usage = Self {
             pods: i64::try_from(entry.pods.len()).unwrap_or(i64::MAX),
@@ -60,6 +61,20 @@ impl Usage {
         };
         usage.count_more(entry.more_by_container.as_deref(), 1);
         usage
+    }
+
+    /// No pods, to be added to.
+    #[must_use]
+    pub fn none(version: SchedulerVersion) -> Self {
+        Self { by_container: version < SchedulerVersion::V1_37, ..Self::default() }
+    }
+
+    /// Raises everything to at least that of `other`.
+    fn raise_to(&mut self, other: &Self) {
+        self.pods = self.pods.max(other.pods);
+        self.requested.raise_to(&other.requested);
+        self.scored_cpu_milli = self.scored_cpu_milli.max(other.scored_cpu_milli);
+        self.scored_memory = self.scored_memory.max(other.scored_memory);
     }
 
     fn count_more(&mut self, more: Option<&MoreByContainer>, times: i64) {
@@ -126,6 +141,7 @@ impl Usage {
     }
 
     /// How much of the node's cores and memory stays free, from 0 to 100.
+    #[must_use]
     pub fn least_allocated(&self, template: &Template, node: &Node) -> i64 {
         let cpu = self.scored_cpu_milli + template.own_scored_cpu_milli;
         let memory = self.scored_memory + template.own_scored_memory;
@@ -140,6 +156,68 @@ impl Usage {
             }
         }
         if count == 0 { 0 } else { sum / count }
+    }
+}
+
+/// Pods that may come to a node.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    all: Usage,
+    /// Of each resource, what the one asks for that asks for the most.
+    most: Usage,
+    one: Usage,
+}
+
+impl Arrivals {
+    /// None yet.
+    #[must_use]
+    pub fn none(version: SchedulerVersion) -> Self {
+        let none = Usage::none(version);
+        Self { all: none.clone(), most: none.clone(), one: none }
+    }
+
+    /// One more may come.
+    pub fn add(&mut self, template: &Template) {
+        self.all.add(template);
+        self.one.add(template);
+        self.most.raise_to(&self.one);
+        self.one.subtract(template);
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.all.pods == 0
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> &Usage {
+        &self.all
+    }
+
+    /// The most that so many of them ask for, of each resource by itself.
+    #[must_use]
+    pub fn most_of(&self, count: usize) -> Usage {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let of = |most: i64, all: i64| most.saturating_mul(count).min(all);
+        let (most, all) = (&self.most.requested, &self.all.requested);
+        let extended = most
+            .extended
+            .iter()
+            .map(|(name, amount)| (Name::clone(name), of(*amount, all.extended(name))));
+        Usage {
+            pods: of(self.most.pods, self.all.pods),
+            requested: Resources {
+                cpu_milli: of(most.cpu_milli, all.cpu_milli),
+                memory: of(most.memory, all.memory),
+                ephemeral_storage: of(most.ephemeral_storage, all.ephemeral_storage),
+                extended: extended.collect(),
+            },
+            scored_cpu_milli: of(self.most.scored_cpu_milli, self.all.scored_cpu_milli),
+            scored_memory: of(self.most.scored_memory, self.all.scored_memory),
+            by_container: self.all.by_container,
+        }
     }
 }
 
