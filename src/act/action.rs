@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::moves::{ActionError, ActionRequest, Check, Verb};
 use crate::observe::{
-    ConditionCount, Interner, Node, Pod, WatchedNode, WatchedPod, Zone, ZoneCondition, is_impaired,
+    ConditionCount, Interner, Node, Pod, WatchedPod, Zone, ZoneCondition, is_impaired,
     unstable_nodes,
 };
 
@@ -93,7 +93,7 @@ impl Action {
     pub fn answered(&mut self, answer: Answer, now: Timestamp) -> Result<bool, ActionError> {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
-            (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(nodes)?,
+            (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(&nodes)?,
             (Some(Check::Fence | Check::Steering | Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.
@@ -192,11 +192,8 @@ impl Action {
     }
 
     /// Laws 1 and 2, as the API server sees the nodes now.
-    fn zones_hold(&self, nodes: Vec<WatchedNode>) -> Result<(), ActionError> {
+    fn zones_hold(&self, nodes: &[Node]) -> Result<(), ActionError> {
         let request = &self.request;
-        let mut interner = Interner::default();
-        let nodes: Vec<Node> =
-            nodes.into_iter().map(|node| Node::new(node, &mut interner)).collect();
         let stale = |why: String| Err(ActionError::Stale(format!("a fresh read of nodes: {why}")));
         let eligible = &request.preconditions.eligible;
         // Where the replacement is already, no room is needed any more.

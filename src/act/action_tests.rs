@@ -73,9 +73,7 @@ fn carry_out(pods: Vec<PodFixture>, nodes: Vec<NodeFixture>) -> Result<Vec<Reque
             Request::Pods { .. } => {
                 Answer::Pods(pods.iter().cloned().map(PodFixture::watched).collect())
             }
-            Request::Nodes => {
-                Answer::Nodes(nodes.iter().cloned().map(NodeFixture::watched).collect())
-            }
+            Request::Nodes => Answer::nodes(nodes.iter().cloned().map(NodeFixture::watched)),
             _ => Answer::Acted(Ok(())),
         };
         asked.push(request);
@@ -240,7 +238,7 @@ fn nothing_is_evicted_after_the_window_has_closed() {
     let mut action = Action::begin(request.clone(), second(0)).unwrap();
     let pods = Answer::Pods(pods().into_iter().map(PodFixture::watched).collect());
     assert_eq!(action.answered(pods, second(1)), Ok(false));
-    let nodes = Answer::Nodes(nodes().into_iter().map(NodeFixture::watched).collect());
+    let nodes = Answer::nodes(nodes().into_iter().map(NodeFixture::watched));
     let refusal = action.answered(nodes, second(2));
     assert!(matches!(refusal, Err(ActionError::Outdated(_))), "{refusal:?}");
     assert!(matches!(Action::begin(request, second(2)), Err(ActionError::Outdated(_))));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::moves::{ActionError, ActionRequest, StatusWrite, SteeredPod, WriteFailure};
-use crate::observe::{Name, PolicyKey, WatchedNode, WatchedPod};
+use crate::observe::{Interner, Name, Node, PolicyKey, WatchedNode, WatchedPod};
 
 /// One request to the API server.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,10 +85,18 @@ pub enum Answer {
     /// The pods that were asked for; one that is not there is left out.
     Pods(Vec<WatchedPod>),
     /// The nodes that were asked for; one that is not there is left out.
-    Nodes(Vec<WatchedNode>),
+    Nodes(Arc<[Node]>),
     /// What the API server said to the action; of the fence, whether it stands; of
     /// the steering, whether it is as it must be.
     Acted(Result<(), ActionError>),
     /// No answer, or none that helps.
     Failed(String),
+}
+
+impl Answer {
+    /// These nodes.
+    pub fn nodes(watched: impl IntoIterator<Item = WatchedNode>) -> Self {
+        let mut interner = Interner::default();
+        Self::Nodes(watched.into_iter().map(|node| Node::new(node, &mut interner)).collect())
+    }
 }

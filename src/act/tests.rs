@@ -161,7 +161,7 @@ impl Hand {
                 shown.metadata.uid = Some(uid);
                 Answer::Pods(vec![shown])
             }
-            Request::Node { name } => Answer::Nodes(vec![node(name).zone("c").watched()]),
+            Request::Node { name } => Answer::nodes([node(name).zone("c").watched()]),
             _ => Answer::Acted(Ok(())),
         };
         self.answer(answer, of_pod);

@@ -1,6 +1,8 @@
 //! The requests that the executor asks for, as the API server gets them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::policy::v1::Eviction;
@@ -8,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, 
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Error, Resource};
 use serde_json::json;
+use tokio::sync::Mutex;
 use tracing::{info, warn};
 
 use crate::act::{Answer, REQUEST_TIMEOUT, Request};
@@ -30,13 +33,40 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Requests {
     client: Client,
     publisher: Publisher,
+    nodes: Arc<AllNodes>,
+}
+
+/// Reads all nodes, for many evictions at a time: whoever asks gets an answer to a read that
+/// began after it asked, and shares it with all who asked by then.
+#[derive(Default)]
+struct AllNodes {
+    /// How many reads have begun.
+    begun: AtomicU64,
+    /// The last one that has ended: its number, and the answer.
+    last: Mutex<Option<(u64, Answer)>>,
+}
+
+impl AllNodes {
+    async fn read(&self, client: &Client) -> Answer {
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut last = self.last.lock().await;
+        if let Some((_, answer)) = last.as_ref().filter(|(number, _)| *number > before) {
+            return answer.clone();
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let nodes: Api<WatchedNode> = Api::all(client.clone());
+        let params = ListParams::default();
+        let answer = read(async { Ok(nodes.list(&params).await?.items) }, Answer::nodes).await;
+        *last = Some((number, answer.clone()));
+        answer
+    }
 }
 
 impl Requests {
     /// The client must not retry by itself: a PDB's 429 is an answer.
     pub fn new(client: Client, identity: String) -> Self {
         let publisher = Publisher::start(client.clone(), identity);
-        Self { client, publisher }
+        Self { client, publisher, nodes: Arc::default() }
     }
 
     /// Sends one request, and waits for its answer, up to a time limit.
@@ -53,15 +83,11 @@ impl Requests {
                 let pod = async { Ok(pods.get_opt(name).await?.into_iter().collect()) };
                 read(pod, Answer::Pods).await
             }
-            Request::Nodes => {
-                let nodes: Api<WatchedNode> = Api::all(self.client.clone());
-                let params = ListParams::default();
-                read(async { Ok(nodes.list(&params).await?.items) }, Answer::Nodes).await
-            }
+            Request::Nodes => self.nodes.read(&self.client).await,
             Request::Node { name } => {
                 let nodes: Api<WatchedNode> = Api::all(self.client.clone());
                 let node = async { Ok(nodes.get_opt(name).await?.into_iter().collect()) };
-                read(node, Answer::Nodes).await
+                read(node, Answer::nodes).await
             }
             Request::Fence { request } => {
                 let (namespace, pod) = (&request.policy.namespace, &request.pod);

@@ -104,7 +104,7 @@ impl Seen {
                 };
                 Some(Answer::Pods(self.pods.values().filter(of_tier).cloned().collect()))
             }
-            Request::Nodes => Some(Answer::Nodes(self.nodes.values().cloned().collect())),
+            Request::Nodes => Some(Answer::nodes(self.nodes.values().cloned())),
             _ => None,
         }
     }

@@ -164,7 +164,7 @@ impl World {
             }
             Request::Nodes => {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
-                Answer::Nodes(self.nodes.iter().map(objects::Node::watched).collect())
+                Answer::nodes(self.nodes.iter().map(objects::Node::watched))
             }
             Request::RemoveProbe { .. } => Answer::Acted(Ok(())),
             Request::Fence { request } => Answer::Acted(self.try_fence(operator, request)),
@@ -180,7 +180,7 @@ impl World {
             }
             Request::Node { name } => {
                 let node = self.nodes.iter().find(|node| node.name == **name);
-                Answer::Nodes(node.map(objects::Node::watched).into_iter().collect())
+                Answer::nodes(node.map(objects::Node::watched))
             }
             Request::Act { request, dry_run } => {
                 self.check_hand(operator, incarnation, "a pod");
