@@ -3,6 +3,7 @@
 mod clock;
 mod complaints;
 mod error_text;
+mod installed_schema;
 mod lease;
 mod liveness;
 mod opening;

@@ -19,6 +19,7 @@ use crate::moves::{ActionRequest, PodPatch, StatusWrite, Verb, WriteFailure};
 use crate::observe::{WatchedNode, WatchedPod};
 
 use super::error_text::error_text;
+use super::installed_schema::InstalledSchema;
 use super::opening::give_room;
 use super::publish::Publisher;
 use super::refusal::{action_error, no_answer};
@@ -34,6 +35,7 @@ pub struct Requests {
     client: Client,
     publisher: Publisher,
     nodes: Arc<AllNodes>,
+    schema: InstalledSchema,
 }
 
 /// Reads all nodes, for many evictions at a time: whoever asks gets an answer to a read that
@@ -66,7 +68,7 @@ impl Requests {
     /// The client must not retry by itself: a PDB's 429 is an answer.
     pub fn new(client: Client, identity: String) -> Self {
         let publisher = Publisher::start(client.clone(), identity);
-        Self { client, publisher, nodes: Arc::default() }
+        Self { client, publisher, nodes: Arc::default(), schema: InstalledSchema::default() }
     }
 
     /// Sends one request, and waits for its answer, up to a time limit.
@@ -111,6 +113,7 @@ impl Requests {
 
     async fn write(&self, write: &StatusWrite) -> Answer {
         let StatusWrite { policy, uid, status, events } = write;
+        let what = format!("policy {}/{}", policy.namespace, policy.name);
         let api: Api<ZoneSpreadPolicy> = Api::namespaced(self.client.clone(), &policy.namespace);
         // With the uid: a policy of the same name made since then is another one.
         let patch = json!({
@@ -129,10 +132,12 @@ impl Requests {
                 }
                 return Answer::Written;
             }
-            Ok(Err(error)) => WriteFailure::Refused(error_text(&error)),
-            Err(_) => WriteFailure::TimedOut,
+            Ok(Err(error)) => WriteFailure::Refused(self.schema.refused(&what, &error)),
+            Err(_) => {
+                warn!("the status of {what} could not be written: {}", WriteFailure::TimedOut);
+                WriteFailure::TimedOut
+            }
         };
-        warn!(namespace = %policy.namespace, policy = %policy.name, %failure, "the status could not be written");
         Answer::NotWritten(failure)
     }
 

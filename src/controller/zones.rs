@@ -12,19 +12,21 @@ use crate::act::REQUEST_TIMEOUT;
 use crate::api::{FIELD_MANAGER, ZoneObject};
 use crate::operator::ZoneWrite;
 
-use super::error_text::error_text;
+use super::installed_schema::InstalledSchema;
 use super::lease::Leadership;
 
 /// Writes Zone objects.
 pub struct ZoneWriter {
     zones: Api<ZoneObject>,
     leadership: Leadership,
+    schema: InstalledSchema,
 }
 
 impl ZoneWriter {
     /// A writer that asks for the lease before each request (law 8).
     pub fn new(client: Client, leadership: Leadership) -> Self {
-        Self { zones: Api::all(client), leadership }
+        let schema = InstalledSchema::default();
+        Self { zones: Api::all(client), leadership, schema }
     }
 
     /// Writes what comes in, and tells whether that worked.
@@ -36,8 +38,12 @@ impl ZoneWriter {
         while let Some(write) = writes.recv().await {
             let is_written = match self.write(&write).await {
                 Ok(()) => true,
-                Err(error) => {
-                    warn!(zone = %write.name, %error, "the Zone could not be written");
+                Err(NotWritten::Refused(error)) => {
+                    self.schema.refused(&format!("Zone {}", write.name), &error);
+                    false
+                }
+                Err(NotWritten::NotAsked(why)) => {
+                    warn!("the status of Zone {} could not be written: {why}", write.name);
                     false
                 }
             };
@@ -47,28 +53,27 @@ impl ZoneWriter {
         }
     }
 
-    async fn write(&self, write: &ZoneWrite) -> Result<(), String> {
+    async fn write(&self, write: &ZoneWrite) -> Result<(), NotWritten> {
         if !write.is_of_late(Timestamp::now()) {
-            return Err("the API server is slow: decided too long ago".to_owned());
+            return Err(not_asked("the API server is slow: decided too long ago"));
         }
-        match self.apply_status(write).await? {
-            Ok(()) => return Ok(()),
-            Err(Error::Api(status)) if status.is_not_found() => {}
-            Err(error) => return Err(error_text(&error)),
+        match self.apply_status(write).await {
+            Err(NotWritten::Refused(Error::Api(status))) if status.is_not_found() => {}
+            answer => return answer,
         }
         // There is no such object yet, or somebody deleted it.
-        self.make(write).await?.map_err(|error| error_text(&error))?;
-        self.apply_status(write).await?.map_err(|error| error_text(&error))
+        self.make(write).await?;
+        self.apply_status(write).await
     }
 
-    async fn apply_status(&self, write: &ZoneWrite) -> Result<Result<(), Error>, String> {
+    async fn apply_status(&self, write: &ZoneWrite) -> Result<(), NotWritten> {
         let mut patch = Self::object(write);
         patch["status"] = json!(*write.status);
         let (params, patch) = (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(&patch));
         self.ask(self.zones.patch_status(&write.name, &params, &patch)).await
     }
 
-    async fn make(&self, write: &ZoneWrite) -> Result<Result<(), Error>, String> {
+    async fn make(&self, write: &ZoneWrite) -> Result<(), NotWritten> {
         let mut patch = Self::object(write);
         patch["spec"] = json!({});
         let (params, patch) = (PatchParams::apply(FIELD_MANAGER), Patch::Apply(&patch));
@@ -86,13 +91,28 @@ impl ZoneWriter {
     async fn ask(
         &self,
         request: impl Future<Output = Result<ZoneObject, Error>>,
-    ) -> Result<Result<(), Error>, String> {
+    ) -> Result<(), NotWritten> {
         if !self.leadership.may_act() {
-            return Err("this replica no longer leads".to_owned());
+            return Err(not_asked("this replica no longer leads"));
         }
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Ok(answer) => Ok(answer.map(drop)),
-            Err(_) => Err(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())),
+            Ok(answer) => answer.map(drop).map_err(NotWritten::Refused),
+            Err(_) => Err(NotWritten::NotAsked(format!(
+                "no answer within {}s",
+                REQUEST_TIMEOUT.as_secs()
+            ))),
         }
     }
+}
+
+/// Why a Zone was not written.
+enum NotWritten {
+    /// The API server said no, or could not be reached.
+    Refused(Error),
+    /// It was not even asked, or it did not answer.
+    NotAsked(String),
+}
+
+fn not_asked(why: &str) -> NotWritten {
+    NotWritten::NotAsked(why.to_owned())
 }

@@ -364,3 +364,55 @@ async fn phases(operator: &Operator, policy: &str) -> Vec<String> {
     });
     shown.map(|sample| sample.labels["phase"].clone()).collect()
 }
+
+/// An operator that is newer than the CRDs: nothing is evicted, and the log says which file to
+/// apply, once.
+#[tokio::test]
+async fn an_operator_that_is_newer_than_the_crds_says_which_file_to_apply() {
+    let cluster = Cluster::start().await;
+    let kubeconfig = install(&cluster).await;
+    three_zones(&cluster).await;
+    a_shop(&cluster).await;
+    let of_policies = "crd/zonespreadpolicies.zonespread.io";
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    let without_a_field = json!([{"op": "remove", "path": format!("{status}/scheduler")}]);
+    let without_values =
+        json!([{"op": "replace", "path": format!("{status}/phase/enum"), "value": ["Frozen"]}]);
+    for (older, says) in
+        [(without_a_field, "field not declared in schema"), (without_values, "supported values")]
+    {
+        let older = older.to_string();
+        cluster.kubectl(&["patch", of_policies, "--type=json", "-p", &older]).await.unwrap();
+        cluster.apply(policy("shop", "shop", "")).await;
+        the_crd_is_older(&cluster, says).await;
+        let mut operator = policy::replica(&cluster, &kubeconfig, &[]).await;
+        let said = eventually(SOON, "the file to apply", async || {
+            let log = operator.log();
+            let lines = log.lines().filter(|line| line.contains("apply its crds/zonespread.yaml"));
+            let lines: Vec<String> = lines.map(str::to_owned).collect();
+            if lines.is_empty() { Err(log) } else { Ok(lines) }
+        })
+        .await;
+        assert!(said.len() == 1 && said[0].contains(says), "{said:?}");
+        install(&cluster).await;
+        phase(&cluster, "shop", "shop", Phase::Balanced).await;
+        operator.terminate().await;
+        cluster.kubectl(&["delete", "zsp", "shop", "-n", "shop"]).await.unwrap();
+    }
+}
+
+/// Waits until a status like the operator's is refused: a CRD is in force a little later.
+async fn the_crd_is_older(cluster: &Cluster, says: &str) {
+    let api: Api<ZoneSpreadPolicy> = Api::namespaced(cluster.client(), "shop");
+    let status = json!({"apiVersion": "zonespread.io/v1alpha1", "kind": "ZoneSpreadPolicy",
+        "metadata": {"name": "shop"},
+        "status": {"phase": "Balanced", "scheduler": {"version": "1.37"}}});
+    let params = PatchParams { dry_run: true, ..PatchParams::apply("test").force() };
+    eventually(SOON, "the older CRD to be in force", async || {
+        match api.patch_status("shop", &params, &Patch::Apply(&status)).await {
+            Err(error) if error.to_string().contains(says) => Ok(()),
+            answer => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
+}
