@@ -10,6 +10,7 @@ use crate::api::MoveState;
 use crate::observe::{Index, Name, Pod, Uid};
 
 use super::discard::needless;
+use super::stuck::why_stuck;
 use super::tracked_move::{Move, Replacement};
 
 /// After a restart, a replacement may be this much older than the move: the
@@ -135,13 +136,7 @@ pub(super) fn follow(
     if now < lands_by(moved, view.landing_timeout) {
         return None;
     }
-    let message = match (replacement, zone) {
-        (Some(pod), Some(zone)) => {
-            format!("{} in zone {zone} is not Available after {timeout}s", pod.name)
-        }
-        (Some(pod), None) => format!("{} has no node after {timeout}s", pod.name),
-        (None, _) => format!("no replacement was made within {timeout}s"),
-    };
+    let message = why_stuck(view, replacement, zone, timeout);
     Some((Ending::Stuck { in_target_zone: zone.is_some() }, message))
 }
 

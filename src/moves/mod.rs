@@ -19,6 +19,7 @@ mod probe;
 mod request;
 mod rivals;
 mod step;
+mod stuck;
 mod surge;
 mod tracked_move;
 

@@ -21,6 +21,7 @@ mod consent;
 mod landings;
 mod leader;
 mod nodes;
+mod nominated;
 mod opening;
 mod outages;
 mod outlooks;

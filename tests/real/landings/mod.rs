@@ -7,8 +7,9 @@
 //!                                  └ disturbance, scheduler_log
 //! ```
 //! `LANDINGS=n SEED=s NODES=n` decide how many, which, and on how many nodes;
-//! `KUBERNETES=1.35` runs another version; in `SHARE=percent` of the clusters pods are
-//! resized in place, and in as many some hold room for others.
+//! `KUBERNETES=1.35` runs another version. In `SHARE=percent` of the clusters pods are resized
+//! in place, in as many some hold room for others, in as many there is a pool; of a third as
+//! many workloads the pods are spread by default constraints of maxSkew 1.
 
 mod affinity;
 mod containers;
@@ -31,6 +32,7 @@ mod world;
 use crate::dice::setting;
 use crate::harness::{self, Cluster, SchedulerSetup};
 use field::Field;
+pub use requests::Requests;
 use tally::Tally;
 use zonespread::predict::{Release, SchedulerVersion};
 
