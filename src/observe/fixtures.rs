@@ -250,6 +250,12 @@ impl PodFixture {
         self
     }
 
+    /// Whose spec was changed after it was made.
+    pub fn changed(mut self) -> Self {
+        self.0["metadata"]["generation"] = json!(2);
+        self
+    }
+
     /// What was allocated to the container, and what it has.
     pub fn sized(self, allocated: Value, actual: Value) -> Self {
         let main = json!({

@@ -31,12 +31,7 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> PendingPod {
     // show any more: the pod itself does.
     let mut next = owner.revisions.iter().map(|revisions| (revisions.of(&pod.name), revisions));
     if next.any(|(next, revisions)| next.is_some_and(|next| *next != revisions.update)) {
-        let unknown = resized_in_place(cluster, pod).map(|other| {
-            format!(
-                "pods {} and {other} are of one revision, which their set shows no more, and of two sizes: one of them was resized in place",
-                pod.name
-            )
-        });
+        let unknown = size_is_unknown(cluster, pod);
         return PendingPod { labels: without_bound(&pod.labels), unknown, ..like };
     }
     let labels = labels(owner, &pod.labels);
@@ -49,14 +44,26 @@ pub(super) fn next_pod(cluster: &Cluster, pod: &Pod) -> PendingPod {
     PendingPod { labels, template, as_now, ..like }
 }
 
-/// Another pod of the same revision of a set that asks for something else.
-fn resized_in_place<'c>(cluster: &'c Cluster, pod: &Pod) -> Option<&'c Name> {
+/// Why the size of a revision that the set shows no more is not known: its pods tell, unless
+/// they were resized in place.
+fn size_is_unknown(cluster: &Cluster, pod: &Pod) -> Option<String> {
     let revision = pod.labels.get(REVISION_LABEL);
     let mut others = cluster
         .pods_in(&pod.namespace)
         .map(|(_, other)| other)
         .filter(|other| other.owner == pod.owner && other.labels.get(REVISION_LABEL) == revision);
-    others.find(|other| other.template.asked != pod.template.asked).map(|other| &other.name)
+    if let Some(other) = others.find(|other| other.template.asked != pod.template.asked) {
+        return Some(format!(
+            "pods {} and {} are of one revision, which their set shows no more, and of two sizes: one of them was resized in place",
+            pod.name, other.name
+        ));
+    }
+    pod.changed.then(|| {
+        format!(
+            "pod {} was changed after it was made (its metadata.generation is above 1), and its replacement is made from a revision that its set shows no more: to know the size, finish or undo the rollout",
+            pod.name
+        )
+    })
 }
 
 /// The labels of the pod that is there, but those of its node, and as the template has them.

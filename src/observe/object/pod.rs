@@ -130,6 +130,9 @@ pub struct Pod {
     pub mark: Option<Box<MoveMark>>,
     /// Whether a kubelet runs it from a file (a mirror pod).
     pub mirror: bool,
+    /// Whether its spec was changed after it was made: resized in place, say. API servers
+    /// older than 1.33 do not tell.
+    pub changed: bool,
 }
 
 /// Where a pod is in its life.
@@ -218,6 +221,7 @@ impl Pod {
             keep,
             mark,
             mirror,
+            changed: metadata.generation.is_some_and(|generation| generation > 1),
         }
     }
 

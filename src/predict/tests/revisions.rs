@@ -79,6 +79,19 @@ fn below_a_partition_nothing_of_the_new_template_counts() {
     assert!(unknown.contains("pods db-1 and db-0 are of one revision"), "{unknown}");
 }
 
+/// All of them resized alike look like their revision. The API server tells, by their generation.
+#[test]
+fn below_a_partition_a_pod_that_was_changed_does_not_show_its_revision() {
+    let partition = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}});
+    let below = |pod: PodFixture| replaced(&set(&partition, json!({})), pod, "db-1").1.unknown;
+    assert_eq!(below(db("db-1", "old").cpu("3")), None);
+    let unknown = below(db("db-1", "old").cpu("3").changed()).unwrap();
+    assert!(unknown.contains("pod db-1 was changed after it was made"), "{unknown}");
+    // Of the set's own revision the template tells.
+    let current = replaced(&set(&partition, json!({})), db("db-2", "new").changed(), "db-2").1;
+    assert_eq!(current.unknown, None);
+}
+
 #[test]
 fn a_pod_of_the_new_revision_tells_more_than_the_template() {
     let on_delete = set(&json!({"type": "OnDelete"}), json!({}));
