@@ -33,6 +33,7 @@ mod recovery;
 mod rolling;
 mod rollouts;
 mod scale;
+mod situations;
 mod steering;
 mod strangers;
 mod surge;
