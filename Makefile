@@ -44,7 +44,8 @@ simulate: ## The laws in SEEDS=n simulated worlds, on all cores; SEED=s is the f
 .PHONY: landings
 landings: control-plane ## 3000 predictions against the real kube-scheduler; SEED=s LANDINGS=n NODES=n
 	LANDINGS=$(or $(LANDINGS),3000) $(CARGO) test --test real replacements_land -- --nocapture
-	@# As many as 500 more where pods are resized in place and others hold room for them.
+	@# As many as 500 more where pods are resized in place, others hold room for them, there is a
+	@# pool, and default constraints of maxSkew 1 spread some.
 	SHARE=100 SEED=$$(($(or $(SEED),1) + 100000)) LANDINGS=$(or $(LANDINGS),500) $(CARGO) test --test real replacements_land -- --nocapture
 
 .PHONY: compat

@@ -124,7 +124,8 @@ impl Field {
     /// Clears the field, then puts new nodes and tenants there.
     pub async fn begin(&mut self, dice: &mut Dice, epoch: usize, count: usize) {
         self.clear().await;
-        let nodes = terrain::nodes(dice, epoch, count);
+        let share = usize::try_from(setting("SHARE", 30)).unwrap();
+        let nodes = terrain::nodes(dice, epoch, count, share);
         self.nodes = nodes.iter().map(name).collect();
         for node in &nodes {
             self.requests.post("/api/v1/nodes", node).await;
@@ -137,7 +138,6 @@ impl Field {
         for _ in 0..density * count {
             self.add_tenant(dice).await;
         }
-        let share = usize::try_from(setting("SHARE", 30)).unwrap();
         if dice.chance(share) {
             for at in 0..self.tenants.len() {
                 let (namespace, name) = self.tenants[at].clone();

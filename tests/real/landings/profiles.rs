@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use zonespread::predict::{SchedulerCache, SchedulerConfig, SchedulerVersion};
 
 use super::terrain::ZONE;
-use crate::dice::Dice;
+use crate::dice::{Dice, setting};
 
 /// The profile of pods that name none.
 const DEFAULT: &str = "default-scheduler";
@@ -42,9 +42,23 @@ pub fn listed() -> Value {
     ])
 }
 
-/// Chooses a profile for a workload; two thirds of them name none.
+/// The profiles whose default constraints spread pods that have none of their own.
+const SPREADING: [&str; 2] = ["zones-softly", "zones-strictly"];
+
+/// Whether a default constraint over zones, of maxSkew 1, speaks for such pods.
+pub fn spreads_by_default(template: &Value) -> bool {
+    let profile = template["spec"]["schedulerName"].as_str().unwrap_or_default();
+    let own = template["spec"]["topologySpreadConstraints"].as_array();
+    SPREADING.contains(&profile) && own.is_none_or(Vec::is_empty)
+}
+
+/// Chooses a profile for a workload; more than half of them name none.
 pub fn choose(dice: &mut Dice, spec: &mut Value) {
-    if dice.chance(35) {
+    let share = usize::try_from(setting("SHARE", 30)).unwrap();
+    if dice.chance(share / 3) {
+        spec.as_object_mut().unwrap().remove("topologySpreadConstraints");
+        spec["schedulerName"] = json!(dice.pick(&SPREADING));
+    } else if dice.chance(35) {
         let listed = listed();
         let profiles = listed.as_array().unwrap();
         spec["schedulerName"] =

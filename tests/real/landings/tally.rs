@@ -1,7 +1,9 @@
 //! What came of all landings.
 
 use super::landing::{Observed, Outcome, explain, replay};
+use super::profiles;
 use super::scheduler_log;
+use super::terrain::is_in_pool;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,11 +20,8 @@ pub struct Tally {
     certain: usize,
     pending: usize,
     ties: usize,
-    /// Where others were pushed out, where pods are being resized, and where the
-    /// replacement may be of two sizes.
-    preempting: usize,
-    resized: usize,
-    of_two_sizes: usize,
+    /// How often there was something special.
+    kinds: BTreeMap<&'static str, usize>,
     misses: usize,
     certain_misses: usize,
     unpredictable: BTreeMap<String, usize>,
@@ -41,9 +40,7 @@ impl Tally {
             certain: 0,
             pending: 0,
             ties: 0,
-            preempting: 0,
-            resized: 0,
-            of_two_sizes: 0,
+            kinds: BTreeMap::new(),
             misses: 0,
             certain_misses: 0,
             unpredictable: BTreeMap::new(),
@@ -68,12 +65,9 @@ impl Tally {
             return;
         }
         self.landings += 1;
-        if let Prediction::Lands(landing) = &observed.prediction {
-            self.preempting += usize::from(!landing.preempts.is_empty());
-            self.of_two_sizes += usize::from(landing.unless.is_some());
+        for kind in kinds(&observed) {
+            *self.kinds.entry(kind).or_default() += 1;
         }
-        let shows_sizes = |pod: &Value| pod["status"]["containerStatuses"].is_array();
-        self.resized += usize::from(observed.before.iter().any(|(_, pod)| shows_sizes(pod)));
         match observed.outcome {
             Outcome::Hit { certain, ties } => {
                 self.hits += 1;
@@ -117,10 +111,9 @@ impl Tally {
             self.certain_misses,
             self.disturbed,
         );
-        println!(
-            "  {} by preemption, {} beside pods in resize, {} with a replacement of two sizes",
-            self.preempting, self.resized, self.of_two_sizes
-        );
+        for (kind, count) in &self.kinds {
+            println!("  {count} {kind}");
+        }
         for (why, count) in &self.unpredictable {
             println!("  {count} {why}");
         }
@@ -128,6 +121,50 @@ impl Tally {
         let counted = self.disturbed * 50 <= self.landings;
         self.certain_misses == 0 && self.hits * 1000 >= known * 999 && counted
     }
+}
+
+/// What was special about a landing.
+fn kinds(observed: &Observed) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    if let Prediction::Lands(landing) = &observed.prediction {
+        if !landing.preempts.is_empty() {
+            kinds.push("by preemption");
+        }
+        if landing.unless.is_some() {
+            kinds.push("with a replacement of two sizes");
+        }
+    }
+    let resized = |pod: &Value, at: usize| {
+        let status = &pod["status"]["containerStatuses"][at];
+        let asked = &pod["spec"]["containers"][at]["resources"]["requests"];
+        status["resources"].is_object()
+            && (status["resources"]["requests"] != *asked || status["allocatedResources"] != *asked)
+    };
+    let pods = || observed.before.iter().filter(|(kind, _)| *kind == "Pod").map(|(_, pod)| pod);
+    if pods().any(|pod| pod["status"]["containerStatuses"].is_array()) {
+        kinds.push("beside pods that were resized");
+    }
+    if pods().any(|pod| resized(pod, 0) && resized(pod, 1)) {
+        kinds.push("beside pods of which two containers are being resized");
+    }
+    if observed.before.iter().any(|(kind, node)| {
+        kind == "Node" && is_in_pool(node["metadata"]["name"].as_str().unwrap())
+    }) {
+        kinds.push("in clusters with a pool");
+    }
+    let evicted = pods().find(|pod| {
+        pod["metadata"]["name"] == *observed.evicted
+            && pod["metadata"]["namespace"] == *observed.namespace
+    });
+    if let Some(pod) = evicted {
+        if is_in_pool(pod["spec"]["nodeName"].as_str().unwrap_or_default()) {
+            kinds.push("of pods in a pool");
+        }
+        if profiles::spreads_by_default(pod) {
+            kinds.push("by default constraints of maxSkew 1");
+        }
+    }
+    kinds
 }
 
 /// Prints a mismatch and writes it down, so that it can be replayed.

@@ -11,22 +11,41 @@ pub const NAMESPACES: [&str; 3] = ["red", "green", "blue"];
 pub const TIERS: [&str; 3] = ["web", "db", "cache"];
 const MIB: u64 = 1 << 20;
 
-/// So many nodes of different sizes in three or four zones. Their names are
-/// new in each epoch.
-pub fn nodes(dice: &mut Dice, epoch: usize, count: usize) -> Vec<Value> {
+/// So many nodes of different sizes in three or four zones, in a share of the clusters with a
+/// pool among them. Their names are new in each epoch.
+pub fn nodes(dice: &mut Dice, epoch: usize, count: usize, share: usize) -> Vec<Value> {
     let zones = dice.between(3, 4);
     // Half of the clusters are tidy: no taints, all labels.
     let tidy = dice.chance(50);
+    let has_pool = dice.chance(share);
+    // In some of them a zone has no other nodes.
+    let only = has_pool.then(|| dice.below(zones * 2));
     (0..count)
         .map(|number| {
-            let name = format!("n{epoch}-{number:03}");
-            let mut node = plain(dice, &name, ZONES[number % zones]);
+            let zone = number % zones;
+            let in_pool = has_pool && (only == Some(zone) || dice.chance(30));
+            let suffix = if in_pool { IN_POOL } else { "" };
+            let name = format!("n{epoch}-{number:03}{suffix}");
+            let mut node = plain(dice, &name, ZONES[zone]);
+            if in_pool {
+                node["metadata"]["labels"]["pool"] = json!("batch");
+                let taint = json!({"key": "pool", "value": "batch", "effect": "NoSchedule"});
+                node["spec"]["taints"] = json!([taint]);
+            }
             if !tidy {
                 disturb(dice, &mut node);
             }
             node
         })
         .collect()
+}
+
+/// How the names of a pool's nodes end.
+const IN_POOL: &str = "-pool";
+
+/// Whether this node is set aside by a taint for pods that ask for it.
+pub fn is_in_pool(node: &str) -> bool {
+    node.ends_with(IN_POOL)
 }
 
 fn plain(dice: &mut Dice, name: &str, zone: &str) -> Value {
@@ -91,7 +110,9 @@ fn disturb(dice: &mut Dice, node: &mut Value) {
         .filter(|(.., percent)| dice.chance(*percent))
         .map(|(key, value, effect, _)| json!({"key": key, "value": value, "effect": effect}))
         .collect();
-    node["spec"]["taints"] = json!(taints);
+    for taint in taints {
+        containers::push(&mut node["spec"]["taints"], taint);
+    }
     node["spec"]["unschedulable"] = json!(dice.chance(6));
 }
 

@@ -3,7 +3,7 @@
 use super::affinity;
 use super::containers::{self, push};
 use super::profiles;
-use super::terrain::{NAMESPACES, TIERS, ZONE};
+use super::terrain::{NAMESPACES, TIERS, ZONE, is_in_pool};
 use crate::dice::Dice;
 use serde_json::{Value, json};
 
@@ -55,6 +55,9 @@ pub fn workload(dice: &mut Dice, number: usize, nodes: &[String]) -> Workload {
     let mut spec = containers::spec(dice);
     constrain(dice, &mut spec, &app, kind);
     choose_nodes(dice, &mut spec, nodes);
+    if nodes.iter().any(|node| is_in_pool(node)) && dice.chance(45) {
+        join_pool(dice, &mut spec);
+    }
     profiles::choose(dice, &mut spec);
     let affinity = affinity::pod_affinity(dice, &app);
     if dice.chance(50) {
@@ -186,6 +189,22 @@ fn choose_nodes(dice: &mut Dice, spec: &mut Value, nodes: &[String]) {
         if dice.chance(percent) {
             push(&mut spec["tolerations"], toleration);
         }
+    }
+}
+
+/// Pods that may run in the pool; most of them nowhere else.
+fn join_pool(dice: &mut Dice, spec: &mut Value) {
+    let tolerates = json!({"key": "pool", "operator": "Equal", "value": "batch",
+        "effect": "NoSchedule"});
+    push(&mut spec["tolerations"], tolerates);
+    match dice.below(3) {
+        0 => spec["nodeSelector"]["pool"] = json!("batch"),
+        1 => {
+            let in_pool = json!({"key": "pool", "operator": "In", "values": ["batch"]});
+            spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+                json!({"nodeSelectorTerms": [{"matchExpressions": [in_pool]}]});
+        }
+        _ => {}
     }
 }
 

@@ -192,8 +192,15 @@ const STATUS_FIELDS: [&str; 6] = [
     "resources",
 ];
 const CONTAINER_FIELDS: [&str; 5] = ["name", "image", "resources", "ports", "restartPolicy"];
-const METADATA_FIELDS: [&str; 6] =
-    ["name", "namespace", "labels", "annotations", "deletionTimestamp", "ownerReferences"];
+const METADATA_FIELDS: [&str; 7] = [
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "deletionTimestamp",
+    "ownerReferences",
+    "generation",
+];
 
 fn retain(value: &mut Value, fields: &[&str]) {
     if let Some(map) = value.as_object_mut() {
@@ -204,6 +211,9 @@ fn retain(value: &mut Value, fields: &[&str]) {
 /// What of an object has a say in scheduling.
 pub fn pruned(kind: &str, mut object: Value) -> Value {
     retain(&mut object["metadata"], &METADATA_FIELDS);
+    if kind != "Pod" {
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove("generation"));
+    }
     match kind {
         "Pod" => {
             retain(&mut object["status"], &STATUS_FIELDS);
