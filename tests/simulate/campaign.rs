@@ -1,6 +1,7 @@
 //! Many worlds on all cores, and what came of them.
 
 use crate::danger::Danger;
+use crate::eviction::Eviction;
 use crate::laws::Broken;
 use crate::mutants::Mutant;
 use crate::script::{Script, Trouble};
@@ -18,6 +19,7 @@ pub struct Report {
     events: u64,
     evictions: u64,
     danger: Danger,
+    drawn: Drawn,
     took: Duration,
     /// The first seed that broke a law.
     pub broken: Option<(u64, Broken)>,
@@ -38,6 +40,39 @@ const LAWS: [&str; 12] = [
     "nothing is left behind",
 ];
 
+/// What is counted besides.
+const DRAWN: [&str; 6] = [
+    "worlds with another pool",
+    "with pods resized",
+    "with pods steered",
+    "with pods released",
+    "where imbalances settle",
+    "moves discarded",
+];
+
+/// How often each of [`DRAWN`] was there.
+#[derive(Default)]
+struct Drawn([u64; DRAWN.len()]);
+
+impl Drawn {
+    fn add(&mut self, world: &World) {
+        let script = &world.script;
+        let discarded = |eviction: &&Eviction| eviction.discarded.is_some();
+        let settles = script.policies.iter().any(|policy| policy.settle > 0);
+        let counts = [
+            u64::from(!script.pool.is_empty()),
+            u64::from(script.resizes()),
+            u64::from(script.steers),
+            u64::from(script.surges),
+            u64::from(settles),
+            world.laws.evictions.iter().filter(discarded).count() as u64,
+        ];
+        for (sum, count) in self.0.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+}
+
 impl Report {
     fn add(&mut self, seed: u64, world: &World) {
         self.worlds += 1;
@@ -46,6 +81,7 @@ impl Report {
         for (sum, danger) in self.danger.iter_mut().zip(world.laws.danger) {
             *sum += danger;
         }
+        self.drawn.add(world);
         if let Some(broken) = &world.laws.broken
             && self.broken.as_ref().is_none_or(|(known, _)| seed < *known)
         {
@@ -60,6 +96,9 @@ impl Report {
         for (sum, danger) in self.danger.iter_mut().zip(other.danger) {
             *sum += danger;
         }
+        for (sum, times) in self.drawn.0.iter_mut().zip(other.drawn.0) {
+            *sum += times;
+        }
         if let Some((seed, broken)) = other.broken
             && self.broken.as_ref().is_none_or(|(known, _)| seed < *known)
         {
@@ -70,6 +109,12 @@ impl Report {
     /// Laws that were never in danger: nothing was learnt about them.
     pub fn untested(&self) -> Vec<usize> {
         (1..=11).filter(|law| self.danger[*law] == 0).collect()
+    }
+
+    /// What was never drawn.
+    pub fn undrawn(&self) -> Vec<&'static str> {
+        let drawn = DRAWN.into_iter().zip(self.drawn.0);
+        drawn.filter(|(_, times)| *times == 0).map(|(name, _)| name).collect()
     }
 
     /// The broken law as a short story.
@@ -112,6 +157,9 @@ impl fmt::Display for Report {
             };
             writeln!(f, "  law {law:>2}, {name:<26} {attacked}")?;
         }
+        let drawn = DRAWN.iter().zip(self.drawn.0);
+        let drawn: Vec<String> = drawn.map(|(name, times)| format!("{times} {name}")).collect();
+        writeln!(f, "  {}", drawn.join(", "))?;
         match &self.broken {
             None => write!(f, "  no law was broken"),
             Some((seed, broken)) => {
@@ -221,6 +269,7 @@ fn is_about_tier(trouble: &Trouble, number: usize) -> bool {
             | Trouble::DeletePod(tier)
             | Trouble::Mark(tier, _)
             | Trouble::Budget(tier, _)
+            | Trouble::Resize(tier, ..)
             | Trouble::DeleteWorkload(tier)
             | Trouble::CreateWorkload(tier)
             if *tier == number

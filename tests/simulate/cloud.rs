@@ -1,6 +1,7 @@
 //! What users and clouds do, and the kubelets that follow.
 
 use crate::objects::{self, Node, Pod, Revision, zone_name};
+use crate::resizes::SIZES;
 use crate::script::{Millis, SECOND, TierScript, Trouble};
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind, WatchedPod};
@@ -19,7 +20,7 @@ pub struct Tier {
     pub desired: usize,
     /// Since when as many as that were wanted.
     pub history: Vec<(Millis, usize)>,
-    pub templates: Vec<WatchedPod>,
+    pub templates: Vec<[WatchedPod; SIZES.len()]>,
     pub budget: Option<usize>,
     pub allowed: Option<i32>,
     /// What its budget last showed: allowed, healthy, and how many must be.
@@ -36,7 +37,7 @@ impl Tier {
             revisions: vec![Revision { number: 0, hash: 0 }],
             desired: script.replicas,
             history: vec![(0, script.replicas)],
-            templates: vec![objects::pod_template(tier, script, Revision { number: 0, hash: 0 })],
+            templates: vec![objects::pod_templates(tier, script, Revision { number: 0, hash: 0 })],
             budget: script.budget,
             allowed: None,
             shown: (None, 0, None),
@@ -132,6 +133,7 @@ impl World {
                 }
                 self.at(self.now, Event::Look(tier));
             }
+            Trouble::Resize(tier, size, every) => self.resize(tier, size, every),
             Trouble::Steers(steers) => self.steers = steers,
             Trouble::Treachery(treacherous) => self.treachery = treacherous,
         }
@@ -225,10 +227,14 @@ impl World {
     }
 
     pub fn show_pod(&mut self, pod: &Pod) {
-        let template = &self.tiers[pod.tier].templates[pod.revision as usize];
-        let change = Change::Pod(pod.watched(template));
+        let change = Change::Pod(self.watched(pod));
         self.publish(Kind::Pod, &change);
         self.soon(1, 100, Event::Look(pod.tier));
+    }
+
+    /// A pod as a watch shows it.
+    pub fn watched(&self, pod: &Pod) -> WatchedPod {
+        pod.watched(&self.tiers[pod.tier].templates[pod.revision as usize][pod.size])
     }
 
     /// With a grace period, as eviction and drain do.

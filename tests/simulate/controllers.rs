@@ -103,6 +103,7 @@ impl World {
             owned: true,
             note: None,
             cost: None,
+            size: 0,
         };
         self.show_pod(&pod);
         self.soon(5, 300, Event::Place(pod.name.clone(), pod.uid.clone()));
@@ -233,7 +234,7 @@ impl World {
     pub fn add_revision(&mut self, tier: usize, hash: u32) -> u32 {
         let number = u32::try_from(self.tiers[tier].templates.len()).unwrap();
         let revision = Revision { number, hash };
-        let template = objects::pod_template(tier, &self.script.tiers[tier], revision);
+        let template = objects::pod_templates(tier, &self.script.tiers[tier], revision);
         self.tiers[tier].templates.push(template);
         self.tiers[tier].revisions.push(revision);
         number
@@ -300,13 +301,7 @@ impl World {
     pub fn objects(&self, kind: Kind) -> Vec<Change> {
         match kind {
             Kind::Node => self.nodes.iter().map(|node| Change::Node(node.watched())).collect(),
-            Kind::Pod => self
-                .pods
-                .values()
-                .map(|pod| {
-                    Change::Pod(pod.watched(&self.tiers[pod.tier].templates[pod.revision as usize]))
-                })
-                .collect(),
+            Kind::Pod => self.pods.values().map(|pod| Change::Pod(self.watched(pod))).collect(),
             Kind::ReplicaSet | Kind::StatefulSet | Kind::Deployment => (0..self.tiers.len())
                 .filter(|tier| self.script.tiers[*tier].stateful == (kind == Kind::StatefulSet))
                 .filter(|tier| !self.tiers[*tier].wanted.is_empty())

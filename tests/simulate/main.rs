@@ -39,6 +39,7 @@ mod people;
 mod pools;
 mod process;
 mod releases;
+mod resizes;
 mod script;
 mod server;
 mod steering;
@@ -66,6 +67,7 @@ fn the_laws_hold_in_every_world() {
     // A few worlds, such as one that is replayed, cannot endanger them all.
     if worlds >= 1_000 {
         assert_eq!(report.untested(), [0_usize; 0], "laws that were never in danger");
+        assert_eq!(report.undrawn(), [""; 0], "never drawn");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Kubernetes objects as a watch shows them.
 
+use crate::resizes::SIZES;
 use crate::script::{Millis, PolicyScript, TierScript, Window};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -140,6 +141,8 @@ pub struct Pod {
     pub cost: Option<String>,
     /// The zone that it was made to prefer.
     pub steered: Option<Zone>,
+    /// Which of [`SIZES`] it was resized to.
+    pub size: usize,
 }
 
 impl Pod {
@@ -189,7 +192,13 @@ impl Pod {
         let ready = self.ready_since.map(|since| {
             json!({"type": "Ready", "status": "True", "lastTransitionTime": whole_second(since)})
         });
-        let status = json!({"phase": phase, "conditions": Vec::from_iter(ready)});
+        let mut status = json!({"phase": phase, "conditions": Vec::from_iter(ready)});
+        if self.size > 0 {
+            shown.metadata.generation = Some(2);
+            let size = json!({"cpu": SIZES[self.size]});
+            status["containerStatuses"] = json!([{"name": "main",
+                "allocatedResources": size, "resources": {"requests": size}}]);
+        }
         shown.status = serde_json::from_value(status).expect("a pod's status");
         shown
     }
@@ -279,15 +288,29 @@ pub fn spec(app: &str, hard: bool, likes: Option<usize>) -> serde_json::Value {
     spec
 }
 
-pub fn pod_template(tier: usize, script: &TierScript, revision: Revision) -> WatchedPod {
+/// The pods of a revision, by their sizes.
+pub fn pod_templates(
+    tier: usize,
+    script: &TierScript,
+    revision: Revision,
+) -> [WatchedPod; SIZES.len()] {
+    SIZES.map(|size| pod_template((tier, script, revision), size))
+}
+
+fn pod_template(
+    (tier, script, revision): (usize, &TierScript, Revision),
+    size: &str,
+) -> WatchedPod {
     let (kind, name) = owner(tier, script, revision);
+    let mut spec = spec(&app(tier), script.hard, script.likes);
+    spec["containers"][0]["resources"]["requests"]["cpu"] = json!(size);
     serde_json::from_value(json!({
         "metadata": {
             "namespace": NAMESPACE, "labels": labels(tier, script, revision),
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": kind, "name": name,
                 "uid": uid(&name, revision), "controller": true}],
         },
-        "spec": spec(&app(tier), script.hard, script.likes),
+        "spec": spec,
     }))
     .unwrap()
 }

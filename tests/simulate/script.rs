@@ -165,6 +165,8 @@ pub enum Trouble {
     /// Somebody reads the policy's plan, and approves it a little later.
     ReadPlan(usize),
     Budget(usize, Option<usize>),
+    /// Pods of a tier are resized in place: the first of so many each.
+    Resize(usize, usize, usize),
     /// Deploy/steering is there, or gone.
     Steers(bool),
     /// The scheduler does as it likes, or as it should.
@@ -290,6 +292,7 @@ impl Script {
         script.draw_pools();
         script.draw_surges();
         script.draw_steering();
+        script.draw_resizes();
         script
     }
 

@@ -159,8 +159,7 @@ impl World {
                 };
                 self.see_tier((operator, moved()), tier);
                 let own = self.pods.values().filter(|pod| pod.tier == tier);
-                let template = |revision: u32| &self.tiers[tier].templates[revision as usize];
-                Answer::Pods(own.map(|pod| pod.watched(template(pod.revision))).collect())
+                Answer::Pods(own.map(|pod| self.watched(pod)).collect())
             }
             Request::Nodes => {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
@@ -171,9 +170,7 @@ impl World {
             Request::Steering { pod, .. } => Answer::Acted(self.check_steering(pod)),
             Request::Pod { name, .. } => {
                 let pod = self.pods.get(&**name);
-                let template =
-                    |pod: &objects::Pod| &self.tiers[pod.tier].templates[pod.revision as usize];
-                Answer::Pods(pod.map(|pod| pod.watched(template(pod))).into_iter().collect())
+                Answer::Pods(pod.map(|pod| self.watched(pod)).into_iter().collect())
             }
             Request::Node { name } if name.is_empty() => {
                 Answer::Failed("a name is required".to_owned())
