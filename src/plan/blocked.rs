@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{Blocked, Reason};
 use crate::observe::{EMPTY_NODE, Index, Pod, PodId, VolumeSource, Zone};
-use crate::predict::{Landing, Plugin, Prediction, Rejection};
+use crate::predict::{Landing, NodeScore, Plugin, Prediction, Rejection};
 
 use super::evictable::EvictionBlocker;
 use super::tier::TierView;
@@ -13,8 +13,14 @@ fn blocked(reason: Reason, message: String) -> Blocked {
     Blocked { reason, message }
 }
 
-/// Why the replacement of `pod` would not land in any of `targets`.
-pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Prediction) -> Blocked {
+/// Why the replacement of `pod` would not land in any of `targets`, steered or not if it can
+/// be steered.
+pub fn would_not_land(
+    pod: &Pod,
+    targets: &BTreeSet<&Zone>,
+    prediction: &Prediction,
+    can_be_steered: bool,
+) -> Blocked {
     match prediction {
         Prediction::Unpredictable(why) => blocked(
             Reason::Unpredictable,
@@ -36,7 +42,8 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
             if let Some(unless) = &landing.unless
                 && is_only(targets, landing, &unless.prediction)
             {
-                let blocked = would_not_land(pod, targets, &unless.prediction);
+                let blocked =
+                    would_not_land(pod, targets, &unless.prediction, can_be_steered);
                 let message = format!("{}; so it is if {}", blocked.message, unless.what);
                 return Blocked { message, ..blocked };
             }
@@ -46,7 +53,7 @@ pub fn would_not_land(pod: &Pod, targets: &BTreeSet<&Zone>, prediction: &Predict
                 .any(|score| score.zone.as_ref().is_some_and(|zone| targets.contains(zone)));
             let refused =
                 if reachable { None } else { rejected(pod, targets, &landing.rejections) };
-            refused.unwrap_or_else(|| outscored(pod, targets, landing))
+            refused.unwrap_or_else(|| outscored(pod, targets, landing, can_be_steered))
         }
     }
 }
@@ -140,16 +147,18 @@ fn claims(pod: &Pod) -> String {
 }
 
 /// The targets could take the pod, but the scheduler prefers another zone.
-fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked {
-    let best_of = |wanted: bool| {
-        landing
-            .scores
-            .iter()
-            .filter(|score| {
-                score.zone.as_ref().is_some_and(|zone| targets.contains(zone)) == wanted
-            })
-            .max_by_key(|score| score.total)
+fn outscored(
+    pod: &Pod,
+    targets: &BTreeSet<&Zone>,
+    landing: &Landing,
+    can_be_steered: bool,
+) -> Blocked {
+    let all_of = |wanted: bool| {
+        landing.scores.iter().filter(move |score| {
+            score.zone.as_ref().is_some_and(|zone| targets.contains(zone)) == wanted
+        })
     };
+    let best_of = |wanted: bool| all_of(wanted).max_by_key(|score| score.total);
     let (Some(target), Some(winner)) = (best_of(true), best_of(false)) else {
         let zones: Vec<&str> = landing.zones.iter().map(Zone::as_str).collect();
         let zones = zones.join(", ");
@@ -188,20 +197,44 @@ fn outscored(pod: &Pod, targets: &BTreeSet<&Zone>, landing: &Landing) -> Blocked
         Some((by, plugin)) if by > 0 => format!("{plugin} decides, by {by} points"),
         _ => "their scores are equal".to_owned(),
     };
-    // A term of steering weighs 100, of which the plugin makes twice as many points; and it
-    // makes up for the taint of empty nodes.
-    let is_tainted = target.note.as_ref().is_some_and(|note| note.contains(EMPTY_NODE));
-    let outweighs = if is_tainted { 500 } else { 200 };
-    let can_be_outweighed = winner.total - target.total < outweighs;
-    let or_steering = if can_be_outweighed { ", or deploy/steering" } else { "" };
+    let lasting = |wanted: bool| all_of(wanted).map(lasting_points).max().unwrap_or(0);
+    let lead = (winner.total - target.total, lasting(false) - lasting(true));
+    let steering = steering_helps(target, lead, can_be_steered);
     let detail = target.note.as_deref().map(|note| format!(" ({note})")).unwrap_or_default();
     blocked(
         Reason::WouldNotLand,
         format!(
-            "the scheduler would put a replacement for pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it{or_steering}",
+            "the scheduler would put a replacement for pod {} on {} ({} points) and not on {} ({}): {because}{detail}; a DoNotSchedule constraint on zones would decide it{steering}",
             pod.name, winner.node, winner.total, target.node, target.total
         ),
     )
+}
+
+/// What to add about steering, where the best node of other zones is so many points ahead of
+/// the target now, and however full the zones are.
+fn steering_helps(
+    target: &NodeScore,
+    (now, lasting): (i64, i64),
+    can_be_steered: bool,
+) -> &'static str {
+    // A term of steering weighs 100, of which the plugin makes twice as many points; and it
+    // makes up for the taint of empty nodes.
+    let is_tainted = target.note.as_ref().is_some_and(|note| note.contains(EMPTY_NODE));
+    let outweighs = if is_tainted { 500 } else { 200 };
+    let can_be_outweighed = now < outweighs && lasting <= outweighs;
+    match (can_be_steered, can_be_outweighed) {
+        (false, true) => ", or deploy/steering",
+        (true, false) => "; steering does not outweigh it however full the zones are",
+        _ => "",
+    }
+}
+
+/// What a node gets whatever pods the zones have: what spreading gives it changes from move to
+/// move.
+fn lasting_points(score: &NodeScore) -> i64 {
+    let mut by_plugin = score.by_plugin.iter();
+    let spread = by_plugin.find(|(plugin, _)| *plugin == Plugin::PodTopologySpread);
+    score.total - spread.map_or(0, |(_, points)| *points)
 }
 
 /// Every pod that could lower the skew is not evictable.

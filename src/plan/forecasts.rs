@@ -39,7 +39,8 @@ impl<'s> Forecasts<'s> {
     }
 
     /// Where the replacement of a pod lands if it is the next to leave, in this way, and
-    /// steered like that; none if it would stay Pending or cannot be predicted.
+    /// steered like that; none if it would stay Pending or cannot be predicted, or if it is
+    /// steered and not worth it: it would land in the zone only as long as others are so full.
     pub fn landing_of(
         &mut self,
         id: PodId,
@@ -50,7 +51,8 @@ impl<'s> Forecasts<'s> {
         let at = self.prepared(self.scheduler.replacing(pod).steered(steered));
         let forecast = self.known[at].forecast.as_mut()?;
         let undo = depart(forecast, id, how);
-        let best = forecast.best();
+        let is_reached = steered.is_none_or(|zone| forecast.reaches(zone));
+        let best = if is_reached { forecast.best() } else { None };
         undo(forecast, id);
         let best = best?;
         let gone = self.once_gone(id, pod, how, &best, at).and_then(|known| known.best());

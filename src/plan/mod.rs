@@ -26,6 +26,8 @@ mod properties;
 mod settings;
 mod skew;
 mod steering;
+#[cfg(test)]
+mod steering_properties;
 mod surge;
 mod tier;
 mod tier_plan;

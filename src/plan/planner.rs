@@ -349,7 +349,9 @@ impl<'a> Planner<'a> {
                 explained.push(pending);
                 let Some(how) = victim.ways.departures().next() else { continue };
                 let prediction = forecasts.explain(victim.id, pod, &how, steered);
-                obstacles.push(blocked::would_not_land(pod, targets, &prediction));
+                let can_be_steered = self.steering.available;
+                let why = blocked::would_not_land(pod, targets, &prediction, can_be_steered);
+                obstacles.push(why);
             }
         }
         let first = obstacles.into_iter().min_by_key(|blocked| blocked.reason);

@@ -181,7 +181,7 @@ impl Small {
     }
 
     /// Makes the moves of a plan, each on a node where it may land.
-    fn carry_out(&mut self, plan: &TierPlan) {
+    pub fn carry_out(&mut self, plan: &TierPlan) {
         for planned in &plan.moves {
             let pod = self.index.cluster().pod(planned.pod).unwrap();
             assert!(pod.keep.is_none(), "a marked pod is never moved");
@@ -213,7 +213,7 @@ impl Small {
         tiers_by_record(&self.index, &self.scheduler(), policy, &self.zones).pop()
     }
 
-    fn scheduler(&self) -> Scheduler<'_> {
+    pub fn scheduler(&self) -> Scheduler<'_> {
         Scheduler::new(self.index.cluster(), &self.cache)
     }
 

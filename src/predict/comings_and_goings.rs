@@ -122,7 +122,7 @@ impl<'s> Simulation<'s> {
     }
 
     /// The other simulations that follow the same moves.
-    fn others(&mut self) -> impl Iterator<Item = (Assumption, &mut Self)> {
+    pub(super) fn others(&mut self) -> impl Iterator<Item = (Assumption, &mut Self)> {
         let cleared = self.cleared.get_mut().and_then(|cleared| cleared.as_deref_mut());
         let same = self.otherwise.iter_mut().chain(cleared);
         let variants = self.variants.iter_mut();

@@ -21,6 +21,7 @@ mod node_groups;
 mod plugins;
 mod preemption;
 mod prefilter;
+mod reach;
 mod replacement;
 mod revision;
 mod rival;

@@ -9,6 +9,7 @@ use super::classes::node_classes::{Candidates, NodeClasses, ScoringSet};
 use super::in_flight::{DeletionOrder, InFlightPods, PendingPod};
 use super::plugins::{CycleState, Plugin, Scope};
 use super::prefilter::Cycle;
+use super::reach::AlikeZones;
 use super::sampling::bounds::{Lead, Range, Scored};
 use super::scheduler::Scheduler;
 use super::unpredictable;
@@ -29,6 +30,8 @@ pub struct Simulation<'s> {
     pub(super) cleared: OnceCell<Option<Box<Self>>>,
     /// The nodes by class, once somebody has asked for the best.
     pub(super) node_classes: OnceCell<NodeClasses>,
+    /// What is supposed of the zones for a moment.
+    pub(super) alike: Option<AlikeZones>,
 }
 
 /// What may be so or not, and decides where pods land.
@@ -197,6 +200,7 @@ impl<'s> Simulation<'s> {
             variants: Vec::new(),
             cleared: OnceCell::new(),
             node_classes: OnceCell::new(),
+            alike: None,
         };
         for (assumed, node) in in_flight.assumed() {
             if let Some(row) = scheduler.row_of(node) {
@@ -403,7 +407,7 @@ impl<'s> Simulation<'s> {
         let mut sums = vec![(0, 0); classes.len()];
         for plugin in [Scope::Static, Scope::Topology].into_iter().flat_map(Plugin::scores) {
             let weight = weights.of(*plugin);
-            let scores = self.state.score(*plugin, classes, scored);
+            let scores = self.score(*plugin, classes, scored);
             for ((low, high), score) in sums.iter_mut().zip(scores) {
                 *low += weight * score.0;
                 *high += weight * score.1;

@@ -154,7 +154,7 @@ impl World {
                 zone,
                 ready: true,
                 cordoned: false,
-                avoided: self.script.avoided == Some(zone),
+                avoided: self.script.avoided_for(zone),
                 pool: at >= own,
                 tainted: false,
                 starting: self.now > 0 && self.script.starts_slowly,

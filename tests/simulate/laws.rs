@@ -51,9 +51,6 @@ pub struct TierTruth {
     pub max_skew: i32,
     /// A zone into which the scheduler puts none of its pods.
     closed: Option<usize>,
-    /// Whether its pods may be steered there all the same: that takes some of them there and
-    /// others not, by how full the other zones are, so the fewest moves are not known.
-    pub is_steered_past: bool,
     pub timeout: Millis,
     pub granted_in_vain: Option<Millis>,
     /// How long an imbalance that no outage explains has to wait.
@@ -91,9 +88,12 @@ impl Laws {
             policy: tier.policy,
             max_unavailable: script.policies[tier.policy].max_unavailable,
             max_skew: script.policies[tier.policy].max_skew,
-            // Where its pods like the zone that is avoided, they go there up to a point.
-            closed: script.avoided.filter(|zone| !tier.hard && tier.likes != Some(*zone)),
-            is_steered_past: script.steers && script.avoided.is_some(),
+            // Where its pods like the zone that is avoided, they go there up to a point. Those
+            // that are steered bear the taint of empty nodes, and respect any other.
+            closed: script.avoided.filter(|zone| {
+                let steered_past = script.steers && script.avoided_as_empty;
+                !tier.hard && tier.likes != Some(*zone) && !steered_past
+            }),
             timeout: script.policies[tier.policy].landing_timeout,
             settle: script.policies[tier.policy].settle,
             recovery_only: script.policies[tier.policy].recovery_only,

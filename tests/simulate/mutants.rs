@@ -112,7 +112,8 @@ impl Mutant {
                 troubles.any(|(_, trouble)| matches!(trouble, Trouble::Taint(_, 1.., false)))
             }
             Self::RushesSteering => {
-                script.steers && script.kind.is_calm() && script.avoided.is_some()
+                let is_steered_past = script.steers && script.avoided_as_empty;
+                is_steered_past && script.kind.is_calm() && script.avoided.is_some()
             }
             _ => true,
         }

@@ -37,8 +37,8 @@ pub struct Node {
     pub zone: usize,
     pub ready: bool,
     pub cordoned: bool,
-    /// The scheduler would rather put pods elsewhere.
-    pub avoided: bool,
+    /// A taint for which the scheduler would rather put pods elsewhere.
+    pub avoided: Option<&'static str>,
     /// It is of a pool that no tier may use.
     pub pool: bool,
     /// Somebody wants no pods there for a while.
@@ -57,8 +57,8 @@ impl Node {
     pub fn watched(&self) -> WatchedNode {
         let taint = |key: &str| json!({"key": key, "effect": "NoSchedule"});
         let mut taints = Vec::new();
-        if self.avoided {
-            taints.push(json!({"key": "example.com/busy", "effect": "PreferNoSchedule"}));
+        if let Some(key) = self.avoided {
+            taints.push(json!({"key": key, "effect": "PreferNoSchedule"}));
         }
         if self.cordoned {
             taints.push(taint("node.kubernetes.io/unschedulable"));

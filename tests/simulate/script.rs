@@ -13,6 +13,7 @@ pub const SECOND: Millis = 1_000;
 
 /// A world before it runs.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Script {
     pub seed: u64,
     pub kind: Kind,
@@ -21,6 +22,8 @@ pub struct Script {
     /// A zone that the scheduler avoids for pods that need not be even: its nodes have a
     /// taint with PreferNoSchedule.
     pub avoided: Option<usize>,
+    /// Whether that is cluster-autoscaler's, of empty nodes.
+    pub avoided_as_empty: bool,
     /// Nodes of another pool, by zone, and in one more zone that has no other nodes.
     pub pool: Vec<usize>,
     /// Whether new nodes have a start-up taint for a while.
@@ -272,6 +275,7 @@ impl Script {
             seed,
             kind,
             avoided: dice.chance(10).then(|| dice.below(zones.len())),
+            avoided_as_empty: false,
             zones,
             tiers,
             policies,

@@ -7,7 +7,7 @@ use crate::script::{Millis, SECOND, Script, Trouble};
 use crate::world::World;
 use zonespread::api::{SteeredTier, ZoneSpreadPolicyStatus};
 use zonespread::moves::{ActionError, SteeredPod};
-use zonespread::observe::Zone;
+use zonespread::observe::{EMPTY_NODE, Zone};
 
 /// How late an API server is at most with what another one has stored.
 const LATE: usize = 1_000;
@@ -19,11 +19,13 @@ pub struct Steering {
 }
 
 impl Script {
-    /// Half of the worlds have steering; in some of these it is taken away for a while. Drawn
+    /// Half of the worlds have steering; in some of these it is taken away for a while. Of the
+    /// taints for which a zone is avoided, half are such that steered pods bear them. Drawn
     /// apart, so that all else in a world is as it would be without.
     pub fn draw_steering(&mut self) {
         let dice = &mut Dice::new(self.seed ^ 0x0057_ee12);
         self.steers = dice.chance(50);
+        self.avoided_as_empty = dice.chance(50);
         if !self.steers || self.kind.is_calm() || dice.chance(80) {
             return;
         }
@@ -33,6 +35,14 @@ impl Script {
         self.troubles.push((at.min(quiet), Trouble::Steers(false)));
         self.troubles.push(((at + lasts).min(quiet), Trouble::Steers(true)));
         self.troubles.sort_by_key(|(at, _)| *at);
+    }
+}
+
+impl Script {
+    /// The taint for which the scheduler avoids the nodes of a zone, if it does.
+    pub fn avoided_for(&self, zone: usize) -> Option<&'static str> {
+        let key = if self.avoided_as_empty { EMPTY_NODE } else { "example.com/busy" };
+        (self.avoided == Some(zone)).then_some(key)
     }
 }
 

@@ -109,7 +109,7 @@ impl Laws {
         let made = i32::try_from(made).unwrap() - self.tiers[tier].made_before;
         let fewest = self.tiers[tier].fewest.unwrap_or(0);
         self.danger[4] += u64::from(fewest > 0);
-        if made > fewest && !self.tiers[tier].is_steered_past {
+        if made > fewest {
             self.breaks(4, now, format!("tier {tier} took {made} evictions, {fewest} do"));
         }
         made

@@ -2,6 +2,7 @@ mod affinity;
 mod influence;
 mod node_classes;
 mod preemption;
+mod reach;
 mod replacements;
 mod reserved;
 mod resizes;
