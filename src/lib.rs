@@ -42,7 +42,7 @@
 //! 11. nothing is left behind: `moves/surge`, `operator/follow_up`, `operator/opening`,
 //!     `operator/steering`
 //!
-//! `tests/simulate` attacks them all, but for probe pods: `operator/opening_tests` does.
+//! `tests/simulate` attacks them all.
 
 pub mod act;
 pub mod api;

@@ -6,6 +6,8 @@ use crate::script::{Millis, SECOND, TierScript, Trouble};
 use crate::world::{Event, World};
 use zonespread::observe::{Change, Kind, WatchedPod};
 
+/// How many pods fit on a node.
+const ROOM: usize = 110;
 /// How long a terminating pod takes to go.
 const GRACE: usize = 2_000;
 /// How long pods stay on nodes that are down.
@@ -70,6 +72,7 @@ impl World {
             }
             Trouble::DeleteNodes(zone) => self.delete_nodes(zone),
             Trouble::CreateNodes(zone) => self.create_nodes(zone),
+            Trouble::Provision(zone, gives) => self.provision(zone, gives),
             Trouble::Break(zone) => drop(self.broken.insert(zone)),
             Trouble::Mend(zone) => {
                 self.broken.remove(&zone);
@@ -148,23 +151,29 @@ impl World {
         let own = self.script.zones.get(zone).copied().unwrap_or(0);
         let others = self.script.pool.get(zone).copied().unwrap_or(0);
         for at in 0..own + others {
-            self.made += 1;
-            let node = Node {
-                name: format!("{}{}", zone_name(zone), self.made),
-                zone,
-                ready: true,
-                cordoned: false,
-                avoided: self.script.avoided_for(zone),
-                pool: at >= own,
-                tainted: false,
-                starting: self.now > 0 && self.script.starts_slowly,
-                created: self.made_at(),
-            };
-            self.starts(&node.name);
-            self.publish(Kind::Node, &Change::Node(node.watched()));
-            self.nodes.push(node);
+            self.make_node(zone, at >= own, ROOM);
         }
         self.laws.zones_are(&self.nodes, self.now);
+    }
+
+    /// A node of the tiers or of the other pool, with room for so many pods.
+    pub fn make_node(&mut self, zone: usize, pool: bool, room: usize) {
+        self.made += 1;
+        let node = Node {
+            name: format!("{}{}", zone_name(zone), self.made),
+            zone,
+            ready: true,
+            cordoned: false,
+            avoided: self.script.avoided_for(zone),
+            pool,
+            tainted: false,
+            starting: self.now > 0 && self.script.starts_slowly,
+            created: self.made_at(),
+            room,
+        };
+        self.starts(&node.name);
+        self.publish(Kind::Node, &Change::Node(node.watched()));
+        self.nodes.push(node);
     }
 
     fn delete_nodes(&mut self, zone: usize) {

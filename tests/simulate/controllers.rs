@@ -301,7 +301,10 @@ impl World {
     pub fn objects(&self, kind: Kind) -> Vec<Change> {
         match kind {
             Kind::Node => self.nodes.iter().map(|node| Change::Node(node.watched())).collect(),
-            Kind::Pod => self.pods.values().map(|pod| Change::Pod(self.watched(pod))).collect(),
+            Kind::Pod => {
+                let pods = self.pods.values().map(|pod| Change::Pod(self.watched(pod)));
+                pods.chain(self.shown_probes()).collect()
+            }
             Kind::ReplicaSet | Kind::StatefulSet | Kind::Deployment => (0..self.tiers.len())
                 .filter(|tier| self.script.tiers[*tier].stateful == (kind == Kind::StatefulSet))
                 .filter(|tier| !self.tiers[*tier].wanted.is_empty())

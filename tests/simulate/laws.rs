@@ -79,6 +79,8 @@ struct Sight {
     under_way: usize,
     marked: BTreeSet<String>,
     zones_out: Option<Vec<bool>>,
+    /// Zones with a node that takes pods.
+    open_zones: BTreeSet<usize>,
     nodes_bad: bool,
 }
 
@@ -286,6 +288,8 @@ impl Laws {
         let (bad, all) = (own().filter(|node| !node.is_usable()).count(), own().count());
         if let Some(sight) = self.sights.get_mut(seen_for) {
             sight.zones_out = Some(zones);
+            sight.open_zones =
+                nodes.iter().filter(|node| node.is_usable()).map(|node| node.zone).collect();
             sight.nodes_bad = bad > 0 && bad * 100 >= all * 20;
         }
     }
@@ -354,6 +358,17 @@ impl Laws {
         self.judge_sight(operator, pod, 0, now);
         self.judge_holds(tier, now);
         self.judge_dry_run((operator, incarnation), request, now);
+        if self
+            .sights
+            .get(&(operator, pod.uid.clone()))
+            .is_some_and(|sight| !sight.open_zones.contains(&to))
+        {
+            self.breaks(
+                2,
+                now,
+                format!("{} is evicted for zone {to}, which has no node", pod.name),
+            );
+        }
         if from == Some(to) {
             self.breaks(2, now, format!("{} is evicted for its own zone", pod.name));
         }

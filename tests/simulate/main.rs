@@ -3,6 +3,7 @@
 //! ```text
 //! script ─▶ world ──┬─ cloud, controllers   nodes, kubelets, workloads, scheduler
 //!                   ├─ people               those who edit, pause and approve
+//!                   ├─ probes               the node provisioner, and the pods that it waits for
 //!   (a seed)        ├─ server               the API server
 //!                   ├─ process              operators: the code that runs in production
 //!                   └─ laws, landings, releases, holds, consent, calm, minimum, verdict: the
@@ -37,6 +38,7 @@ mod mutants;
 mod objects;
 mod people;
 mod pools;
+mod probes;
 mod process;
 mod releases;
 mod resizes;

@@ -5,12 +5,16 @@ use crate::objects::{MARKS, TAINTED, spec};
 use crate::script::{Right, Script, Trouble};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use zonespread::act::{Answer, Request};
-use zonespread::api::{Mode, MoveState, PAUSED, Trigger, ZoneSpreadPolicyStatus, ZoneStatus};
+use zonespread::api::{
+    Mode, MoveState, PAUSED, PROBE, Trigger, ZoneSpreadPolicyStatus, ZoneStatus,
+};
 use zonespread::moves::StatusWrite;
 use zonespread::observe::{Change, WatchEvent};
+use zonespread::operator::{ProbeAnswer, ProbeAsk, ProbeVerb};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
@@ -66,11 +70,15 @@ pub enum Mutant {
     LeavesReleasedPods,
     /// Releases pods without trying the fence.
     SkipsTheFence,
+    /// Takes probe pods for removed without asking.
+    LeavesProbes,
+    /// Takes a probe pod for Ready as soon as it has a node.
+    TrustsProbes,
 }
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 26] = [
+    pub const ALL: [(Self, &[usize]); 28] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -97,6 +105,8 @@ impl Mutant {
         (Self::IgnoresSettle, &[6]),
         (Self::LeavesReleasedPods, &[11]),
         (Self::SkipsTheFence, &[6]),
+        (Self::LeavesProbes, &[11]),
+        (Self::TrustsProbes, &[2]),
     ];
 
     /// Whether there is any hope to catch it in this world. Only where few are fit, not all
@@ -107,6 +117,9 @@ impl Mutant {
                 script.kind.is_calm() && script.tiers.iter().any(|tier| tier.likes.is_some())
             }
             Self::LeavesReleasedPods | Self::SkipsTheFence => script.right == Right::Fenced,
+            Self::LeavesProbes | Self::TrustsProbes => {
+                script.opening.is_some() && !script.kind.is_calm()
+            }
             Self::TakesFaultsForPools => {
                 let mut troubles = script.troubles.iter();
                 troubles.any(|(_, trouble)| matches!(trouble, Trouble::Taint(_, 1.., false)))
@@ -164,6 +177,15 @@ impl Mutant {
             }
             Change::Zone(zone) if self == Self::IgnoresHolds => zone.spec.hold = None,
             Change::Pod(pod) if self == Self::IgnoresMarks => unmark(&mut pod.metadata),
+            Change::Pod(pod)
+                if self == Self::TrustsProbes
+                    && pod.labels().contains_key(PROBE)
+                    && pod.spec.node_name.is_some() =>
+            {
+                let ready = json!({"phase": "Running", "conditions": [{"type": "Ready",
+                    "status": "True", "lastTransitionTime": pod.creation_timestamp()}]});
+                pod.status = serde_json::from_value(ready).expect("a status");
+            }
             Change::Pod(pod) if self == Self::MovesBlindly => {
                 // A scheduler that must even out the zones, whatever else it would like.
                 let app = pod.labels().get("app").cloned().unwrap_or_default();
@@ -213,6 +235,12 @@ impl Mutant {
             }
             _ => None,
         }
+    }
+
+    /// What it believes of a probe without asking.
+    pub fn keeps(self, ask: &ProbeAsk) -> Option<ProbeAnswer> {
+        let is_left = self == Self::LeavesProbes && matches!(ask.what, ProbeVerb::Remove { .. });
+        is_left.then_some(ProbeAnswer::Done)
     }
 
     /// What it takes an answer for.

@@ -47,6 +47,8 @@ pub struct Node {
     pub starting: bool,
     /// None if it was there long before the world began.
     pub created: Option<Millis>,
+    /// How many pods fit on it.
+    pub room: usize,
 }
 
 impl Node {
@@ -87,7 +89,7 @@ impl Node {
             "metadata": {"name": self.name, "labels": labels, "creationTimestamp": created},
             "spec": {"unschedulable": self.cordoned, "taints": taints},
             "status": {
-                "allocatable": {"cpu": "64", "memory": "256Gi", "pods": "110"},
+                "allocatable": {"cpu": "64", "memory": "256Gi", "pods": self.room.to_string()},
                 "conditions": [{"type": "Ready", "status": if self.ready { "True" } else { "False" }}],
             },
         }))

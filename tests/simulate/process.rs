@@ -2,6 +2,7 @@
 
 use crate::mutants::Mutant;
 use crate::objects::time;
+use crate::probes::OPERATORS;
 use crate::script::Millis;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -17,8 +18,8 @@ use zonespread::moves::ActionRequest;
 use zonespread::observe::{
     Change, ClockReading, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
-use zonespread::operator::{MainLoop, Operator, ZoneWrite};
-use zonespread::plan::{SteeringRight, SurgeRight};
+use zonespread::operator::{MainLoop, Operator, ProbeAnswer, ProbeAsk, ZoneWrite};
+use zonespread::plan::{OpeningRight, SteeringRight, SurgeRight};
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -31,6 +32,7 @@ pub enum Call {
     Lease(LeaseRequest),
     ReadPolicies,
     WriteZone(Box<ZoneWrite>),
+    Probe(Box<ProbeAsk>),
 }
 
 /// What came back.
@@ -42,6 +44,7 @@ pub enum Reply {
     Policies(Option<Written>),
     /// Whether a Zone was written.
     Zone(bool),
+    Probe(ProbeAnswer),
 }
 
 /// What the leader before wrote, into policies and Zones.
@@ -69,6 +72,8 @@ pub struct Process {
     acting: BTreeMap<Ticket, zonespread::act::Ticket>,
     zones: VecDeque<ZoneWrite>,
     writing_zone: Option<(Ticket, Box<ZoneWrite>)>,
+    probes: VecDeque<ProbeAsk>,
+    keeping_probe: Option<(Ticket, Box<ProbeAsk>)>,
     round: Option<(Ticket, LeaseRequest, Instant)>,
     next_round: Millis,
     tickets: Ticket,
@@ -118,14 +123,14 @@ impl Process {
         number: usize,
         incarnation: u32,
         speed: u64,
-        (elects, steers): (bool, bool),
+        (elects, steers, opens): (bool, bool, Option<Millis>),
         lanes: Lanes,
         mutant: Option<Mutant>,
         now: Millis,
     ) -> Self {
         let identity = format!("operator{number}-{incarnation}");
         let leads = !elects || mutant == Some(Mutant::IgnoresTheLease);
-        let mut operator = Operator::default();
+        let mut operator = Operator::default().with_namespace(OPERATORS);
         if mutant == Some(Mutant::TurnsLandings) {
             operator = operator.turning_landings();
         }
@@ -135,12 +140,19 @@ impl Process {
         if steers {
             operator.set_steering_right(SteeringRight::Proven);
         }
+        if let Some(timeout) = opens {
+            operator = operator.with_probe_timeout(Duration::from_millis(timeout));
+        }
+        let mut main_loop = MainLoop::new(operator, leads, monotonic(now, speed));
+        if opens.is_some() {
+            main_loop.opening_right(OpeningRight::Proven, monotonic(now, speed));
+        }
         Self {
             incarnation,
             frozen_until: None,
             speed,
             stood: 0,
-            main_loop: MainLoop::new(operator, leads, monotonic(now, speed)),
+            main_loop,
             election: elects.then(|| Election::new(identity)),
             told: leads,
             reading: None,
@@ -148,6 +160,8 @@ impl Process {
             acting: BTreeMap::new(),
             zones: VecDeque::new(),
             writing_zone: None,
+            probes: VecDeque::new(),
+            keeping_probe: None,
             round: None,
             next_round: if elects { now } else { Millis::MAX },
             tickets: 0,
@@ -241,6 +255,8 @@ impl Process {
         if let Some(decision) = look.decision {
             self.zones.extend(decision.zones);
             self.write_zones(now, calls);
+            self.probes.extend(decision.probes);
+            self.keep_probes(now, calls);
             self.executor.submit(decision.effects);
         }
         self.executor.heed(self.main_loop.operator().index().pauses());
@@ -261,6 +277,25 @@ impl Process {
             } else {
                 self.main_loop.zone_written(&write, false, self.moment(now));
             }
+        }
+    }
+
+    /// Probes are looked after beside everything else, one request at a time.
+    fn keep_probes(&mut self, now: Millis, calls: &mut Calls) {
+        while self.keeping_probe.is_none()
+            && let Some(ask) = self.probes.pop_front()
+        {
+            let may_ask = self.may_act(now) && ask.is_of_late(self.wall(now));
+            let made_up = self.mutant.and_then(|mutant| mutant.keeps(&ask));
+            let refused = || ProbeAnswer::Failed("no longer".to_owned());
+            if let Some(answer) = made_up.or_else(|| (!may_ask).then(refused)) {
+                self.main_loop.probe_answered(&ask, &answer, self.moment(now));
+                continue;
+            }
+            let ticket = self.ticket();
+            let ask = Box::new(ask);
+            calls.push((ticket, Call::Probe(ask.clone())));
+            self.keeping_probe = Some((ticket, ask));
         }
     }
 
@@ -320,6 +355,13 @@ impl Process {
                     self.main_loop.zone_written(&write, is_written, self.moment(now));
                 }
                 self.write_zones(now, calls);
+            }
+            Reply::Probe(answer) => {
+                let taken = self.keeping_probe.take_if(|(known, _)| *known == ticket);
+                if let Some((_, ask)) = taken {
+                    self.main_loop.probe_answered(&ask, &answer, self.moment(now));
+                }
+                self.keep_probes(now, calls);
             }
             Reply::Policies(mut written) => {
                 self.reading = None;

@@ -3,6 +3,7 @@
 use crate::consent::Pause;
 use crate::dice::Dice;
 use crate::objects::MARKS;
+use crate::probes::OpeningScript;
 use crate::surges::Ambush;
 use zonespread::api::Strategy;
 
@@ -30,6 +31,8 @@ pub struct Script {
     pub starts_slowly: bool,
     /// Whether new pods can be steered.
     pub steers: bool,
+    /// How a zone that came back without nodes is opened, if one does.
+    pub opening: Option<OpeningScript>,
     pub tiers: Vec<TierScript>,
     pub policies: Vec<PolicyScript>,
     /// Clock speed of each operator, in thousandths.
@@ -122,6 +125,8 @@ pub enum Trouble {
     Heal(usize),
     DeleteNodes(usize),
     CreateNodes(usize),
+    /// Whether a node is made in the zone for a pod that waits there.
+    Provision(usize, bool),
     /// Pods that land in the zone never start.
     Break(usize),
     Mend(usize),
@@ -282,6 +287,7 @@ impl Script {
             pool: Vec::new(),
             starts_slowly: false,
             steers: false,
+            opening: None,
             operators,
             watch_delay,
             lanes: (1, 1),
@@ -297,6 +303,7 @@ impl Script {
         script.draw_surges();
         script.draw_steering();
         script.draw_resizes();
+        script.draw_openings();
         script
     }
 

@@ -10,6 +10,7 @@ use zonespread::act::{Answer, LeaseAnswer, LeaseRequest, Request};
 use zonespread::api::ZoneSpreadPolicyStatus;
 use zonespread::moves::{ActionError, ActionRequest, StatusWrite, Verb};
 use zonespread::observe::{Change, Kind, Name, PolicyKey};
+use zonespread::operator::ProbeAnswer;
 
 impl Call {
     /// What whoever asked makes of silence.
@@ -26,6 +27,7 @@ impl Call {
             Self::Lease(_) => Reply::Lease(None),
             Self::ReadPolicies => Reply::Policies(None),
             Self::WriteZone(_) => Reply::Zone(false),
+            Self::Probe(_) => Reply::Probe(ProbeAnswer::Failed(why)),
         }
     }
 
@@ -68,6 +70,7 @@ impl World {
                 self.write_zone(operator, incarnation, write);
                 Reply::Zone(true)
             }
+            Call::Probe(ask) => Reply::Probe(self.keep_probe((operator, incarnation), ask)),
             Call::Act(request, eviction) => {
                 let moved = eviction.as_deref();
                 Reply::Act(self.act(operator, incarnation, request, moved))
@@ -165,7 +168,10 @@ impl World {
                 self.laws.nodes_read(&(operator, moved()), &self.nodes);
                 Answer::nodes(self.nodes.iter().map(objects::Node::watched))
             }
-            Request::RemoveProbe { .. } => Answer::Acted(Ok(())),
+            Request::RemoveProbe { request } => {
+                let probe = request.probe.as_ref().expect("a probe that has room");
+                Answer::Acted(self.give_room((operator, incarnation), probe))
+            }
             Request::Fence { request } => Answer::Acted(self.try_fence(operator, request)),
             Request::Steering { pod, .. } => Answer::Acted(self.check_steering(pod)),
             Request::Pod { name, .. } => {
@@ -285,6 +291,7 @@ impl World {
         let strategy = self.script.policies[policy].strategy;
         self.laws.judge_way(operator, request.verb, &pod.uid, strategy, self.now);
         self.check_calm(operator, pod.tier);
+        self.judge_doubt(operator, objects::zone_number(&request.zone));
         if !self.policies[policy].holds_move(&pod.uid, news.0) {
             let how = format!("{} is evicted, and policy{policy} holds no such move", pod.name);
             self.laws.breaks(7, self.now, how);

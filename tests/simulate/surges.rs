@@ -119,7 +119,7 @@ impl Script {
     }
 
     /// From then on nothing new happens.
-    fn quiet_from(&self) -> Millis {
+    pub fn quiet_from(&self) -> Millis {
         self.end.saturating_sub(if self.kind.is_calm() { 200 } else { 90 } * SECOND)
     }
 }

@@ -53,8 +53,24 @@ impl World {
                 self.laws.breaks(10, now, how);
             }
             self.laws.danger[10] += 1;
-            self.laws.judge_minimum(tier, skew, told.blocked.as_ref().map(|why| why.reason), now);
+            let why = told.blocked.as_ref().map(|why| why.reason);
+            // For pods that may not be moved no zone is opened.
+            let is_closed = why == Some(Reason::ZoneImpaired) && !self.may_give(tier, &spread);
+            let why = if is_closed { Some(Reason::Pinned) } else { why };
+            self.laws.judge_minimum(tier, skew, why, now);
         }
+    }
+}
+
+impl World {
+    /// Whether a pod that may be moved is in a zone with two more than the poorest.
+    fn may_give(&self, tier: usize, spread: &[i32]) -> bool {
+        let fewest = spread.iter().min().unwrap();
+        let mut own = self.pods.values().filter(|pod| pod.tier == tier && pod.is_counted());
+        own.any(|pod| {
+            let zone = self.zone_of(pod);
+            pod.mark.is_none() && zone.is_some_and(|zone| spread[zone] >= fewest + 2)
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::hearing::kinds;
 use crate::laws::Laws;
 use crate::mutants::Mutant;
 use crate::objects::{self, NAMESPACE, Node, Pod};
+use crate::probes::Probe;
 use crate::process::{Call, Calls, Process, Reply, Ticket};
 use crate::script::{Fault, Millis, Right, SECOND, Script, Trouble, Watch};
 use crate::steering::Steering;
@@ -37,8 +38,9 @@ pub struct World {
     pub zones: BTreeMap<String, ZoneObject>,
     pub namespace_paused: bool,
     pub right: Right,
-    /// How many steps of surges were made, and what that brought about.
+    /// How many steps of surges and of openings were made, and what that brought about.
     pub surge_steps: u32,
+    pub probe_steps: u32,
     pub sprung: Vec<(Millis, Trouble)>,
     pub lease: Option<Lease>,
     pub versions: u64,
@@ -54,6 +56,9 @@ pub struct World {
     /// Whether deploy/steering is there, and what it goes by, by policy.
     pub steers: bool,
     pub steering: BTreeMap<usize, Steering>,
+    /// Probe pods, by name, and zones in which nodes are made for them.
+    pub probes: BTreeMap<String, Probe>,
+    pub provisioned: BTreeSet<usize>,
     pub laws: Laws,
     /// What happened, if somebody wants to know.
     pub story: Option<Vec<String>>,
@@ -111,8 +116,9 @@ pub enum Event {
     /// An operator looks whether it may change pods, and is told.
     Prove(usize, u32),
     Told(usize, u32, SurgeRight),
-    /// A released pod is looked at.
+    /// A released pod is looked at, or a probe pod.
     Overdue(String, String),
+    LookAtProbe(String, String),
     Relist(usize, u32, Kind),
     Deliver(usize, u32, WatchEvent),
     Tick(usize, u32),
@@ -166,6 +172,7 @@ impl World {
             namespace_paused: false,
             right: script.right,
             surge_steps: 0,
+            probe_steps: 0,
             sprung: Vec::new(),
             lease: None,
             versions: 0,
@@ -180,6 +187,8 @@ impl World {
             laws,
             steers: script.steers,
             steering: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            provisioned: BTreeSet::new(),
             story: told.then(Vec::new),
             script,
         };
@@ -262,6 +271,7 @@ impl World {
             Event::Revive(operator) => self.revive(operator),
             Event::Prove(operator, incarnation) => self.tell_right(operator, incarnation),
             Event::Overdue(name, uid) => self.overdue(&name, &uid),
+            Event::LookAtProbe(name, uid) => self.look_at_probe(&name, &uid),
             Event::Relist(operator, incarnation, kind) => {
                 if self.lives(operator, incarnation) {
                     self.streams[operator].failing.remove(&kind);
@@ -354,7 +364,8 @@ impl World {
         }
         self.incarnations[operator] += 1;
         let incarnation = self.incarnations[operator];
-        let with = (self.processes.len() > 1, self.steers);
+        let opens = self.script.opening.as_ref().map(|opening| opening.timeout);
+        let with = (self.processes.len() > 1, self.steers, opens);
         let speed = self.script.operators[operator];
         let (writes, evictions) = self.script.lanes;
         let lanes = Lanes { writes, evictions };
