@@ -5,6 +5,7 @@ SHELL := bash
 CARGO ?= cargo
 CRD := crds/zonespread.yaml
 REASONS := docs/reasons.md
+CHECKS := docs/lint.md
 # What is tried on older versions of Kubernetes: the CRDs and their rules, the rights, a
 # recovery, its workloads, approval, holds, and leaders that are lost.
 COMPAT_STORIES := recovered_zone_gets_its_pods_back a_wrong_policy_is_refused a_status_with_all_tiers \
@@ -80,16 +81,19 @@ verify: lint doc ## lint, docs, arrows and links, generated files are up to date
 	$(CARGO) test --quiet --lib conventions
 	@$(CARGO) run --quiet -- crd | diff -u $(CRD) - || { echo "$(CRD) is out of date: run 'make manifests'" >&2; exit 1; }
 	@$(CARGO) run --quiet -- explain --markdown | diff -u $(REASONS) - || { echo "$(REASONS) is out of date: run 'make manifests'" >&2; exit 1; }
+	@$(CARGO) run --quiet -- explain --checks | diff -u $(CHECKS) - || { echo "$(CHECKS) is out of date: run 'make manifests'" >&2; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check; \
 	else echo "cargo-deny is not installed: licenses and advisories not checked" >&2; fi
 
 .PHONY: manifests
-manifests: ## Write the generated files: the CRDs, docs/reasons.md
+manifests: ## Write the generated files: the CRDs, docs/reasons.md, docs/lint.md
 	@mkdir -p $(dir $(CRD))
 	$(CARGO) run --quiet -- crd > $(CRD).new
 	mv $(CRD).new $(CRD)
 	$(CARGO) run --quiet -- explain --markdown > $(REASONS).new
 	mv $(REASONS).new $(REASONS)
+	$(CARGO) run --quiet -- explain --checks > $(CHECKS).new
+	mv $(CHECKS).new $(CHECKS)
 
 .PHONY: control-plane
 control-plane: ## Build the control plane for tests and demo, once, into ~/.cache/zonespread

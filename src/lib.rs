@@ -12,6 +12,7 @@
 //!  plan/      pure functions: skew → fewest moves → gates (why not)
 //!         │   └─ uses ─▶ predict/   what kube-scheduler would do
 //!         │                 └─ used by ─▶ outlook/   what the loss of a zone would do
+//!         │                                  └─ used by ─▶ lint/   what will go wrong then
 //!         │ decisions
 //!         ▼
 //!  moves/     what is remembered of a move, following it to its end, what is
@@ -48,6 +49,7 @@ pub mod act;
 pub mod api;
 pub mod cli;
 pub mod controller;
+pub mod lint;
 pub mod moves;
 pub mod observe;
 pub mod operator;

@@ -1,7 +1,7 @@
 //! What each reason means and what helps: the source of `zonespread explain` and of
 //! `docs/reasons.md`.
 
-use super::{LossReason, Reason};
+use super::{Cause, LossReason, Reason};
 
 /// A reason in the words of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,6 +210,14 @@ pub fn reasons_document() -> String {
         text.push_str(&chapter(&reason.explanation()));
     }
     text.push_str(
+        "\n## Why a tier is unbalanced\n\n\
+         `status.tiers[].cause`, and the column CAUSE of `zonespread status POLICY`: what keeps \
+         the tier unbalanced now, or else what brought it about.\n",
+    );
+    for cause in Cause::ALL {
+        text.push_str(&chapter(&cause.explanation()));
+    }
+    text.push_str(
         "\n## Why a policy is not Effective\n\n\
          The reason of the condition `Effective`, when it is False; `zonespread_policy_effective` is 0 then.\n",
     );
@@ -243,6 +251,7 @@ mod tests {
             .into_iter()
             .chain(EFFECTIVE_REASONS)
             .chain(LossReason::ALL.map(LossReason::explanation))
+            .chain(Cause::ALL.map(Cause::explanation))
         {
             assert!(means.ends_with('.') && means.len() > 30, "{word}: {means}");
             assert!(helps.ends_with('.') && helps.len() > 15, "{word}: {helps}");

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Cause;
+
 /// How a tier got out of balance.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -16,4 +18,7 @@ pub struct Imbalance {
     /// `rebalance.settle`.
     #[serde(default)]
     pub outage: bool,
+    /// What happened when it began, if that was seen: `ScaleIn`, Rollout or Drain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Cause>,
 }

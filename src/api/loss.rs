@@ -87,6 +87,12 @@ impl LossReason {
         Self::Unpredictable,
     ];
 
+    /// The reason with this name, whatever the case of its letters.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str().eq_ignore_ascii_case(name))
+    }
+
     /// What it means and what helps.
     #[must_use]
     pub const fn explanation(self) -> Explanation {

@@ -3,6 +3,7 @@
 //! The CRDs under `crds/` are printed from these types by `zonespread crd`;
 //! `make verify` fails when the two differ.
 
+mod cause;
 mod duration;
 mod explanation;
 mod imbalance;
@@ -19,6 +20,7 @@ pub mod text;
 mod time;
 mod zone;
 
+pub use cause::Cause;
 pub use duration::{DurationBounds, parse_duration, written_duration};
 pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
@@ -29,8 +31,8 @@ pub use move_kind::MoveKind;
 pub use reason::Reason;
 pub use scheduler_status::SchedulerStatus;
 pub use spec::{
-    LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, SingleZone, Strategy, TierOverride,
-    Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
+    AcceptedCheck, LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, SingleZone, Strategy,
+    TierOverride, Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+use super::loss::LossReason;
 use super::status::ZoneSpreadPolicyStatus;
 use super::{duration, schema};
 
@@ -96,6 +97,33 @@ pub struct ZoneSpreadPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tiers: Vec<TierOverride>,
+
+    /// What is known and accepted: findings of `zonespread lint`, and reasons
+    /// why a zone is not safe to lose. They are shown as accepted, and not
+    /// counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["check"]))]
+    pub accept: Vec<AcceptedCheck>,
+}
+
+impl ZoneSpreadPolicySpec {
+    /// Reasons why a zone is not safe to lose that are accepted, for every tier.
+    pub fn accepted_losses(&self) -> impl Iterator<Item = LossReason> {
+        self.accept.iter().filter_map(|known| LossReason::parse(&known.check))
+    }
+}
+
+/// Something that is known and accepted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedCheck {
+    /// A check of `zonespread lint`, such as `NoBudget`, or a reason of the
+    /// condition `SafeToLoseZone`, such as `QuorumLost`.
+    #[schemars(length(min = 1, max = 64))]
+    pub check: String,
+    /// Why; shown to the person on call.
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: String,
 }
 
 const fn default_max_skew() -> i32 {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
+use super::cause::Cause;
 use super::imbalance::Imbalance;
 use super::loss::ZoneLoss;
 use super::move_kind::MoveKind;
@@ -237,6 +238,9 @@ pub struct TierStatus {
     /// How it got out of balance; kept until it is balanced and no move is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imbalance: Option<Imbalance>,
+    /// Why it is unbalanced, in a word: what keeps it so, or else what brought it about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// Why an unbalanced tier is not moved now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::api::{EFFECTIVE_REASONS, Explanation, LossReason, Reason, reasons_document};
+use crate::api::{Cause, EFFECTIVE_REASONS, Explanation, LossReason, Reason, reasons_document};
+
+use crate::lint::{Check, lint_document};
 
 use super::Failure;
 use super::table::Grid;
@@ -12,12 +14,16 @@ use super::table::Grid;
 /// Arguments of `zonespread explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A reason, as the status of a policy shows it; without one all are listed
+    /// A reason, as the status of a policy shows it, or a check of lint; without one all are
+    /// listed
     #[arg(value_name = "REASON")]
     reason: Option<String>,
     /// Print docs/reasons.md
     #[arg(long, hide = true, conflicts_with = "reason")]
     markdown: bool,
+    /// Print docs/lint.md
+    #[arg(long, hide = true, conflicts_with = "reason")]
+    checks: bool,
 }
 
 impl Explain {
@@ -25,6 +31,7 @@ impl Explain {
     pub fn run(&self) -> Result<(), Failure> {
         let text = match &self.reason {
             _ if self.markdown => reasons_document(),
+            _ if self.checks => lint_document(),
             None => list(),
             Some(word) => {
                 let is_it = |known: &Explanation| known.word.eq_ignore_ascii_case(word);
@@ -42,7 +49,14 @@ impl Explain {
 
 fn all() -> impl Iterator<Item = Explanation> {
     let of_losses = LossReason::ALL.map(LossReason::explanation);
-    Reason::ALL.into_iter().map(Reason::explanation).chain(EFFECTIVE_REASONS).chain(of_losses)
+    let of_checks = Check::ALL.map(|check| Explanation {
+        word: check.code(),
+        means: check.means(),
+        helps: check.helps(),
+    });
+    let of_causes = Cause::ALL.map(Cause::explanation);
+    let of_tiers = Reason::ALL.into_iter().map(Reason::explanation).chain(of_causes);
+    of_tiers.chain(EFFECTIVE_REASONS).chain(of_losses).chain(of_checks)
 }
 
 fn told(explanation: &Explanation) -> String {

@@ -4,12 +4,13 @@ use std::future::Future;
 
 use futures::future::LocalBoxFuture;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kube::api::{ListParams, ObjectList};
+use kube::api::{DynamicObject, ListParams, ObjectList};
 use kube::core::Request;
 use kube::{Client, Config};
 use thiserror::Error;
 
 use crate::controller::{error_text, error_with_remedy};
+use crate::lint::{DECLARED_KINDS, Declared};
 use crate::observe::{Change, Kind, KindVisitor, Watched};
 
 use super::Failure;
@@ -220,4 +221,62 @@ impl Lister<'_> {
             }),
         }
     }
+}
+
+/// Lists what is declared and not watched. What may not be listed is noted, and left out.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn list_declared(config: Config, declared: &mut Declared) -> Result<(), LiveError> {
+    let address = config.cluster_url.to_string();
+    let client = client(config)?;
+    for (group, version, kind, resource) in DECLARED_KINDS {
+        let path = if group.is_empty() {
+            format!("/api/{version}/{resource}")
+        } else {
+            format!("/apis/{group}/{version}/{resource}")
+        };
+        let is_foreign = group == "argoproj.io";
+        // Who may not list a kind is told so whether it is there or not.
+        if is_foreign
+            && client.list_api_group_resources(&format!("{group}/{version}")).await.is_err()
+        {
+            continue;
+        }
+        let request = Request::new(path);
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let asked = request.list(&page).map_err(kube::Error::BuildRequest);
+            let listed = match asked {
+                Ok(asked) => client.request::<ObjectList<DynamicObject>>(asked).await,
+                Err(error) => Err(error),
+            };
+            let list = match listed {
+                Ok(list) => list,
+                // A kind of somebody else, which is not installed.
+                Err(error) if status_of(&error) == Some(404) => break,
+                Err(error) if status_of(&error) == Some(403) => {
+                    note(&format!("you may not list {resource}: checks of them are left out"));
+                    break;
+                }
+                Err(source) => {
+                    let source = Box::new(source);
+                    return Err(LiveError::List { resource, address, source });
+                }
+            };
+            for object in list.items {
+                let added = serde_json::to_value(&object)
+                    .and_then(|object| declared.add(kind, &object, None));
+                if let Err(error) = added {
+                    let name = object.metadata.name.unwrap_or_default();
+                    note(&format!("not read: {kind} {name}: {error}"));
+                }
+            }
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => break,
+            }
+        }
+    }
+    Ok(())
 }

@@ -7,8 +7,10 @@ mod consent;
 mod crd;
 mod explain;
 mod hold;
+mod lint;
 mod live;
 mod log;
+mod manifests;
 mod names;
 pub mod offline;
 mod outlook;
@@ -65,6 +67,9 @@ enum Command {
     Predict(predict::Predict),
     /// Show what the loss of each zone would do; exits with 3 if one is not safe to lose
     Outlook(outlook::OutlookArgs),
+    /// Check a cluster, or manifests, for what will go wrong in an outage; exits with 3 if
+    /// something is found
+    Lint(lint::Lint),
     /// Check what a pod needs where it runs: DNS and the API server; what a probe pod runs
     Probe(probe::Probe),
 }
@@ -88,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
+        Command::Lint(lint) => lint.run(&arguments.access),
         Command::Probe(probe) => probe.run(&arguments.access),
         Command::Outlook(outlook) => match outlook.run(&arguments.access) {
             Ok(true) => Ok(()),

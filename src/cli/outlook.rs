@@ -6,7 +6,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::observe::{Kind, Zone};
-use crate::outlook::{Missing, Of, Outlook, Phase, PhaseOutlook, TierOutlook, ZoneOutlook};
+use crate::outlook::{
+    Missing, Of, Outlook, Phase, PhaseOutlook, Scenario, TierOutlook, TierScenarios, ZoneOutlook,
+    scenarios,
+};
 
 use super::Failure;
 use super::cluster::Access;
@@ -20,6 +23,13 @@ pub struct OutlookArgs {
     /// Only this zone
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
+    /// Adds where the pods of each tier are in each scenario: now, after a restart, with twice
+    /// as many, and without each zone
+    #[arg(long)]
+    scenarios: bool,
+    /// Compares them with what they would be if every workload had the recommended constraint
+    #[arg(long)]
+    if_spread: bool,
     #[command(flatten)]
     source: Source,
     /// How the answer is printed
@@ -59,6 +69,42 @@ impl ReportFormat {
 pub struct Zones {
     /// By zone.
     pub zones: Vec<ZoneLoss>,
+    /// By tier, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenarios: Option<Vec<ScenarioTier>>,
+}
+
+/// A tier in each scenario.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScenarioTier {
+    /// The namespace.
+    pub namespace: String,
+    /// The policy; null for a workload that none selects.
+    pub policy: Option<String>,
+    /// The tier; null for a workload that no policy selects.
+    pub tier: Option<String>,
+    /// Such a workload: `Deployment/web`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// As it is.
+    pub today: Vec<Told>,
+    /// As if it had the recommended constraint, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_spread: Option<Vec<Told>>,
+}
+
+/// Where the pods of a tier are in a scenario.
+#[derive(Debug, Serialize)]
+pub struct Told {
+    /// normal, restart, scaleOut or lost.
+    pub scenario: &'static str,
+    /// The zone that is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Where the pods are; of the two phases of an outage, in the worse.
+    #[serde(flatten)]
+    pub pods: PhaseLoss,
 }
 
 /// What the loss of a zone would do.
@@ -166,6 +212,10 @@ pub struct PhaseLoss {
 impl OutlookArgs {
     /// Prints the outlook; gives whether every zone is safe to lose.
     pub fn run(&self, access: &Access) -> Result<bool, Failure> {
+        let is_page = matches!(self.format, ReportFormat::Markdown | ReportFormat::Html);
+        if is_page && (self.scenarios || self.if_spread) {
+            return Err("--scenarios and --if-spread are told as table, json or yaml only".into());
+        }
         let snapshot = self.source.look(access, Asks::Everything, &[Kind::Node, Kind::Pod])?;
         let index = snapshot.operator.index();
         let only = self.zone.as_deref().map(Zone::new);
@@ -186,7 +236,13 @@ impl OutlookArgs {
         };
         let safe = outlook.zones.iter().all(ZoneOutlook::is_safe);
         let zones = outlook.zones.iter().map(|zone| ZoneLoss::new(zone, wanted)).collect();
-        self.format.print(&Zones { zones })?;
+        let scenarios = (self.scenarios || self.if_spread).then(|| {
+            let config = snapshot.operator.scheduler_config();
+            let tiers = scenarios(index, config, self.if_spread).into_iter();
+            let tiers = tiers.filter(|tier| tier.pods > 0 && wanted(&tier.namespace));
+            tiers.map(|tier| ScenarioTier::new(tier, only.as_ref())).collect()
+        });
+        self.format.print(&Zones { zones, scenarios })?;
         Ok(safe)
     }
 }
@@ -232,10 +288,7 @@ impl MissingRoom {
 
 impl TierLoss {
     fn new(tier: &TierOutlook) -> Self {
-        let (policy, name, owner) = match &tier.of {
-            Of::Tier(policy, tier) => (Some(policy.to_string()), Some(tier.to_string()), None),
-            Of::Workload(kind, name) => (None, None, Some(format!("{kind}/{name}"))),
-        };
+        let (policy, name, owner) = names(&tier.of);
         let (reason, message) = tier
             .reason
             .as_ref()
@@ -263,10 +316,67 @@ impl TierLoss {
     /// `shop/petclinic web`, `shop Deployment/web`.
     pub fn name(&self) -> String {
         let Self { namespace, policy, tier, owner, .. } = self;
-        match (policy, tier, owner) {
-            (Some(policy), Some(tier), _) => format!("{namespace}/{policy} {tier}"),
-            (_, _, owner) => format!("{namespace} {}", owner.as_deref().unwrap_or_default()),
+        full_name(namespace, policy.as_deref(), tier.as_deref(), owner.as_deref())
+    }
+}
+
+/// The policy and its tier, or else the owner.
+fn names(of: &Of) -> (Option<String>, Option<String>, Option<String>) {
+    match of {
+        Of::Tier(policy, tier) => (Some(policy.to_string()), Some(tier.to_string()), None),
+        Of::Workload(kind, name) => (None, None, Some(format!("{kind}/{name}"))),
+    }
+}
+
+fn full_name(
+    namespace: &str,
+    policy: Option<&str>,
+    tier: Option<&str>,
+    owner: Option<&str>,
+) -> String {
+    match (policy, tier) {
+        (Some(policy), Some(tier)) => format!("{namespace}/{policy} {tier}"),
+        _ => format!("{namespace} {}", owner.unwrap_or_default()),
+    }
+}
+
+impl ScenarioTier {
+    fn new(tier: TierScenarios, only: Option<&Zone>) -> Self {
+        let (policy, name, owner) = names(&tier.of);
+        let wanted = |scenario: &Scenario| match scenario {
+            Scenario::Lost(zone) => only.is_none_or(|only| only == zone),
+            _ => true,
+        };
+        let told = |all: Vec<(Scenario, PhaseOutlook)>| {
+            let all = all.into_iter().filter(|(scenario, _)| wanted(scenario));
+            all.map(|(scenario, pods)| Told::new(scenario, &pods)).collect()
+        };
+        Self {
+            namespace: tier.namespace.to_string(),
+            policy,
+            tier: name,
+            owner,
+            today: told(tier.today),
+            if_spread: tier.if_spread.map(told),
         }
+    }
+
+    /// `shop/petclinic web`, `shop Deployment/web`.
+    pub fn name(&self) -> String {
+        let Self { namespace, policy, tier, owner, .. } = self;
+        full_name(namespace, policy.as_deref(), tier.as_deref(), owner.as_deref())
+    }
+}
+
+impl Told {
+    fn new(scenario: Scenario, pods: &PhaseOutlook) -> Self {
+        let (scenario, zone) = match scenario {
+            Scenario::Normal => ("normal", None),
+            Scenario::Restart => ("restart", None),
+            Scenario::ScaleOut => ("scaleOut", None),
+            Scenario::Lost(zone) => ("lost", Some(zone.to_string())),
+        };
+        Self { scenario, zone, pods: PhaseLoss::new(pods) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::lint::Declared;
 use crate::observe::Kind;
 use crate::operator::Operator;
 use crate::predict::{KnownVersion, VersionSource};
@@ -13,6 +14,7 @@ use super::Failure;
 use super::cluster::Access;
 use super::cluster_args::ClusterArgs;
 use super::live;
+use super::manifests::Manifests;
 use super::offline::{Contents, missing_kinds, name_of, read_files};
 use super::output::note;
 use super::scope::Scope;
@@ -62,6 +64,15 @@ pub struct Snapshot {
     pub namespace: Option<String>,
 }
 
+/// A cluster, or manifests, and all that they say.
+#[derive(Debug)]
+pub struct Inspected {
+    /// What the operator would watch of it.
+    pub snapshot: Snapshot,
+    /// What it would not.
+    pub declared: Declared,
+}
+
 fn filename_help() -> String {
     format!(
         "Reads files instead of a cluster: what `{}` (or yaml) prints; - is stdin; may be repeated",
@@ -107,6 +118,47 @@ impl Source {
         operator.recall(now);
         self.note_scheduler(operator.scheduler_version());
         Ok(Snapshot { operator, now, namespace })
+    }
+
+    /// Looks at the cluster, or at manifests in files and directories, with all that they say.
+    ///
+    /// # Errors
+    /// When it cannot be seen, or a file that is named cannot be read.
+    pub fn inspect(&self, access: &Access) -> Result<Inspected, Failure> {
+        let mut declared = Declared::default();
+        if self.filenames.is_empty() {
+            let snapshot = self.look(access, Asks::Everything, &[Kind::Node, Kind::Pod])?;
+            let config = live::block_on(access.config())??;
+            let listed = live::list_declared(config, &mut declared);
+            live::block_on(listed)??;
+            return Ok(Inspected { snapshot, declared });
+        }
+        let mut operator = Operator::default()
+            .with_namespace(NAMESPACE)
+            .with_scheduler(self.cluster.scheduler()?)
+            .with_scheduler_version(self.cluster.scheduler_version());
+        let mut sink = |change| operator.apply(change);
+        let mut manifests = Manifests::new(&mut sink, &mut declared);
+        manifests.read(&self.filenames)?;
+        let Manifests { contents, unread, .. } = manifests;
+        for unread in &unread {
+            note(&format!("not read: {unread}"));
+        }
+        if declared.is_empty() && contents == Contents::default() {
+            return Err(format!("no Kubernetes objects in {}", self.file_names()).into());
+        }
+        // Without pods it is no dump: nothing of a cluster is missing, or predicted.
+        let is_dump = contents.count(Kind::Pod) > 0;
+        if is_dump {
+            self.note_missing(&missing_kinds(&contents, operator.index()));
+        }
+        let now = Timestamp::now();
+        operator.recall(now);
+        if is_dump {
+            self.note_scheduler(operator.scheduler_version());
+        }
+        let namespace = self.scope.namespace(None).map(str::to_owned);
+        Ok(Inspected { snapshot: Snapshot { operator, now, namespace }, declared })
     }
 
     /// Says which scheduler the answer is about, where that is not sure.

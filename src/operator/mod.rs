@@ -458,6 +458,8 @@ impl Operator {
 #[cfg(test)]
 mod approval_tests;
 #[cfg(test)]
+mod cause_tests;
+#[cfg(test)]
 mod drain_tests;
 #[cfg(test)]
 mod landing_tests;

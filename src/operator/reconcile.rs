@@ -14,7 +14,7 @@ use crate::moves::{
 use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
 use crate::plan::{
     ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, SurgeRight, TierPlan,
-    TierSettings, TierView, ZoneLanding, gate, zone_gate,
+    TierSettings, TierView, ZoneLanding, cause_of, gate, zone_gate,
 };
 use crate::predict::PendingPod;
 use crate::report::{
@@ -303,7 +303,9 @@ impl Operator {
         }
         self.steer(&view, &plan, blocked.as_ref(), memory, now);
         let zone_gate = zone_gate(&view, &facts);
-        TierReport { view, plan, blocked, zone_gate, history, imbalance }
+        let zones = self.zones.iter().filter(|(_, zone)| zone.condition.nodes > 0).count();
+        let cause = cause_of(&self.index, &view, &plan, imbalance.as_ref(), zones);
+        TierReport { view, plan, blocked, zone_gate, history, imbalance, cause }
     }
 
     /// The tier's plan, given all moves under way; the one made ahead if that still holds.

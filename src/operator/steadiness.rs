@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{TierStatus, seconds};
+use crate::api::{Cause, TierStatus, seconds};
 use crate::observe::{Name, Pod, PolicyEntry};
-use crate::plan::{Imbalance, TierView};
+use crate::plan::{Imbalance, TierView, is_drained};
 use crate::report::TierReport;
 
 use super::Operator;
@@ -19,6 +19,10 @@ use super::policy_state::PolicyState;
 
 /// By the API server's clock a replacement may be this much older than its move.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
+
+/// An imbalance that begins so long after a tier was scaled in, rolled out or drained is still
+/// put down to that: pods take their time to end.
+const EVENT_REACHES: SignedDuration = SignedDuration::from_mins(10);
 
 /// What is remembered of a tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(super) struct Steadiness {
     is_rolling: bool,
     /// When it changed last, as far as that was seen.
     changed: Option<Timestamp>,
+    /// What happened to it last that may unbalance it, and when.
+    event: Option<(Cause, Timestamp)>,
     /// Its imbalance, if there is one.
     imbalance: Option<Imbalance>,
     /// Pods that our moves made since it is unbalanced.
@@ -44,12 +50,14 @@ impl Steadiness {
             since: known.since.0,
             steady_since: known.steady_since.0,
             outage: known.outage,
+            origin: known.origin,
         });
         Self {
             replicas: status.replicas,
             skew: status.skew,
             is_rolling: false,
             changed: None,
+            event: None,
             imbalance,
             own: BTreeSet::new(),
         }
@@ -61,9 +69,29 @@ impl Steadiness {
             skew: view.skew(),
             is_rolling: view.rolling_out.is_some(),
             changed: None,
+            event: None,
             imbalance: None,
             own: BTreeSet::new(),
         }
+    }
+
+    /// What happens to the tier that may unbalance it, given what it was before.
+    fn event_since(&self, before: &Self, view: &TierView) -> Option<Cause> {
+        if self.replicas < before.replicas {
+            Some(Cause::ScaleIn)
+        } else if self.is_rolling || before.is_rolling {
+            Some(Cause::Rollout)
+        } else if is_drained(view) {
+            Some(Cause::Drain)
+        } else {
+            None
+        }
+    }
+
+    /// What happened to it last, if that was lately.
+    fn recent_event(&self, now: Timestamp) -> Option<Cause> {
+        let (event, at) = self.event?;
+        (now.duration_since(at) <= EVENT_REACHES).then_some(event)
     }
 }
 
@@ -88,12 +116,16 @@ impl Operator {
     ) -> Option<Imbalance> {
         let known = memory.steadiness.remove(&view.name);
         let is_first_look = known.is_none();
-        let before = known.unwrap_or_else(|| Steadiness::of(view));
-        let mut steady = Steadiness { own: before.own, ..Steadiness::of(view) };
+        let mut before = known.unwrap_or_else(|| Steadiness::of(view));
+        let own = std::mem::take(&mut before.own);
+        let mut steady = Steadiness { own, ..Steadiness::of(view) };
         let has_changed =
             steady.replicas != before.replicas || (before.is_rolling && !steady.is_rolling);
         steady.changed = if has_changed { Some(seconds(now).0) } else { before.changed };
         let at_rest = memory.under_way_of(&view.name).next().is_none();
+        let event = steady.event_since(&before, view);
+        steady.event = event.map(|event| (event, seconds(now).0)).or(before.event);
+        let recent = steady.recent_event(now);
         // Pods that are missing are made again: then it shows whether it is balanced.
         let is_over = view.is_balanced() && at_rest && view.pods() >= view.desired;
         let begins = !view.is_balanced() && before.imbalance.is_none();
@@ -107,9 +139,12 @@ impl Operator {
                 let told = last_change.map_or(seconds(now).0, |at| at.min(seconds(now).0));
                 let since = if is_first_look { told } else { seconds(now).0 };
                 let steady_since = if is_seen { since } else { told };
-                Imbalance { since, steady_since, outage: false }
+                Imbalance { since, steady_since, outage: false, origin: recent }
             });
             imbalance.steady_since = imbalance.steady_since.max(last_change.unwrap_or_default());
+            if steady.skew > before.skew {
+                imbalance.origin = imbalance.origin.or(recent);
+            }
             imbalance.note_outages(view, now);
             steady.imbalance = Some(imbalance);
         } else {

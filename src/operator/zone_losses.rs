@@ -285,10 +285,14 @@ impl Operator {
         let mut in_danger: BTreeSet<&Zone> = BTreeSet::new();
         for policy in self.index.policies() {
             for (tier, zones) in self.losses.policies.get(&policy.key).into_iter().flatten() {
-                if TierSettings::of(&policy.spec, tier).single_zone.is_some() {
+                let settings = TierSettings::of(&policy.spec, tier);
+                if settings.single_zone.is_some() {
                     continue;
                 }
-                let unsafe_ones = zones.iter().filter(|(_, forecast)| forecast.reason.is_some());
+                let unsafe_ones = zones.iter().filter(|(_, forecast)| {
+                    let reason = forecast.reason.as_ref().map(|(reason, _)| reason);
+                    reason.is_some_and(|reason| !settings.accepted_losses.contains(reason))
+                });
                 in_danger.extend(unsafe_ones.map(|(zone, _)| zone));
             }
         }

@@ -11,6 +11,7 @@
 mod forecast;
 mod loss;
 mod placement;
+mod scenarios;
 mod survey;
 mod verdict;
 mod workloads;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use crate::api::LossReason;
 pub use forecast::{PolicyForecast, TierForecast};
+pub use scenarios::{Scenario, TierScenarios, scenarios};
 pub use survey::{KeptPlaces, Survey, tier_fingerprint};
 
 use std::collections::BTreeMap;
@@ -90,7 +92,7 @@ pub struct TierOutlook {
     pub lost: usize,
     /// A `StatefulSet` of three or more that loses its majority.
     pub quorum_lost: bool,
-    /// Whether the policy accepts that the tier is in one zone.
+    /// Whether the policy accepts that the tier is in one zone, or the reason.
     pub accepted: bool,
     /// While the nodes are unreachable.
     pub unreachable: PhaseOutlook,

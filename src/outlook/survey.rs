@@ -82,12 +82,16 @@ impl Survey {
     /// Begins to lose each of the zones that nodes are in, or only `zone`.
     #[must_use]
     pub fn begin(index: &Index, only: Option<&Zone>) -> Self {
-        let cluster = index.cluster();
+        Self::over(index.cluster(), Workloads::of(index), only)
+    }
+
+    /// The same, for the pods of these workloads.
+    pub(super) fn over(cluster: &Cluster, workloads: Workloads, only: Option<&Zone>) -> Self {
         let zones: BTreeSet<Zone> =
             cluster.nodes().filter_map(|(node, _)| node.zone.clone()).collect();
         let zones = zones.into_iter().filter(|zone| only.is_none_or(|only| only == zone));
         Self {
-            workloads: Workloads::of(index),
+            workloads,
             is_partial: false,
             zones: zones.collect(),
             over: Vec::new(),
@@ -135,11 +139,19 @@ impl Survey {
     /// Does the next bit, which takes about as long as a plan for one tier; gives a zone's
     /// outlook when it is made.
     pub fn step(&mut self, index: &Index, config: &SchedulerConfig) -> Option<ZoneOutlook> {
+        self.step_on(index.cluster(), config)
+    }
+
+    /// The same, in this cluster.
+    pub(super) fn step_on(
+        &mut self,
+        cluster: &Cluster,
+        config: &SchedulerConfig,
+    ) -> Option<ZoneOutlook> {
         let zone = self.zones.front()?;
-        let cluster = index.cluster();
         let at = self.over.len();
         let Some(recreation) = &mut self.now else {
-            let Some(phase) = PHASES.get(at) else { return self.judge(index) };
+            let Some(phase) = PHASES.get(at) else { return self.judge(cluster) };
             let mut lost = Lost::of(cluster, &self.workloads, zone, *phase);
             if self.is_partial {
                 let own: BTreeSet<u64> =
@@ -161,7 +173,7 @@ impl Survey {
         None
     }
 
-    fn judge(&mut self, index: &Index) -> Option<ZoneOutlook> {
+    fn judge(&mut self, cluster: &Cluster) -> Option<ZoneOutlook> {
         let zone = self.zones.pop_front()?;
         let mut over = std::mem::take(&mut self.over).into_iter();
         let phases = [over.next()?, over.next()?];
@@ -172,7 +184,7 @@ impl Survey {
                 placements.outcome(at, &surviving, absent.get(&at).copied().unwrap_or_default())
             });
             let placed = [unreachable, gone].map(|(_, placements)| placements.of_workload(at));
-            verdict::judge(index.cluster(), workload, &zone, outcomes, placed)
+            verdict::judge(cluster, workload, &zone, outcomes, placed)
         });
         let tiers = tiers.collect();
         let missing = phases.iter().map(|(_, placements)| placements.missing());

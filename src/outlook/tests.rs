@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LossReason, Of, Outlook, TierOutlook, ZoneOutlook};
+use super::{LossReason, Of, Outlook, Scenario, TierOutlook, ZoneOutlook, scenarios};
 use crate::observe::fixtures::{NodeFixture, PodFixture, node, pod};
 use crate::observe::{Change, Index, Zone};
 use crate::predict::SchedulerConfig;
@@ -282,4 +282,50 @@ fn a_silent_zone_is_evicted_node_by_node() {
     assert_eq!(counts(&only(&zone).unreachable), (vec![("a", 2), ("b", 1)], 2, 0));
     // Unless the first is replaced before the second is deleted.
     assert_eq!(only(&zone).unreachable.fewest_pending, 1);
+}
+
+/// Where the pods of the only workload are in a scenario.
+fn in_scenario(told: &[(Scenario, super::PhaseOutlook)], wanted: &Scenario) -> String {
+    let (_, phase) = told.iter().find(|(known, _)| known == wanted).expect("the scenario");
+    let (zones, pending, absent) = counts(phase);
+    let zones: Vec<String> = zones.iter().map(|(zone, pods)| format!("{zone}:{pods}")).collect();
+    format!("{} pending:{pending} absent:{absent}", zones.join(" "))
+}
+
+#[test]
+fn a_hard_constraint_is_compared_with_what_it_should_be() {
+    let nodes = ["a1", "a1", "a2", "a2", "b1", "b2"];
+    let index = index(three_zones(), web(&nodes, |pod| pod.spread_hard(ZONE, 1)));
+    let all = scenarios(&index, &SchedulerConfig::default(), true);
+    let [web] = &all[..] else { panic!("{all:?}") };
+    let then = web.if_spread.as_ref().unwrap();
+    let lost = Scenario::Lost(Zone::new("a"));
+    assert_eq!(in_scenario(&web.today, &Scenario::Normal), "a:4 b:2 pending:0 absent:0");
+    assert_eq!(in_scenario(&web.today, &Scenario::Restart), "a:2 b:2 c:2 pending:0 absent:0");
+    assert_eq!(in_scenario(then, &Scenario::Normal), "a:2 b:2 c:2 pending:0 absent:0");
+    assert_eq!(in_scenario(then, &Scenario::ScaleOut), "a:4 b:4 c:4 pending:0 absent:0");
+    // Today the lost zone counts as long as its nodes are there.
+    assert!(!in_scenario(&web.today, &lost).contains("pending:0"), "{web:?}");
+    assert_eq!(in_scenario(then, &lost), "b:3 c:3 pending:0 absent:0");
+}
+
+#[test]
+fn without_a_constraint_a_restart_does_not_bring_pods_home() {
+    let shunned = three_zones().into_iter().map(|node| node.taint("busy", "PreferNoSchedule"));
+    let nodes: Vec<NodeFixture> =
+        three_zones().into_iter().take(4).chain(shunned.skip(4)).collect();
+    let index = index(nodes, web(&["a1", "a2", "b1", "b2"], |pod| pod.spread_soft(ZONE, 1)));
+    let all = scenarios(&index, &SchedulerConfig::default(), true);
+    let then = all[0].if_spread.as_ref().unwrap();
+    assert_eq!(in_scenario(&all[0].today, &Scenario::Restart), "a:2 b:2 pending:0 absent:0");
+    let counts = in_scenario(then, &Scenario::Normal);
+    assert!(counts.contains("c:1"), "{counts}");
+}
+
+#[test]
+fn what_nobody_makes_again_is_absent_after_a_restart() {
+    let index = index(three_zones(), [pod("alone").on("a1")]);
+    let all = scenarios(&index, &SchedulerConfig::default(), false);
+    assert_eq!(in_scenario(&all[0].today, &Scenario::Restart), " pending:0 absent:1");
+    assert_eq!(all[0].if_spread, None);
 }

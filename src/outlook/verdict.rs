@@ -47,6 +47,8 @@ pub(super) fn judge(
     if lost > 0 {
         tier.reason = reason(&tier, workload.waiting, zone, placed)
             .or_else(|| budget_reason(cluster, workload));
+        let reason = tier.reason.as_ref().map(|(reason, _)| reason);
+        tier.accepted |= reason.is_some_and(|reason| workload.accepted_losses.contains(reason));
     }
     tier
 }

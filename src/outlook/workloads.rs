@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use crate::api::Strategy;
+use crate::api::{LossReason, Strategy};
 use crate::observe::{
     Cluster, Index, Name, Pod, PodId, PodPhase, PodSet, PolicyEntry, PolicyKey, WorkloadKind, Zone,
 };
@@ -26,6 +26,8 @@ pub(super) struct WorkloadPods {
     pub of: Of,
     /// Whether the policy accepts that the tier is in one zone.
     pub accepted: bool,
+    /// Reasons why a zone is not safe to lose that the policy accepts.
+    pub accepted_losses: Vec<LossReason>,
     /// Whether they are of a `StatefulSet`, whose members often need a majority.
     pub is_set: bool,
     /// How the policy has its pods moved.
@@ -64,6 +66,7 @@ impl Workloads {
                 let of = Of::Tier(Name::clone(&policy.key.name), Name::clone(tier));
                 let mut workload = WorkloadPods::new(Name::clone(&policy.key.namespace), of);
                 workload.accepted = is_accepted(policy, tier);
+                workload.accepted_losses = policy.spec.accepted_losses().collect();
                 workload.strategy = strategy(policy, tier);
                 workload.pods.reserve(pods.len());
                 for id in pods {
@@ -108,6 +111,26 @@ impl Workloads {
         others
     }
 
+    /// The same pods, where this cluster has them.
+    pub(super) fn on(&self, cluster: &Cluster) -> Self {
+        let list = self.list.iter().map(|known| {
+            let fresh = WorkloadPods {
+                zones: Vec::new(),
+                waiting: 0,
+                not_ready: 0,
+                pods: Vec::new(),
+                ..known.clone()
+            };
+            known.pods.iter().fold(fresh, |mut workload, id| {
+                if let Some(pod) = cluster.pod(*id) {
+                    workload.add(cluster, *id, pod);
+                }
+                workload
+            })
+        });
+        Self { list: list.collect() }
+    }
+
     /// What tells the one with this number from all others.
     pub(super) fn tag(&self, at: usize) -> u64 {
         self.list.get(at).map_or(0, WorkloadPods::tag)
@@ -125,6 +148,7 @@ impl WorkloadPods {
             namespace,
             of,
             accepted: false,
+            accepted_losses: Vec::new(),
             is_set: true,
             strategy: Strategy::Auto,
             not_ready: 0,

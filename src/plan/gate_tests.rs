@@ -117,7 +117,7 @@ fn of_everything_that_is_in_the_way_the_first_reason_in_the_order_is_shown() {
     now.tier.rolling_out = Some("Deployment web".to_owned());
     now.in_flight.canary = Some("zone c (web-1)".to_owned());
     now.in_flight.probe = Some(Probe { zone: Zone::new("c"), pod: "shop/web-7".to_owned() });
-    now.imbalance = Some(Imbalance { since: NOW, steady_since: NOW, outage: false });
+    now.imbalance = Some(Imbalance { since: NOW, steady_since: NOW, outage: false, origin: None });
     now.tier.settings.trigger = Trigger::Recovery;
     now.history.misses = 1;
     now.history.retry_at = Some(later());

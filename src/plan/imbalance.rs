@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{Blocked, Reason, Trigger, written_duration};
+use crate::api::{Blocked, Cause, Reason, Trigger, written_duration};
 use crate::observe::{ZoneHealth, ZoneMemory};
 
 use super::gates::{blocked, long, short};
@@ -26,6 +26,8 @@ pub struct Imbalance {
     pub steady_since: Timestamp,
     /// Whether an outage explains it; so it stays until the tier is balanced again.
     pub outage: bool,
+    /// What happened when it began, if that was seen: a scale-in, a rollout or a drain.
+    pub origin: Option<Cause>,
 }
 
 impl Imbalance {

@@ -4,6 +4,7 @@
 mod affinity_dependents;
 mod approval;
 mod blocked;
+mod cause;
 mod evictable;
 #[cfg(test)]
 mod fixtures;
@@ -41,6 +42,7 @@ mod victim_tests;
 mod zone_loss;
 
 pub use approval::Approval;
+pub use cause::{cause_of, is_drained};
 pub use evictable::eviction_blocker;
 pub use gates::{
     ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,

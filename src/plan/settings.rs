@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{
-    LocalStorage, Mode, OpenZones, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec,
+    LocalStorage, LossReason, Mode, OpenZones, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec,
 };
 
 /// How long a recovered zone is held unless a policy says otherwise.
@@ -37,6 +37,8 @@ pub struct TierSettings {
     pub open_zones: OpenZones,
     /// The user's reason for accepting a single zone, if accepted.
     pub single_zone: Option<String>,
+    /// Reasons why a zone is not safe to lose that are accepted.
+    pub accepted_losses: Vec<LossReason>,
     max_unavailable: Option<IntOrString>,
 }
 
@@ -53,6 +55,7 @@ impl Default for TierSettings {
             strategy: Strategy::default(),
             open_zones: OpenZones::default(),
             single_zone: None,
+            accepted_losses: Vec::new(),
             max_unavailable: None,
         }
     }
@@ -79,6 +82,7 @@ impl TierSettings {
             local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
             strategy: first.strategy.or(then.strategy).unwrap_or_default(),
             open_zones: first.open_zones.or(then.open_zones).unwrap_or_default(),
+            accepted_losses: spec.accepted_losses().collect(),
             single_zone: own
                 .and_then(|own| own.single_zone.as_ref())
                 .filter(|single| single.accepted)

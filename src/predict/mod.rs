@@ -52,7 +52,15 @@ pub use simulation::{Best, Simulation};
 pub use supposition::{PlacedPods, Supposition};
 pub use version::{Release, SchedulerVersion};
 
-use crate::observe::{Name, PodId, Zone};
+use k8s_openapi::api::core::v1::NodeSelector;
+
+use crate::observe::{Name, Node, PodId, Zone};
+
+/// Whether a node selector, such as that of a volume, selects a node.
+#[must_use]
+pub fn selects_node(selector: &NodeSelector, node: &Node) -> bool {
+    plugins::node_affinity::selects(selector, &node.labels, Some(&node.name))
+}
 
 /// Where a pod would land.
 #[derive(Clone, Debug, PartialEq)]

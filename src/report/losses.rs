@@ -65,11 +65,11 @@ pub(super) fn zone_losses(
 /// The tier that loses most with a zone, and how many tiers are left out as they are
 /// accepted.
 pub(super) fn survives_column(reports: &[TierReport], tiers: &[TierStatus]) -> String {
-    let judged = judged(reports, tiers).filter(|(tier, _)| tier.pods > 0);
-    let worst = judged.min_by_key(|(_, loss)| (loss.percent, Reverse(loss.pending)));
+    let judged = judged(reports, tiers).filter(|(_, tier, _)| tier.pods > 0);
+    let worst = judged.min_by_key(|(_, _, loss)| (loss.percent, Reverse(loss.pending)));
     let worst = worst.map_or_else(
         || "-".to_owned(),
-        |(tier, loss)| match loss.pending {
+        |(_, tier, loss)| match loss.pending {
             Some(pending) => format!("{}: {}%, {pending} Pending", tier.name, loss.percent),
             None => format!("{}: {}%", tier.name, loss.percent),
         },
@@ -86,7 +86,11 @@ pub(super) fn safe_to_lose(
     tiers: &[TierStatus],
 ) -> (bool, &'static str, String) {
     let unsafe_ones = judged(reports, tiers)
-        .filter_map(|(tier, loss)| Some((loss.reason?, loss.percent, tier, loss)));
+        .filter(|(report, _, loss)| {
+            let accepted = &report.view.settings.accepted_losses;
+            loss.reason.is_some_and(|reason| !accepted.contains(&reason))
+        })
+        .filter_map(|(_, tier, loss)| Some((loss.reason?, loss.percent, tier, loss)));
     let worst = unsafe_ones.min_by_key(|(reason, percent, tier, loss)| {
         // Of those that are alike, the one that is told in words.
         (*reason, *percent, Reverse(loss.pending), loss.message.is_none(), &tier.name)
@@ -104,10 +108,10 @@ pub(super) fn safe_to_lose(
 fn judged<'a>(
     reports: &'a [TierReport],
     tiers: &'a [TierStatus],
-) -> impl Iterator<Item = (&'a TierStatus, &'a ZoneLoss)> {
+) -> impl Iterator<Item = (&'a TierReport, &'a TierStatus, &'a ZoneLoss)> {
     let judged = reports.iter().zip(tiers);
     let judged = judged.filter(|(report, _)| report.view.settings.single_zone.is_none());
-    judged.flat_map(|(_, tier)| tier.zone_loss.iter().map(move |loss| (tier, loss)))
+    judged.flat_map(|(report, tier)| tier.zone_loss.iter().map(move |loss| (report, tier, loss)))
 }
 
 const fn words(reason: LossReason) -> &'static str {

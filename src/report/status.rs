@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::text::{bounded, counted};
 use crate::api::{
     self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
-    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Mode, MoveKind, MoveStatus, Phase, Plan,
-    PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Steering, Summary, TierStatus,
-    TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
+    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Cause, Mode, MoveKind, MoveStatus, Phase,
+    Plan, PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Steering, Summary,
+    TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PodId, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::outlook::PolicyForecast;
@@ -38,6 +38,8 @@ pub struct TierReport {
     pub history: MissHistory,
     /// How it got out of balance.
     pub imbalance: Option<Imbalance>,
+    /// Why it is unbalanced.
+    pub cause: Option<Cause>,
 }
 
 impl TierReport {
@@ -238,7 +240,9 @@ fn tier_status(tier: &TierReport, losses: Option<&PolicyForecast>, told: &mut To
             since: seconds(known.since),
             steady_since: seconds(known.steady_since),
             outage: known.outage,
+            origin: known.origin,
         }),
+        cause: tier.cause,
         blocked: tier
             .blocked
             .clone()

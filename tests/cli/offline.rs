@@ -43,6 +43,29 @@ fn a_zone_that_is_not_safe_to_lose_ends_the_outlook_with_3() {
 }
 
 #[test]
+fn the_outlook_compares_each_scenario_with_the_recommended_constraint() {
+    let file = fixture("outlook.yaml");
+    let ran = zonespread(&["outlook", "--if-spread", "--zone", "a", "-f", &file]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let table = ran.out.split("\n\n").last().unwrap();
+    insta::assert_snapshot!(table);
+    let ran = zonespread(&["outlook", "--scenarios", "-f", &file, "-o", "json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    let web = &answer["scenarios"][2];
+    assert_eq!((&web["tier"], &web["ifSpread"]), (&"web".into(), &Value::Null));
+    let told: Vec<&str> = web["today"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|told| told["scenario"].as_str())
+        .collect();
+    assert_eq!(told, ["normal", "restart", "scaleOut", "lost", "lost", "lost"]);
+    assert_eq!(web["today"][0]["zones"], serde_json::json!({"a": 1, "b": 1, "c": 1}));
+    let ran = zonespread(&["outlook", "--scenarios", "-f", &file, "-o", "html"]);
+    assert!(ran.code == Some(1) && ran.err.contains("table, json or yaml only"), "{ran:?}");
+}
+
+#[test]
 fn the_outlook_is_told_as_markdown_for_a_ticket() {
     let ran = zonespread(&["outlook", "-f", &fixture("outlook.yaml"), "-o", "markdown"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");

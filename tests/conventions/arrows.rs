@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{File, files};
 
 /// A folder of `src`, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("observe", &["api"]),
     ("predict", &["api", "observe"]),
     ("outlook", &["api", "observe", "predict"]),
+    ("lint", &["api", "observe", "predict", "outlook"]),
     ("plan", &["api", "observe", "predict"]),
     ("moves", &["api", "observe", "predict", "plan"]),
     ("report", &["api", "observe", "predict", "outlook", "plan", "moves"]),
@@ -23,6 +24,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
             "observe",
             "predict",
             "outlook",
+            "lint",
             "plan",
             "moves",
             "report",

@@ -138,6 +138,17 @@ async fn whoever_looks_ahead(cluster: &Cluster, planner: &Path) {
     let ran = zonespread(&ahead, "outlook").await;
     assert!(ran.code == Some(0) && ran.out.contains("SAFE TO LOSE"), "{ran:?}");
     assert_eq!(ran.err, "", "all rights are there");
+    let lint = "lint -A --fail-on never";
+    let ran = zonespread(&ahead, lint).await;
+    let lacks = "you may not list validatingwebhookconfigurations: checks of them are left out";
+    assert!(ran.code == Some(0) && ran.err.contains(lacks), "{ran:?}");
+    let everything = ["view", "zonespread-plan", "zonespread-lint"];
+    let linter = account(cluster, "linter", &[], &everything).await;
+    let ran = zonespread(&linter, lint).await;
+    assert!(ran.code == Some(0) && ran.out.contains("NoBudget"), "{ran:?}");
+    assert_eq!(ran.err, "", "all rights are there");
+    let ran = zonespread(&linter, "lint -n shop").await;
+    assert!(ran.code == Some(3) && ran.err.contains("warning"), "{ran:?}");
 }
 
 async fn people_say_when(cluster: &Cluster, editor: &Path) {

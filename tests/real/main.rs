@@ -15,6 +15,7 @@ mod dice;
 mod harness;
 
 mod access;
+mod causes;
 mod chaos;
 mod commands;
 mod consent;

@@ -18,6 +18,7 @@ use crate::observe::Change;
 pub use contents::Contents;
 pub use missing::missing_kinds;
 use object::Intake;
+pub use object::Whole;
 use progress::Progress;
 
 /// Why files cannot be read.
@@ -76,7 +77,9 @@ pub fn read_files(
     Ok(contents)
 }
 
-fn is_stdin(path: &Path) -> bool {
+/// Whether a path stands for stdin.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
@@ -96,6 +99,20 @@ pub fn read(
     contents: &mut Contents,
     sink: &mut dyn FnMut(Change),
 ) -> Result<(), OfflineError> {
+    read_into(name, reader, contents, sink, None)
+}
+
+/// The same; what says more than what is watched goes to `whole`, too.
+///
+/// # Errors
+/// When it cannot be read, or is not what kubectl prints.
+pub fn read_into(
+    name: &str,
+    reader: impl Read,
+    contents: &mut Contents,
+    sink: &mut dyn FnMut(Change),
+    whole: Option<&mut dyn FnMut(Whole)>,
+) -> Result<(), OfflineError> {
     let mut reader = BufReader::with_capacity(1 << 18, reader);
     let unreadable = |source| OfflineError::Unreadable { name: name.to_owned(), source };
     let start = reader.fill_buf().map_err(unreadable)?;
@@ -103,10 +120,10 @@ pub fn read(
         None if start.is_empty() => return Err(OfflineError::Empty { name: name.to_owned() }),
         first => matches!(first, Some(b'{' | b'[')),
     };
-    if is_json {
-        read_json(name, reader, contents, sink)
-    } else {
-        read_yaml(name, reader, contents, sink)
+    match whole {
+        whole if is_json => read_json(name, reader, contents, sink, whole),
+        None => read_yaml::<false>(name, reader, contents, sink, &mut |_| {}),
+        Some(whole) => read_yaml::<true>(name, reader, contents, sink, whole),
     }
 }
 
@@ -116,11 +133,15 @@ fn read_json(
     reader: impl Read,
     contents: &mut Contents,
     sink: &mut dyn FnMut(Change),
+    mut whole: Option<&mut dyn FnMut(Whole)>,
 ) -> Result<(), OfflineError> {
     let mut documents = serde_json::Deserializer::from_reader(reader);
     // `end` fails while there is more.
     while documents.end().is_err() {
-        let intake = Intake::new(contents, sink);
+        let mut intake = Intake::new(contents, sink);
+        if let Some(whole) = &mut whole {
+            intake.whole = Some(&mut **whole);
+        }
         if let Err(error) = intake.deserialize(&mut documents) {
             let (line, column) = (error.line(), error.column());
             let message = error.to_string();
@@ -146,26 +167,34 @@ fn place_of(line: impl std::fmt::Display, column: impl std::fmt::Display) -> Str
 }
 
 /// What one YAML document holds: the reader of documents knows no seeds.
-struct Document {
+struct Document<const WHOLE: bool> {
     contents: Contents,
     changes: Vec<Change>,
+    wholes: Vec<Whole>,
 }
 
-impl<'de> serde::Deserialize<'de> for Document {
+impl<'de, const WHOLE: bool> serde::Deserialize<'de> for Document<WHOLE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut document = Self { contents: Contents::default(), changes: Vec::new() };
+        let mut document =
+            Self { contents: Contents::default(), changes: Vec::new(), wholes: Vec::new() };
         let mut collect = |change| document.changes.push(change);
-        Intake::new(&mut document.contents, &mut collect).deserialize(deserializer)?;
+        let mut collect_whole = |whole| document.wholes.push(whole);
+        let mut intake = Intake::new(&mut document.contents, &mut collect);
+        if WHOLE {
+            intake.whole = Some(&mut collect_whole);
+        }
+        intake.deserialize(deserializer)?;
         Ok(document)
     }
 }
 
 /// One YAML document after the other.
-fn read_yaml(
+fn read_yaml<const WHOLE: bool>(
     name: &str,
     mut reader: impl Read,
     contents: &mut Contents,
     sink: &mut dyn FnMut(Change),
+    whole: &mut dyn FnMut(Whole),
 ) -> Result<(), OfflineError> {
     // A dump is as large as its cluster; the limits are those of a document from strangers.
     let options = serde_saphyr::options! {
@@ -181,7 +210,7 @@ fn read_yaml(
             max_recorded_anchor_events: 20_000,
         },
     };
-    for document in serde_saphyr::read_with_options::<_, Document>(&mut reader, options) {
+    for document in serde_saphyr::read_with_options::<_, Document<WHOLE>>(&mut reader, options) {
         let document = document.map_err(|error| {
             let mut place = String::new();
             let mut message = error.to_string();
@@ -194,6 +223,7 @@ fn read_yaml(
         })?;
         contents.add(document.contents);
         document.changes.into_iter().for_each(&mut *sink);
+        document.wholes.into_iter().for_each(&mut *whole);
     }
     Ok(())
 }

@@ -7,10 +7,22 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use crate::lint::Declared;
 use crate::observe::{Change, Kind, KindVisitor, Watched};
 
 use super::contents::Contents;
 use super::replay::Replay;
+
+/// An object with all that it says.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// Its `apiVersion`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// All of it.
+    pub object: Value,
+}
 
 /// Takes in what a document holds.
 pub struct Intake<'a> {
@@ -18,6 +30,8 @@ pub struct Intake<'a> {
     pub contents: &'a mut Contents,
     /// Where objects go.
     pub sink: &'a mut dyn FnMut(Change),
+    /// Where objects go whole that say more than what is watched, if anybody wants them.
+    pub whole: Option<&'a mut dyn FnMut(Whole)>,
     /// What objects without a kind are: the items of a PodList carry none.
     item: Option<(String, String)>,
 }
@@ -25,11 +39,41 @@ pub struct Intake<'a> {
 impl<'a> Intake<'a> {
     /// Objects go to `sink`, and are counted in `contents`.
     pub fn new(contents: &'a mut Contents, sink: &'a mut dyn FnMut(Change)) -> Self {
-        Self { contents, sink, item: None }
+        Self { contents, sink, whole: None, item: None }
     }
 
     fn reborrow(&mut self) -> Intake<'_> {
-        Intake { contents: self.contents, sink: self.sink, item: self.item.clone() }
+        Intake {
+            contents: self.contents,
+            sink: self.sink,
+            whole: match &mut self.whole {
+                Some(whole) => Some(&mut **whole),
+                None => None,
+            },
+            item: self.item.clone(),
+        }
+    }
+
+    /// Hands an object over whole, where somebody wants it; its entries.
+    fn hand_over<'de, A: MapAccess<'de>>(
+        &mut self,
+        api_version: &str,
+        kind: &str,
+        read: Vec<(String, Value)>,
+        rest: Option<(String, A)>,
+    ) -> Result<Vec<(String, Value)>, A::Error> {
+        let mut object: serde_json::Map<String, Value> = read.into_iter().collect();
+        if let Some((key, mut map)) = rest {
+            object.insert(key, map.next_value()?);
+            while let Some((key, value)) = map.next_entry()? {
+                object.insert(key, value);
+            }
+        }
+        let (api_version, kind) = (api_version.to_owned(), kind.to_owned());
+        if let Some(whole) = &mut self.whole {
+            whole(Whole { api_version, kind, object: Value::Object(object.clone()) });
+        }
+        Ok(object.into_iter().collect())
     }
 
     fn take<'de, A: MapAccess<'de>>(
@@ -39,12 +83,19 @@ impl<'a> Intake<'a> {
         mut read: Vec<(String, Value)>,
         rest: Option<(String, A)>,
     ) -> Result<(), A::Error> {
+        let mut rest = rest;
+        let is_wanted = self.whole.is_some() && Declared::wants(&api_version, &kind);
+        if is_wanted {
+            read = self.hand_over(&api_version, &kind, read, rest.take())?;
+        }
         let Some(known) = Kind::of(&api_version, &kind) else {
             if let Some((_, mut map)) = rest {
                 map.next_value::<IgnoredAny>()?;
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             }
-            self.contents.skip(&kind);
+            if !is_wanted {
+                self.contents.skip(&kind);
+            }
             return Ok(());
         };
         self.contents.begin(&kind);

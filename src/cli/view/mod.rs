@@ -1,19 +1,24 @@
 //! Answers of commands as people read them: tables on one screen.
 
+mod lint;
 mod outlook;
 mod outlook_markdown;
 mod outlook_page;
 mod plan;
 mod policy;
 mod prediction;
+mod sarif;
+mod scenarios;
 mod scheduler;
 
+pub use lint::lint_table;
 pub use outlook::outlook_table;
 pub use outlook_markdown::outlook_markdown;
 pub use outlook_page::outlook_page;
 pub use plan::{Plans, PolicyPlan, plan_table};
 pub use policy::policy_table;
 pub use prediction::PredictionTable;
+pub use sarif::lint_sarif;
 pub use scheduler::PredictedScheduler;
 
 use crate::observe::{Index, PodId};

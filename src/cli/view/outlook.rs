@@ -5,6 +5,8 @@ use crate::cli::outlook::{PhaseLoss, TierLoss, ZoneLoss, Zones};
 use crate::cli::table::{Grid, or_dash};
 use crate::report::common_prefix;
 
+use super::scenarios::scenarios_table;
+
 /// The tables of an outlook.
 pub fn outlook_table(answer: &Zones) -> String {
     let mut summary = Grid::new(["ZONE", "SAFE TO LOSE", "PENDING", "MISSING", "WORST"]);
@@ -20,7 +22,9 @@ pub fn outlook_table(answer: &Zones) -> String {
     let names: Vec<&str> = answer.zones.iter().map(|zone| &*zone.zone).collect();
     let cut = common_prefix(&names);
     let details = answer.zones.iter().filter_map(|zone| details(zone, cut));
-    std::iter::once(summary.print()).chain(details).collect::<Vec<_>>().join("\n")
+    let scenarios = answer.scenarios.as_ref().map(|tiers| scenarios_table(tiers, cut));
+    let parts = std::iter::once(summary.print()).chain(details).chain(scenarios);
+    parts.collect::<Vec<_>>().join("\n")
 }
 
 /// `1500m cpu, 2048Mi memory`

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{
-    MoveState, Phase, PlannedMove, PolicyZone, SteeredTier, TierStatus, TierZone,
+    Cause, MoveState, Phase, PlannedMove, PolicyZone, SteeredTier, TierStatus, TierZone,
     ZoneSpreadPolicyStatus, ZoneState,
 };
 
@@ -69,7 +69,9 @@ fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
     let is_unzoned = status.tiers.iter().any(|tier| tier.unzoned > 0);
     let columns = ["TIER", "PODS"].into_iter().chain(zones.iter().copied());
     let columns = columns.chain(is_unzoned.then_some("NO ZONE"));
-    let mut grid = Grid::new(columns.chain(["SKEW", "MAX", "REACHABLE", "SURVIVES"]));
+    let has_cause = status.tiers.iter().any(|tier| tier.cause.is_some());
+    let columns = columns.chain(["SKEW", "MAX", "REACHABLE", "SURVIVES"]);
+    let mut grid = Grid::new(columns.chain(has_cause.then_some("CAUSE")));
     for tier in &status.tiers {
         let mut cells = vec![tier.name.clone(), tier.pods.to_string()];
         cells.extend(zones.iter().map(|name| {
@@ -78,6 +80,7 @@ fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
         cells.extend(is_unzoned.then(|| tier.unzoned.to_string()));
         cells.extend([tier.skew, tier.max_skew, tier.reachable_skew].map(|skew| skew.to_string()));
         cells.push(survives(tier));
+        cells.extend(has_cause.then(|| tier.cause.map_or("-", Cause::as_str).to_owned()));
         grid.row(cells);
     }
     (!status.tiers.is_empty()).then(|| grid.print())
