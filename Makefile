@@ -7,10 +7,10 @@ CRD := crds/zonespread.yaml
 REASONS := docs/reasons.md
 CHECKS := docs/lint.md
 # What is tried on older versions of Kubernetes: the CRDs and their rules, the rights, a
-# recovery, its workloads, approval, holds, and leaders that are lost.
+# recovery, its workloads, approval, holds, leaders that are lost, and situations people report.
 COMPAT_STORIES := recovered_zone_gets_its_pods_back a_wrong_policy_is_refused a_status_with_all_tiers \
 	it_asks_for_little after_an_outage_every_workload a_recovery_is_told exactly_the_approved_moves \
-	a_zone_that_is_held_by_hand leaders_lost_in_the_hold
+	a_zone_that_is_held_by_hand leaders_lost_in_the_hold newer_than_the_crds of_a_dump
 
 .PHONY: help
 help: ## This list

@@ -18,7 +18,7 @@ pub(super) fn why_stuck(
         (Some(pod), None) => match nominated(view, pod) {
             // SchedulerAsyncPreemption: see docs/facts.md.
             Some(node) => format!(
-                "{} has no node after {timeout}s: kube-scheduler makes room for it on {node}; should that be there already, it is taken with the end of the next pod, or within 6 minutes",
+                "{} has no node after {timeout}s: kube-scheduler makes room for it on {node}; if there is room already, delete the pod: the next one is placed at once",
                 pod.name
             ),
             None => format!("{} has no node after {timeout}s", pod.name),
@@ -59,7 +59,7 @@ mod tests {
         index.apply(Change::Pod(nominated.watched()));
         assert_eq!(
             said(&index),
-            "web-2 has no node after 300s: kube-scheduler makes room for it on c1; should that be there already, it is taken with the end of the next pod, or within 6 minutes"
+            "web-2 has no node after 300s: kube-scheduler makes room for it on c1; if there is room already, delete the pod: the next one is placed at once"
         );
     }
 }
