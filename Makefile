@@ -25,7 +25,7 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test
-test: control-plane older-scheduler karpenter argo-rollouts ## All tests: simulated worlds, plain ones, those on a real control plane
+test: control-plane older-scheduler karpenter argo-rollouts prometheus helm lua ## All tests: simulated worlds, plain ones, those on a real control plane
 	$(CARGO) test --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
 	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
@@ -110,6 +110,18 @@ karpenter: ## Build Karpenter with its kwok provider, which opens zones in `make
 .PHONY: argo-rollouts
 argo-rollouts: ## Build Argo Rollouts, whose pods some stories move, once
 	@tests/control-plane/build.sh argo-rollouts >/dev/null
+
+.PHONY: prometheus
+prometheus: ## Build Prometheus and promtool, which `make test` tries the alerts with, once
+	@tests/control-plane/build.sh prometheus >/dev/null
+
+.PHONY: helm
+helm: ## Build Helm, which `make test` tries the chart with, once
+	@tests/control-plane/build.sh helm >/dev/null
+
+.PHONY: lua
+lua: ## Build the Lua of Argo CD, which `make test` tries its health check with, once
+	@tests/control-plane/build.sh lua >/dev/null
 
 .PHONY: bench
 bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n

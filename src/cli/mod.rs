@@ -131,11 +131,4 @@ struct Unmet(String);
 type Failure = Box<dyn std::error::Error>;
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_of_all_commands_are_consistent() {
-        super::Arguments::command().debug_assert();
-    }
-}
+mod tests;

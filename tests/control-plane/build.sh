@@ -9,6 +9,9 @@
 #   build.sh 1.35 kube-scheduler    this program of it only
 #   build.sh argo-rollouts          a controller that some clusters have, and its CRDs
 #   build.sh karpenter              Karpenter with its kwok provider, and its CRDs in crds/
+#   build.sh prometheus             Prometheus and promtool, without service discovery
+#   build.sh helm                   Helm
+#   build.sh lua                    the Lua that Argo CD has
 #
 # Progress goes to stderr; the last line of stdout is the directory.
 #   ZONESPREAD_CONTROL_PLANE=DIR   use these binaries, and DIR/1.35 of that version; build nothing
@@ -18,7 +21,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 say() { printf 'control-plane: %s\n' "$*" >&2; }
 fail() { say "$1"; shift; for line in "$@"; do printf '  %s\n' "$line" >&2; done; exit 1; }
-usage() { fail "$1" "usage: build.sh [argo-rollouts | karpenter | VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
+usage() { fail "$1" "usage: build.sh [argo-rollouts | karpenter | prometheus | helm | lua | VERSION [PROGRAM...]]; versions: $(cd "$here" && echo kubernetes-* | sed 's/kubernetes-//g')"; }
 
 version=${1:-}
 [ $# -eq 0 ] || shift
@@ -38,6 +41,20 @@ elif [ "$version" = karpenter ]; then
   minutes="two minutes"
   # It asks for a newer Go than the others; go fetches that as a module.
   export GOTOOLCHAIN=go1.26.10
+elif [ "$version" = prometheus ]; then
+  modules=("$version")
+  binaries=(promtool prometheus)
+  minutes="four minutes"
+  # The clients of a dozen clouds; tests name what is scraped.
+  tags=remove_all_sd
+elif [ "$version" = lua ]; then
+  modules=("$version")
+  binaries=(glua)
+  minutes="ten seconds"
+elif [ "$version" = helm ]; then
+  modules=("$version")
+  binaries=(helm)
+  minutes="two minutes"
 else
   modules=("kubernetes-$version")
   [ -d "$here/${modules[0]}" ] || usage "Kubernetes $version is not pinned"
@@ -73,7 +90,7 @@ finish() {
       cp "$source"/pkg/apis/crds/*.yaml "$source"/kwok/apis/crds/*.yaml "$built/crds.new")
     mv "$built/crds.new" "$built/crds"
   fi
-  if [ -n "$version" ] && [ "${#binaries[@]}" -gt 1 ]; then
+  if [ -d "$here/kubernetes-$version" ] && [ "${#binaries[@]}" -gt 1 ]; then
     newest=$("$here/build.sh")
     for shared in etcd kubectl kwok; do ln -sf "$newest/$shared" "$built/$shared"; done
   fi
@@ -134,7 +151,7 @@ for module in "${modules[@]}"; do
     say "[$count/${#binaries[@]}] $name ..."
     began=$SECONDS
     mkdir "$building/one"
-    CGO_ENABLED=0 GOBIN=$building/one go install -trimpath -ldflags "$ldflags" "$tool" >&2 ||
+    CGO_ENABLED=0 GOBIN=$building/one go install -trimpath -tags "${tags:-}" -ldflags "$ldflags" "$tool" >&2 ||
       fail "building $name failed after $((SECONDS - began)) s; the error is above."
     # The rename is what makes it whole: nobody ever sees half a program.
     mv "$building"/one/* "$built/$name"

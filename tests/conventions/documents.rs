@@ -98,3 +98,21 @@ fn the_readme_lists_every_reason_in_its_order() {
     let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(listed, known);
 }
+
+/// `<!-- run by NAME -->` above a block of commands names the test that runs them in the
+/// place of `tests/real/documents.rs`.
+#[test]
+fn tests_that_run_what_documents_print_exist() {
+    let code: Vec<File> = ["src", "tests"].iter().flat_map(|folder| files(folder, "rs")).collect();
+    let mut missing = Vec::new();
+    for document in documents() {
+        for rest in document.text.split("<!-- run by ").skip(1) {
+            let name = rest.split(" -->").next().unwrap();
+            let defined = format!("fn {name}(");
+            if !code.iter().any(|file| file.text.contains(&defined)) {
+                missing.push(format!("{}: {name}", document.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no such test:\n{}", missing.join("\n"));
+}

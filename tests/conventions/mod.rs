@@ -1,8 +1,9 @@
 //! What the code and the documents promise about themselves: arrows between
-//! rooms, sizes, links. Part of the unit tests, so that it costs no build.
+//! rooms, sizes, links, runbooks. Part of the unit tests, so that it costs no build.
 
 mod arrows;
 mod documents;
+mod runbooks;
 mod sizes;
 
 use std::fs;

@@ -24,6 +24,29 @@ pub fn karpenter() -> &'static Path {
     DIRECTORY.get_or_init(|| build(&["karpenter"]))
 }
 
+/// The directory with promtool and Prometheus; builds them when they are missing.
+pub(super) fn prometheus() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| build(&["prometheus"]))
+}
+
+/// What tries rules for Prometheus; builds it when it is missing.
+pub fn promtool() -> PathBuf {
+    prometheus().join("promtool")
+}
+
+/// Helm; builds it when it is missing.
+pub fn helm() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build(&["helm"]).join("helm"))
+}
+
+/// An interpreter of the Lua that Argo CD has; builds it when it is missing.
+pub fn lua() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| build(&["lua"]).join("glua"))
+}
+
 /// Programs of other versions, by version and name.
 static BUILT: Mutex<BTreeMap<(String, &str), PathBuf>> = Mutex::new(BTreeMap::new());
 

@@ -45,7 +45,7 @@ mod watchdog;
 mod workload;
 
 pub use audit::Request;
-pub use binaries::kubernetes;
+pub use binaries::{helm, kubernetes, lua, promtool};
 pub use cluster::Cluster;
 pub use components::Component;
 pub use control_plane::SchedulerSetup;

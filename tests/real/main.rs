@@ -16,6 +16,7 @@ mod harness;
 
 mod access;
 mod causes;
+mod alerts;
 mod chaos;
 mod commands;
 mod consent;

@@ -272,4 +272,6 @@ fn histogram(
 }
 
 #[cfg(test)]
+mod query_tests;
+#[cfg(test)]
 mod tests;

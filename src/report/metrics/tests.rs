@@ -1,12 +1,8 @@
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
 use crate::api::{Blocked, Phase, Reason, TierStatus, TierZone, ZoneLoss};
 
 use super::*;
 
-const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+pub(super) const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn metrics() -> Metrics {
     Metrics::new().unwrap()
@@ -49,7 +45,7 @@ fn because(reason: Reason) -> Blocked {
 }
 
 /// Every metric with at least one series.
-fn recovering_petclinic() -> Metrics {
+pub(super) fn recovering_petclinic() -> Metrics {
     let metrics = metrics();
     let web = TierStatus {
         skew: 3,
@@ -74,6 +70,7 @@ fn recovering_petclinic() -> Metrics {
     metrics.plan_took(Duration::from_millis(3));
     metrics.decision_took(Duration::from_millis(4));
     metrics.event_took(Duration::from_micros(15));
+    metrics.probes([(Zone::new("c"), ProbeStage::Pending)]);
     metrics.staleness("pods", Duration::from_millis(1500));
     metrics.reconcile_error(ErrorCategory::WriteStatus);
     metrics.leader(true);
@@ -270,75 +267,4 @@ fn only_landings_that_took_time_are_timed() {
     let text = recovering_petclinic().render(NOW);
     assert!(has_line(&text, "zonespread_move_duration_seconds_count 1"), "{text}");
     assert!(has_line(&text, "zonespread_move_duration_seconds_sum 7"), "{text}");
-}
-
-/// `deploy/alerts.yaml`, rule by rule.
-fn alerts() -> Vec<Value> {
-    let file: Value = serde_saphyr::from_str(include_str!("../../../deploy/alerts.yaml")).unwrap();
-    let groups = file["spec"]["groups"].as_array().unwrap();
-    groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
-}
-
-/// What stands in quotes behind `label=` or `label=~` in any alert, split at `|`.
-fn values_in_alerts(label: &str) -> BTreeSet<String> {
-    let mut values = BTreeSet::new();
-    for rule in alerts() {
-        let expr = rule["expr"].as_str().unwrap();
-        for matcher in [format!("{label}=\""), format!("{label}=~\"")] {
-            for (at, _) in expr.match_indices(&matcher) {
-                let value = expr[at + matcher.len()..].split('"').next().unwrap();
-                values.extend(value.split('|').map(str::to_owned));
-            }
-        }
-    }
-    values
-}
-
-#[test]
-fn alerts_use_metrics_that_exist() {
-    let text = recovering_petclinic().render(NOW);
-    let exported: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    for rule in alerts() {
-        let expr = rule["expr"].as_str().unwrap();
-        let used: Vec<&str> = expr
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .filter(|word| word.starts_with("zonespread_"))
-            .collect();
-        assert!(!used.is_empty(), "{expr}");
-        for metric in used {
-            assert!(exported.contains(metric), "{metric} in {}", rule["alert"]);
-        }
-    }
-}
-
-#[test]
-fn alerts_use_label_values_that_exist() {
-    for (label, known) in [
-        ("reason", Reason::ALL.map(Reason::as_str).to_vec()),
-        ("state", ZoneState::ALL.map(ZoneState::as_str).to_vec()),
-        ("phase", Phase::ALL.map(Phase::as_str).to_vec()),
-        ("outcome", MoveOutcome::ALL.map(MoveOutcome::as_str).to_vec()),
-    ] {
-        let used = values_in_alerts(label);
-        assert!(!used.is_empty(), "no alert uses {label}");
-        for value in used {
-            assert!(known.contains(&value.as_str()), "{label}={value}");
-        }
-    }
-}
-
-#[test]
-fn every_alert_says_what_is_and_what_to_do() {
-    let rules = alerts();
-    assert!(rules.len() > 8);
-    for rule in rules {
-        for text in [
-            &rule["annotations"]["summary"],
-            &rule["annotations"]["description"],
-            &rule["labels"]["severity"],
-        ] {
-            assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{}", rule["alert"]);
-        }
-    }
 }
