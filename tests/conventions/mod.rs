@@ -2,6 +2,7 @@
 //! rooms, sizes, links, runbooks. Part of the unit tests, so that it costs no build.
 
 mod arrows;
+mod chart;
 mod documents;
 mod runbooks;
 mod sizes;

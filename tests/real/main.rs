@@ -18,6 +18,7 @@ mod access;
 mod causes;
 mod alerts;
 mod chaos;
+mod chart;
 mod commands;
 mod consent;
 mod landings;
