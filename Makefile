@@ -22,6 +22,8 @@ build: ## The operator, optimised: target/release/zonespread
 
 .PHONY: demo
 demo: control-plane ## An outage and the recovery on a real control plane; KEEP=1 leaves it running
+	@echo "Compiling the operator and the demo; from scratch that takes some minutes." >&2
+	@$(CARGO) test --test demo --no-run
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test

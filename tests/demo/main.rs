@@ -20,6 +20,7 @@ use harness::{Cluster, Operator, eventually};
 use narrator::Narrator;
 use petclinic::{MANAGED, UNMANAGED};
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -85,8 +86,8 @@ async fn the_operator(cluster: &Cluster, say: &mut Narrator) -> Operator {
 /// The outage and the recovery; whether the end is balanced.
 async fn the_story(cluster: &Cluster, operator: &mut Operator, say: &mut Narrator) -> bool {
     say.step("A petclinic, twice");
-    say.line("web (6 pods), was (3) and redis (1), each with the spread constraints people use.");
-    say.line(&format!("In namespace {MANAGED} with the policy below, in {UNMANAGED} without one."));
+    say.line("web (6 pods), was (3) and redis (1), with the spread constraints people use:");
+    say.line(&format!("in namespace {MANAGED} with the policy below, in {UNMANAGED} without one."));
     say.document(petclinic::POLICY);
     petclinic::deploy(cluster).await;
     say.counts(cluster).await;
@@ -123,11 +124,26 @@ async fn keep_running(cluster: &Cluster, say: &mut Narrator) {
     say.line("Ctrl-C ends it and removes everything. Until then, in another terminal:");
     say.output(&format!(
         "export KUBECONFIG={}\n\
-         export PATH={}:$PATH   # kubectl\n\
+         export PATH={}:$PATH\n\
          kubectl get zonespreadpolicies -A\n\
-         kubectl describe zonespreadpolicy -n {MANAGED} {MANAGED}",
+         kubectl zonespread status {MANAGED} -n {MANAGED}\n\
+         kubectl zonespread outlook -A",
         cluster.admin_kubeconfig().display(),
-        Cluster::binaries().display(),
+        programs(cluster).display(),
     ));
     tokio::signal::ctrl_c().await.expect("a signal");
+}
+
+/// A folder with kubectl, and with our binary as a command and as a plugin of kubectl.
+fn programs(cluster: &Cluster) -> PathBuf {
+    let folder = cluster.directory().join("bin");
+    std::fs::create_dir_all(&folder).expect("a folder for programs");
+    let own = Path::new(env!("CARGO_BIN_EXE_zonespread"));
+    let kubectl = Cluster::binaries().join("kubectl");
+    for (program, name) in
+        [(own, "zonespread"), (own, "kubectl-zonespread"), (kubectl.as_path(), "kubectl")]
+    {
+        std::os::unix::fs::symlink(program, folder.join(name)).expect("a link");
+    }
+    folder
 }

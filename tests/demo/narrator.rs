@@ -3,10 +3,13 @@
 
 use crate::harness::Cluster;
 use crate::petclinic::{self, MANAGED, TIERS, UNMANAGED};
+use crate::recovery;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Stdout, Write};
 
 const INDENT: &str = "   ";
+/// Of the narrowest terminal that people have.
+const WIDTH: usize = 80;
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const GREEN: &str = "32";
@@ -47,7 +50,8 @@ impl Narrator {
     /// What the operator says of itself.
     pub fn quote(&self, text: &str) {
         if !text.is_empty() {
-            self.put(&format!("{INDENT}The operator says: {}", self.paint(BOLD, text)));
+            self.line("The operator says:");
+            folded(text).iter().for_each(|line| self.line(&self.paint(BOLD, line)));
         }
     }
 
@@ -88,19 +92,19 @@ impl Narrator {
         }
     }
 
-    /// The policy as `kubectl get` shows it.
+    /// The policy as `kubectl get` shows it, but for what is no news.
     pub async fn policies(&self, cluster: &Cluster) {
-        self.kubectl(cluster, &["get", "zonespreadpolicies", "-n", MANAGED]).await;
+        let (header, cells) = recovery::policy_row(cluster).await;
+        let command = format!("kubectl get zonespreadpolicies -n {MANAGED}, most columns:");
+        self.put(&format!("\n{INDENT}{}", self.paint(DIM, &command)));
+        self.put(&format!("{INDENT}{}", row(&header)));
+        self.put(&format!("{INDENT}{}", row(&cells)));
     }
 
     /// A row of the watch: the seconds since the zone came back, and the cells.
     pub fn watched(&self, seconds: Option<f64>, cells: &[String]) {
         let time = seconds.map_or_else(|| "TIME".to_owned(), |seconds| format!("+{seconds:.0}s"));
-        let mut row = format!("{time:<6}");
-        for (cell, width) in cells.iter().zip([11, 7, 17, 6, 13, 7, 12]) {
-            let _ = write!(row, "{cell:<width$} ");
-        }
-        self.put(&format!("{INDENT}{}", row.trim_end()));
+        self.put(&format!("{INDENT}{time:<6}{}", row(cells)));
     }
 
     /// Pods by tier and zone in both namespaces, counted independently of the operator.
@@ -142,6 +146,30 @@ impl Narrator {
     fn paint(&self, colour: &str, text: &str) -> String {
         if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// The text in lines that fit beside the indentation.
+fn folded(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.len() + 1 + word.len() > WIDTH - INDENT.len() {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+/// The cells of a policy side by side, within 80 columns.
+fn row(cells: &[String]) -> String {
+    let mut row = String::new();
+    for (cell, width) in cells.iter().zip([17, 6, 13, 7, 12]) {
+        let _ = write!(row, "{cell:<width$} ");
+    }
+    row.trim_end().to_owned()
 }
 
 fn cell(text: &str) -> String {

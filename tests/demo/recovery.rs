@@ -103,21 +103,24 @@ fn is_even(spread: &Spread) -> bool {
     most - spread.values().min().copied().unwrap_or(0) <= 1
 }
 
-/// Header and cells of `kubectl get` without the age, which is no news.
-async fn policy_row(cluster: &Cluster) -> (Vec<String>, Vec<String>) {
+/// Columns that are no news: there is one policy, and it keeps its tiers.
+const NO_NEWS: [&str; 3] = ["NAME", "TIERS", "AGE"];
+
+/// Header and cells of `kubectl get`, without those that are no news.
+pub async fn policy_row(cluster: &Cluster) -> (Vec<String>, Vec<String>) {
     let arguments = ["get", "zonespreadpolicies", "-n", MANAGED];
     let output = cluster.kubectl(&arguments).await;
     let output = output.unwrap_or_else(|error| panic!("{error}"));
     let mut lines = output.lines();
     let (header, row) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
-    let names: Vec<&str> = header.split_whitespace().filter(|name| *name != "AGE").collect();
+    let names: Vec<&str> = header.split_whitespace().collect();
     // A cell may be empty or have spaces in it, so it is what stands below its header.
     let starts: Vec<usize> = names.iter().filter_map(|name| header.find(name)).collect();
-    let end = header.find("AGE").unwrap_or(header.len());
-    let ends = starts.iter().skip(1).copied().chain([end]);
+    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
     let cells = starts.iter().zip(ends).map(|(start, end)| {
         let cell = row.get(*start..end.min(row.len())).unwrap_or("");
         cell.trim().to_owned()
     });
-    (names.into_iter().map(str::to_owned).collect(), cells.collect())
+    let told = names.into_iter().map(str::to_owned).zip(cells);
+    told.filter(|(name, _)| !NO_NEWS.contains(&name.as_str())).unzip()
 }
