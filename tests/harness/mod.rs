@@ -6,6 +6,7 @@
 //!               │  process, watchdog     ├─ workload, spread  what users run, and where it is
 //!               │  ports, credentials    ├─ kubectl, access   how one talks to it
 //!               └─ stages.yaml (kwok)    ├─ karpenter         makes nodes for pods that wait
+//!                                        ├─ prometheus        scrapes the operator
 //!                                        ├─ audit             which requests were made
 //!                                        └─ install, operator, metrics: the binary under test
 //! ```
@@ -38,6 +39,7 @@ mod operator;
 mod outage;
 mod ports;
 mod process;
+mod prometheus;
 mod proxy;
 mod rollouts;
 mod spread;
@@ -57,6 +59,7 @@ pub use karpenter::node_pool;
 pub use metrics::Sample;
 pub use nodes::ZONE;
 pub use operator::{Exit, Operator};
+pub use prometheus::Prometheus;
 pub use proxy::{Answer, Call, Fate, Proxy};
 pub use rollouts::rollout;
 pub use spread::Spread;

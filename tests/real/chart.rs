@@ -1,10 +1,16 @@
-//! The chart of `deploy/helm`, with the real Helm: the same as kustomize, and its errors.
+//! The chart of `deploy/helm`, with the real Helm: the same as kustomize, its errors, and a
+//! life on a cluster from its installation to the end.
 
-use crate::harness::{Cluster, OPERATOR_NAMESPACE, helm};
+use crate::harness::{
+    Cluster, OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, ScheduleAnyway, deployment, eventually, helm,
+};
+use crate::policy::{self, phase, policy, ready, zone_object};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+use zonespread::api::{Phase, ZoneState};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -200,4 +206,167 @@ fn wrong_settings_are_refused_with_the_field_and_the_remedy() {
     let oldest = ["template", &chart, "--kube-version", "1.32"];
     let complaint = run_helm(&oldest, None).unwrap_err();
     assert!(complaint.contains("kubeVersion: >=1.33"), "{complaint}");
+}
+
+/// The chart as an older version was: its CRD of Zones has no short name yet.
+fn an_older_chart(folder: &Path) -> PathBuf {
+    let older = folder.join("older");
+    let copied = Command::new("cp").arg("-RL").arg(chart()).arg(&older).status().unwrap();
+    assert!(copied.success());
+    let edit = |file: &str, from: &str, to: &str| {
+        let path = older.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from:?}");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    };
+    edit("files/crds.yaml", "    shortNames:\n    - zsz\n", "");
+    edit("Chart.yaml", "version: 0.1.0", "version: 0.0.9");
+    older
+}
+
+/// What of ours is in the cluster, as kubectl names it: by the name, the group or the namespace.
+async fn ours(cluster: &Cluster) -> Vec<String> {
+    let kinds = cluster.kubectl(&["api-resources", "--verbs=list", "-o", "name"]).await.unwrap();
+    // Events end by themselves.
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+    let columns = "NAMESPACE:.metadata.namespace,KIND:.kind,NAME:.metadata.name";
+    let columns = format!("custom-columns={columns}");
+    let arguments = ["get", &kinds.join(","), "-A", "--no-headers", "-o", &columns];
+    let all = cluster.kubectl(&arguments).await.unwrap_or_else(|error| panic!("{error}"));
+    let words = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let kind_of_ours = |line: &str| line.contains(" Zone ") || line.contains(" ZoneSpreadPolicy ");
+    words.filter(|line| line.contains("zonespread") || kind_of_ours(line)).collect()
+}
+
+async fn helm_on(cluster: &Cluster, arguments: &[&str]) -> String {
+    let arguments = arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let kubeconfig = cluster.admin_kubeconfig().to_owned();
+    let ran = tokio::task::spawn_blocking(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        run_helm(&arguments, Some(&kubeconfig))
+    });
+    ran.await.unwrap().unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn kubectl(cluster: &Cluster, command: &str) -> String {
+    let arguments: Vec<&str> = command.split(' ').collect();
+    cluster.kubectl(&arguments).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Who made the policy, when, and what it says: none of it may change.
+async fn policy_as_written(cluster: &Cluster) -> String {
+    let wanted = "jsonpath={.metadata.uid} {.metadata.generation} {.spec}";
+    let arguments = ["get", "zonespreadpolicies", "market", "-n", "market", "-o", wanted];
+    cluster.kubectl(&arguments).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Waits until both replicas of the Deployment are up. The namespace refuses what the
+/// restricted Pod Security Standard does.
+async fn replicas_run(cluster: &Cluster) {
+    let wanted = "jsonpath={.status.availableReplicas}";
+    eventually(Duration::from_mins(2), "both replicas", async || {
+        let arguments = ["get", "deployment", "zonespread", "-n", OPERATOR_NAMESPACE, "-o", wanted];
+        match cluster.kubectl(&arguments).await {
+            Ok(count) if count == "2" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_uninstalled() {
+    let cluster = Cluster::start().await;
+    for zone in ["a", "b", "c"] {
+        cluster.add_zone(zone, 1).await;
+    }
+    cluster.namespace("market").await;
+    let web = deployment("market", "web", 3).label("part-of", "market").spread(ScheduleAnyway);
+    cluster.apply(web.to_string()).await;
+    ready(&cluster, "market", "app=web", 3).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let older = an_older_chart(folder.path()).display().to_string();
+    let newer = chart().display().to_string();
+    let namespace = root().join("deploy/base/namespace.yaml").display().to_string();
+    kubectl(&cluster, &format!("apply -f {namespace}")).await;
+    let wait = ["--namespace", OPERATOR_NAMESPACE, "--wait"];
+    let install = ["install", "zonespread", &older];
+    let said = helm_on(&cluster, &[&install[..], &wait].concat()).await;
+    assert!(said.contains("image.repository is still"), "{said}");
+    replicas_run(&cluster).await;
+    assert!(cluster.kubectl(&["get", "zsz"]).await.is_err(), "the older CRD has no short name");
+
+    // The binary that the pods would run, with their account.
+    let kubeconfig = cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
+    let mut operator = policy::replica(&cluster, &kubeconfig, &[]).await;
+    cluster.apply(policy("market", "market", "")).await;
+    phase(&cluster, "market", "market", Phase::Balanced).await;
+    let before = policy_as_written(&cluster).await;
+
+    let layers = "layers.surge=true,layers.steering=true,layers.opening=true";
+    let more = ["--reset-then-reuse-values", "--set", layers, "--set"];
+    let switches = ["networkPolicy.enabled=true,monitoring.dashboard.enabled=true"];
+    let upgrade = ["upgrade", "zonespread", &newer];
+    helm_on(&cluster, &[&upgrade[..], &wait, &more, &switches].concat()).await;
+    eventually(policy::SOON, "the newer CRD", async || cluster.kubectl(&["get", "zsz"]).await)
+        .await;
+    replicas_run(&cluster).await;
+    assert_eq!(policy_as_written(&cluster).await, before);
+    assert_eq!(zone_object(&cluster, "a").await.state, Some(ZoneState::Ready));
+    let new_rights =
+        "auth can-i patch pods -A --as system:serviceaccount:zonespread-system:zonespread";
+    assert_eq!(kubectl(&cluster, new_rights).await.trim(), "yes");
+
+    operator.terminate().await;
+    helm_on(&cluster, &[&["uninstall", "zonespread"][..], &wait].concat()).await;
+    assert_eq!(policy_as_written(&cluster).await, before);
+    let left = ours(&cluster).await;
+    // The API server makes an APIService for each group that has a CRD.
+    let kept = [
+        "CustomResourceDefinition",
+        "APIService",
+        "Zone",
+        "ZoneSpreadPolicy",
+        "Namespace",
+        "Lease",
+    ];
+    for line in &left {
+        let kind = line.split(' ').nth(1).unwrap();
+        let comes_with_it = line.starts_with("zonespread-system ")
+            && (line.ends_with(" kube-root-ca.crt") || line.ends_with(" default"));
+        assert!(kept.contains(&kind) || comes_with_it, "left behind: {line}\n{left:#?}");
+    }
+    // As docs/uninstall.md says.
+    kubectl(&cluster, "delete crd zonespreadpolicies.zonespread.io zones.zonespread.io").await;
+    kubectl(&cluster, "delete namespace zonespread-system").await;
+    eventually(policy::SOON, "nothing of ours", async || {
+        let left = ours(&cluster).await;
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    ready(&cluster, "market", "app=web", 3).await;
+}
+
+#[tokio::test]
+async fn helm_takes_over_from_kustomize_and_policies_stay() {
+    let cluster = Cluster::start().await;
+    for zone in ["a", "b", "c"] {
+        cluster.add_zone(zone, 1).await;
+    }
+    let base = root().join("deploy/base").display().to_string();
+    kubectl(&cluster, &format!("apply --server-side -k {base}")).await;
+    replicas_run(&cluster).await;
+    cluster.namespace("market").await;
+    cluster.apply(policy("market", "market", "")).await;
+    let before = policy_as_written(&cluster).await;
+    let newer = chart().display().to_string();
+    let install = ["install", "zonespread", &newer, "--namespace", OPERATOR_NAMESPACE, "--wait"];
+    let take = ["--take-ownership", "--force-conflicts"];
+    helm_on(&cluster, &[&install[..], &take].concat()).await;
+    assert_eq!(policy_as_written(&cluster).await, before);
+    let of = ["list", "--namespace", OPERATOR_NAMESPACE, "-o", "json"];
+    let listed: Value = serde_json::from_str(&helm_on(&cluster, &of).await).unwrap();
+    assert_eq!(listed[0]["status"], "deployed");
 }
