@@ -89,11 +89,11 @@ fn tests_that_documents_name_exist() {
     assert!(missing.is_empty(), "no such test:\n{}", missing.join("\n"));
 }
 
-/// README lists the reasons in their order of precedence, which is the enum's.
+/// The reasons are listed in their order of precedence, which is the enum's.
 #[test]
-fn the_readme_lists_every_reason_in_its_order() {
-    let readme = read("README.md");
-    let gates = readme.lines().find(|line| line.contains("**Gates.**")).unwrap();
+fn every_reason_is_listed_in_its_order() {
+    let concepts = read("docs/concepts.md");
+    let gates = concepts.lines().find(|line| line.contains("**Gates.**")).unwrap();
     let listed: Vec<&str> = gates.split('`').skip(1).step_by(2).collect();
     let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(listed, known);

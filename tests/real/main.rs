@@ -15,12 +15,14 @@ mod dice;
 mod harness;
 
 mod access;
-mod causes;
 mod alerts;
+mod argo_cd;
+mod causes;
 mod chaos;
 mod chart;
 mod commands;
 mod consent;
+mod documents;
 mod landings;
 mod leader;
 mod nodes;
