@@ -51,7 +51,9 @@ impl Narrator {
     pub fn quote(&self, text: &str) {
         if !text.is_empty() {
             self.line("The operator says:");
-            folded(text).iter().for_each(|line| self.line(&self.paint(BOLD, line)));
+            for line in folded(text) {
+                self.line(&self.paint(BOLD, &line));
+            }
         }
     }
 
