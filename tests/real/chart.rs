@@ -43,7 +43,7 @@ fn template(settings: &[&str]) -> Result<String, String> {
 fn template_in(namespace: &str, settings: &[&str]) -> Result<String, String> {
     let chart = chart().display().to_string();
     let mut arguments = vec!["template", "zonespread", &chart, "--namespace", namespace];
-    settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+    arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
     run_helm(&arguments, None)
 }
 
