@@ -13,6 +13,7 @@
 //!         │   └─ uses ─▶ predict/   what kube-scheduler would do
 //!         │                 └─ used by ─▶ outlook/   what the loss of a zone would do
 //!         │                                  └─ used by ─▶ lint/   what will go wrong then
+//!         │                                  └─ used by ─▶ drill/   before it is lost on purpose
 //!         │ decisions
 //!         ▼
 //!  moves/     what is remembered of a move, following it to its end, what is
@@ -49,6 +50,7 @@ pub mod act;
 pub mod api;
 pub mod cli;
 pub mod controller;
+pub mod drill;
 pub mod lint;
 pub mod moves;
 pub mod observe;

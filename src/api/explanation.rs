@@ -1,7 +1,7 @@
 //! What each reason means and what helps: the source of `zonespread explain` and of
 //! `docs/reasons.md`.
 
-use super::{Cause, LossReason, Reason};
+use super::{Cause, DrillReason, LossReason, Reason};
 
 /// A reason in the words of the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +232,14 @@ pub fn reasons_document() -> String {
     for reason in LossReason::ALL {
         text.push_str(&chapter(&reason.explanation()));
     }
+    text.push_str(
+        "\n## Why a drill is refused\n\n\
+         In `status.refusals` of a `ZoneDrill`, and in what `zonespread drill` prints; the first \
+         in this order is `status.reason`.\n",
+    );
+    for reason in DrillReason::ALL {
+        text.push_str(&chapter(&reason.explanation()));
+    }
     text
 }
 
@@ -252,6 +260,7 @@ mod tests {
             .chain(EFFECTIVE_REASONS)
             .chain(LossReason::ALL.map(LossReason::explanation))
             .chain(Cause::ALL.map(Cause::explanation))
+            .chain(DrillReason::ALL.map(DrillReason::explanation))
         {
             assert!(means.ends_with('.') && means.len() > 30, "{word}: {means}");
             assert!(helps.ends_with('.') && helps.len() > 15, "{word}: {helps}");

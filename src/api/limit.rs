@@ -19,3 +19,7 @@ pub const MOVES: usize = 1024;
 pub const TOLD_LOSSES: usize = 1000;
 /// Taints that a Zone object remembers.
 pub const ZONE_TAINTS: usize = 32;
+/// Tiers that the forecast of a drill lists.
+pub const DRILL_TIERS: usize = 200;
+/// What speaks against a drill, as far as it is listed.
+pub const DRILL_REFUSALS: usize = 50;

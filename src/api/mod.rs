@@ -1,9 +1,11 @@
-//! `ZoneSpreadPolicy` and `Zone`: what users write and read.
+//! `ZoneSpreadPolicy`, `Zone` and `ZoneDrill`: what users write and read.
 //!
 //! The CRDs under `crds/` are printed from these types by `zonespread crd`;
 //! `make verify` fails when the two differ.
 
 mod cause;
+mod drill;
+mod drill_reason;
 mod duration;
 mod explanation;
 mod imbalance;
@@ -21,6 +23,11 @@ mod time;
 mod zone;
 
 pub use cause::Cause;
+pub use drill::{
+    DrillForecast, DrillPhase, DrillRefusal, DrillTier, DrillZone, ZoneDrill, ZoneDrillSpec,
+    ZoneDrillStatus,
+};
+pub use drill_reason::DrillReason;
 pub use duration::{DurationBounds, parse_duration, written_duration};
 pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,

@@ -5,20 +5,29 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::duration::{DurationBounds, MAX_LENGTH, PATTERN as DURATION};
 
-/// A label selector, bounded.
+/// A label selector of pods, bounded.
 pub fn selector(_: &mut SchemaGenerator) -> Schema {
+    selector_of("pod")
+}
+
+/// A label selector of policies, bounded.
+pub fn policy_selector(_: &mut SchemaGenerator) -> Schema {
+    selector_of("policy")
+}
+
+fn selector_of(what: &str) -> Schema {
     json_schema!({
         "type": "object",
         "properties": {
             "matchLabels": {
                 "type": "object",
-                "description": "Labels that a pod must carry, all of them.",
+                "description": format!("Labels that a {what} must carry, all of them."),
                 "maxProperties": 32,
                 "additionalProperties": {"type": "string", "maxLength": 63},
             },
             "matchExpressions": {
                 "type": "array",
-                "description": "Requirements that a pod must meet, all of them.",
+                "description": format!("Requirements that a {what} must meet, all of them."),
                 "maxItems": 32,
                 "items": {
                     "type": "object",

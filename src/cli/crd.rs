@@ -5,14 +5,14 @@ use std::io::Write;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-use crate::api::{ZoneObject, ZoneSpreadPolicy};
+use crate::api::{ZoneDrill, ZoneObject, ZoneSpreadPolicy};
 
 use super::Failure;
 
 /// Every CRD, in the order in which they are printed.
 #[must_use]
-pub fn crds() -> [CustomResourceDefinition; 2] {
-    [ZoneObject::crd(), ZoneSpreadPolicy::crd()]
+pub fn crds() -> [CustomResourceDefinition; 3] {
+    [ZoneDrill::crd(), ZoneObject::crd(), ZoneSpreadPolicy::crd()]
 }
 
 /// Prints the CRDs as YAML, one document each.

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
-use crate::api::{Cause, EFFECTIVE_REASONS, Explanation, LossReason, Reason, reasons_document};
-
+use crate::api::{
+    Cause, DrillReason, EFFECTIVE_REASONS, Explanation, LossReason, Reason, reasons_document,
+};
 use crate::lint::{Check, lint_document};
 
 use super::Failure;
@@ -56,7 +57,9 @@ fn all() -> impl Iterator<Item = Explanation> {
     });
     let of_causes = Cause::ALL.map(Cause::explanation);
     let of_tiers = Reason::ALL.into_iter().map(Reason::explanation).chain(of_causes);
-    of_tiers.chain(EFFECTIVE_REASONS).chain(of_losses).chain(of_checks)
+    let of_drills = DrillReason::ALL.map(DrillReason::explanation);
+    let of_policies = of_tiers.chain(EFFECTIVE_REASONS).chain(of_losses);
+    of_policies.chain(of_drills).chain(of_checks)
 }
 
 fn told(explanation: &Explanation) -> String {

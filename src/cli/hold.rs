@@ -56,7 +56,7 @@ fn reason(text: &str) -> Result<String, String> {
 }
 
 /// The zone in `ZONE` or `zone/ZONE`, as kubectl takes names.
-fn zone_name(text: &str) -> &str {
+pub(super) fn zone_name(text: &str) -> &str {
     let kinds = ["zone/", "zones/", "zsz/", "zones.zonespread.io/"];
     kinds.iter().find_map(|kind| text.strip_prefix(kind)).unwrap_or(text)
 }

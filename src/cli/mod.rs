@@ -5,6 +5,7 @@ mod cluster;
 mod cluster_args;
 mod consent;
 mod crd;
+mod drill;
 mod explain;
 mod hold;
 mod lint;
@@ -70,6 +71,8 @@ enum Command {
     /// Check a cluster, or manifests, for what will go wrong in an outage; exits with 3 if
     /// something is found
     Lint(lint::Lint),
+    /// Show what the drill of a zone would do; exits with 3 if something speaks against it
+    Drill(drill::Drill),
     /// Check what a pod needs where it runs: DNS and the API server; what a probe pod runs
     Probe(probe::Probe),
 }
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
         Command::Lint(lint) => lint.run(&arguments.access),
+        Command::Drill(drill) => drill.run(&arguments.access),
         Command::Probe(probe) => probe.run(&arguments.access),
         Command::Outlook(outlook) => match outlook.run(&arguments.access) {
             Ok(true) => Ok(()),

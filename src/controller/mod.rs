@@ -2,6 +2,7 @@
 
 mod clock;
 mod complaints;
+mod drills;
 mod error_text;
 mod installed_schema;
 mod lease;
@@ -15,13 +16,13 @@ mod refusal;
 mod requests;
 mod rights;
 mod server;
+mod settings;
 mod steering;
 mod surge;
 mod version;
 mod watches;
 mod zones;
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +31,6 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Fuse};
 use kube::api::{Api, ListParams};
 use kube::{Client, Config};
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::{Level, debug, enabled, info, warn};
@@ -39,9 +39,9 @@ use crate::api::{MoveStatus, ZoneObject, ZoneSpreadPolicy, ZoneSpreadPolicyStatu
 use crate::moves::{ErrorCategory, Outcome, Signal};
 use crate::observe::{ClockReading, Name, Pauses, PolicyKey, SILENT_AFTER, WatchEvent};
 use crate::operator::{Decision, Look, MainLoop, Operator, ProbeAnswer, ProbeAsk, ZoneWrite};
-use crate::predict::{KnownVersion, SchedulerConfig};
 use crate::report::Metrics;
 
+use drills::Drilling;
 pub use error_text::{error_text, error_with_remedy};
 use lease::{Elector, Leadership};
 use liveness::watching_client;
@@ -49,6 +49,7 @@ use opening::ProbeKeeper;
 use perform::{Command, Performer};
 use rights::Rights;
 use server::{Health, serve};
+pub use settings::{RunError, Settings};
 use steering::look_at_steering;
 use surge::Prover;
 use version::{ASK_EVERY, VersionLog, server_version};
@@ -68,56 +69,6 @@ const OUTCOMES_WAITING: usize = 1024;
 const READ_WITHIN: Duration = Duration::from_secs(10);
 /// All must be over this long after SIGTERM.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(8);
-
-/// Settings of `zonespread run`.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where metrics and probes are served.
-    pub metrics_bind_address: SocketAddr,
-    /// Whether replicas elect a leader.
-    pub leader_elect: bool,
-    /// The namespace of the lease.
-    pub namespace: String,
-    /// This replica's name in the lease.
-    pub identity: String,
-    /// How the cluster's scheduler is configured.
-    pub scheduler: SchedulerConfig,
-    /// Which version of it the operator was told; none asks the API server.
-    pub scheduler_version: Option<KnownVersion>,
-    /// How many moves may be under way in the cluster at once.
-    pub concurrent_moves: usize,
-    /// The name of the pod that this process runs in, if it is known.
-    pub pod: Option<String>,
-    /// How long a probe pod may take to become Ready.
-    pub probe_timeout: Duration,
-    /// The image of probe pods; none is that of the operator's own pod.
-    pub probe_image: Option<String>,
-}
-
-/// Why the operator could not run.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on --metrics-bind-address {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// No client for the cluster.
-    #[error("cannot set up a client for the cluster: {}", error_text(.0))]
-    Client(#[source] Box<kube::Error>),
-    /// The metrics could not be registered.
-    #[error("cannot set up metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    /// The metrics server failed.
-    #[error("the metrics server failed: {0}")]
-    Serve(#[source] std::io::Error),
-    /// A part of the operator ended by itself.
-    #[error("{0} ended unexpectedly")]
-    Ended(&'static str),
-}
 
 /// Runs until `stop`.
 ///
@@ -166,6 +117,7 @@ pub async fn run(
         settings.pod.clone(),
         settings.probe_image.clone(),
     );
+    let drilling = Drilling::start(watching.clone(), acting.clone(), leadership.clone());
     let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
     watch_all(&watching, &server, &events);
@@ -203,6 +155,7 @@ pub async fn run(
         commands,
         zone_writes,
         probe_asks,
+        drilling,
         pauses,
         metrics,
         health,
@@ -244,6 +197,7 @@ struct Driver {
     commands: mpsc::Sender<Command>,
     zone_writes: mpsc::UnboundedSender<ZoneWrite>,
     probe_asks: mpsc::UnboundedSender<ProbeAsk>,
+    drilling: Drilling,
     /// Told at once, and heeded by evictions that are on their way.
     pauses: watch::Sender<Arc<Pauses>>,
     metrics: Arc<Metrics>,
@@ -314,6 +268,14 @@ impl Driver {
                 Ok(()) = rights.steering.changed() => {
                     let right = rights.steering.borrow_and_update().clone();
                     self.main_loop.steering_right(right, Instant::now());
+                }
+                Ok(()) = self.drilling.known.changed() => {
+                    let drills = self.drilling.known.borrow_and_update().clone();
+                    self.main_loop.drills(drills, Instant::now());
+                }
+                written = self.drilling.written.recv() => {
+                    let Some((write, is_written)) = written else { return };
+                    self.main_loop.drill_written(&write, is_written, clock::now());
                 }
                 written = reading.as_mut() => {
                     let statuses = written.as_ref().map(|(policies, _)| statuses(policies));
@@ -402,8 +364,17 @@ impl Driver {
     }
 
     async fn carry_out(&mut self, decision: Decision, now: ClockReading) -> Option<()> {
-        let Decision { effects, zones, probes, statuses, gone, signals, plans_took, next: _ } =
-            decision;
+        let Decision {
+            effects,
+            zones,
+            probes,
+            drills,
+            statuses,
+            gone,
+            signals,
+            plans_took,
+            next: _,
+        } = decision;
         self.count(signals);
         for key in gone {
             self.metrics.forget_policy(&key.namespace, &key.name);
@@ -426,6 +397,9 @@ impl Driver {
         self.metrics.probes(self.main_loop.operator().probes());
         for ask in probes {
             self.probe_asks.send(ask).ok()?;
+        }
+        for write in drills {
+            self.drilling.writes.send(write).ok()?;
         }
         if effects.is_empty() {
             return Some(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
+use crate::api::{ZoneDrillStatus, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Effect, Signal};
 use crate::observe::{Name, PolicyKey, Resources, Template, Uid, Zone};
 
@@ -24,6 +24,27 @@ pub struct ZoneWrite {
 }
 
 impl ZoneWrite {
+    /// Whether it was decided so short a time ago that nobody else can have led since.
+    #[must_use]
+    pub fn is_of_late(&self, now: Timestamp) -> bool {
+        now.duration_since(self.decided).abs() <= WRITTEN_WITHIN
+    }
+}
+
+/// The status of a drill to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrillWrite {
+    /// The drill.
+    pub name: Name,
+    /// Its uid: one of the same name made since then is another.
+    pub uid: Name,
+    /// Its status.
+    pub status: Arc<ZoneDrillStatus>,
+    /// When this was decided.
+    pub decided: Timestamp,
+}
+
+impl DrillWrite {
     /// Whether it was decided so short a time ago that nobody else can have led since.
     #[must_use]
     pub fn is_of_late(&self, now: Timestamp) -> bool {
@@ -95,6 +116,8 @@ pub struct Decision {
     pub zones: Vec<ZoneWrite>,
     /// What to do about probe pods; of each, one thing at a time.
     pub probes: Vec<ProbeAsk>,
+    /// Statuses of drills to be written; of each, one after the other.
+    pub drills: Vec<DrillWrite>,
     /// The statuses of the policies that were asked, for the metrics.
     pub statuses: Vec<(PolicyKey, Arc<ZoneSpreadPolicyStatus>)>,
     /// Policies that are gone.

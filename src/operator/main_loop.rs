@@ -10,7 +10,9 @@ use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent}
 
 use crate::plan::{OpeningRight, SteeringRight, SurgeRight};
 
-use super::{Decision, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite};
+use super::{
+    Decision, DrillWrite, KnownDrill, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite,
+};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -48,6 +50,8 @@ pub struct MainLoop {
     whole_outlook_at: Instant,
     /// How long it took up to now.
     outlook_took: Duration,
+    /// When to go on with the forecast of a drill, at the earliest.
+    forecast_at: Instant,
 }
 
 /// How far a leader-to-be is with reading the policies.
@@ -88,6 +92,7 @@ impl MainLoop {
             outlook_at: now,
             whole_outlook_at: now,
             outlook_took: Duration::ZERO,
+            forecast_at: now,
         }
     }
 
@@ -156,6 +161,18 @@ impl MainLoop {
         self.operator.probe_answered(ask, answer, now.wall);
     }
 
+    /// The drills that there are now.
+    pub fn drills(&mut self, drills: Vec<KnownDrill>, now: Instant) {
+        self.operator.set_drills(drills);
+        self.decide_at = self.decide_at.min(now + DECIDE_EVERY);
+    }
+
+    /// What became of a write of a drill's status.
+    pub fn drill_written(&mut self, write: &DrillWrite, is_written: bool, now: ClockReading) {
+        self.operator.drill_written(write, is_written, now.wall);
+        self.decide_at = self.decide_at.min(now.monotonic + DECIDE_EVERY);
+    }
+
     /// What is known of whether new pods can be steered.
     pub fn steering_right(&mut self, right: SteeringRight, now: Instant) {
         self.operator.set_steering_right(right);
@@ -208,10 +225,14 @@ impl MainLoop {
         }
     }
 
-    /// When to go on with the outlook; none while there is nothing to do.
+    /// When to go on with the outlook, or with the forecast of a drill, for which somebody
+    /// waits; none while there is nothing to do.
     #[must_use]
     pub fn outlook_at(&self) -> Option<Instant> {
         let knows_all = !self.lead_changed && self.freshness.missing().is_empty();
+        if knows_all && self.operator.forecast_is_due() {
+            return Some(self.forecast_at);
+        }
         if !knows_all || !self.operator.outlook_is_due() {
             return None;
         }
@@ -222,6 +243,16 @@ impl MainLoop {
     /// Goes on with the outlook for a moment, by this clock.
     pub fn make_outlook(&mut self, clock: impl Fn() -> Instant) {
         let began = clock();
+        if self.operator.forecast_is_due() {
+            let slice_ends = began + OUTLOOK_SLICE;
+            let is_made = self.operator.make_forecast(|| clock() < slice_ends);
+            let now = clock();
+            self.forecast_at = now + now.saturating_duration_since(began) * OUTLOOK_REST;
+            if is_made {
+                self.decide_at = self.decide_at.min(now.max(self.decided_at + DECIDE_EVERY));
+            }
+            return;
+        }
         let may_be_of_all = self.whole_outlook_at <= began;
         let slice_ends = began + OUTLOOK_SLICE;
         let progress = self.operator.make_outlook(may_be_of_all, || clock() < slice_ends);

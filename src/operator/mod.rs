@@ -6,7 +6,9 @@
 //! controller carries the effects out; `tests/simulate` does so as well.
 
 mod cluster_state;
+mod concurrent_moves;
 mod decision;
+mod drills;
 mod dry_run;
 mod fault;
 mod follow_up;
@@ -29,7 +31,9 @@ mod wake;
 mod zone_losses;
 mod zones;
 
-pub use decision::{Decision, ProbeAnswer, ProbeAsk, ProbeVerb, ZoneWrite};
+pub use concurrent_moves::MAX_CONCURRENT_MOVES;
+pub use decision::{Decision, DrillWrite, ProbeAnswer, ProbeAsk, ProbeVerb, ZoneWrite};
+pub use drills::KnownDrill;
 pub use dry_run::DryRun;
 pub use main_loop::{Look, MainLoop};
 pub use zone_losses::OutlookProgress;
@@ -52,6 +56,8 @@ use crate::predict::{
 };
 
 use cluster_state::{ApiFailures, ClusterState};
+use concurrent_moves::ConcurrentMoves;
+use drills::Drills;
 use fault::Fault;
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
@@ -59,19 +65,6 @@ use probe_pods::ZoneOpenings;
 use suspicion::Suspicion;
 use zone_losses::ZoneLosses;
 use zones::ZoneRecords;
-
-/// How many moves may be under way in the cluster at once, if nobody says otherwise.
-pub const MAX_CONCURRENT_MOVES: usize = 200;
-
-/// How many moves may be under way at once, in the whole cluster.
-#[derive(Clone, Copy, Debug)]
-struct ConcurrentMoves(usize);
-
-impl Default for ConcurrentMoves {
-    fn default() -> Self {
-        Self(MAX_CONCURRENT_MOVES)
-    }
-}
 
 /// The operator without its IO.
 #[derive(Debug, Default)]
@@ -144,6 +137,8 @@ pub struct Operator {
     steering: SteeringRight,
     /// The same when the policies were last asked.
     steering_asked: SteeringRight,
+    /// Zones that are to be lost on purpose.
+    drills: Drills,
     /// Plans of the policies that are being asked.
     parallel: ParallelPlans,
 }
@@ -267,6 +262,7 @@ impl Operator {
         self.due.clear();
         self.zone_records = ZoneRecords::default();
         self.losses = ZoneLosses::default();
+        self.drills.clear();
         let patience = self.openings.patience;
         self.openings = ZoneOpenings { patience, ..ZoneOpenings::default() };
         // All policies are evaluated again.
@@ -382,6 +378,7 @@ impl Operator {
         self.regrouped.clear();
         self.drained.clear();
         let probes_due = if self.leading { self.keep_probes(now, &mut decision) } else { None };
+        let drills_due = if self.leading { self.answer_drills(now, &mut decision) } else { None };
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
@@ -395,6 +392,7 @@ impl Operator {
             .chain(self.taints_due)
             .chain(zone_write)
             .chain(probes_due)
+            .chain(drills_due)
             .min();
         decision
     }
@@ -461,6 +459,8 @@ mod approval_tests;
 mod cause_tests;
 #[cfg(test)]
 mod drain_tests;
+#[cfg(test)]
+mod drill_tests;
 #[cfg(test)]
 mod landing_tests;
 #[cfg(test)]

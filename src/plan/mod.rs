@@ -43,7 +43,7 @@ mod zone_loss;
 
 pub use approval::Approval;
 pub use cause::{cause_of, is_drained};
-pub use evictable::eviction_blocker;
+pub use evictable::{EvictionBlocker, eviction_blocker};
 pub use gates::{
     ClusterFacts, GateInput, InFlight, MISSES_ALLOWED, MissHistory, Probe, gate, zone_gate,
 };

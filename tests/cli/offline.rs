@@ -43,6 +43,19 @@ fn a_zone_that_is_not_safe_to_lose_ends_the_outlook_with_3() {
 }
 
 #[test]
+fn what_a_drill_would_do_and_what_speaks_against_it_is_told_from_a_file() {
+    let file = fixture("outlook.yaml");
+    let ran = zonespread(&["drill", "a", "--dry-run", "-f", &file]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    insta::assert_snapshot!(ran.out);
+    assert!(ran.err.ends_with("the drill would be refused: Unbalanced\n"), "{}", ran.err);
+    let ran = zonespread(&["drill", "d", "--dry-run", "-f", &file]);
+    assert!(ran.code == Some(3) && ran.out.contains("UnknownZone: no node is in"), "{ran:?}");
+    let ran = zonespread(&["drill", "a", "-f", &file]);
+    assert!(ran.code == Some(2) && ran.err.contains("--dry-run"), "nothing else: {ran:?}");
+}
+
+#[test]
 fn the_outlook_compares_each_scenario_with_the_recommended_constraint() {
     let file = fixture("outlook.yaml");
     let ran = zonespread(&["outlook", "--if-spread", "--zone", "a", "-f", &file]);
@@ -104,10 +117,12 @@ fn the_outlook_is_a_page_that_needs_nothing_else() {
     }
 }
 
+const DRILL: [&str; 3] = ["drill", "eu-west-2c", "--dry-run"];
+
 #[test]
 fn json_and_yaml_say_the_same() {
     let file = fixture("petclinic.yaml");
-    for command in [&["plan"][..], &["predict", "was-6d4-4"], &["outlook"]] {
+    for command in [&["plan"][..], &["predict", "was-6d4-4"], &["outlook"], &DRILL] {
         let say = |format: &str| {
             let mut arguments = command.to_vec();
             arguments.extend(["-f", &file, "-o", format]);

@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{File, files};
 
 /// A folder of `src`, and the rooms that it may import.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("api", &[]),
     ("observe", &["api"]),
     ("predict", &["api", "observe"]),
     ("outlook", &["api", "observe", "predict"]),
     ("lint", &["api", "observe", "predict", "outlook"]),
+    ("drill", &["api", "observe", "outlook"]),
     ("plan", &["api", "observe", "predict"]),
     ("moves", &["api", "observe", "predict", "plan"]),
     ("report", &["api", "observe", "predict", "outlook", "plan", "moves"]),
-    ("operator", &["api", "observe", "predict", "outlook", "plan", "moves", "report"]),
+    ("operator", &["api", "observe", "predict", "outlook", "drill", "plan", "moves", "report"]),
     ("act", &["api", "observe", "moves"]),
     ("controller", &["api", "observe", "predict", "plan", "moves", "report", "operator", "act"]),
     (
@@ -25,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "predict",
             "outlook",
             "lint",
+            "drill",
             "plan",
             "moves",
             "report",

@@ -21,7 +21,9 @@ pub async fn install(cluster: &Cluster) -> PathBuf {
     let crds = Path::new(ROOT).join("crds");
     kubectl(cluster, &["apply", "-f", &crds.display().to_string()]).await;
     let established = ["wait", "--for=condition=Established", "--timeout=30s"];
-    let crd = ["crd/zonespreadpolicies.zonespread.io", "crd/zones.zonespread.io"];
+    let crd = ["zonespreadpolicies", "zones", "zonedrills"]
+        .map(|resource| format!("crd/{resource}.zonespread.io"));
+    let crd = crd.each_ref().map(String::as_str);
     kubectl(cluster, &[&established[..], &crd].concat()).await;
 
     let base = Path::new(ROOT).join("deploy/base");

@@ -339,7 +339,11 @@ async fn a_release_is_installed_upgraded_and_uninstalled() {
         assert!(kept.contains(&kind) || comes_with_it, "left behind: {line}\n{left:#?}");
     }
     // As docs/uninstall.md says.
-    kubectl(&cluster, "delete crd zonespreadpolicies.zonespread.io zones.zonespread.io").await;
+    kubectl(
+        &cluster,
+        "delete crd zonespreadpolicies.zonespread.io zones.zonespread.io zonedrills.zonespread.io",
+    )
+    .await;
     kubectl(&cluster, "delete namespace zonespread-system").await;
     eventually(policy::SOON, "nothing of ours", async || {
         let left = ours(&cluster).await;

@@ -23,6 +23,7 @@ mod chart;
 mod commands;
 mod consent;
 mod documents;
+mod drills;
 mod landings;
 mod leader;
 mod nodes;

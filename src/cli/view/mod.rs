@@ -1,5 +1,6 @@
 //! Answers of commands as people read them: tables on one screen.
 
+mod drill;
 mod lint;
 mod outlook;
 mod outlook_markdown;
@@ -11,6 +12,7 @@ mod sarif;
 mod scenarios;
 mod scheduler;
 
+pub use drill::drill_table;
 pub use lint::lint_table;
 pub use outlook::outlook_table;
 pub use outlook_markdown::outlook_markdown;

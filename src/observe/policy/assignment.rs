@@ -160,6 +160,7 @@ impl Index {
         {
             // Our own status writes come back here; they change no answer.
             known.status = entry.status;
+            known.labels = entry.labels;
             // An annotation does not change the generation.
             if known.approve != entry.approve {
                 known.approve = entry.approve;

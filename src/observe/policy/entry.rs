@@ -38,6 +38,8 @@ pub struct PolicyEntry {
     pub created: Timestamp,
     /// The generation of its spec.
     pub generation: Option<i64>,
+    /// Its own labels, by which drills select policies.
+    pub labels: Labels,
     /// What the user wrote.
     pub spec: Arc<ZoneSpreadPolicySpec>,
     /// The id of the plan that its annotation approves.
@@ -127,6 +129,7 @@ impl PolicyEntry {
             uid: interner.name(metadata.uid.as_deref().unwrap_or_default()),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             generation: metadata.generation,
+            labels: metadata.labels.unwrap_or_default(),
             selector,
             calendar,
             approve: metadata

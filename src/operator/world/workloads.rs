@@ -6,6 +6,15 @@ use super::World;
 use crate::observe::{Change, Kind};
 
 impl World {
+    /// Writes a label of a policy, as `kubectl label` does.
+    pub fn label_policy(&mut self, policy: &str, key: &str, value: &str) {
+        let known = self.policies.iter_mut().rfind(|known| known["metadata"]["name"] == policy);
+        let known = known.expect("a policy of this name");
+        known["metadata"]["labels"][key] = json!(value);
+        let policy = known.clone();
+        self.apply_policy(policy);
+    }
+
     /// A `ReplicaSet` that wants pods, and has none yet.
     pub fn replica_set_of(&mut self, app: &str, replicas: usize) {
         self.wanted.insert(app.to_owned(), replicas);
