@@ -94,7 +94,9 @@ impl SchedulerConfig {
     /// # Errors
     /// When it is no such file.
     pub fn read(text: &str) -> Result<Self, ConfigFileError> {
-        let file: File = serde_saphyr::from_str(text)?;
+        // By default more than 32 lines of comments in a row are an error.
+        let options = serde_saphyr::options! { emit_comments: false };
+        let file: File = serde_saphyr::from_str_with_options(text, options)?;
         if file.kind != "KubeSchedulerConfiguration" {
             return Err(ConfigFileError::Kind(file.kind));
         }
@@ -261,6 +263,12 @@ mod tests {
     #[test]
     fn an_empty_configuration_is_the_default() {
         assert_eq!(read(""), SchedulerConfig::default());
+    }
+
+    #[test]
+    fn comments_meet_no_limit() {
+        let config = read(&format!("{}percentageOfNodesToScore: 50\n", "# a line\n".repeat(200)));
+        assert_eq!(config.percentage_of_nodes_to_score, 50);
     }
 
     #[test]

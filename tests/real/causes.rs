@@ -8,6 +8,7 @@ use serde_json::json;
 use zonespread::api::{Cause, TierStatus};
 
 const SLOTS: &str = "example.com/slots";
+const LIMITS: &str = "/spec/template/spec/containers/0/resources/limits";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const COST: &str = "controller.kubernetes.io/pod-deletion-cost=-100";
 
@@ -46,7 +47,7 @@ async fn workloads(cluster: &Cluster) {
     let path = json!([{"name": "data", "hostPath": {"path": "/data"}}]);
     let all = [
         web("outage", 6),
-        web("capacity", 4).request(SLOTS, "1"),
+        web("capacity", 4).request(SLOTS, "1").set(LIMITS, json!({SLOTS: "1"})),
         web("constraint", 4).pod_spec("affinity", near),
         web("pool", 2).pod_spec("nodeSelector", json!({"disk": "fast"})),
         web("scalein", 9),

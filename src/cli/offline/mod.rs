@@ -199,12 +199,13 @@ fn read_yaml<const WHOLE: bool>(
     // A dump is as large as its cluster; the limits are those of a document from strangers.
     let options = serde_saphyr::options! {
         with_snippet: false,
+        // Comments are skipped: by default more than 32 in a row are an error.
+        emit_comments: false,
         budget: serde_saphyr::budget! {
             max_reader_input_bytes: None,
             max_events: usize::MAX,
             max_nodes: usize::MAX,
             max_total_scalar_bytes: usize::MAX,
-            max_total_comment_bytes: usize::MAX,
             max_documents: usize::MAX,
             // kubectl writes no anchors; what people write by hand is short.
             max_recorded_anchor_events: 20_000,

@@ -126,6 +126,17 @@ fn mistakes_are_told_with_their_place(#[case] text: &str, #[case] told: &str) {
     assert!(error.contains(told), "{error}");
 }
 
+/// Charts explain their values in comments.
+#[test]
+fn comments_meet_no_limit() {
+    let many = "# a line\n    # and another\n".repeat(100);
+    let text = format!(
+        "{many}---\n{many}apiVersion: v1\n{many}kind: Node\n{many}metadata:\n{many}  name: a\n{many}\
+         spec:\n{many}  taints:\n{many}  - key: x\n{many}    effect: NoSchedule\n{many}  # last\n{many}"
+    );
+    assert_eq!(read_text(&text).unwrap().0.count(Kind::Node), 1);
+}
+
 #[test]
 fn a_large_yaml_file_meets_no_limit() {
     // More nodes of YAML than documents from strangers may have.
