@@ -1,10 +1,11 @@
 //! Stories about what people are told: policies without effect, pauses, approvals, columns.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::tests::{an_outage, reason};
 use super::world::World;
 use crate::api::{APPROVE, CONDITION_EFFECTIVE, PAUSED, Phase, Reason, ZoneSpreadPolicyStatus};
+use crate::observe::Change;
 
 /// Status, reason and message of the condition Effective.
 fn effective(status: &ZoneSpreadPolicyStatus) -> (&str, &str, &str) {
@@ -185,4 +186,34 @@ fn accepted_tiers_are_left_out_of_what_survives_and_that_shows() {
     world.policy("web", json!({"tiers": [accepted]}));
     world.decide();
     assert_eq!(world.status("web").summary.survives, "- (1 accepted)");
+}
+
+#[test]
+fn a_service_that_keeps_traffic_in_its_zone_is_named_while_a_zone_has_no_pods() {
+    let service = |distribution: Value| {
+        let service = json!({"metadata": {"name": "shop", "namespace": "default"},
+            "spec": {"selector": {"app": "web"}, "trafficDistribution": distribution}});
+        Change::Service(serde_json::from_value(service).unwrap())
+    };
+    let named = |world: &World| world.status("web").message.contains("Service shop keeps traffic");
+    let mut world = an_outage();
+    world.operator.apply(service(json!("PreferSameZone")));
+    world.policy("web", json!({}));
+    world.pass(1);
+    world.evacuate("c");
+    world.open("c");
+    world.pass(1);
+    let message = &world.status("web").message;
+    let expected = "Service shop keeps traffic in its zone (trafficDistribution: PreferSameZone): the first pod of tier web in zone c takes all that starts there";
+    assert!(message.ends_with(expected), "{message}");
+    world.pass(300);
+    assert!(!named(&world), "it is balanced: {}", world.status("web").message);
+    let mut world = an_outage();
+    world.operator.apply(service(Value::Null));
+    world.policy("web", json!({}));
+    world.pass(1);
+    world.evacuate("c");
+    world.open("c");
+    world.pass(1);
+    assert!(!named(&world), "its traffic goes to all zones");
 }

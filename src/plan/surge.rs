@@ -10,7 +10,7 @@ use kube::core::SelectorExt;
 
 use crate::api::Strategy;
 use crate::observe::{
-    HASH_LABELS, Index, Labels, Name, Owner, Pod, Service, VolumeSource, Workload, WorkloadKind,
+    HASH_LABELS, Index, Labels, Name, Owner, Pod, VolumeSource, Workload, WorkloadKind,
     released_labels,
 };
 
@@ -168,13 +168,9 @@ fn selects(workload: &Workload, labels: &Labels) -> bool {
 /// Who selects the pod by the label, and would lose it.
 fn loses(index: &Index, pod: &Pod, released: &Labels) -> Option<String> {
     let by_hash = "selects pods by their template hash";
-    let selects = |service: &Service, labels: &Labels| {
-        !service.selector.is_empty()
-            && service.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
     let mut services = index.cluster().services_in(&pod.namespace);
     if let Some(service) =
-        services.find(|service| selects(service, &pod.labels) && !selects(service, released))
+        services.find(|service| service.selects(&pod.labels) && !service.selects(released))
     {
         let name = &service.name;
         return Some(format!("Service {name} {by_hash}, and would drop a released pod at once"));

@@ -4,6 +4,7 @@ use crate::api::{APPROVE, ApprovedPlan, PAUSED, Phase, Reason, Recovery};
 use crate::observe::{Pause, PolicyEntry};
 
 use super::effective::{Ineffective, untiered};
+use super::local_traffic::local_traffic_note;
 use super::status::{FREEZES, HOLDS, StatusInput, TierReport};
 use super::unzoned::unzoned_note;
 
@@ -25,12 +26,13 @@ pub(super) fn message_of(
     let partly = ineffective.filter(|what| !what.is_all).map(|what| what.message.clone());
     let ignored = wrong_approval(input.policy, input.tiers, input.approved.as_ref(), plan);
     let some_untiered = untiered(input.policy).filter(|_| !input.tiers.is_empty());
-    let more: Vec<String> =
-        [pause, ignored, partly, some_untiered, unzoned_note(input.index, input.tiers)]
-            .into_iter()
-            .filter(is_said)
-            .flatten()
-            .collect();
+    let unzoned = unzoned_note(input.index, input.tiers);
+    let local = local_traffic_note(input.index, input.tiers);
+    let more: Vec<String> = [pause, ignored, partly, some_untiered, unzoned, local]
+        .into_iter()
+        .filter(is_said)
+        .flatten()
+        .collect();
     parts.extend(more);
     parts.join("; ")
 }

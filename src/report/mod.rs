@@ -2,6 +2,7 @@
 
 mod effective;
 mod events;
+mod local_traffic;
 mod losses;
 mod message;
 mod metrics;

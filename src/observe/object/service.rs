@@ -18,9 +18,10 @@ pub struct WatchedService {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct WatchedServiceSpec {
     selector: Option<Labels>,
+    traffic_distribution: Option<String>,
 }
 
 /// A Service: the default spread constraints select by it.
@@ -32,6 +33,8 @@ pub struct Service {
     pub name: Name,
     /// Labels of its pods; empty selects none.
     pub selector: Labels,
+    /// Where traffic goes first, if not anywhere: `PreferSameZone`.
+    pub traffic_distribution: Option<Name>,
 }
 
 impl Service {
@@ -42,6 +45,14 @@ impl Service {
             namespace: Name::from(watched.metadata.namespace.unwrap_or_default()),
             name: Name::from(watched.metadata.name.unwrap_or_default()),
             selector: watched.spec.selector.unwrap_or_default(),
+            traffic_distribution: watched.spec.traffic_distribution.map(Name::from),
         }
+    }
+
+    /// Whether pods with these labels are its.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        !self.selector.is_empty()
+            && self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }
