@@ -257,7 +257,7 @@ async fn the_fence_lets_the_operator_release_a_pod_and_do_nothing_else() {
     assert!(patch("shop", &name, &release(true, Some("another"))).await.is_err());
     let refused = patch("strangers", &stranger, &release(true, None)).await;
     let refused = refused.expect_err("there is no policy").to_string();
-    assert!(refused.contains("no ZoneSpreadPolicy"), "{refused}");
+    assert!(refused.contains("'zonespread-surge-namespaces'"), "{refused}");
     for subresource in ["status", "resize", "ephemeralcontainers"] {
         let answer = cluster.client_for(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT).await;
         let pods: Api<Pod> = Api::namespaced(answer, "shop");
