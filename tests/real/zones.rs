@@ -4,7 +4,7 @@ use crate::harness::{
     Cluster, Operator, ScheduleAnyway, deployment, eventually, evictions, holds_for,
 };
 use crate::policy::{
-    self, SOON, blocked, phase, policy, read, ready, zone, zone_object, zone_until,
+    self, SOON, blocked, phase, policy, read, ready, until, zone, zone_object, zone_until,
 };
 use kube::ResourceExt;
 use std::process::Output;
@@ -130,6 +130,12 @@ async fn zones_are_written_again_and_a_node_more_writes_no_policy() {
     cluster.kubectl(&["delete", "zones.zonespread.io", "c"]).await.unwrap();
     zone_until(&cluster, "c", "the Zone to be made again", ready).await;
 
+    // The outlook comes later than the rest of the status.
+    until(&cluster, "shop", "shop", "the outlook", |status| {
+        let mut conditions = status.conditions.iter();
+        conditions.any(|condition| condition.type_ == "SafeToLoseZone")
+    })
+    .await;
     let before = read(&cluster, "shop", "shop").await.resource_version();
     cluster.node("c9").zone("c").create().await;
     zone_until(&cluster, "c", "the third node", |zone| zone.usable == "3/3").await;
