@@ -30,7 +30,7 @@ demo: control-plane ## An outage and the recovery on a real control plane; KEEP=
 test: control-plane older-scheduler karpenter argo-rollouts prometheus helm lua ## All tests: simulated worlds, plain ones, those on a real control plane
 	$(CARGO) test --test simulate
 	@# Stories on the control plane mostly wait: more of them than cores run at once.
-	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=10 $(CARGO) test
+	PROPTEST_RNG_SEED=1 RUST_TEST_THREADS=7 $(CARGO) test
 
 .PHONY: properties
 properties: ## The property tests with SEEDS=n other seeds than those of the tests; SEED=s is the first
