@@ -113,6 +113,14 @@ enum Worst {
     Attracted,
 }
 
+/// Which of the other moves are looked at one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    All,
+    /// Those that the landing minds.
+    Minded,
+}
+
 /// All moves that may be under way at once.
 struct Beside<'o, 'a> {
     cluster: &'o Cluster,
@@ -197,7 +205,7 @@ impl<'o, 'a> Beside<'o, 'a> {
         if self.scheduler.may_sample() {
             return self.holds_in_any_sample(landing, touched);
         }
-        self.holds_in_worst_cases(landing, touched, None)
+        self.holds_in_worst_cases(landing, touched, Others::All)
     }
 
     /// Whether it is sure to land in one of its zones where those others alone are looked at on
@@ -208,25 +216,24 @@ impl<'o, 'a> Beside<'o, 'a> {
         if self.scheduler.may_sample() {
             return false;
         }
-        let minding = self.scheduler.minding(landing.pod);
-        self.holds_in_worst_cases(landing, touched, Some(&minding))
+        self.holds_in_worst_cases(landing, touched, Others::Minded)
     }
 
-    /// Whether it lands in one of its zones whichever other zone is the most likely. With
-    /// `only`, of the others those are looked at that it minds.
+    /// Whether it lands in one of its zones whichever other zone is the most likely.
     fn holds_in_worst_cases(
         &self,
         landing: &'o OpenLanding<'a>,
         touched: &Touched<'_>,
-        only: Option<&Minding<'_>>,
+        others: Others,
     ) -> bool {
+        let minding = self.scheduler.minding(landing.pod);
         let is_rival = |zone: &&Zone| !landing.to.contains(zone);
         let with_terms = self.all().any(|other| other.pod.template.has_pod_terms());
         let attracted = with_terms.then_some(Worst::Attracted);
         let cases = || [Worst::Placed, Worst::NotBegun].into_iter().chain(attracted);
         let rivals = self.scheduler.zones().filter(is_rival);
         let mut worst = rivals.flat_map(|rival| cases().map(move |case| (rival, case)));
-        worst.all(|(rival, case)| self.lands(landing, touched, rival, case, only).unwrap_or(false))
+        worst.all(|worst| self.lands(landing, touched, worst, others, &minding).unwrap_or(false))
     }
 
     /// The same where a sample of the nodes is scored. What is certain of any sample does not
@@ -307,14 +314,14 @@ impl<'o, 'a> Beside<'o, 'a> {
         &self,
         landing: &'o OpenLanding<'a>,
         touched: &Touched<'_>,
-        rival: &Zone,
-        case: Worst,
-        only: Option<&Minding<'_>>,
+        (rival, case): (&Zone, Worst),
+        looked_at: Others,
+        minding: &Minding<'_>,
     ) -> Option<bool> {
+        let only = (looked_at == Others::Minded).then_some(minding);
         let (state, arrivals) = self.worst_for(landing, rival, case, only);
         let mut simulation = self.scheduler.simulate(&state, landing.pod).ok()?;
         let mut best = simulation.best()?;
-        let minding = self.scheduler.minding(landing.pod);
         let (minded, others): (Vec<_>, Vec<_>) =
             arrivals.into_iter().partition(|(other, _)| minding.minds(other.pod));
         let crowded = others.len() >= best.spare;
@@ -341,16 +348,17 @@ impl<'o, 'a> Beside<'o, 'a> {
         let (best, shared) =
             if is_lost { (best, shared) } else { (simulation.best()?, shared + arrived) };
         // Those that were not looked at take and leave room, wherever they are.
-        let (shared, rise) = match only {
-            Some(_) => (touched.arrivals(landing), touched.rise(landing)),
-            None => (shared, 0),
+        let (shared, rise) = match looked_at {
+            Others::Minded => (touched.arrivals(landing), touched.rise(landing)),
+            Others::All => (shared, 0),
         };
         let lost = touched.fall(shared, best.spare).saturating_add(self.image_gain(landing));
         Some(landing.is_sure(&best, lost.saturating_add(rise)))
     }
 
     /// The state in which the rival zone is most likely to get the pod, but for what has
-    /// arrived by then in the zones where it is expected.
+    /// arrived by then in the zones where it is expected. With `only`, of those others that
+    /// it minds.
     fn worst_for(
         &self,
         landing: &'o OpenLanding<'a>,

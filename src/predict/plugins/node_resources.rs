@@ -57,7 +57,7 @@ impl Usage {
             requested: Resources { extended: Vec::new(), ..entry.requested },
             scored_cpu_milli: entry.scored_cpu_milli,
             scored_memory: entry.scored_memory,
-            by_container: version < SchedulerVersion::V1_37,
+            ..Self::none(version)
         };
         usage.count_more(entry.more_by_container.as_deref(), 1);
         usage
@@ -165,23 +165,21 @@ pub struct Arrivals {
     all: Usage,
     /// Of each resource, what the one asks for that asks for the most.
     most: Usage,
-    one: Usage,
 }
 
 impl Arrivals {
     /// None yet.
     #[must_use]
     pub fn none(version: SchedulerVersion) -> Self {
-        let none = Usage::none(version);
-        Self { all: none.clone(), most: none.clone(), one: none }
+        Self { all: Usage::none(version), most: Usage::none(version) }
     }
 
     /// One more may come.
     pub fn add(&mut self, template: &Template) {
-        self.all.add(template);
-        self.one.add(template);
-        self.most.raise_to(&self.one);
-        self.one.subtract(template);
+        let mut one = Usage { by_container: self.all.by_container, ..Usage::default() };
+        one.add(template);
+        self.all.combine(&one);
+        self.most.raise_to(&one);
     }
 
     /// Whether there are any.
