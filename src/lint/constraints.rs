@@ -47,11 +47,6 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings) {
     }
 }
 
-/// Whether a constraint or term is about zones.
-fn is_of_zones(key: &str) -> bool {
-    key == ZONE_LABEL
-}
-
 /// What a person calls a constraint.
 fn called(constraint: &SpreadConstraint) -> String {
     let action = if constraint.hard { "DoNotSchedule" } else { "ScheduleAnyway" };
@@ -59,11 +54,6 @@ fn called(constraint: &SpreadConstraint) -> String {
 }
 
 /// Terms of pod anti-affinity, required and preferred.
-fn apart(template: &Template) -> impl Iterator<Item = &PodAffinityTerm> {
-    let preferred = template.preferred_anti_affinity.iter().map(|weighted| &weighted.term);
-    template.required_anti_affinity.iter().chain(preferred)
-}
-
 /// Whether a term is about pods of the workload itself.
 pub(super) fn is_of_itself(term: &PodAffinityTerm, workload: &Workload<'_>) -> bool {
     let own = term.namespaces.is_empty() || term.namespaces.contains(&workload.object.namespace);
@@ -81,10 +71,10 @@ fn zone_constraint(
     workload: &Workload<'_>,
 ) {
     let template = &workload.template;
-    let spreads = template.spread.iter().any(|own| is_of_zones(&own.topology_key));
-    let mut terms = apart(template).chain(&template.required_affinity);
+    let spreads = template.spread.iter().any(SpreadConstraint::is_of_zones);
+    let mut terms = template.anti_affinity().chain(&template.required_affinity);
     if spreads
-        || terms.any(|term| is_of_zones(&term.topology_key))
+        || terms.any(PodAffinityTerm::is_of_zones)
         || !workload.is_several()
         || context.is_single_zone()
         || zones_allowed(template).is_some_and(|zones| zones.len() == 1)
@@ -162,7 +152,7 @@ fn topology_keys(
 ) {
     let template = &workload.template;
     let near = template.preferred_affinity.iter().map(|weighted| &weighted.term);
-    let terms = apart(template).chain(&template.required_affinity).chain(near);
+    let terms = template.anti_affinity().chain(&template.required_affinity).chain(near);
     let spread = template.spread.iter().map(|constraint| &constraint.topology_key);
     let keys: BTreeSet<&str> =
         spread.chain(terms.map(|term| &term.topology_key)).map(|key| &**key).collect();
@@ -197,7 +187,7 @@ fn is_reserved(key: &str) -> bool {
 }
 
 fn max_skew(context: &Context<'_>, findings: &mut Findings, at: usize, workload: &Workload<'_>) {
-    let mut own = workload.template.spread.iter().filter(|known| is_of_zones(&known.topology_key));
+    let mut own = workload.template.spread.iter().filter(|known| known.is_of_zones());
     let Some(least) =
         own.next().map(|first| own.fold(first, |a, b| if b.max_skew < a.max_skew { b } else { a }))
     else {
@@ -217,7 +207,7 @@ fn max_skew(context: &Context<'_>, findings: &mut Findings, at: usize, workload:
 
 fn min_domains(context: &Context<'_>, findings: &mut Findings, at: usize, workload: &Workload<'_>) {
     let hard = workload.template.spread.iter().filter(|own| own.hard);
-    for constraint in hard.filter(|own| is_of_zones(&own.topology_key)) {
+    for constraint in hard.filter(|own| own.is_of_zones()) {
         let Some(wanted) = constraint.min_domains.and_then(|most| usize::try_from(most).ok())
         else {
             continue;
@@ -270,7 +260,7 @@ fn anti_affinity(
 ) {
     let mut required = workload.template.required_anti_affinity.iter();
     let is_one_per_zone =
-        |term: &PodAffinityTerm| is_of_zones(&term.topology_key) && is_of_itself(term, workload);
+        |term: &PodAffinityTerm| term.is_of_zones() && is_of_itself(term, workload);
     if !workload.is_several() || !required.any(is_one_per_zone) {
         return;
     }
@@ -301,7 +291,7 @@ fn pinned(context: &Context<'_>, findings: &mut Findings, at: usize, workload: &
 
 /// The zones that node selector and required node affinity name; none if they leave all.
 fn zones_allowed(template: &Template) -> Option<BTreeSet<String>> {
-    let is_zone = |key: &str| is_of_zones(key) || REMOVED.contains(&key);
+    let is_zone = |key: &str| key == ZONE_LABEL || REMOVED.contains(&key);
     let mut selected = template.node_selector.iter().filter(|(key, _)| is_zone(key));
     if let Some((_, zone)) = selected.next() {
         return Some(BTreeSet::from([zone.clone()]));

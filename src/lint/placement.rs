@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::LossReason;
 use crate::api::text::counted;
 use crate::observe::Zone;
-use crate::outlook::{Of, Outlook, TierOutlook};
+use crate::outlook::{Of, Outlook, QUORUM_FROM, TierOutlook};
 
 use super::accept::by_list;
 use super::check::Check;
@@ -17,8 +17,6 @@ use super::{Context, Findings, ZONES_UNKNOWN};
 
 /// Kinds whose members often need a majority.
 const QUORUM_KINDS: [&str; 2] = ["StatefulSet", "StrimziPodSet"];
-/// Fewer members have no majority to lose.
-const QUORUM_FROM: usize = 3;
 
 pub(super) fn check(context: &Context<'_>, findings: &mut Findings) {
     for (at, workload) in context.workloads() {

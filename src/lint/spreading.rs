@@ -1,6 +1,5 @@
 //! Soft constraints that lose on this cluster.
 
-use crate::api::ZONE_LABEL;
 use crate::observe::Zone;
 use crate::predict::{InFlightPods, Landing, PendingPod, Prediction};
 
@@ -19,8 +18,7 @@ pub(super) fn check(context: &Context<'_>, findings: &mut Findings) {
 /// How a workload's soft constraint loses: its pods are more uneven than it asks for, and the
 /// next pod would not go where it wants it.
 fn loses(context: &Context<'_>, workload: &Workload<'_>) -> Option<String> {
-    let mut of_zones =
-        workload.template.spread.iter().filter(|own| &*own.topology_key == ZONE_LABEL);
+    let mut of_zones = workload.template.spread.iter().filter(|own| own.is_of_zones());
     let soft = of_zones.next().filter(|own| !own.hard)?;
     if of_zones.next().is_some() || workload.placed() < 2 {
         return None;

@@ -23,6 +23,7 @@ pub use crate::api::LossReason;
 pub use forecast::{PolicyForecast, TierForecast};
 pub use scenarios::{Scenario, TierScenarios, scenarios};
 pub use survey::{KeptPlaces, Survey, tier_fingerprint};
+pub use verdict::QUORUM_FROM;
 
 use std::collections::BTreeMap;
 

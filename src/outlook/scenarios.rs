@@ -234,7 +234,7 @@ fn placed(
     let (ids, pods): (Vec<PodId>, Vec<PendingPod>) = waiting
         .map(|(id, pod)| {
             let like = PendingPod::like(pod);
-            let keeps_name = pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet");
+            let keeps_name = pod.owner.as_ref().is_some_and(|owner| owner.keeps_names());
             (id, PendingPod { name: like.name.filter(|_| keeps_name), ..like })
         })
         .unzip();
@@ -250,8 +250,8 @@ fn placed(
 /// pods of the workload's own revision.
 fn recommended(cluster: &Cluster, pod: &Pod) -> Template {
     let mut template = Template::clone(&pod.template);
-    template.spread.retain(|constraint| &*constraint.topology_key != ZONE_LABEL);
-    template.required_anti_affinity.retain(|term| &*term.topology_key != ZONE_LABEL);
+    template.spread.retain(|constraint| !constraint.is_of_zones());
+    template.required_anti_affinity.retain(|term| !term.is_of_zones());
     let own = cluster.owner_of(pod).and_then(|owner| owner.selector.clone());
     let selector = own.unwrap_or_else(|| {
         let labels = pod.labels.iter().filter(|(key, _)| !OF_SINGLE_PODS.contains(&key.as_str()));

@@ -20,7 +20,7 @@ const fn reason_of(plugin: Plugin) -> LossReason {
 }
 
 /// A `StatefulSet` smaller than this has no majority to lose.
-const QUORUM_FROM: usize = 3;
+pub const QUORUM_FROM: usize = 3;
 
 /// What the loss of a zone does to a workload, told from both phases: where its pods are then, and what became of those that had to be placed.
 pub(super) fn judge(
@@ -163,8 +163,7 @@ fn remedy(plugin: Plugin, template: &Template, tier: &TierOutlook, zone: &Zone) 
 fn spread_remedy(template: &Template, tier: &TierOutlook) -> String {
     let zones = tier.unreachable.zones.len().max(tier.gone.zones.len());
     let mut hard = template.spread.iter().filter(|constraint| constraint.hard);
-    let Some(constraint) = hard.clone().find(|constraint| &*constraint.topology_key == ZONE_LABEL)
-    else {
+    let Some(constraint) = hard.clone().find(|constraint| constraint.is_of_zones()) else {
         let key = hard.next().map_or("its key", |constraint| &*constraint.topology_key);
         return format!(
             "its DoNotSchedule constraint on {key} leaves no node: raise maxSkew or use ScheduleAnyway"

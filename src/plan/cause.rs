@@ -1,7 +1,7 @@
 //! Why a tier is unbalanced, in a word: what keeps it so now, or else what brought it about.
 
-use crate::api::{Blocked, Cause, Reason, ZONE_LABEL, ZoneHealth};
-use crate::observe::{Index, Pod, VolumeSource, ZoneReason};
+use crate::api::{Blocked, Cause, Reason, ZoneHealth};
+use crate::observe::{Index, Pod, PodAffinityTerm, SpreadConstraint, VolumeSource, ZoneReason};
 
 use super::imbalance::Imbalance;
 use super::tier::{TierView, TierZoneCount};
@@ -93,11 +93,8 @@ fn has_volume(pod: &Pod) -> bool {
 /// Whether its pods ask to be spread over zones, or apart from each other.
 fn is_spread(index: &Index, tier: &TierView) -> bool {
     pods(index, tier).all(|pod| {
-        let template = &pod.template;
-        let apart = template.preferred_anti_affinity.iter().map(|weighted| &weighted.term);
-        let mut apart = apart.chain(&template.required_anti_affinity);
-        template.spread.iter().any(|constraint| &*constraint.topology_key == ZONE_LABEL)
-            || apart.any(|term| &*term.topology_key == ZONE_LABEL)
+        pod.template.spread.iter().any(SpreadConstraint::is_of_zones)
+            || pod.template.anti_affinity().any(PodAffinityTerm::is_of_zones)
     })
 }
 

@@ -50,8 +50,7 @@ impl PendingPod {
     pub fn replacing(cluster: &Cluster, pod: &Pod) -> Self {
         let other_revision = revision::next_pod(cluster, pod);
         let mut pending = other_revision.unwrap_or_else(|| replacement::next_pod(cluster, pod));
-        // Only a StatefulSet's pods keep their name.
-        if pod.owner.as_ref().is_none_or(|owner| &*owner.kind != "StatefulSet") {
+        if pod.owner.as_ref().is_none_or(|owner| !owner.keeps_names()) {
             pending.name = None;
         }
         pending
@@ -79,7 +78,7 @@ impl PendingPod {
     pub fn replaces(&self, pod: &Pod) -> bool {
         self.namespace == pod.namespace
             && self.name.as_ref() == Some(&pod.name)
-            && pod.owner.as_ref().is_some_and(|owner| &*owner.kind == "StatefulSet")
+            && pod.owner.as_ref().is_some_and(|owner| owner.keeps_names())
     }
 
     /// Whether `pod`, once evicted, is gone when this one is placed. Pods with

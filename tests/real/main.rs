@@ -26,6 +26,7 @@ mod documents;
 mod drills;
 mod landings;
 mod leader;
+mod mute_server;
 mod nodes;
 mod nominated;
 mod opening;

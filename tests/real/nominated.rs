@@ -7,24 +7,17 @@
 
 use crate::harness::{self, Cluster, eventually, holds_for, pod};
 use crate::landings::Requests;
+use crate::mute_server::mute_server;
 use crate::policy::{SOON, ready};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::net::TcpListener;
 
 /// How long the API server waits for the webhook, before it goes on without.
 const HANGS: Duration = Duration::from_secs(5);
 
 /// A webhook that hangs, for the statuses of pods that hold room for others.
 async fn statuses_hang(cluster: &Cluster, requests: &Requests) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            held.push(connection);
-        }
-    });
+    let port = mute_server().await;
     let hook = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration", "metadata": {"name": "hangs"},

@@ -152,7 +152,7 @@ const VIRTUAL: [(&str, &str); 3] = [
     ("liqo.io/type", "virtual-node"),
 ];
 /// On each node of Karpenter: the name of its NodePool.
-const KARPENTER_POOL: &str = "karpenter.sh/nodepool";
+pub(in crate::observe) const KARPENTER_POOL: &str = "karpenter.sh/nodepool";
 const VIRTUAL_TAINT: &str = "virtual-kubelet.io/provider";
 /// Nodes with these taints run the control plane.
 const CONTROL_PLANE_TAINTS: [&str; 2] =

@@ -16,6 +16,12 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// Whether the pod that it makes in place of another has the name of that one.
+    #[must_use]
+    pub fn keeps_names(&self) -> bool {
+        &*self.kind == "StatefulSet"
+    }
+
     /// The one of an object's owners that controls it; `name` gives the shared copy of a name.
     pub(in crate::observe) fn among(
         owners: Option<&[OwnerReference]>,

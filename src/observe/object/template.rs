@@ -11,6 +11,7 @@ use kube::core::Selector;
 use super::pod_requests::{HeldRequests, MoreByContainer, PodRequests};
 use super::resources::Resources;
 use super::taint::Toleration;
+use crate::api::ZONE_LABEL;
 use crate::observe::value::name::{Labels, Name};
 
 /// What decides where a pod may run, and how well it fits.
@@ -153,6 +154,12 @@ pub struct SpreadConstraint {
 }
 
 impl SpreadConstraint {
+    /// Whether its domains are the zones.
+    #[must_use]
+    pub fn is_of_zones(&self) -> bool {
+        &*self.topology_key == ZONE_LABEL
+    }
+
     /// One that the scheduler only prefers to keep (`ScheduleAnyway`), for no pods yet.
     #[must_use]
     pub fn soft(topology_key: &str, max_skew: i32) -> Self {
@@ -184,6 +191,14 @@ pub struct PodAffinityTerm {
     pub match_label_keys: Vec<String>,
     /// Labels of the pod itself that narrow the selector, negated.
     pub mismatch_label_keys: Vec<String>,
+}
+
+impl PodAffinityTerm {
+    /// Whether its places are the zones.
+    #[must_use]
+    pub fn is_of_zones(&self) -> bool {
+        &*self.topology_key == ZONE_LABEL
+    }
 }
 
 /// A preferred term and its weight.
@@ -220,6 +235,12 @@ pub enum VolumeSource {
 }
 
 impl Template {
+    /// Its terms of anti-affinity, the required ones first.
+    pub fn anti_affinity(&self) -> impl Iterator<Item = &PodAffinityTerm> {
+        let preferred = self.preferred_anti_affinity.iter().map(|weighted| &weighted.term);
+        self.required_anti_affinity.iter().chain(preferred)
+    }
+
     /// What a pod with this template counts for on the node that it is on.
     #[must_use]
     pub fn counted(&self) -> CountedRequests<'_> {

@@ -5,13 +5,13 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::observe::object::node::Node;
+use crate::observe::object::node::{KARPENTER_POOL, Node};
 use crate::observe::object::taint::Taint;
 use crate::observe::store::cluster::Cluster;
 
 /// The labels by which the makers of nodes name a pool.
 const LABELS: [&str; 7] = [
-    "karpenter.sh/nodepool",
+    KARPENTER_POOL,
     "eks.amazonaws.com/nodegroup",
     "alpha.eksctl.io/nodegroup-name",
     "cloud.google.com/gke-nodepool",

@@ -81,7 +81,7 @@ fn default_selector(
 ) -> Result<Option<Selector>, String> {
     let mut labels = std::collections::BTreeMap::new();
     for service in scheduler.cluster.services_in(&pod.namespace) {
-        if service.selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value)) {
+        if service.selects(&pod.labels) {
             labels.extend(service.selector.clone());
         }
     }

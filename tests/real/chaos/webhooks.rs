@@ -2,24 +2,11 @@
 
 use super::{balanced, evicted, three_zones, web};
 use crate::harness::{Cluster, holds_for};
+use crate::mute_server::mute_server;
 use crate::policy::{self, blocked, evictions_in, phase, policy, ready};
 use serde_json::json;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use zonespread::api::{Phase, Reason};
-
-/// A server that takes every connection and never says a word.
-async fn mute_server() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            held.push(connection);
-        }
-    });
-    port
-}
 
 /// A webhook for all evictions in a namespace.
 fn webhook(namespace: &str, port: u16) -> serde_json::Value {
