@@ -10,6 +10,10 @@ pub const PLANNED_MOVES: usize = 50;
 pub const PREEMPTED: usize = 10;
 /// Moves that have ended; those that are under way are listed besides.
 pub const FINISHED_MOVES: usize = 20;
+/// Recoveries that are over.
+pub const PAST_RECOVERIES: usize = 20;
+/// Those of them in which no outage was seen, while there are more in all.
+pub const RECOVERIES_WITHOUT_ZONE: usize = 10;
 /// The largest allowed limit of moves under way in a cluster.
 pub const CONCURRENT_MOVES: usize = 1000;
 /// Moves, ended or under way.

@@ -8,6 +8,7 @@ mod drill;
 mod drill_reason;
 mod duration;
 mod explanation;
+mod history;
 mod imbalance;
 pub mod limit;
 mod loss;
@@ -32,6 +33,7 @@ pub use duration::{DurationBounds, parse_duration, written_duration};
 pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
 };
+pub use history::{LowestReady, PastRecovery, RecoveryOutcome};
 pub use imbalance::Imbalance;
 pub use loss::{CONDITION_SAFE_TO_LOSE_ZONE, LossReason, ZoneLoss};
 pub use move_kind::MoveKind;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Reason;
 use super::cause::Cause;
+use super::history::{LowestReady, PastRecovery};
 use super::imbalance::Imbalance;
 use super::loss::ZoneLoss;
 use super::move_kind::MoveKind;
@@ -68,6 +69,10 @@ pub struct ZoneSpreadPolicyStatus {
     /// The recovery under way, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// The last recoveries that are over, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub history: Vec<PastRecovery>,
     /// Effective, Balanced, Progressing, Degraded and `SafeToLoseZone`.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -442,11 +447,23 @@ pub struct Recovery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub zone: Option<String>,
-    /// When the zone came back.
+    /// When the outage of the zone began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at: Option<Time>,
+    /// When the zone came back, or else when the first move was planned.
     pub started_at: Time,
+    /// When the hold of the zone ends or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Time>,
     /// Moves that landed.
     #[serde(default)]
     pub moves_done: i32,
+    /// Moves that did not help.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub misses: i32,
+    /// The tier that had the smallest share of its replicas Available, when that was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowest: Option<LowestReady>,
     /// Moves that landed, are under way, or are planned.
     #[serde(default)]
     pub moves_total: i32,

@@ -7,6 +7,7 @@ mod consent;
 mod crd;
 mod drill;
 mod explain;
+mod history;
 mod hold;
 mod lint;
 mod live;
@@ -62,6 +63,8 @@ enum Command {
     Approve(consent::Approve),
     /// Show what the policies' statuses say
     Status(status::Status),
+    /// Show past recoveries: which zone, how long it was held, moves, the worst moment
+    History(history::History),
     /// Show what would be moved now, and why not
     Plan(plan::Plan),
     /// Show where a pod's replacement would land if it were evicted now
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Resume(policy) => policy.resume(&arguments.access),
         Command::Approve(approve) => approve.run(&arguments.access),
         Command::Status(status) => status.run(&arguments.access),
+        Command::History(history) => history.run(&arguments.access),
         Command::Plan(plan) => plan.run(&arguments.access),
         Command::Predict(predict) => predict.run(&arguments.access),
         Command::Lint(lint) => lint.run(&arguments.access),

@@ -114,7 +114,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         self.namespace.map_or_else(String::new, |name| format!(" in namespace {name}"))
     }
 
@@ -130,8 +130,14 @@ impl Place<'_> {
         self.name.map(|name| format!("metadata.name={name}"))
     }
 
+    /// Whether the policy is one of them.
+    pub(super) fn has(self, policy: &Known) -> bool {
+        self.namespace.is_none_or(|namespace| namespace == policy.namespace)
+            && self.name.is_none_or(|name| name == policy.name)
+    }
+
     /// Reads one policy or all of them.
-    async fn read(self, config: Config) -> Result<Vec<Known>, Failure> {
+    pub(super) async fn read(self, config: Config) -> Result<Vec<Known>, Failure> {
         let address = config.cluster_url.to_string();
         let api = self.api(client(config)?);
         let mut page = ListParams::default().limit(500);

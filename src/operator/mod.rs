@@ -462,6 +462,8 @@ mod drain_tests;
 #[cfg(test)]
 mod drill_tests;
 #[cfg(test)]
+mod history_tests;
+#[cfg(test)]
 mod landing_tests;
 #[cfg(test)]
 mod opening_tests;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::bounded;
 use crate::api::{
-    ApprovedPlan, Blocked, Mode, Phase, PlannedMove, Reason, Recovery, TierStatus,
+    ApprovedPlan, Blocked, Mode, PastRecovery, Phase, PlannedMove, Reason, Recovery, TierStatus,
     ZoneSpreadPolicyStatus, limit, seconds,
 };
 use crate::moves::{
@@ -51,6 +51,8 @@ pub struct PolicyState {
     pub approved: Option<ApprovedPlan>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
+    /// Recoveries that are over, oldest first.
+    pub history: Vec<PastRecovery>,
     /// The status as the API server has it, or is about to have it.
     pub written: Option<Arc<ZoneSpreadPolicyStatus>>,
     /// The status as the API server is known to have it.
@@ -103,6 +105,7 @@ impl PolicyState {
             zone_out: super::recovery::zone_out(status),
             approved: status.approved.clone(),
             recovery: status.recovery.clone(),
+            history: status.history.clone(),
             stored: written.clone(),
             written,
             steering: Steerings::restore(status, now),
@@ -294,6 +297,7 @@ impl PolicyState {
                 }
             }
             Ending::Missed | Ending::Stuck { .. } => {
+                self.count_miss();
                 let history = self.miss_histories.entry(Name::from(tier)).or_default();
                 let doublings = u32::try_from(history.misses).unwrap_or(0).min(16);
                 history.misses += 1;

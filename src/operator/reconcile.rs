@@ -86,6 +86,7 @@ impl Operator {
             approved: memory.approved.clone(),
             losses: self.losses.of(key),
             recovery: memory.recovery.clone(),
+            history: memory.history.clone(),
             steering: self.steering_status(memory),
             conditions: &conditions,
             now,
@@ -97,7 +98,7 @@ impl Operator {
             let draft = status_of(input(&memory));
             let hold_down = hold_down_of(policy, &reports);
             let seen = policy_zones(&reports, &self.zones, hold_down, now);
-            memory.update_recovery(&draft, &seen, now);
+            memory.update_recovery(&draft, &reports, &seen, now);
             let is_counted = draft.recovery == memory.recovery;
             if is_counted { draft } else { status_of(input(&memory)) }
         };

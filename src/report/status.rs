@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::text::{bounded, counted};
 use crate::api::{
     self, ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
-    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Cause, Mode, MoveKind, MoveStatus, Phase,
-    Plan, PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus, Steering, Summary,
-    TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
+    CONDITION_PROGRESSING, CONDITION_SAFE_TO_LOSE_ZONE, Cause, Mode, MoveKind, MoveStatus,
+    PastRecovery, Phase, Plan, PlannedMove, PolicyZone, Reason, Recovery, SchedulerStatus,
+    Steering, Summary, TierStatus, TierZone, ZoneSpreadPolicyStatus, ZoneState, limit, seconds,
 };
 use crate::observe::{Index, PodId, PolicyEntry, Zone, ZoneMemory, ZoneTracker};
 use crate::outlook::PolicyForecast;
@@ -96,6 +96,8 @@ pub struct StatusInput<'a> {
     pub losses: Option<&'a PolicyForecast>,
     /// The recovery under way, or the last.
     pub recovery: Option<Recovery>,
+    /// Recoveries that are over, oldest first.
+    pub history: Vec<PastRecovery>,
     /// Where new pods are steered to.
     pub steering: Option<Steering>,
     /// The conditions as they were.
@@ -112,7 +114,7 @@ pub fn invalid_status(
     misses: Vec<TierStatus>,
     message: String,
 ) -> ZoneSpreadPolicyStatus {
-    let StatusInput { policy, zones, moves, approved, recovery, conditions, now, .. } = input;
+    let StatusInput { policy, zones, moves, approved, conditions, now, .. } = input;
     let mut status = ZoneSpreadPolicyStatus {
         observed_generation: policy.generation,
         phase: Some(Phase::Invalid),
@@ -125,7 +127,8 @@ pub fn invalid_status(
         tiers: misses,
         moves,
         approved,
-        recovery,
+        recovery: input.recovery,
+        history: input.history,
         ..ZoneSpreadPolicyStatus::default()
     };
     let invalid = Ineffective { reason: "Invalid", message: status.message.clone(), is_all: true };
@@ -175,6 +178,7 @@ pub fn status_of(input: StatusInput<'_>) -> ZoneSpreadPolicyStatus {
         approved: input.approved,
         moves: input.moves,
         recovery: input.recovery,
+        history: input.history,
         conditions: Vec::new(),
     };
     let content = phase != Phase::Ineffective && tiers.iter().all(TierReport::is_content);

@@ -81,6 +81,8 @@ async fn each_command_runs_with_the_rights_that_the_documentation_names() {
     let ran = zonespread(&viewer, "status -n shop").await;
     assert!(ran.code == Some(0) && ran.out.contains("AwaitingApproval"), "{ran:?}");
     assert!(!ran.out.contains("OUTAGES") && ran.err.is_empty(), "no zones: {ran:?}");
+    let ran = zonespread(&viewer, "history -n shop").await;
+    assert!(ran.code == Some(0) && ran.err == "no recovery yet\n", "{ran:?}");
     let ran = zonespread(&viewer, "status zsp/shop -n shop").await;
     assert!(ran.code == Some(0) && ran.out.contains("waits for approval"), "{ran:?}");
     let ran = zonespread(&viewer, "status -A").await;

@@ -24,6 +24,7 @@ mod commands;
 mod consent;
 mod documents;
 mod drills;
+mod history;
 mod landings;
 mod leader;
 mod mute_server;

@@ -1,6 +1,7 @@
 //! Answers of commands as people read them: tables on one screen.
 
 mod drill;
+mod history;
 mod lint;
 mod outlook;
 mod outlook_markdown;
@@ -13,6 +14,7 @@ mod scenarios;
 mod scheduler;
 
 pub use drill::drill_table;
+pub use history::history_table;
 pub use lint::lint_table;
 pub use outlook::outlook_table;
 pub use outlook_markdown::outlook_markdown;
