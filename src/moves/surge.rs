@@ -332,7 +332,7 @@ fn back(moved: &mut Move, view: &View<'_>, pod: &Pod, now: Timestamp) -> Next {
     match replacement(moved, view).filter(|replacement| replacement.mark.is_some()) {
         Some(_) if may_go => Next::Wait,
         Some(_) if !moved.surge.unpatchable => Next::Ask(Verb::Promote),
-        _ => end(moved),
+        _ => end(moved, view),
     }
 }
 
@@ -346,7 +346,7 @@ fn gone(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
         return Next::End(Ending::Landed, message);
     }
     if moved.is_undoing() {
-        return end(moved);
+        return end(moved, view);
     }
     if !moved.is_evicted() {
         moved.apply(Transition::Evicted, now);
@@ -355,10 +355,19 @@ fn gone(moved: &mut Move, view: &View<'_>, now: Timestamp) -> Next {
 }
 
 /// The surge is undone.
-fn end(moved: &Move) -> Next {
-    // Taken over from another leader: what it did not count is counted once.
-    let verdict = moved.surge.verdict.unwrap_or(Ending::Stuck { in_target_zone: false });
-    Next::End(verdict, moved.message().to_owned())
+fn end(moved: &Move, view: &View<'_>) -> Next {
+    match (moved.surge.verdict, &moved.owner) {
+        (Some(verdict), _) => Next::End(verdict, moved.message().to_owned()),
+        // Taken over from another leader, which had its reason. That is not known any more, but
+        // that nobody needs the move is.
+        (None, Some(name)) if matches!(owner(moved, view), Owner::Gone) => {
+            Next::End(Ending::Discarded, format!("{name} is gone: nobody makes a replacement"))
+        }
+        // What the other leader did not count is counted once.
+        (None, _) => {
+            Next::End(Ending::Stuck { in_target_zone: false }, moved.message().to_owned())
+        }
+    }
 }
 
 /// The replacement, while it is there and stays.

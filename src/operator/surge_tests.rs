@@ -280,6 +280,24 @@ fn a_pod_whose_owner_is_gone_is_not_evicted_in_an_outage_and_an_owner_made_again
 }
 
 #[test]
+fn undone_by_the_next_operator_for_an_owner_that_is_gone_it_is_not_called_stuck() {
+    let mut world = World::new();
+    (world.lands_on, world.ready_after) = ("a1", 30);
+    while world.verbs().is_empty() {
+        world.pass(1);
+    }
+    world.patches_forbidden = true;
+    world.pass(10);
+    assert_eq!(last(&world), (MoveKind::Surge, MoveState::Undoing));
+    world.wanted = None;
+    world.restart();
+    world.min_available = 0;
+    world.pass(30);
+    assert_eq!(world.verbs(), [Verb::Release, Verb::Retire]);
+    assert_eq!(last(&world), (MoveKind::Surge, MoveState::Discarded));
+}
+
+#[test]
 fn what_is_refused_again_and_again_is_asked_ever_more_rarely() {
     let mut world = World::new();
     world.pass(2);
