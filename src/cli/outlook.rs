@@ -212,10 +212,6 @@ pub struct PhaseLoss {
 impl OutlookArgs {
     /// Prints the outlook; gives whether every zone is safe to lose.
     pub fn run(&self, access: &Access) -> Result<bool, Failure> {
-        let is_page = matches!(self.format, ReportFormat::Markdown | ReportFormat::Html);
-        if is_page && (self.scenarios || self.if_spread) {
-            return Err("--scenarios and --if-spread are told as table, json or yaml only".into());
-        }
         let snapshot = self.source.look(access, Asks::Everything, &[Kind::Node, Kind::Pod])?;
         let index = snapshot.operator.index();
         let only = self.zone.as_deref().map(Zone::new);

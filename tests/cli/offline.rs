@@ -74,8 +74,20 @@ fn the_outlook_compares_each_scenario_with_the_recommended_constraint() {
         .collect();
     assert_eq!(told, ["normal", "restart", "scaleOut", "lost", "lost", "lost"]);
     assert_eq!(web["today"][0]["zones"], serde_json::json!({"a": 1, "b": 1, "c": 1}));
-    let ran = zonespread(&["outlook", "--scenarios", "-f", &file, "-o", "html"]);
-    assert!(ran.code == Some(1) && ran.err.contains("table, json or yaml only"), "{ran:?}");
+}
+
+#[test]
+fn the_comparison_is_in_the_ticket_and_on_the_page_as_well() {
+    let file = fixture("outlook.yaml");
+    let ask = |format| zonespread(&["outlook", "--if-spread", "-f", &file, "-o", format]);
+    let ran = ask("markdown");
+    let (_, told) = ran.out.split_once("## Scenarios\n\n").unwrap();
+    insta::assert_snapshot!(told);
+    let page = ask("html").out;
+    let rows = page.split("<h2>Scenarios</h2>").nth(1).unwrap().matches("<tr>").count();
+    assert_eq!(rows + 1, told.lines().count(), "a line of Markdown is its rule");
+    assert!(page.contains("<td class=\"better\">"), "{page}");
+    assert!(!ask("table").out.contains("<td"));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::outlook::{ZoneLoss, Zones};
+use crate::cli::outlook::{ScenarioTier, ZoneLoss, Zones};
 use crate::cli::output::plain;
 use crate::cli::table::or_dash;
 use crate::report::common_prefix;
 
 use super::outlook::{missing, places, reason};
+use super::scenarios::Scenarios;
 
 /// The outlook as Markdown.
 pub fn outlook_markdown(answer: &Zones) -> String {
@@ -28,7 +29,20 @@ pub fn outlook_markdown(answer: &Zones) -> String {
     let names: Vec<&str> = answer.zones.iter().map(|zone| &*zone.zone).collect();
     let cut = common_prefix(&names);
     answer.zones.iter().for_each(|zone| details(&mut text, zone, cut));
+    if let Some(tiers) = &answer.scenarios {
+        scenarios(&mut text, tiers, cut);
+    }
     text
+}
+
+fn scenarios(text: &mut String, tiers: &[ScenarioTier], cut: usize) {
+    let told = Scenarios::of(tiers, cut);
+    text.push_str("\n## Scenarios\n\n");
+    table(text, &told.heads);
+    for line in told.rows {
+        let cells = line.cells();
+        row(text, &cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
 }
 
 fn details(text: &mut String, zone: &ZoneLoss, cut: usize) {

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::api::text::counted;
-use crate::cli::outlook::{PhaseLoss, TierLoss, ZoneLoss, Zones};
+use crate::cli::outlook::{PhaseLoss, ScenarioTier, TierLoss, ZoneLoss, Zones};
 use crate::cli::output::plain;
+use crate::report::common_prefix;
 
 use super::outlook::{missing, reason};
+use super::scenarios::Scenarios;
 
 const STYLE: &str = include_str!("outlook_page.css");
 
@@ -37,6 +39,10 @@ pub fn outlook_page(answer: &Zones) -> String {
     picture(&mut page, "Tiers", &tiers, answer);
     picture(&mut page, "Workloads that no policy selects", &others, answer);
     answer.zones.iter().for_each(|zone| findings(&mut page, zone));
+    if let Some(tiers) = &answer.scenarios {
+        let names: Vec<&str> = answer.zones.iter().map(|zone| &*zone.zone).collect();
+        scenarios(&mut page, tiers, common_prefix(&names));
+    }
     // Writing to a String cannot fail.
     let _ = write!(
         page,
@@ -176,6 +182,31 @@ fn findings(page: &mut String, zone: &ZoneLoss) {
         );
     }
     page.push_str("</ul>\n");
+}
+
+fn scenarios(page: &mut String, tiers: &[ScenarioTier], cut: usize) {
+    let told = Scenarios::of(tiers, cut);
+    page.push_str("<h2>Scenarios</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
+    for head in &told.heads {
+        let _ = write!(page, "<th>{head}</th>");
+    }
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for row in told.rows {
+        // What the constraint changes stands out, for the better or the worse.
+        let class = match row.pending {
+            _ if row.is_same() => "dim",
+            Some((today, then)) if then > today => "worse",
+            Some((today, then)) if then < today => "better",
+            _ => "",
+        };
+        let _ = write!(page, "<tr><th>{}</th>", escaped(&row.tier));
+        for (at, cell) in row.cells().iter().enumerate().skip(1) {
+            let class = if at == 3 { class } else { "" };
+            let _ = write!(page, "<td class=\"{class}\">{}</td>", escaped(cell));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</tbody>\n</table></div>\n");
 }
 
 /// Text without what HTML or a terminal would obey.
