@@ -9,7 +9,7 @@ use crate::lint::{Accepted, Finding, Input, NotChecked, Report, Severity, lint};
 use super::cluster::Access;
 use super::output::{Format, Output};
 use super::source::{Inspected, Source};
-use super::view::{lint_sarif, lint_table};
+use super::view::{lint_metrics, lint_sarif, lint_table};
 use super::{Failure, Unmet};
 
 /// Arguments of `zonespread lint`.
@@ -52,6 +52,8 @@ enum LintFormat {
     Yaml,
     /// For code scanning: SARIF 2.1.0
     Sarif,
+    /// For alerts: a metric, in Prometheus' text format
+    Prometheus,
 }
 
 /// What was found.
@@ -134,6 +136,7 @@ impl Lint {
             LintFormat::Sarif => {
                 Output::of(Format::Json).print(&lint_sarif(&findings), |_| String::new())
             }
+            LintFormat::Prometheus => Output::of(Format::Table).print(&findings, lint_metrics),
         }?;
         let fails_on = match self.fail_on {
             FailOn::Error => Some(Severity::Error),

@@ -50,6 +50,30 @@ fn programs_get_findings_with_file_and_line() {
 }
 
 #[test]
+fn alerts_get_a_metric_with_a_series_for_each_check() {
+    let file = fixture("lint/shop.yaml");
+    let format = ["-o", "prometheus", "--fail-on", "never"];
+    let ran = zonespread(&[["lint", "-f", &file, "--zones", "3"].as_slice(), &format].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let series = |check: &str, severity: &str, accepted: bool| {
+        format!(
+            "zonespread_lint_findings{{accepted=\"{accepted}\",check=\"{check}\",severity=\"{severity}\"}} "
+        )
+    };
+    for (series, expected) in [
+        (series("BudgetNeverAllows", "error", false), "1"),
+        (series("BudgetNeverAllows", "error", true), "0"),
+        (series("SingleReplica", "warning", true), "1"),
+        (series("OtherScheduler", "info", false), "0"),
+    ] {
+        let line = ran.out.lines().find_map(|line| line.strip_prefix(&series));
+        assert_eq!(line, Some(expected), "{series}\n{}", ran.out);
+    }
+    let told = ran.out.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(told.count(), 2 * zonespread::lint::Check::ALL.len());
+}
+
+#[test]
 fn code_scanning_gets_sarif() {
     let file = fixture("lint/shop.yaml");
     let ran =

@@ -3,6 +3,7 @@
 mod drill;
 mod history;
 mod lint;
+mod lint_metrics;
 mod outlook;
 mod outlook_markdown;
 mod outlook_page;
@@ -16,6 +17,7 @@ mod scheduler;
 pub use drill::drill_table;
 pub use history::history_table;
 pub use lint::lint_table;
+pub use lint_metrics::lint_metrics;
 pub use outlook::outlook_table;
 pub use outlook_markdown::outlook_markdown;
 pub use outlook_page::outlook_page;
