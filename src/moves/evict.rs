@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::follow::{Ending, View, follow, is_there, lands_by, settles_at};
+use super::follow::{Ending, View, follow, is_there, lands_by, settles_at, shows_by};
 use super::request::Verb;
 use super::step::Next;
 use super::tracked_move::{Move, RequestState, Transition};
@@ -36,7 +36,7 @@ pub(super) fn wakes_at(moved: &Move, landing_timeout: Duration) -> Vec<Timestamp
         RequestState::Due | RequestState::Waiting => Vec::new(),
         RequestState::Unknown if moved.is_unconfirmed() => vec![given_up_at(moved)],
         RequestState::Unknown | RequestState::Granted => {
-            vec![settles_at(moved), lands_by(moved, landing_timeout)]
+            vec![settles_at(moved), lands_by(moved, landing_timeout), shows_by(moved)]
         }
     }
 }

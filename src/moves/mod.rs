@@ -12,6 +12,8 @@ mod eligible_nodes;
 mod event;
 mod evict;
 mod follow;
+#[cfg(test)]
+mod follow_tests;
 mod outcome;
 mod owner_name;
 mod owner_snapshot;

@@ -78,7 +78,7 @@ mod tests {
 
     use super::*;
     use crate::observe::fixtures::{node, pod};
-    use crate::observe::{Change, Index, Name, Zone};
+    use crate::observe::{Change, Index, Kind, Name, Zone};
     use crate::plan::PlannedMove;
     use crate::predict::PendingPod;
 
@@ -96,6 +96,11 @@ mod tests {
         for zone in ["a", "c"] {
             index.apply(Change::Node(node(&format!("{zone}1")).zone(zone).watched()));
         }
+        let owner = serde_json::json!({
+            "metadata": {"name": "web", "namespace": "default", "uid": "uid-web"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {}}, "template": {}},
+        });
+        index.apply(Change::ReplicaSet(serde_json::from_value(owner).unwrap()));
         index.apply(Change::Pod(pod("web-1").on("a1").owner("ReplicaSet", "web").watched()));
         let id = index.cluster().pod_id("default", "web-1").unwrap();
         let planned = PlannedMove {
@@ -119,6 +124,10 @@ mod tests {
         (index, moved)
     }
 
+    fn leaves(index: &mut Index) {
+        index.apply(Change::Gone(Kind::Pod, Name::from("default"), Name::from("web-1")));
+    }
+
     fn step(index: &Index, moved: &mut Move, second: i64) -> Step {
         let view = View {
             index,
@@ -133,13 +142,14 @@ mod tests {
 
     #[test]
     fn a_move_is_asked_for_once_and_then_waited_for() {
-        let (index, mut moved) = decided();
+        let (mut index, mut moved) = decided();
         assert_eq!(step(&index, &mut moved, 0), Step::Ask(Verb::Evict));
         moved.apply(Transition::Asked, at(0));
         assert_eq!(step(&index, &mut moved, 500), Step::Wait, "the answer will tell");
         moved.apply(Transition::Granted, at(501));
         assert_eq!(step(&index, &mut moved, 502), Step::Wait);
         assert!(moved.is_evicted());
+        leaves(&mut index);
         let Step::Ended(ending) = step(&index, &mut moved, 801) else { panic!("{moved:?}") };
         assert_eq!(ending, Ending::Stuck { in_target_zone: false });
         assert_eq!(step(&index, &mut moved, 9_000), Step::Wait, "it is over");
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_move_wakes_exactly_when_time_alone_takes_it_further() {
-        let (index, mut moved) = decided();
+        let (mut index, mut moved) = decided();
         moved.apply(Transition::Asked, at(0));
         assert_eq!(moved.wakes_at(TIMEOUT, at(0)), None, "an answer is waited for");
         let mut granted = moved.clone();
@@ -157,12 +167,17 @@ mod tests {
         assert_eq!(step_at(&index, &moved, wakes), Step::Ended(Ending::Refused));
 
         granted.apply(Transition::Granted, at(5));
+        let shows = at(5 + 6 * 60);
+        assert_eq!(step_at(&index, &granted, shows - second()), Step::Wait, "it is still seen");
+        assert!(matches!(step_at(&index, &granted, shows), Step::Ended(Ending::Stuck { .. })));
+        leaves(&mut index);
         let settles = granted.wakes_at(TIMEOUT, at(5)).unwrap();
         assert_eq!(step_at(&index, &granted, settles), Step::Wait);
         let wakes = granted.wakes_at(TIMEOUT, settles).unwrap();
         assert_eq!(step_at(&index, &granted, wakes - second()), Step::Wait);
         assert!(matches!(step_at(&index, &granted, wakes), Step::Ended(Ending::Stuck { .. })));
-        assert_eq!(granted.wakes_at(TIMEOUT, wakes), None);
+        assert_eq!(granted.wakes_at(TIMEOUT, wakes), Some(shows));
+        assert_eq!(granted.wakes_at(TIMEOUT, shows), None);
     }
 
     fn step_at(index: &Index, moved: &Move, now: Timestamp) -> Step {

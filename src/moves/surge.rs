@@ -364,9 +364,7 @@ fn end(moved: &Move, view: &View<'_>) -> Next {
             Next::End(Ending::Discarded, format!("{name} is gone: nobody makes a replacement"))
         }
         // What the other leader did not count is counted once.
-        (None, _) => {
-            Next::End(Ending::Stuck { in_target_zone: false }, moved.message().to_owned())
-        }
+        (None, _) => Next::End(Ending::Stuck { in_target_zone: false }, moved.message().to_owned()),
     }
 }
 
