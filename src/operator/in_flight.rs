@@ -234,6 +234,13 @@ impl PolicyState {
         let replacements = self.moves.iter().filter_map(|moved| moved.replacement.as_ref());
         replacements.map(|replacement| Name::clone(&replacement.name)).collect()
     }
+
+    /// Pods that surges under way have made.
+    pub fn surge_replacements(&self) -> BTreeSet<Name> {
+        let surges = self.under_way().filter(|moved| moved.is_surge());
+        let replacements = surges.filter_map(|moved| moved.replacement.as_ref());
+        replacements.map(|replacement| Name::clone(&replacement.name)).collect()
+    }
 }
 
 /// The zones that a move may go to and that are, for the tier, still to be proven.

@@ -133,6 +133,7 @@ impl Operator {
             leaving: self.leaving_of(&policy.key, view, memory),
             expected: self.expected(&policy.key, view, memory),
             just_moved: memory.just_moved(),
+            surge_replacements: memory.surge_replacements(),
             surge: self.surge.clone(),
             steering: self.steering_of(&view.name, memory),
         }

@@ -105,8 +105,11 @@ impl Story {
     }
 
     pub fn plan(&self) -> TierPlan {
-        let input = PlanInput::default();
-        plan_tier(&self.index, &self.scheduler(), &self.tier(), &input)
+        self.plan_with(&PlanInput::default())
+    }
+
+    pub fn plan_with(&self, input: &PlanInput) -> TierPlan {
+        plan_tier(&self.index, &self.scheduler(), &self.tier(), input)
     }
 
     pub fn first_moved(&self) -> String {

@@ -182,8 +182,10 @@ impl<'a> Planner<'a> {
                 let mut victims = Vec::new();
                 let mut blockers = Vec::new();
                 for id in &counted.pods {
-                    let pod = index.cluster().pod(*id).filter(|pod| !pod.is_in_a_surge());
-                    let Some(pod) = pod else { continue };
+                    let Some(pod) = index.cluster().pod(*id) else { continue };
+                    if pod.is_in_a_surge() || input.surge_replacements.contains(&pod.name) {
+                        continue;
+                    }
                     let blocker = eviction_blocker(index, pod, &tier.settings);
                     match blocker.or_else(|| dependents.eviction_blocker(*id, pod)) {
                         Some(blocker) => blockers.push((*id, blocker)),

@@ -76,6 +76,8 @@ pub struct PlanInput {
     pub expected: Vec<Expected>,
     /// Names of pods that recent moves made: the last to be moved again.
     pub just_moved: BTreeSet<Name>,
+    /// Names of pods that surges under way have made: whether they stay is not decided yet.
+    pub surge_replacements: BTreeSet<Name>,
     /// Whether pods may be replaced before they stop.
     pub surge: SurgeRight,
     /// How new pods of the tier are steered, and may be.

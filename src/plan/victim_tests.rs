@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::PlanInput;
 use super::fixtures::{Story, three_three_zero, web};
 use crate::api::Reason;
-use crate::observe::Change;
 use crate::observe::fixtures::{PodFixture, node, pod};
+use crate::observe::{Change, Name};
 
 #[test]
 fn a_pod_whose_budget_allows_an_eviction_goes_first() {
@@ -14,6 +15,22 @@ fn a_pod_whose_budget_allows_an_eviction_goes_first() {
     let story = story.budget("db", json!({"part": "db"}), 0);
     assert_eq!(story.first_moved(), "web-4", "the other zone is as full");
     assert_eq!(story.reason(), None);
+}
+
+#[test]
+fn what_a_surge_under_way_has_made_is_not_moved() {
+    let story = Story::new(three_three_zero());
+    let pods = |input: &PlanInput| -> Vec<String> {
+        let name = |id| story.index.cluster().pod(id).unwrap().name.to_string();
+        story.plan_with(input).moves.iter().map(|planned| name(planned.pod)).collect()
+    };
+    assert_eq!(pods(&PlanInput::default()), ["web-1", "web-4"]);
+    let surge_replacements = ["web-1", "web-4"].map(Name::from).into();
+    assert_eq!(
+        pods(&PlanInput { surge_replacements, ..PlanInput::default() }),
+        ["web-2", "web-5"],
+        "they may be taken back"
+    );
 }
 
 #[test]
