@@ -56,6 +56,24 @@ fn a_zone_that_came_back_without_nodes_is_opened_and_filled_with_the_fewest_evic
 }
 
 #[test]
+fn an_outage_without_nodes_ends_for_a_tier_that_would_go_elsewhere_too() {
+    let mut world = World::new().with_cloud();
+    world.replica_set("other", &["a1", "b1", "c1"]);
+    world.policy("other", json!({}));
+    world.pass(1);
+    world.remove_nodes("c");
+    world.pass(1);
+    world.replica_set("web", &["a1", "a2"]);
+    world.policy("web", json!({"rebalance": {"holdDown": "60s", "settle": "0s"}}));
+    world.pass(10);
+    assert_eq!(reason(&world, "web"), Some(Reason::ZoneImpaired));
+    world.pass(300);
+    assert_eq!((world.spread("web").as_str(), world.evicted.len()), ("1/1/0", 1));
+    assert_eq!(world.probe_log()[0], "start c", "nothing else tells that zone c is back");
+    assert_eq!((world.zone("c").state, world.probes()), (Some(ZoneState::Ready), 0));
+}
+
+#[test]
 fn nodes_that_hold_one_pod_each_are_opened_one_by_one() {
     let mut world = a_zone_without_nodes();
     world.cloud().room = 1;

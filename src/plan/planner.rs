@@ -110,11 +110,12 @@ fn stage(
         }
     }
     let (moves, reachable_skew) = planner.shortest_prefix(moves);
+    // Also where others suffice: as long as it is out nothing is moved to these.
+    let opens = planner.without_nodes(tier).cloned();
     if reachable_skew <= max_skew {
-        return TierPlan { moves, reachable_skew, ..TierPlan::default() };
+        return TierPlan { moves, reachable_skew, opens, ..TierPlan::default() };
     }
     let obstacle = obstacle.unwrap_or_else(|| no_target(index, tier, &planner.blockers()));
-    let opens = planner.without_nodes(tier).cloned();
     TierPlan { moves, reachable_skew, obstacle: Some(obstacle), opens, lacks_room }
 }
 
