@@ -130,8 +130,8 @@ impl History {
 }
 
 /// What the statuses say, the oldest first.
-pub fn recoveries_of(policies: &[Known]) -> Vec<ToldRecovery> {
-    let mut told: Vec<ToldRecovery> = policies.iter().flat_map(of_policy).collect();
+pub fn recoveries_of<'a>(policies: impl IntoIterator<Item = &'a Known>) -> Vec<ToldRecovery> {
+    let mut told: Vec<ToldRecovery> = policies.into_iter().flat_map(of_policy).collect();
     told.sort_by_key(|told| told.started_at.0);
     told
 }

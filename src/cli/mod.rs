@@ -25,6 +25,7 @@ mod scope;
 mod source;
 mod status;
 mod table;
+mod ui;
 mod view;
 mod watch;
 
@@ -76,6 +77,8 @@ enum Command {
     Lint(lint::Lint),
     /// Show what the drill of a zone would do; exits with 3 if something speaks against it
     Drill(drill::Drill),
+    /// Serve a page on this machine that shows zones, policies and moves as they happen
+    Ui(ui::Ui),
     /// Check what a pod needs where it runs: DNS and the API server; what a probe pod runs
     Probe(probe::Probe),
 }
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(&arguments.access),
         Command::Lint(lint) => lint.run(&arguments.access),
         Command::Drill(drill) => drill.run(&arguments.access),
+        Command::Ui(ui) => ui.run(&arguments.access),
         Command::Probe(probe) => probe.run(&arguments.access),
         Command::Outlook(outlook) => match outlook.run(&arguments.access) {
             Ok(true) => Ok(()),

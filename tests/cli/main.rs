@@ -9,4 +9,5 @@ mod offline;
 mod probe;
 mod run;
 mod situations;
+mod ui;
 mod versions;

@@ -33,7 +33,7 @@ async fn zonespread(kubeconfig: &Path, command: &str) -> Ran {
 }
 
 /// A service account with these roles in the namespace `shop`, and these in the cluster.
-async fn account(cluster: &Cluster, name: &str, shop: &[&str], everywhere: &[&str]) -> PathBuf {
+pub async fn account(cluster: &Cluster, name: &str, shop: &[&str], everywhere: &[&str]) -> PathBuf {
     let subjects = json!([{"kind": "ServiceAccount", "name": name, "namespace": "shop"}]);
     let binding = |kind: &str, role: &str| {
         json!({

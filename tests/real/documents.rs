@@ -9,12 +9,13 @@ use std::process::{Command, Stdio};
 use zonespread::api::Phase;
 
 /// In the order in which a user meets them; the last one takes everything away.
-const DOCUMENTS: [&str; 13] = [
+const DOCUMENTS: [&str; 14] = [
     "README.md",
     "deploy/README.md",
     "docs/settings.md",
     "docs/outlook.md",
     "docs/faq.md",
+    "docs/ui.md",
     "docs/runbooks.md",
     "docs/argo-cd.md",
     "docs/neighbours.md",
@@ -27,11 +28,12 @@ const DOCUMENTS: [&str; 13] = [
 /// What a command begins with. Other lines of a block are output, or go on.
 const PROGRAMS: [&str; 5] = ["kubectl ", "zonespread ", "helm ", "docker ", "make "];
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 5] = [
+const NOT_RUN: [(&str, &str); 6] = [
     ("kubectl logs ", "kwok's nodes have no kubelet to ask for logs"),
     ("make ", "this is run by it"),
     ("zonespread approve ", "it takes a plan that waits: tests/real/consent.rs"),
     ("zonespread lint -f deploy/ ", "it is a folder of the reader's: tests/cli/lint.rs"),
+    ("zonespread ui ", "it does not end: tests/real/ui.rs"),
     ("zonespread probe ", "it takes a pod: tests/cli/probe.rs"),
 ];
 

@@ -47,6 +47,7 @@ mod strangers;
 mod surge;
 mod surge_interrupted;
 mod the_control_plane;
+mod ui;
 mod what_users_see;
 mod workloads;
 mod zones;

@@ -64,7 +64,7 @@ fn tiers(forecast: &DrillForecast) -> String {
 }
 
 /// `a:3 b:3`, and how many are nowhere.
-fn places(tier: &DrillTier, cut: usize) -> String {
+pub(super) fn places(tier: &DrillTier, cut: usize) -> String {
     let zones = tier.zones.iter();
     let zones =
         zones.map(|zone| format!("{}:{}", zone.name.get(cut..).unwrap_or(&zone.name), zone.pods));

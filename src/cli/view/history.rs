@@ -46,7 +46,7 @@ pub fn history_table(answer: &Recoveries, now: Timestamp) -> String {
 }
 
 /// `web 4/6`: the tier, its pods that were Available at worst, and its replicas.
-fn lowest(told: &ToldRecovery) -> String {
+pub(super) fn lowest(told: &ToldRecovery) -> String {
     told.lowest.as_ref().map_or_else(
         || "-".to_owned(),
         |lowest| format!("{} {}/{}", lowest.tier, lowest.available, lowest.replicas),

@@ -2,11 +2,13 @@
 
 mod drill;
 mod history;
+mod html;
 mod lint;
 mod lint_metrics;
 mod outlook;
 mod outlook_markdown;
 mod outlook_page;
+mod page;
 mod plan;
 mod policy;
 mod prediction;
@@ -21,6 +23,7 @@ pub use lint_metrics::lint_metrics;
 pub use outlook::outlook_table;
 pub use outlook_markdown::outlook_markdown;
 pub use outlook_page::outlook_page;
+pub use page::{PAGE_ICON, PAGE_SCRIPT, PAGE_STYLE, PageView, Section, page, sections};
 pub use plan::{Plans, PolicyPlan, plan_table};
 pub use policy::policy_table;
 pub use prediction::PredictionTable;

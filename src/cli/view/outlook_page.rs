@@ -1,28 +1,16 @@
 //! What the loss of each zone would do, as a page: one file with a zone-by-tier picture that
 //! needs nothing else, and runs no script.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::api::text::counted;
 use crate::cli::outlook::{PhaseLoss, ScenarioTier, TierLoss, ZoneLoss, Zones};
-use crate::cli::output::plain;
 use crate::report::common_prefix;
 
+use super::html::{FATES, Html, STYLE, escaped};
 use super::outlook::{missing, reason};
 use super::scenarios::Scenarios;
-
-const STYLE: &str = include_str!("outlook_page.css");
-
-/// What pods do when a zone is lost: the class of a bar's part, and what it means.
-const PARTS: [(&str, &str); 5] = [
-    ("stay", "go on in other zones"),
-    ("go", "start again in other zones"),
-    ("late", "come back once the nodes are deleted, or not at all"),
-    ("unknown", "cannot be predicted"),
-    ("wait", "stay Pending"),
-];
 
 /// The outlook as a page.
 pub fn outlook_page(answer: &Zones) -> String {
@@ -100,11 +88,13 @@ fn picture(page: &mut String, title: &str, rows: &Rows<'_>, answer: &Zones) {
     if rows.is_empty() {
         return;
     }
-    let _ = write!(page, "<h2>{title}</h2>\n<p class=\"legend\">");
-    for (class, means) in PARTS {
-        let _ = write!(page, "<span><i class=\"{class}\"></i>{means}</span>");
-    }
-    page.push_str("</p>\n<div class=\"wide\"><table>\n<thead><tr><th>Tier</th><th>Pods now</th>");
+    let mut legend = Html::default();
+    legend.legend(|_| true);
+    let _ = write!(
+        page,
+        "<h2>{title}</h2>\n{}\n<div class=\"wide\"><table>\n<thead><tr><th>Tier</th><th>Pods now</th>",
+        legend.into_string()
+    );
     for zone in &answer.zones {
         let _ = write!(page, "<th>Without {}</th>", escaped(&zone.zone));
     }
@@ -134,8 +124,8 @@ fn picture(page: &mut String, title: &str, rows: &Rows<'_>, answer: &Zones) {
     page.push_str("</tbody>\n</table></div>\n");
 }
 
-/// How many pods do what, in the worse phase, in the order of [`PARTS`].
-fn parts(tier: &TierLoss) -> [usize; 5] {
+/// How many pods do what, in the worse phase, in the order of [`FATES`].
+fn parts(tier: &TierLoss) -> [usize; FATES.len()] {
     let phase: &PhaseLoss =
         if tier.gone.pending > tier.unreachable.pending { &tier.gone } else { &tier.unreachable };
     let nowhere = phase.pending + phase.absent + phase.unknown;
@@ -145,17 +135,17 @@ fn parts(tier: &TierLoss) -> [usize; 5] {
 
 fn cell(page: &mut String, tier: &TierLoss) {
     let title = tier.message.as_deref().unwrap_or_default();
-    let _ = write!(page, "<td class=\"cell\" title=\"{}\"><div class=\"bar\">", escaped(title));
     let parts = parts(tier);
-    for ((class, _), pods) in PARTS.iter().zip(parts).filter(|(_, pods)| *pods > 0) {
-        let _ = write!(page, "<span class=\"{class}\" style=\"flex:{pods}\"></span>");
-    }
+    let mut bar = Html::default();
+    bar.bar(parts);
+    let bar = bar.into_string();
+    let _ = write!(page, "<td class=\"cell\" title=\"{}\">{bar}", escaped(title));
     let pending = match parts[4] {
         0 => String::new(),
         pods => format!(", {pods} Pending"),
     };
     let left = format!("{}/{} left{pending}", tier.surviving, tier.pods);
-    let _ = write!(page, "</div><small>{}</small>", escaped(&left));
+    let _ = write!(page, "<small>{}</small>", escaped(&left));
     if tier.reason.is_some() {
         let class = if tier.accepted { "" } else { " class=\"bad\"" };
         let _ = write!(page, "<small{class}>{}</small>", escaped(&reason(tier)));
@@ -207,36 +197,4 @@ fn scenarios(page: &mut String, tiers: &[ScenarioTier], cut: usize) {
         page.push_str("</tr>\n");
     }
     page.push_str("</tbody>\n</table></div>\n");
-}
-
-/// Text without what HTML or a terminal would obey.
-fn escaped(text: &str) -> Cow<'_, str> {
-    let safe = plain(text);
-    if !safe.contains(['<', '>', '&', '"', '\'']) {
-        return safe;
-    }
-    let mut escaped = String::with_capacity(safe.len() + 16);
-    for letter in safe.chars() {
-        match letter {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            _ => escaped.push(letter),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn names_cannot_leave_their_place() {
-        let hostile = "\"><script>alert('x')</script>&\u{202e}";
-        let safe = escaped(hostile);
-        assert_eq!(safe, r"&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;\u202e");
-    }
 }

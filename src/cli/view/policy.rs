@@ -45,7 +45,7 @@ pub fn policy_table(policy: &Known, now: Timestamp) -> String {
 }
 
 /// Which new pods prefer a zone.
-fn steering(status: &ZoneSpreadPolicyStatus) -> Option<String> {
+pub(super) fn steering(status: &ZoneSpreadPolicyStatus) -> Option<String> {
     let tiers = &status.steering.as_ref()?.tiers;
     let steered = tiers.iter().map(|tier| {
         let SteeredTier { name, zone, until } = tier;
@@ -87,7 +87,7 @@ fn tiers(status: &ZoneSpreadPolicyStatus) -> Option<String> {
 }
 
 /// Pods in a zone; `2/3` when one of three is not Available.
-fn pods(zone: &TierZone) -> String {
+pub(super) fn pods(zone: &TierZone) -> String {
     if zone.available == zone.pods {
         return zone.pods.to_string();
     }
@@ -95,7 +95,7 @@ fn pods(zone: &TierZone) -> String {
 }
 
 /// What is left of a tier when the zone that hurts most is lost, and what stays Pending.
-fn survives(tier: &TierStatus) -> String {
+pub(super) fn survives(tier: &TierStatus) -> String {
     let worst = tier.zone_loss.iter().min_by_key(|loss| (loss.percent, Reverse(loss.pending)));
     worst.map_or("-".to_owned(), |loss| {
         let pending = loss.pending.map_or_else(String::new, |pods| format!(", {pods} Pending"));
@@ -164,7 +164,7 @@ fn moves(status: &ZoneSpreadPolicyStatus, now: Timestamp) -> Option<String> {
     (!status.moves.is_empty()).then(|| grid.print())
 }
 
-const fn state(state: MoveState) -> &'static str {
+pub(super) const fn state(state: MoveState) -> &'static str {
     match state {
         MoveState::Evicting => "Evicting",
         MoveState::Evicted => "Evicted",
