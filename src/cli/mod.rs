@@ -3,6 +3,7 @@
 mod age;
 mod cluster;
 mod cluster_args;
+mod completion;
 mod consent;
 mod crd;
 mod drill;
@@ -29,9 +30,10 @@ mod ui;
 mod view;
 mod watch;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Keeps pods spread over availability zones, and brings them back after a
 /// zone has recovered.
@@ -79,6 +81,10 @@ enum Command {
     Drill(drill::Drill),
     /// Serve a page on this machine that shows zones, policies and moves as they happen
     Ui(ui::Ui),
+    /// Print the script that completes commands and flags in a shell
+    Completion(completion::Completion),
+    /// Print the manual page, or write one for each command
+    Man(completion::Man),
     /// Check what a pod needs where it runs: DNS and the API server; what a probe pod runs
     Probe(probe::Probe),
 }
@@ -89,7 +95,7 @@ const CHECK_FAILED: u8 = 3;
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     let result = match arguments.command {
         Command::Run(run) => run.run(&arguments.access),
         Command::Crd => crd::print(),
@@ -105,6 +111,8 @@ pub fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(&arguments.access),
         Command::Lint(lint) => lint.run(&arguments.access),
         Command::Drill(drill) => drill.run(&arguments.access),
+        Command::Completion(completion) => completion.run(),
+        Command::Man(man) => man.run(),
         Command::Ui(ui) => ui.run(&arguments.access),
         Command::Probe(probe) => probe.run(&arguments.access),
         Command::Outlook(outlook) => match outlook.run(&arguments.access) {
@@ -126,6 +134,19 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The name under which kubectl finds the binary as its plugin.
+const PLUGIN: &str = "kubectl-zonespread";
+
+/// The arguments; help is printed as the command was typed.
+fn arguments() -> Arguments {
+    let mut command = Arguments::command();
+    let called = std::env::args_os().next().map(PathBuf::from);
+    if called.is_some_and(|path| path.file_stem().is_some_and(|name| name == PLUGIN)) {
+        command = command.bin_name("kubectl zonespread");
+    }
+    Arguments::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {

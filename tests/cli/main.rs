@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod cases;
+mod completion;
 mod history;
 mod lint;
 mod offline;
