@@ -125,6 +125,10 @@ helm: ## Build Helm, which `make test` tries the chart with, once
 lua: ## Build the Lua of Argo CD, which `make test` tries its health check with, once
 	@tests/control-plane/build.sh lua >/dev/null
 
+.PHONY: krew
+krew: ## Archives of the platforms that were built and the krew manifest: target/krew; URL=where they will be
+	@deploy/krew/release.sh $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) "$(URL)" target target/krew
+
 .PHONY: bench
 bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n
 	BASELINE=$(BASELINE) ROUNDS=$(ROUNDS) $(CARGO) bench $(if $(ONLY),--bench $(ONLY)) -- $(WHAT)

@@ -5,6 +5,7 @@
 mod cases;
 mod completion;
 mod history;
+mod krew;
 mod lint;
 mod offline;
 mod probe;
