@@ -37,7 +37,8 @@
     }
     const silence = length(Date.now() - heard);
     put(age, told ? `not up to date since ${silence}` : `the cluster answered ${silence} ago`);
-    put(problem, told ? `What you see is ${silence} old. ${told}` : "");
+    // Read aloud, so it does not count.
+    put(problem, told ? `What you see is old. ${told}` : "");
     problem.hidden = !told;
     document.body.classList.toggle("old", Boolean(told));
   };
