@@ -6,6 +6,10 @@ CARGO ?= cargo
 CRD := crds/zonespread.yaml
 REASONS := docs/reasons.md
 CHECKS := docs/lint.md
+# What a release's bill of materials is made with, and for.
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := target/tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)
+TRIPLE ?= x86_64-unknown-linux-musl
 # What is tried on older versions of Kubernetes: the CRDs and their rules, the rights, a
 # recovery, its workloads, approval, holds, leaders that are lost, and situations people report.
 COMPAT_STORIES := recovered_zone_gets_its_pods_back a_wrong_policy_is_refused a_status_with_all_tiers \
@@ -128,6 +132,19 @@ lua: ## Build the Lua of Argo CD, which `make test` tries its health check with,
 .PHONY: krew
 krew: ## Archives of the platforms that were built and the krew manifest: target/krew; URL=where they will be
 	@deploy/krew/release.sh $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) "$(URL)" target target/krew
+
+.PHONY: sbom
+sbom: $(CYCLONEDX)/bin/cargo-cyclonedx ## What the binary is made of, as CycloneDX: target/sbom; TRIPLE=platform
+	@mkdir -p target/sbom
+	@# The tool writes beside Cargo.toml, and names this folder, which is nobody's business.
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 0) PATH="$(CURDIR)/$(CYCLONEDX)/bin:$$PATH" \
+		$(CARGO) cyclonedx -q --format json --spec-version 1.5 --describe binaries --no-build-deps --target $(TRIPLE)
+	@sed 's|path+file://$(CURDIR)#|pkg:cargo/|g' zonespread_bin.cdx.json > target/sbom/zonespread-$(TRIPLE).cdx.json
+	@rm zonespread_bin.cdx.json
+	@echo target/sbom/zonespread-$(TRIPLE).cdx.json
+
+$(CYCLONEDX)/bin/cargo-cyclonedx:
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --root $(CYCLONEDX)
 
 .PHONY: bench
 bench: control-plane ## What it costs; ONLY=scale|process|live, WHAT=part, BASELINE=binary of another build, ROUNDS=n

@@ -127,7 +127,8 @@ async fn keep_running(cluster: &Cluster, say: &mut Narrator) {
          export PATH={}:$PATH\n\
          kubectl get zonespreadpolicies -A\n\
          kubectl zonespread status {MANAGED} -n {MANAGED}\n\
-         kubectl zonespread outlook -A",
+         kubectl zonespread outlook -A\n\
+         kubectl zonespread ui -A",
         cluster.admin_kubeconfig().display(),
         programs(cluster).display(),
     ));
