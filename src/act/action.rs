@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::text::counted;
 use crate::moves::{ActionError, ActionRequest, Check, Verb};
 use crate::observe::{
-    ConditionCount, Interner, Node, Pod, WatchedPod, Zone, ZoneCondition, is_impaired,
+    ConditionCount, Interner, Node, NodeFault, Pod, WatchedPod, Zone, ZoneCondition, is_impaired,
     unstable_nodes,
 };
 
@@ -154,6 +154,11 @@ impl Action {
         if is_retired && (pod.terminating || !pod.is_released()) {
             return stale(format!("{} is no longer released", pod.name));
         }
+        if request.verb == Verb::Remake {
+            // Once it has a node it needs nothing more.
+            let waits = pod.node.is_none() && !pod.terminating;
+            return if waits { Ok(()) } else { stale(format!("{} waits no more", pod.name)) };
+        }
         let stands = !pod.terminating && pod.ready_since.is_some();
         if !is_retired && (!stands || pod.node.as_ref() != Some(&request.node)) {
             return stale(format!("{} is no longer Ready on {}", pod.name, request.node));
@@ -166,6 +171,7 @@ impl Action {
             let is_new = |other: &&Pod| !request.preconditions.snapshot.has(&other.uid);
             let mut new = pods.iter().filter(of_owner).filter(is_new);
             if !is_retired
+                && request.verb != Verb::Vacate
                 && let Some(new) =
                     new.nth(usize::try_from(request.preconditions.awaited).unwrap_or(usize::MAX))
             {
@@ -197,7 +203,12 @@ impl Action {
         let stale = |why: String| Err(ActionError::Stale(format!("a fresh read of nodes: {why}")));
         let eligible = &request.preconditions.eligible;
         // Where the replacement is already, no room is needed any more.
-        if request.verb != Verb::Retire {
+        if request.verb == Verb::Vacate {
+            let own = nodes.iter().find(|node| node.name == request.node);
+            if !own.is_some_and(Node::has_drill_taint) {
+                return stale(format!("{} is not closed by a drill", request.node));
+            }
+        } else if request.verb != Verb::Retire {
             let Some(target) = nodes.iter().find(|node| node.name == request.target) else {
                 return stale(format!("{} is gone", request.target));
             };
@@ -214,7 +225,11 @@ impl Action {
         let mut counts: BTreeMap<&Zone, ConditionCount> = BTreeMap::new();
         for node in nodes.iter().filter(|node| eligible.has(&node.name)) {
             let Some(zone) = &node.zone else { continue };
-            counts.entry(zone).or_default().add(1, eligible.fault(node).as_ref());
+            let fault = eligible.fault(node);
+            // Its own zone is closed on purpose; its other faults still count.
+            let is_own = request.verb == Verb::Vacate && node.has_drill_taint();
+            let fault = if is_own { NodeFault::of(node) } else { fault };
+            counts.entry(zone).or_default().add(1, fault.as_ref());
         }
         let conditions: BTreeMap<&Zone, ZoneCondition> =
             counts.into_iter().map(|(zone, count)| (zone, count.condition())).collect();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, WriteFailure};
+use crate::moves::{ActionError, ActionRequest, Effect, Outcome, StatusWrite, Verb, WriteFailure};
 use crate::observe::{Name, Pauses, PolicyKey};
 
 use super::action::{Action, DECISION_HOLDS};
@@ -185,7 +185,10 @@ impl Executor {
         if let Some(zone) = leaves.then(held).flatten() {
             return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
-        // What was begun is followed to its end.
+        // What was begun is followed to its end; a drill is not.
+        if request.verb == Verb::Vacate && self.pauses.of(&request.policy).is_some() {
+            return Err(outdated("it has been paused since"));
+        }
         if !request.verb.begins() {
             return Ok(());
         }

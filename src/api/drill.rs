@@ -1,12 +1,15 @@
-//! `ZoneDrill`: what the drill of a zone would do, and whether it may begin. People create
-//! it; the operator writes its status.
+//! `ZoneDrill`: what the drill of a zone would do, whether it may begin, and how it goes. People
+//! create it; the operator writes its status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-use super::{DrillReason, LossReason, schema};
+use super::{
+    DrillAbort, DrillAdmission, DrillEvent, DrillReason, DrillResult, LossReason, duration, schema,
+};
 
 /// A drill: a zone is lost on purpose, to see whether all goes on without it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -18,7 +21,8 @@ use super::{DrillReason, LossReason, schema};
     shortname = "zsd",
     status = "ZoneDrillStatus",
     derive = "PartialEq",
-    doc = "The drill of a zone: what its loss would do to the tiers of all policies, and what speaks against losing it on purpose. A drill is created once.",
+    doc = "The drill of a zone: what its loss would do to the tiers of all policies, what speaks against losing it on purpose, and what came of it. A drill is created once; to delete it, or to annotate it with zonespread.io/paused=true, aborts it.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("the name of a drill has at most 63 characters"),
     validation = Rule::new("self.spec == oldSelf.spec").message("spec of a drill does not change: delete it and create another"),
     printcolumn(name = "Zone", type_ = "string", json_path = ".spec.zone"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -55,9 +59,26 @@ pub struct ZoneDrillSpec {
     #[schemars(length(max = 100), inner(length(min = 1, max = 600)))]
     pub accept_risk: Vec<String>,
 
-    /// Forecast only: nothing is evicted. Drills without it are refused by this version.
+    /// Forecast only: nothing is evicted.
     #[serde(default)]
     pub dry_run: bool,
+
+    /// How long the zone may be closed at most, whatever happens. Default 30m, at most 2h.
+    #[serde(default, with = "duration::drill", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::DRILL)).message("a duration from 10s to 2h, such as 30m"))]
+    pub max_duration: Option<Duration>,
+
+    /// How long the zone stays closed once its pods are up elsewhere, or wait as the forecast
+    /// says. Default 1m, at most 2h.
+    #[serde(default, with = "duration::drill_part", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new(schema::duration_rule(duration::DRILL_PART)).message("a duration from 1s to 2h, such as 90s"))]
+    pub observe_for: Option<Duration>,
+
+    /// What ends the drill early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_on: Option<DrillAbort>,
 }
 
 /// How far a drill is.
@@ -71,6 +92,20 @@ pub enum DrillPhase {
     Refused,
     /// The forecast is made, and nothing speaks against the drill. Nothing was done.
     Forecast,
+    /// The zone's nodes are tainted, and its pods evicted.
+    Closing,
+    /// The zone is empty of drilled pods, and stays closed for a while.
+    Closed,
+    /// The taints are removed.
+    Opening,
+    /// The tiers are brought into balance again.
+    Recovering,
+    /// The zone was closed and opened, and all tiers are balanced again.
+    Succeeded,
+    /// The zone was opened early: see reason.
+    Aborted,
+    /// The zone was opened, and a tier was not balanced again in time.
+    Failed,
 }
 
 impl DrillPhase {
@@ -78,9 +113,23 @@ impl DrillPhase {
     #[must_use]
     pub const fn is_over(self) -> bool {
         match self {
-            Self::Pending => false,
-            Self::Refused | Self::Forecast => true,
+            Self::Pending | Self::Closing | Self::Closed | Self::Opening | Self::Recovering => {
+                false
+            }
+            Self::Refused | Self::Forecast | Self::Succeeded | Self::Aborted | Self::Failed => true,
         }
+    }
+
+    /// Whether the zone is closed by then, or is being closed.
+    #[must_use]
+    pub const fn closes(self) -> bool {
+        matches!(self, Self::Closing | Self::Closed)
+    }
+
+    /// Whether it has begun, and is not over.
+    #[must_use]
+    pub const fn runs(self) -> bool {
+        self.closes() || matches!(self, Self::Opening | Self::Recovering)
     }
 
     /// The word users see.
@@ -90,6 +139,13 @@ impl DrillPhase {
             Self::Pending => "Pending",
             Self::Refused => "Refused",
             Self::Forecast => "Forecast",
+            Self::Closing => "Closing",
+            Self::Closed => "Closed",
+            Self::Opening => "Opening",
+            Self::Recovering => "Recovering",
+            Self::Succeeded => "Succeeded",
+            Self::Aborted => "Aborted",
+            Self::Failed => "Failed",
         }
     }
 }
@@ -104,7 +160,7 @@ pub struct ZoneDrillStatus {
     /// How far it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<DrillPhase>,
-    /// The first of the refusals, in a word.
+    /// The first of the refusals, or why the zone was opened early, in a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<DrillReason>,
     /// One sentence for a human.
@@ -120,6 +176,31 @@ pub struct ZoneDrillStatus {
     /// What the loss of the zone would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast: Option<DrillForecast>,
+    /// When it began to close the zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// Then the zone is opened, whatever happens. Written before the first taint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Which new pods are kept out of the zone, while it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admission: Option<DrillAdmission>,
+    /// Since when all is as it stays while the zone is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<Time>,
+    /// When it began to open the zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Time>,
+    /// When it was over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// What it has shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<DrillResult>,
+    /// What happened, the last 30 of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 30), extend("x-kubernetes-list-type" = "atomic"))]
+    pub timeline: Vec<DrillEvent>,
 }
 
 /// Something that speaks against a drill.

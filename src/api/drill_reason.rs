@@ -1,4 +1,4 @@
-//! Why a drill is refused.
+//! Why a drill is refused, or ended early.
 
 use std::fmt;
 
@@ -14,6 +14,8 @@ use super::Explanation;
 pub enum DrillReason {
     /// The operator closes no zone.
     CannotClose,
+    /// Another drill runs.
+    AnotherDrill,
     /// No node is in the zone.
     UnknownZone,
     /// No other zone has nodes that can take pods.
@@ -50,12 +52,23 @@ pub enum DrillReason {
     PodsStay,
     /// The zone is not safe to lose for a tier.
     NotSafeToLose,
+    /// The drill itself was paused.
+    Stopped,
+    /// The drill took too long.
+    DeadlinePassed,
+    /// A tier missed more pods than it may.
+    TierBelowFloor,
+    /// A pod waited too long for a node.
+    PodsPending,
+    /// A tier was not balanced in time after the drill.
+    NotBalanced,
 }
 
 impl DrillReason {
     /// Every reason, in the order in which they are shown.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::CannotClose,
+        Self::AnotherDrill,
         Self::UnknownZone,
         Self::OnlyZone,
         Self::NothingToDrill,
@@ -74,6 +87,11 @@ impl DrillReason {
         Self::MultipleBudgets,
         Self::PodsStay,
         Self::NotSafeToLose,
+        Self::Stopped,
+        Self::DeadlinePassed,
+        Self::TierBelowFloor,
+        Self::PodsPending,
+        Self::NotBalanced,
     ];
 
     /// Its name.
@@ -81,6 +99,7 @@ impl DrillReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CannotClose => "CannotClose",
+            Self::AnotherDrill => "AnotherDrill",
             Self::UnknownZone => "UnknownZone",
             Self::OnlyZone => "OnlyZone",
             Self::NothingToDrill => "NothingToDrill",
@@ -99,15 +118,20 @@ impl DrillReason {
             Self::MultipleBudgets => "MultipleBudgets",
             Self::PodsStay => "PodsStay",
             Self::NotSafeToLose => "NotSafeToLose",
+            Self::Stopped => "Stopped",
+            Self::DeadlinePassed => "DeadlinePassed",
+            Self::TierBelowFloor => "TierBelowFloor",
+            Self::PodsPending => "PodsPending",
+            Self::NotBalanced => "NotBalanced",
         }
     }
 
     /// What it means and what helps.
     #[must_use]
     pub const fn explanation(self) -> Explanation {
-        let (means, helps) = match self.of_the_drill() {
-            Some(texts) => texts,
-            None => self.of_the_cluster(),
+        let (means, helps) = match (self.of_the_drill(), self.of_its_end()) {
+            (Some(texts), _) | (None, Some(texts)) => texts,
+            (None, None) => self.of_the_cluster(),
         };
         Explanation { word: self.as_str(), means, helps }
     }
@@ -115,8 +139,12 @@ impl DrillReason {
     const fn of_the_drill(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::CannotClose => (
-                "The operator makes the forecast of a drill and checks what must hold before it; it closes no zone: this version cannot.",
-                "Set `spec.dryRun: true` in a new ZoneDrill, or use `zonespread drill ZONE --dry-run`.",
+                "The operator may not close zones, or it has not been proven that it can do nothing else to nodes, or that new pods are kept out of a closed zone.",
+                "Do what the message names: `kubectl apply -k deploy/drill` gives the right and its fence. Or set `spec.dryRun: true` for the forecast.",
+            ),
+            Self::AnotherDrill => (
+                "Another drill runs, or the zones are not in balance again after it.",
+                "Wait for it, or abort it: `zonespread drill abort NAME`.",
             ),
             Self::UnknownZone => (
                 "No node is in the zone of the drill.",
@@ -141,6 +169,33 @@ impl DrillReason {
             Self::NotSafeToLose => (
                 "The forecast says that the tier would be harmed: pods would stay Pending, all of it or its majority is in the zone, its volumes cannot follow, or where it would land is not known.",
                 "Do what the message names; `zonespread outlook` says more. Or accept it: add the tier to `spec.acceptRisk`.",
+            ),
+            _ => return None,
+        })
+    }
+
+    /// What ends a drill that has begun.
+    const fn of_its_end(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Stopped => (
+                "Somebody has annotated the drill with `zonespread.io/paused=true`, as `zonespread drill abort` does: the zone was opened.",
+                "Create another drill when it is time.",
+            ),
+            Self::DeadlinePassed => (
+                "The zone was closed for as long as `spec.maxDuration` allows, and not everything had come up elsewhere by then: it was opened.",
+                "The result and the timeline say how far it was; a tier with a small budget or slow pods takes longer.",
+            ),
+            Self::TierBelowFloor => (
+                "A drilled tier missed more pods than its budget (`rebalance.maxUnavailable`) allows, or less of it was Available than `abortOn.belowPercent` asks for: the zone was opened.",
+                "Look at the pods that were not Available: the loss of the zone would have done the same.",
+            ),
+            Self::PodsPending => (
+                "A pod of a drilled tier waited for a node longer than `abortOn.pendingFor`: the zone was opened.",
+                "The message names the pod; `zonespread outlook` says which constraint or shortage it is.",
+            ),
+            Self::NotBalanced => (
+                "The zone is open again, and a tier was not balanced within its hold-down and an hour.",
+                "`zonespread plan` says what is in the way.",
             ),
             _ => return None,
         })

@@ -25,6 +25,8 @@ pub struct DurationBounds {
 pub(super) const HOLD_DOWN: DurationBounds = DurationBounds { least: "0s", most: "6h" };
 pub(super) const SETTLE: DurationBounds = DurationBounds { least: "0s", most: "6h" };
 pub(super) const LANDING_TIMEOUT: DurationBounds = DurationBounds { least: "1s", most: "6h" };
+pub(super) const DRILL: DurationBounds = DurationBounds { least: "10s", most: "2h" };
+pub(super) const DRILL_PART: DurationBounds = DurationBounds { least: "1s", most: "2h" };
 pub(super) const WINDOW: DurationBounds = DurationBounds { least: "1m", most: "168h" };
 
 /// Reads a duration within these bounds.
@@ -99,6 +101,26 @@ pub(super) mod hold_down {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         read_optional(from, HOLD_DOWN)
+    }
+}
+
+/// For `spec.maxDuration` of a drill.
+pub(super) mod drill {
+    pub use super::write_optional as serialize;
+    use super::{DRILL, Deserializer, Duration, read_optional};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        read_optional(from, DRILL)
+    }
+}
+
+/// For what takes a part of that.
+pub(super) mod drill_part {
+    pub use super::write_optional as serialize;
+    use super::{DRILL_PART, Deserializer, Duration, read_optional};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        read_optional(from, DRILL_PART)
     }
 }
 

@@ -233,7 +233,7 @@ pub fn reasons_document() -> String {
         text.push_str(&chapter(&reason.explanation()));
     }
     text.push_str(
-        "\n## Why a drill is refused\n\n\
+        "\n## Why a drill is refused, or ended early\n\n\
          In `status.refusals` of a `ZoneDrill`, and in what `zonespread drill` prints; the first \
          in this order is `status.reason`.\n",
     );

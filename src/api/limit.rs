@@ -25,5 +25,9 @@ pub const TOLD_LOSSES: usize = 1000;
 pub const ZONE_TAINTS: usize = 32;
 /// Tiers that the forecast of a drill lists.
 pub const DRILL_TIERS: usize = 200;
+/// Policies that a drill that closes its zone may be about.
+pub const DRILL_POLICIES: usize = 100;
+/// What happened in a drill, as far as it is listed.
+pub const DRILL_EVENTS: usize = 30;
 /// What speaks against a drill, as far as it is listed.
 pub const DRILL_REFUSALS: usize = 50;

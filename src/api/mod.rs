@@ -6,6 +6,7 @@
 mod cause;
 mod drill;
 mod drill_reason;
+mod drill_run;
 mod duration;
 mod explanation;
 mod history;
@@ -29,6 +30,9 @@ pub use drill::{
     ZoneDrillStatus,
 };
 pub use drill_reason::DrillReason;
+pub use drill_run::{
+    DrillAbort, DrillAdmission, DrillEvent, DrillResult, DrilledPolicy, DrilledTier,
+};
 pub use duration::{DurationBounds, parse_duration, written_duration};
 pub use explanation::{
     EFFECTIVE_REASONS, Explanation, NO_PODS, NO_TIER_LABEL, UNKNOWN_TIER_OVERRIDE, reasons_document,
@@ -69,6 +73,21 @@ pub const APPROVE: &str = "zonespread.io/approve";
 
 /// On a pod: the surge that it is part of, so that whoever leads can end it.
 pub const MOVE: &str = "zonespread.io/move";
+
+/// The key of the taint, and of the annotation, on the nodes of a zone that a drill closes. Only
+/// what has this key does the operator ever add to a node, or remove from one.
+pub const DRILL: &str = "zonespread.io/drill";
+
+/// What the admission policy of `deploy/drill` adds to new pods of a closed zone's tiers: a node
+/// label that no node has, so that the pods can be told.
+pub const DRILLED: &str = "zonespread.io/drilled";
+
+/// On an Event that asks, as a dry run, whether that admission policy is in force: the name of
+/// the drill. The answer is in [`DRILLED`].
+pub const DRILL_CHECK: &str = "zonespread.io/drill-check";
+
+/// The version of that answer.
+pub const DRILL_VERSION: &str = "v1";
 
 /// The label of the pods that open zones, in the operator's own namespace.
 pub const PROBE: &str = "zonespread.io/probe";

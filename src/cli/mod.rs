@@ -7,6 +7,7 @@ mod completion;
 mod consent;
 mod crd;
 mod drill;
+mod drill_live;
 mod explain;
 mod history;
 mod hold;
@@ -77,7 +78,8 @@ enum Command {
     /// Check a cluster, or manifests, for what will go wrong in an outage; exits with 3 if
     /// something is found
     Lint(lint::Lint),
-    /// Show what the drill of a zone would do; exits with 3 if something speaks against it
+    /// Lose a zone on purpose, or show what that would do; exits with 3 if something speaks
+    /// against it, or it did not succeed
     Drill(drill::Drill),
     /// Serve a page on this machine that shows zones, policies and moves as they happen
     Ui(ui::Ui),

@@ -1,4 +1,5 @@
-//! `ZoneDrills`: watched where the API server knows them, and their statuses written.
+//! `ZoneDrills`: watched where the API server knows them, and their statuses written; and what is
+//! asked of nodes for them.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -15,12 +16,14 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::act::REQUEST_TIMEOUT;
-use crate::api::{FIELD_MANAGER, ZoneDrill};
+use crate::api::{FIELD_MANAGER, PAUSED, ZoneDrill};
 use crate::observe::{Name, WATCH_LASTS};
-use crate::operator::{DrillWrite, KnownDrill};
+use crate::operator::{DrillWrite, KnownDrill, NodeAsk};
 
+use super::drill_right::{Proven, prove};
 use super::error_text::error_text;
 use super::lease::Leadership;
+use super::zone_closer::ZoneCloser;
 
 /// How soon it is looked again whether there are drills to watch.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15);
@@ -28,23 +31,42 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// What is known of drills, and the way to write to them.
 pub struct Drilling {
     /// The drills that there are.
-    pub known: watch::Receiver<Vec<KnownDrill>>,
+    pub known: watch::Receiver<Option<Vec<KnownDrill>>>,
     /// What became of writes.
     pub written: mpsc::UnboundedReceiver<(DrillWrite, bool)>,
     /// Statuses to be written. Of each drill there is one at a time, so these are bounded.
     pub writes: mpsc::UnboundedSender<DrillWrite>,
+    /// What became of what was asked of nodes.
+    pub nodes_answered: mpsc::UnboundedReceiver<(NodeAsk, bool)>,
+    /// What is asked of nodes: of each one thing at a time.
+    pub nodes: mpsc::UnboundedSender<NodeAsk>,
+    /// Whether zones may be closed.
+    pub right: watch::Receiver<Proven>,
 }
 
 impl Drilling {
     /// Begins to watch and to write.
-    pub fn start(watching: Client, acting: Client, leadership: Leadership) -> Self {
-        let (told, known) = watch::channel(Vec::new());
-        tokio::spawn(watch_drills(watching, told));
+    pub fn start(
+        watching: &Client,
+        acting: &Client,
+        leadership: &Leadership,
+        namespace: &str,
+    ) -> Self {
+        let (acting, leadership) = (acting.clone(), leadership.clone());
+        let namespace = namespace.to_owned();
+        let (told, known) = watch::channel(None);
+        tokio::spawn(watch_drills(watching.clone(), told));
         let (writes, to_write) = mpsc::unbounded_channel();
         let (answers, written) = mpsc::unbounded_channel();
+        let right = prove(acting.clone(), namespace.clone(), known.clone());
+        let (nodes, asked) = mpsc::unbounded_channel();
+        let (node_answers, nodes_answered) = mpsc::unbounded_channel();
+        let closer =
+            ZoneCloser { client: acting.clone(), leadership: leadership.clone(), namespace };
+        tokio::spawn(closer.run(asked, node_answers));
         let writer = DrillWriter { drills: Api::all(acting), leadership };
         tokio::spawn(writer.run(to_write, answers));
-        Self { known, written, writes }
+        Self { known, written, writes, nodes_answered, nodes, right }
     }
 }
 
@@ -62,7 +84,7 @@ impl Complaint {
     }
 }
 
-async fn watch_drills(client: Client, told: watch::Sender<Vec<KnownDrill>>) {
+async fn watch_drills(client: Client, told: watch::Sender<Option<Vec<KnownDrill>>>) {
     let drills: Api<ZoneDrill> = Api::all(client);
     let mut complaint = Complaint::default();
     loop {
@@ -75,18 +97,30 @@ async fn watch_drills(client: Client, told: watch::Sender<Vec<KnownDrill>>) {
                 follow(stream, &told, &mut complaint).await;
             }
             // There is no such kind: nobody drills here.
-            Err(Error::Api(status)) if status.is_not_found() => {}
+            Err(Error::Api(status)) if status.is_not_found() => {
+                tell(&told, Some(Vec::new()));
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                continue;
+            }
             Err(error) => complaint.say(&error),
         }
-        told.send_if_modified(|known| !std::mem::take(known).is_empty());
+        tell(&told, None);
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
+}
+
+fn tell(told: &watch::Sender<Option<Vec<KnownDrill>>>, drills: Option<Vec<KnownDrill>>) {
+    told.send_if_modified(|before| {
+        let is_news = *before != drills;
+        *before = drills;
+        is_news
+    });
 }
 
 /// Tells which drills there are, until there can be none any more.
 async fn follow(
     stream: impl Stream<Item = watcher::Result<watcher::Event<ZoneDrill>>>,
-    told: &watch::Sender<Vec<KnownDrill>>,
+    told: &watch::Sender<Option<Vec<KnownDrill>>>,
     complaint: &mut Complaint,
 ) {
     let mut known: BTreeMap<Name, KnownDrill> = BTreeMap::new();
@@ -118,19 +152,16 @@ async fn follow(
             Err(_) => {}
         }
         if listed.is_none() {
-            told.send_if_modified(|before| {
-                let is_news = !before.iter().eq(known.values());
-                if is_news {
-                    *before = known.values().cloned().collect();
-                }
-                is_news
-            });
+            tell(told, Some(known.values().cloned().collect()));
         }
     }
 }
 
 fn known_drill(drill: ZoneDrill) -> KnownDrill {
     let metadata = drill.metadata;
+    let annotations = metadata.annotations.as_ref();
+    let is_paused =
+        annotations.and_then(|all| all.get(PAUSED)).is_some_and(|paused| paused == "true");
     let name = |text: Option<String>| Name::from(text.unwrap_or_default());
     KnownDrill {
         name: name(metadata.name),
@@ -138,7 +169,8 @@ fn known_drill(drill: ZoneDrill) -> KnownDrill {
         created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         generation: metadata.generation,
         spec: Arc::new(drill.spec),
-        phase: drill.status.and_then(|status| status.phase),
+        status: Arc::new(drill.status.unwrap_or_default()),
+        is_paused,
     }
 }
 

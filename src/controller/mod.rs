@@ -2,6 +2,7 @@
 
 mod clock;
 mod complaints;
+mod drill_right;
 mod drills;
 mod error_text;
 mod installed_schema;
@@ -21,6 +22,7 @@ mod steering;
 mod surge;
 mod version;
 mod watches;
+mod zone_closer;
 mod zones;
 
 use std::pin::pin;
@@ -117,7 +119,7 @@ pub async fn run(
         settings.pod.clone(),
         settings.probe_image.clone(),
     );
-    let drilling = Drilling::start(watching.clone(), acting.clone(), leadership.clone());
+    let drilling = Drilling::start(&watching, &acting, &leadership, &settings.namespace);
     let performer = Performer::new(acting.clone(), leadership, paused, identity);
 
     watch_all(&watching, &server, &events);
@@ -273,6 +275,14 @@ impl Driver {
                     let drills = self.drilling.known.borrow_and_update().clone();
                     self.main_loop.drills(drills, Instant::now());
                 }
+                Ok(()) = self.drilling.right.changed() => {
+                    let right = self.drilling.right.borrow_and_update().clone();
+                    self.main_loop.drill_rights(right, Instant::now());
+                }
+                answered = self.drilling.nodes_answered.recv() => {
+                    let Some((ask, is_done)) = answered else { return };
+                    self.main_loop.node_answered(&ask, is_done, clock::now());
+                }
                 written = self.drilling.written.recv() => {
                     let Some((write, is_written)) = written else { return };
                     self.main_loop.drill_written(&write, is_written, clock::now());
@@ -369,6 +379,7 @@ impl Driver {
             zones,
             probes,
             drills,
+            nodes,
             statuses,
             gone,
             signals,
@@ -400,6 +411,9 @@ impl Driver {
         }
         for write in drills {
             self.drilling.writes.send(write).ok()?;
+        }
+        for ask in nodes {
+            self.drilling.nodes.send(ask).ok()?;
         }
         if effects.is_empty() {
             return Some(());

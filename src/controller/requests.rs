@@ -104,7 +104,9 @@ impl Requests {
                 Answer::Acted(steering::check(&self.client, policy, pod).await)
             }
             Request::Act { request, dry_run } => match (request.verb, &request.patch) {
-                (Verb::Evict | Verb::Retire, _) => self.evict(request, *dry_run).await,
+                (Verb::Evict | Verb::Retire | Verb::Vacate | Verb::Remake, _) => {
+                    self.evict(request, *dry_run).await
+                }
                 (_, Some(patch)) => self.patch(request, patch, *dry_run).await,
                 (_, None) => Answer::Failed("there is nothing to change".to_owned()),
             },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{DrillRefusal, ZoneState};
+use crate::api::{DrillRefusal, DrillZone, DrilledPolicy, ZoneState};
 use crate::observe::{Name, PolicyKey, Zone};
 
 /// What is known of the cluster and of the tiers that a drill is about.
@@ -21,8 +21,29 @@ pub struct DrillFacts {
     pub invalid: Vec<(PolicyKey, String)>,
     /// The tiers of the drilled policies that may use the zone.
     pub tiers: Vec<TierFacts>,
+    /// Why no zone may be closed, if so.
+    pub cannot_close: Option<String>,
+    /// Another drill that runs.
+    pub other_drill: Option<String>,
+    /// The drilled policies.
+    pub policies: Vec<DrilledPolicy>,
     /// All other tiers of these policies.
     pub elsewhere: Vec<(PolicyKey, Name)>,
+}
+
+/// Whether the operator can close zones, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DrillRight {
+    /// It was seen that it can.
+    Proven,
+    /// What is missing, and what would help.
+    Missing(String),
+}
+
+impl Default for DrillRight {
+    fn default() -> Self {
+        Self::Missing("the operator has no right to close zones: deploy/drill gives it".to_owned())
+    }
 }
 
 /// What is known of a tier.
@@ -32,6 +53,8 @@ pub struct TierFacts {
     pub policy: PolicyKey,
     /// Its name.
     pub name: Name,
+    /// Its pods by zone.
+    pub zones: Vec<DrillZone>,
     /// Its pods in the zone.
     pub in_zone: i32,
     /// Most minus fewest pods over the zones.

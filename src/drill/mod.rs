@@ -1,4 +1,5 @@
-//! Drills: what the loss of a zone on purpose would do, and what must hold before it.
+//! Drills: what the loss of a zone on purpose would do, what must hold before it, and the way
+//! from the first taint to the last pod that is back.
 //!
 //! Pure: facts and an outlook come in, the status of a `ZoneDrill` comes out. The operator
 //! and `zonespread drill` find the facts in the same way, so that they say the same.
@@ -6,12 +7,16 @@
 mod facts;
 mod forecast;
 mod preconditions;
+mod run;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{DrillFacts, TierFacts};
+pub use facts::{DrillFacts, DrillRight, TierFacts};
 pub use forecast::forecast;
 pub use preconditions::refusals;
+pub use run::{Pending, RunFacts, RunTier, evicted, step};
 
 use jiff::Timestamp;
 
@@ -41,7 +46,7 @@ pub fn answer(
         reason,
         message: bounded(&message),
     });
-    ZoneDrillStatus {
+    let status = ZoneDrillStatus {
         observed_generation: generation,
         phase: Some(if first.is_some() { DrillPhase::Refused } else { DrillPhase::Forecast }),
         reason: first,
@@ -49,7 +54,10 @@ pub fn answer(
         decided_at: Some(seconds(now)),
         refusals: listed.collect(),
         forecast,
-    }
+        ..ZoneDrillStatus::default()
+    };
+    let begins = first.is_none() && !spec.dry_run;
+    if begins { run::begin(spec, status, facts, now) } else { status }
 }
 
 fn message(

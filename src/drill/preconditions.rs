@@ -2,7 +2,7 @@
 //! object, the fact and the remedy.
 
 use crate::api::text::counted;
-use crate::api::{DrillReason, DrillRefusal, ZoneDrillSpec, ZoneState};
+use crate::api::{DrillReason, DrillRefusal, ZoneDrillSpec, ZoneState, limit};
 use crate::outlook::ZoneOutlook;
 
 use super::facts::{DrillFacts, TierFacts, names};
@@ -18,10 +18,7 @@ pub fn refusals(
 ) -> Vec<DrillRefusal> {
     let mut found = Vec::new();
     if !spec.dry_run {
-        found.push(refusal(
-            DrillReason::CannotClose,
-            "this version closes no zone: set spec.dryRun: true in a new ZoneDrill",
-        ));
+        found.extend(cannot_close(facts));
     }
     let Some(outlook) = outlook else {
         let message = format!(
@@ -57,6 +54,23 @@ pub fn refusals(
 
 fn refusal(reason: DrillReason, message: impl Into<String>) -> DrillRefusal {
     DrillRefusal { reason, message: message.into() }
+}
+
+/// What speaks against closing a zone at all.
+fn cannot_close(facts: &DrillFacts) -> impl Iterator<Item = DrillRefusal> {
+    let too_many = (facts.policies.len() > limit::DRILL_POLICIES).then(|| {
+        let count = counted(facts.policies.len(), "policy");
+        format!("{count} are too many for one drill: choose some by spec.policies")
+    });
+    let why = facts.cannot_close.clone().into_iter().chain(too_many);
+    let cannot = why.map(|why| refusal(DrillReason::CannotClose, why));
+    let other = facts.other_drill.as_ref().map(|other| {
+        let message = format!(
+            "drill {other} runs: wait until it is over, or abort it (`zonespread drill abort {other}`)"
+        );
+        refusal(DrillReason::AnotherDrill, message)
+    });
+    cannot.chain(other)
 }
 
 fn of_the_cluster(spec: &ZoneDrillSpec, facts: &DrillFacts, found: &mut Vec<DrillRefusal>) {

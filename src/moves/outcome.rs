@@ -57,6 +57,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is part of a drill, and of no move.
+    #[must_use]
+    pub const fn is_of_drill(&self) -> bool {
+        match self {
+            Self::Acted { verb, .. } | Self::Refused { verb, .. } => verb.is_of_drill(),
+            Self::Written { .. } | Self::NotWritten { .. } => false,
+        }
+    }
+
     /// The policy it is about.
     #[must_use]
     pub const fn policy(&self) -> &PolicyKey {

@@ -49,6 +49,10 @@ pub enum Verb {
     Restore,
     /// The replacement stays after all, and is like any other.
     Promote,
+    /// Evict the pod from a zone that a drill closes.
+    Vacate,
+    /// Have a pod made anew that waits since a drill kept it out of a zone.
+    Remake,
 }
 
 /// What is looked at anew before a verb is carried out: a watch may be behind without
@@ -88,6 +92,8 @@ impl Verb {
                 Check::Probe,
             ],
             Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
+            Self::Vacate => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Remake => &[Check::Pods, Check::DryRun],
         }
     }
 
@@ -102,7 +108,13 @@ impl Verb {
     /// Whether a pod is evicted.
     #[must_use]
     pub const fn evicts(self) -> bool {
-        matches!(self, Self::Evict | Self::Retire)
+        matches!(self, Self::Evict | Self::Retire | Self::Vacate | Self::Remake)
+    }
+
+    /// Whether it is part of a drill, and of no move.
+    #[must_use]
+    pub const fn is_of_drill(self) -> bool {
+        matches!(self, Self::Vacate | Self::Remake)
     }
 
     /// What it is, in a word, for logs.
@@ -121,6 +133,10 @@ impl Verb {
             (Self::Restore, false) => "give the pod back",
             (Self::Promote, true) => "promote the replacement (dry run)",
             (Self::Promote, false) => "promote the replacement",
+            (Self::Vacate, true) => "evict for a drill (dry run)",
+            (Self::Vacate, false) => "evict for a drill",
+            (Self::Remake, true) => "have the waiting pod made anew (dry run)",
+            (Self::Remake, false) => "have the waiting pod made anew",
         }
     }
 }

@@ -180,7 +180,9 @@ pub(super) fn patch(
         annotations: Vec::new(),
     };
     Some(match verb {
-        Verb::Evict | Verb::Retire | Verb::Demote | Verb::Promote => return None,
+        Verb::Evict | Verb::Retire | Verb::Demote | Verb::Promote | Verb::Vacate | Verb::Remake => {
+            return None;
+        }
         Verb::Release => {
             let (key, hash) = hash_label(&pod.labels)?;
             let mark = mark(moved, policy, hash);

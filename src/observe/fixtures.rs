@@ -99,6 +99,16 @@ impl NodeFixture {
         self
     }
 
+    /// Closed by a drill.
+    pub fn drilled(mut self, mark: &super::DrillMark) -> Self {
+        let taint = json!({
+            "key": crate::api::DRILL, "value": mark.drill, "effect": "NoSchedule",
+        });
+        push(&mut self.0["spec"]["taints"], taint);
+        self.0["metadata"]["annotations"] = json!({crate::api::DRILL: mark.to_string()});
+        self
+    }
+
     /// A taint that says when it was added.
     pub fn taint_added(mut self, key: &str, effect: &str, at: Timestamp) -> Self {
         let taint = json!({"key": key, "effect": effect, "timeAdded": at.to_string()});

@@ -20,6 +20,7 @@ pub use index::{Changed, Index};
 pub use object::autoscaler::{Autoscaler, WatchedAutoscaler};
 pub use object::budget::{Budget, WatchedBudget};
 pub use object::csi::{CsiDriver, CsiNode, WatchedCsiDriver, WatchedCsiNode};
+pub use object::drill_mark::DrillMark;
 pub use object::image::HeldImage;
 pub use object::interner::Interner;
 pub use object::metadata::DELETION_COST;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ZoneDrillStatus, ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Effect, Signal};
-use crate::observe::{Name, PolicyKey, Resources, Template, Uid, Zone};
+use crate::observe::{DrillMark, Name, PolicyKey, Resources, Template, Uid, Zone};
 
 /// A Zone that could not be written within this time is decided anew.
 const WRITTEN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
@@ -45,6 +45,34 @@ pub struct DrillWrite {
 }
 
 impl DrillWrite {
+    /// Whether it was decided so short a time ago that nobody else can have led since.
+    #[must_use]
+    pub fn is_of_late(&self, now: Timestamp) -> bool {
+        now.duration_since(self.decided).abs() <= WRITTEN_WITHIN
+    }
+}
+
+/// Something to be done to a node for a drill.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeAsk {
+    /// The node.
+    pub node: Name,
+    /// What to do.
+    pub verb: NodeVerb,
+    /// When this was decided.
+    pub decided: Timestamp,
+}
+
+/// What to do to a node for a drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeVerb {
+    /// Add the taint and this mark.
+    Close(DrillMark),
+    /// Remove both.
+    Open,
+}
+
+impl NodeAsk {
     /// Whether it was decided so short a time ago that nobody else can have led since.
     #[must_use]
     pub fn is_of_late(&self, now: Timestamp) -> bool {
@@ -118,6 +146,8 @@ pub struct Decision {
     pub probes: Vec<ProbeAsk>,
     /// Statuses of drills to be written; of each, one after the other.
     pub drills: Vec<DrillWrite>,
+    /// What to do to nodes for drills; to each, one thing at a time.
+    pub nodes: Vec<NodeAsk>,
     /// The statuses of the policies that were asked, for the metrics.
     pub statuses: Vec<(PolicyKey, Arc<ZoneSpreadPolicyStatus>)>,
     /// Policies that are gone.

@@ -29,7 +29,8 @@ fn drill(name: &str, zone: &str, phase: Option<DrillPhase>, created: i64) -> Kno
         created: Timestamp::from_second(created).unwrap(),
         generation: Some(1),
         spec: Arc::new(spec(zone)),
-        phase,
+        status: Arc::new(ZoneDrillStatus { phase, ..ZoneDrillStatus::default() }),
+        is_paused: false,
     }
 }
 

@@ -10,15 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::{Selector, SelectorExt};
 
 use crate::api::{
-    DrillPhase, DrillReason, DrillRefusal, Mode, PAUSED, ZoneDrillSpec, ZoneDrillStatus, ZoneState,
+    DrillPhase, DrillReason, DrillRefusal, DrilledPolicy, Mode, PAUSED, ZoneDrillSpec,
+    ZoneDrillStatus, ZoneState,
 };
-use crate::drill::{DrillFacts, TierFacts, answer};
+use crate::drill::{DrillFacts, DrillRight, TierFacts, answer};
 use crate::observe::{Index, Name, Pause, PodId, PolicyEntry, Zone, ZoneHealth, ZoneMemory};
 use crate::outlook::{Outlook, Survey, ZoneOutlook};
 use crate::plan::{DEFAULT_HOLD_DOWN, EvictionBlocker, TierView, eviction_blocker};
 
 use super::Operator;
 use super::decision::{Decision, DrillWrite};
+use super::drill_marks::Asked;
+use super::drill_run::{Run, zones_of};
 use super::invalidity::invalidity;
 use super::policy_state::PolicyState;
 
@@ -40,14 +43,47 @@ pub struct KnownDrill {
     pub generation: Option<i64>,
     /// What was asked for.
     pub spec: Arc<ZoneDrillSpec>,
-    /// How far it is; none if nobody has looked at it.
-    pub phase: Option<DrillPhase>,
+    /// Its status.
+    pub status: Arc<ZoneDrillStatus>,
+    /// Whether somebody has paused it.
+    pub is_paused: bool,
+}
+
+impl KnownDrill {
+    /// Whether it waits for an answer that depends on what the operator may do.
+    #[must_use]
+    pub fn needs_right(&self) -> bool {
+        !self.spec.dry_run && !self.is_over() && !self.runs()
+    }
+
+    /// Whether nothing more becomes of it.
+    fn is_over(&self) -> bool {
+        self.status.phase.is_some_and(DrillPhase::is_over)
+    }
+
+    /// Whether it has begun, and is not over.
+    pub(super) fn runs(&self) -> bool {
+        self.status.phase.is_some_and(DrillPhase::runs)
+    }
+
+    /// Whether its zone is closed, or is being closed.
+    pub(super) fn closes(&self) -> bool {
+        self.status.phase.is_some_and(DrillPhase::closes)
+    }
 }
 
 /// What is remembered of drills.
 #[derive(Debug, Default)]
 pub(super) struct Drills {
     known: Vec<KnownDrill>,
+    /// Whether it is known which drills there are.
+    is_known: bool,
+    /// Whether the zone may be closed, by the uid of the drill.
+    rights: BTreeMap<Name, DrillRight>,
+    /// Those that run, by uid.
+    pub(super) runs: BTreeMap<Name, Run>,
+    /// What was asked for them.
+    pub(super) asked: Asked,
     /// The forecast that is being made, by the uid of its drill.
     making: Option<(Name, Survey)>,
     /// The one that is made; without an outlook no node is in the zone.
@@ -67,7 +103,10 @@ enum Written {
 impl Drills {
     /// The drill whose turn it is.
     fn next(&self, now: Timestamp) -> Option<&KnownDrill> {
-        let open = self.known.iter().filter(|drill| !drill.phase.is_some_and(DrillPhase::is_over));
+        let open = self.known.iter().filter(|drill| !drill.is_over() && !drill.runs());
+        // Whether its zone may be closed is being found out.
+        let open =
+            open.filter(|drill| !drill.needs_right() || self.rights.contains_key(&drill.uid));
         let waits = open.filter(|drill| match self.written.get(&drill.uid) {
             None => true,
             Some(Written::Failed { retry_at, .. }) => *retry_at <= now,
@@ -91,7 +130,18 @@ impl Drills {
     /// Forgets what another leader may have changed; the objects are still there.
     pub fn clear(&mut self) {
         let known = std::mem::take(&mut self.known);
-        *self = Self { known, ..Self::default() };
+        let rights = std::mem::take(&mut self.rights);
+        *self = Self { known, is_known: self.is_known, rights, ..Self::default() };
+    }
+
+    /// The drills that there are, as far as is known.
+    pub fn known(&self) -> &[KnownDrill] {
+        &self.known
+    }
+
+    /// Whether it is known which drills there are.
+    pub const fn is_known(&self) -> bool {
+        self.is_known
     }
 }
 
@@ -107,6 +157,18 @@ impl Operator {
             self.drills.made = None;
         }
         self.drills.known = drills;
+        self.drills.is_known = true;
+    }
+
+    /// Which drills there are is not known, or not any more.
+    pub fn drills_unknown(&mut self) {
+        self.set_drills(Vec::new());
+        self.drills.is_known = false;
+    }
+
+    /// What is known of the right to close the zone, by the uid of the drill.
+    pub fn set_drill_rights(&mut self, rights: BTreeMap<Name, DrillRight>) {
+        self.drills.rights = rights;
     }
 
     /// Whether the forecast of a drill is to be made, or gone on with.
@@ -144,9 +206,10 @@ impl Operator {
         decision: &mut Decision,
     ) -> Option<Timestamp> {
         if let Some((uid, outlook)) = self.drills.made.take()
-            && let Some(drill) = self.drills.of(&uid)
+            && let Some(drill) = self.drills.of(&uid).cloned()
         {
-            let facts = self.drill_facts(&drill.spec, now);
+            let mut facts = self.drill_facts(&drill.spec, now);
+            self.add_drills(&drill, &mut facts);
             let status = answer(&drill.spec, drill.generation, &facts, outlook.as_ref(), now);
             decision.drills.push(DrillWrite {
                 name: Name::clone(&drill.name),
@@ -163,8 +226,26 @@ impl Operator {
         self.drills.retry_at().filter(|at| *at > now)
     }
 
+    /// Answers drills, and goes on with those that run; when to look again.
+    pub(super) fn keep_drills(
+        &mut self,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) -> Option<Timestamp> {
+        if !self.leading {
+            return None;
+        }
+        let answered = self.answer_drills(now, decision);
+        self.run_drills(now, decision).into_iter().chain(answered).min()
+    }
+
     /// What became of a [`DrillWrite`].
     pub fn drill_written(&mut self, write: &DrillWrite, is_written: bool, now: Timestamp) {
+        if let Some(run) = self.drills.runs.get_mut(&write.uid)
+            && run.written(write, is_written, now)
+        {
+            return;
+        }
         let Some(written) = self.drills.written.get_mut(&write.uid) else { return };
         // What was sent before this process lost the lead is answered late.
         let Written::Sent { failed } = *written else { return };
@@ -190,7 +271,9 @@ impl Operator {
         let zone = Zone::new(&spec.zone);
         let longest = self.hold_downs_in_use().into_iter().max().unwrap_or(DEFAULT_HOLD_DOWN);
         let can_take = |memory: &ZoneMemory| {
-            memory.health == ZoneHealth::Usable && memory.condition.usable > 0
+            memory.health == ZoneHealth::Usable
+                && memory.condition.usable > 0
+                && !memory.is_drilled()
         };
         let mut facts = DrillFacts {
             others_are_usable: self
@@ -204,17 +287,40 @@ impl Operator {
         for (zone, memory) in self.zones.iter() {
             note_state(&mut facts, zone, memory, longest, now);
         }
+        for policy in self.policies_of_drill(spec) {
+            facts.policies.push(DrilledPolicy {
+                namespace: policy.key.namespace.to_string(),
+                name: policy.key.name.to_string(),
+                selector: policy.spec.selector.clone(),
+            });
+            self.add_policy(policy, &zone, now, &mut facts);
+        }
+        facts
+    }
+
+    /// The policies that a drill is about.
+    pub(super) fn policies_of_drill<'o>(
+        &'o self,
+        spec: &ZoneDrillSpec,
+    ) -> impl Iterator<Item = &'o PolicyEntry> + use<'o> {
         let selector = spec.policies.clone().map(Selector::try_from);
-        let is_drilled = |policy: &&PolicyEntry| match &selector {
+        self.index.policies().filter(move |policy| match &selector {
             None => true,
             Some(selector) => {
                 selector.as_ref().is_ok_and(|selector| selector.matches(&policy.labels))
             }
+        })
+    }
+
+    /// What of other drills, and of rights, speaks against this one.
+    fn add_drills(&self, drill: &KnownDrill, facts: &mut DrillFacts) {
+        facts.cannot_close = match self.drills.rights.get(&drill.uid) {
+            _ if drill.is_paused => Some("the drill is paused (zonespread.io/paused)".to_owned()),
+            Some(DrillRight::Missing(why)) => Some(why.clone()),
+            Some(DrillRight::Proven) | None => None,
         };
-        for policy in self.index.policies().filter(is_drilled) {
-            self.add_policy(policy, &zone, now, &mut facts);
-        }
-        facts
+        let mut others = self.drills.known.iter().filter(|other| other.uid != drill.uid);
+        facts.other_drill = others.find(|other| other.runs()).map(|other| other.name.to_string());
     }
 
     fn add_policy(
@@ -264,6 +370,7 @@ fn tier_facts(index: &Index, view: &TierView, memory: &PolicyState, zone: &Zone)
     TierFacts {
         policy: view.policy.clone(),
         name: Name::clone(&view.name),
+        zones: zones_of(view),
         in_zone: i32::try_from(pods.len()).unwrap_or(i32::MAX),
         skew: view.skew(),
         max_skew: view.settings.max_skew,

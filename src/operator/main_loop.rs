@@ -1,6 +1,8 @@
 //! The main loop without its IO: what comes in is heeded together, a leader first reads
 //! what the one before it wrote, and time alone is an event, too.
 
+mod drills;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +12,7 @@ use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent}
 
 use crate::plan::{OpeningRight, SteeringRight, SurgeRight};
 
-use super::{
-    Decision, DrillWrite, KnownDrill, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite,
-};
+use super::{Decision, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite};
 
 /// Events that arrive together are answered together, this often at most.
 const DECIDE_EVERY: Duration = Duration::from_millis(100);
@@ -159,18 +159,6 @@ impl MainLoop {
         let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
         self.decide_at = self.decide_at.min(soon);
         self.operator.probe_answered(ask, answer, now.wall);
-    }
-
-    /// The drills that there are now.
-    pub fn drills(&mut self, drills: Vec<KnownDrill>, now: Instant) {
-        self.operator.set_drills(drills);
-        self.decide_at = self.decide_at.min(now + DECIDE_EVERY);
-    }
-
-    /// What became of a write of a drill's status.
-    pub fn drill_written(&mut self, write: &DrillWrite, is_written: bool, now: ClockReading) {
-        self.operator.drill_written(write, is_written, now.wall);
-        self.decide_at = self.decide_at.min(now.monotonic + DECIDE_EVERY);
     }
 
     /// What is known of whether new pods can be steered.

@@ -8,6 +8,8 @@
 mod cluster_state;
 mod concurrent_moves;
 mod decision;
+mod drill_marks;
+mod drill_run;
 mod drills;
 mod dry_run;
 mod fault;
@@ -32,7 +34,9 @@ mod zone_losses;
 mod zones;
 
 pub use concurrent_moves::MAX_CONCURRENT_MOVES;
-pub use decision::{Decision, DrillWrite, ProbeAnswer, ProbeAsk, ProbeVerb, ZoneWrite};
+pub use decision::{
+    Decision, DrillWrite, NodeAsk, NodeVerb, ProbeAnswer, ProbeAsk, ProbeVerb, ZoneWrite,
+};
 pub use drills::KnownDrill;
 pub use dry_run::DryRun;
 pub use main_loop::{Look, MainLoop};
@@ -289,6 +293,9 @@ impl Operator {
         {
             self.unpatchable_until = now.checked_add(policy_state::REFUSAL_HEEDED).ok();
         }
+        if outcome.is_of_drill() {
+            return self.drill_acted(&outcome, now);
+        }
         let policy = outcome.policy();
         let Some(mut memory) = self.take(policy) else {
             return Vec::new();
@@ -329,6 +336,7 @@ impl Operator {
         }
         self.regrouped = regrouped;
         self.note_zone_objects(&zones_gone, now);
+        self.zones.on(ZoneEvent::Drills(&self.drilled_zones()), now);
         let cluster_state = ClusterState { unstable: self.unstable(now), stale };
         let hold_ended = self.zones.has_change(&self.hold_downs, self.decided, now);
         let zones_changed = self.zones != self.zones_asked;
@@ -353,9 +361,8 @@ impl Operator {
         self.zones_asked = self.zones.clone();
 
         let mut decision = Decision::default();
-        decision
-            .gone
-            .extend(changed.iter().filter(|key| self.index.policy(key).is_none()).cloned());
+        let is_gone = |key: &&PolicyKey| self.index.policy(key).is_none();
+        decision.gone.extend(changed.iter().filter(is_gone).cloned());
         self.gc(&decision.gone);
         self.take_up_marks(now);
         self.follow_orphans(now, &mut decision);
@@ -378,22 +385,15 @@ impl Operator {
         self.regrouped.clear();
         self.drained.clear();
         let probes_due = if self.leading { self.keep_probes(now, &mut decision) } else { None };
-        let drills_due = if self.leading { self.answer_drills(now, &mut decision) } else { None };
+        let drills_due = self.keep_drills(now, &mut decision);
         let first_due = self.due.first().map(|(at, _)| *at);
         let zone_change = self.zones.next_change(&self.hold_downs, now);
         let at_once = self.is_news_for_others().then_some(now);
         let calm_again = self.failures.recovers_at(now);
         let zone_write = if self.leading { self.write_zones(now, &mut decision) } else { None };
-        decision.next = first_due
-            .into_iter()
-            .chain(zone_change)
-            .chain(at_once)
-            .chain(calm_again)
-            .chain(self.taints_due)
-            .chain(zone_write)
-            .chain(probes_due)
-            .chain(drills_due)
-            .min();
+        let others = [zone_change, at_once, calm_again, self.taints_due, zone_write];
+        let due = others.into_iter().chain([first_due, probes_due, drills_due]);
+        decision.next = due.flatten().min();
         decision
     }
 

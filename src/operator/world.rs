@@ -4,6 +4,7 @@
 //! The scheduler here follows the model of `predict/` unless told otherwise,
 //! so stories are about what the operator does, not about the model.
 
+mod drills;
 mod probes;
 mod steering;
 mod workloads;
@@ -75,6 +76,7 @@ pub struct World {
     made: u32,
     /// How many pods each app wants.
     wanted: BTreeMap<String, usize>,
+    pub drills: Vec<super::KnownDrill>,
     /// An autoscaler, where there is one, and how many nodes it has made.
     cloud: Option<probes::Cloud>,
     cloud_nodes: usize,
@@ -112,6 +114,7 @@ impl World {
             ]),
             made: 0,
             wanted: BTreeMap::new(),
+            drills: Vec::new(),
             cloud: None,
             cloud_nodes: 0,
         };
@@ -321,7 +324,8 @@ impl World {
         for _ in 0..20 {
             let decision = self.operator.decide(self.now, None);
             let at_rest = decision.next.is_none_or(|next| next > self.now);
-            let has_effects = !decision.effects.is_empty()
+            let has_effects = self.keeps_drills(&decision)
+                || !decision.effects.is_empty()
                 || !decision.zones.is_empty()
                 || !decision.probes.is_empty();
             if !has_effects && at_rest {
@@ -467,6 +471,7 @@ impl World {
         });
         let statuses = self.statuses.iter().map(|(name, status)| (key(name), status));
         self.operator.lead(statuses, zones.collect::<Vec<_>>(), now);
+        self.show_drills();
     }
 
     /// The status of a policy.

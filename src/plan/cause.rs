@@ -24,7 +24,9 @@ pub fn cause_of(
         return None;
     }
     let is_out = |zone: &TierZoneCount| {
-        zone.health.as_ref().is_some_and(|memory| memory.health == ZoneHealth::Impaired)
+        zone.health
+            .as_ref()
+            .is_some_and(|memory| memory.health == ZoneHealth::Impaired || memory.is_drilled())
     };
     if tier.zones.values().any(is_out) {
         return Some(Cause::ZoneOutage);

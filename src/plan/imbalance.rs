@@ -58,6 +58,9 @@ fn outage_of(zone: &ZoneMemory, now: Timestamp) -> Option<(Timestamp, Option<Tim
     if zone.held(now).is_some() {
         return Some((zone.held_since.unwrap_or(now), None));
     }
+    if zone.is_drilled() {
+        return Some((zone.drilled_since.unwrap_or(now), None));
+    }
     let began = || zone.last_outage.unwrap_or(zone.since);
     match zone.health {
         ZoneHealth::Impaired => Some((began(), None)),

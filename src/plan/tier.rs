@@ -69,7 +69,9 @@ impl TierZoneCount {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.health.as_ref().is_some_and(|memory| {
-            memory.health == ZoneHealth::Usable && memory.condition.usable > 0
+            memory.health == ZoneHealth::Usable
+                && memory.condition.usable > 0
+                && !memory.is_drilled()
         })
     }
 }

@@ -204,6 +204,7 @@ impl Look<'_> {
         let mut own = own.unwrap_or_else(|| record.clone());
         own.hold.clone_from(&record.hold);
         own.held_since = record.held_since;
+        own.drill(record.is_drilled(), self.now);
         let has_nodes = shown.is_some_and(|shown| shown.condition.nodes > 0);
         if !has_nodes && self.input.drained.contains(zone) {
             own.drain(self.now);

@@ -111,7 +111,7 @@ fn with_plain_numbers(value: &Value) -> Value {
 #[test]
 fn the_chart_is_what_kustomize_makes() {
     assert_same(&templated(&[]), &kustomized("base"));
-    for overlay in ["observe", "surge", "opening"] {
+    for overlay in ["observe", "surge", "opening", "drill"] {
         assert_same(&templated(&[&format!("layers.{overlay}=true")]), &kustomized(overlay));
     }
     let mut with_steering = kustomized("base");
@@ -120,11 +120,12 @@ fn the_chart_is_what_kustomize_makes() {
 }
 
 /// All switches at once.
-const EVERYTHING: [&str; 13] = [
+const EVERYTHING: [&str; 14] = [
     "image.repository=registry.example/zonespread",
     "layers.surge=true",
     "layers.steering=true",
     "layers.opening=true",
+    "layers.drill=true",
     "monitoring.serviceMonitor.enabled=true",
     "monitoring.serviceMonitor.labels.release=prometheus",
     "monitoring.prometheusRule.enabled=true",

@@ -23,6 +23,7 @@ mod chart;
 mod commands;
 mod consent;
 mod documents;
+mod drill_runs;
 mod drills;
 mod history;
 mod landings;

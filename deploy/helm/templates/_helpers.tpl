@@ -19,12 +19,14 @@
 {{/* What the schema cannot say: settings that do not go together. */}}
 {{- define "zonespread.check" -}}
 {{- $layers := .Values.layers -}}
-{{- range $layer := list "surge" "opening" -}}
+{{- range $layer := list "surge" "opening" "drill" -}}
 {{- if and $layers.observe (get $layers $layer) -}}
 {{- fail (printf "layers.observe and layers.%s are both true: observe takes the right to evict away, and without it nothing is moved. Set layers.observe or layers.%s to false" $layer $layer) -}}
 {{- end -}}
 {{- end -}}
-{{- if and $layers.steering (semverCompare "<1.36-0" .Capabilities.KubeVersion.Version) -}}
-{{- fail (printf "layers.steering is true: its MutatingAdmissionPolicy takes Kubernetes 1.36, and this is %s. Set layers.steering to false" .Capabilities.KubeVersion.Version) -}}
+{{- range $layer := list "steering" "drill" -}}
+{{- if and (get $layers $layer) (semverCompare "<1.36-0" $.Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "layers.%s is true: its MutatingAdmissionPolicy takes Kubernetes 1.36, and this is %s. Set layers.%s to false" $layer $.Capabilities.KubeVersion.Version $layer) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

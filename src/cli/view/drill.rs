@@ -36,6 +36,35 @@ pub fn drill_table(zone: &str, status: &ZoneDrillStatus) -> String {
     text
 }
 
+/// What a drill has shown.
+pub fn drill_result(status: &ZoneDrillStatus) -> String {
+    let Some(result) = &status.result else { return format!("{}\n", status.message) };
+    let mut grid =
+        Grid::new(["TIER", "BEFORE", "CLOSED", "AFTER", "LOWEST", "PENDING", "EVICTIONS"]);
+    let by_zone = |zones: &[crate::api::DrillZone]| {
+        let pods: Vec<String> = zones.iter().map(|zone| zone.pods.to_string()).collect();
+        if pods.is_empty() { "-".to_owned() } else { pods.join("/") }
+    };
+    for tier in &result.tiers {
+        grid.row([
+            format!("{}/{} {}", tier.namespace, tier.policy, tier.tier),
+            by_zone(&tier.before),
+            by_zone(&tier.during),
+            by_zone(&tier.after),
+            format!("{}/{}", tier.lowest_available, tier.replicas),
+            tier.most_pending.to_string(),
+            tier.evictions.to_string(),
+        ]);
+    }
+    let phase = status.phase.map_or("", crate::api::DrillPhase::as_str);
+    let forecast = match result.forecast_met {
+        Some(true) => "; it went as the forecast said",
+        Some(false) => "; it did not go as the forecast said",
+        None => "",
+    };
+    format!("{}\n{phase}: {}{forecast}\n", grid.print(), status.message)
+}
+
 fn tiers(forecast: &DrillForecast) -> String {
     let names: Vec<&str> =
         forecast.tiers.iter().flat_map(|tier| &tier.zones).map(|zone| &*zone.name).collect();

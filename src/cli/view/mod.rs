@@ -16,7 +16,7 @@ mod sarif;
 mod scenarios;
 mod scheduler;
 
-pub use drill::drill_table;
+pub use drill::{drill_result, drill_table};
 pub use history::history_table;
 pub use lint::lint_table;
 pub use lint_metrics::lint_metrics;

@@ -3,8 +3,10 @@
 pub(super) mod autoscaler;
 pub(super) mod budget;
 pub(super) mod csi;
+pub(super) mod drill_mark;
 pub(super) mod image;
 pub(super) mod interner;
+pub(super) mod kept_out;
 pub(super) mod metadata;
 pub(super) mod move_mark;
 pub(super) mod namespace;

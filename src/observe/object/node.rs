@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use crate::api::ZONE_LABEL;
+use crate::api::{DRILL, ZONE_LABEL};
 
+use super::drill_mark::DrillMark;
 use super::image::HeldImage;
 use super::interner::Interner;
 use super::metadata::Conditions;
@@ -84,6 +85,8 @@ pub struct Node {
     pub kubelet: Option<Name>,
     /// When it was made.
     pub created: Timestamp,
+    /// The drill that closes it, by its mark.
+    pub drill: Option<Box<DrillMark>>,
     /// The first field that could not be read.
     pub unreadable: Option<String>,
 }
@@ -94,6 +97,7 @@ impl Node {
     pub fn new(watched: WatchedNode, interner: &mut Interner) -> Self {
         let WatchedNode { metadata, spec, status } = watched;
         let labels = metadata.labels.unwrap_or_default();
+        let mark = metadata.annotations.as_ref().and_then(|annotations| annotations.get(DRILL));
         let list = status.allocatable.unwrap_or_default();
         let mut unreadable = None;
         let mut keep_error = |error: QuantityError| {
@@ -139,6 +143,7 @@ impl Node {
                 .node_info
                 .filter(|info| !info.kubelet_version.is_empty())
                 .map(|info| interner.name(&info.kubelet_version)),
+            drill: mark.map(|mark| Box::new(DrillMark::parse(mark))),
             created: metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             unreadable,
         }
@@ -180,6 +185,18 @@ impl Node {
         let is_drained_next = || self.deleting && self.labels.contains_key(KARPENTER_POOL);
         said.map(|taint| Name::clone(&taint.key))
             .or_else(|| is_drained_next().then(|| Name::from(DISRUPTED)))
+    }
+
+    /// Whether a drill has left its taint or its mark here.
+    #[must_use]
+    pub fn is_drilled(&self) -> bool {
+        self.drill.is_some() || self.has_drill_taint()
+    }
+
+    /// Whether a drill's taint keeps new pods away.
+    #[must_use]
+    pub fn has_drill_taint(&self) -> bool {
+        self.taints.iter().any(Taint::is_drill)
     }
 
     /// Whether it runs the control plane and keeps other pods away.

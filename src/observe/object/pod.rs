@@ -133,6 +133,8 @@ pub struct Pod {
     /// Whether its spec was changed after it was made: resized in place, say. API servers
     /// older than 1.33 do not tell.
     pub changed: bool,
+    /// Whether it was made while a drill closed a zone, and must not run there.
+    pub kept_out: bool,
 }
 
 /// Where a pod is in its life.
@@ -195,6 +197,7 @@ impl Pod {
         let mirror = annotation(MIRROR).is_some();
         let deletion_cost =
             annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or_default();
+        let kept_out = spec.is_kept_out();
         let node = spec.node_name.take().filter(|node| !node.is_empty());
         Self {
             namespace: interner.name(metadata.namespace.as_deref().unwrap_or_default()),
@@ -221,6 +224,7 @@ impl Pod {
             keep,
             mark,
             mirror,
+            kept_out,
             changed: metadata.generation.is_some_and(|generation| generation > 1),
         }
     }

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{
 use serde::Deserialize;
 
 use super::image::normalised_image;
+use super::kept_out::is_kept_out;
 use super::pod_requests::{Container, ContainerRole, PodRequests, ResizeStatus, TotalRequests};
 use super::quantity::QuantityError;
 use super::resources::{ResourceList, Resources};
@@ -120,6 +121,12 @@ struct WatchedClaimSource {
 impl WatchedPodSpec {
     /// The first field that is known by name only. What needs a feature of the node follows
     /// `k8s.io/component-helpers/nodedeclaredfeatures/features` (1.37, `InferForScheduling`).
+    /// Whether a drill kept it out of a zone when it was made.
+    pub fn is_kept_out(&self) -> bool {
+        let affinity = self.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        affinity.is_some_and(is_kept_out)
+    }
+
     fn special(&self, init: &[WatchedContainer]) -> Option<SpecialField> {
         let containers = || self.containers.iter().chain(init);
         let restarts_all = |container: &WatchedContainer| {
@@ -201,6 +208,7 @@ impl Template {
             template.unreadable = Some(error);
         }
         template.take_off_steering();
+        template.take_off_drill();
         template
     }
 

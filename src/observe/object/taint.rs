@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Toleration as ApiToleration;
 
+use crate::api::DRILL;
 use crate::observe::value::name::Name;
 
 /// A taint.
@@ -74,6 +75,14 @@ impl Taint {
                 || AUTOSCALERS.contains(&key)
                 || FAULT_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
                 || key.ends_with(AGENT_NOT_READY))
+    }
+}
+
+impl Taint {
+    /// Whether a drill has put it there: it keeps pods away, and says nothing of the node.
+    #[must_use]
+    pub fn is_drill(&self) -> bool {
+        &*self.key == DRILL
     }
 }
 

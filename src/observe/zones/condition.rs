@@ -70,7 +70,7 @@ impl NodeFault {
         } else if node.unschedulable || node.deleting {
             Some(Self { reason: ZoneReason::Cordoned, taint: None })
         } else {
-            let fault = node.taints.iter().find(|taint| taint.is_fault());
+            let fault = node.taints.iter().find(|taint| taint.is_fault() && !taint.is_drill());
             fault.map(|taint| Self::tainted(Name::clone(&taint.key)))
         }
     }

@@ -1,8 +1,8 @@
 //! The health of zones over time: outages, holds, suspicion, and what of it
 //! must survive a restart.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct ZoneMemory {
     pub hold: Option<Hold>,
     /// Since when that hold lasts.
     pub held_since: Option<Timestamp>,
+    /// Since when a drill closes it. As with a hold, that is no outage.
+    pub drilled_since: Option<Timestamp>,
 }
 
 /// A hold by hand: `spec.hold` of a Zone.
@@ -90,6 +92,8 @@ pub enum ZoneEvent<'a> {
     Suspected(&'a Zone),
     /// All holds by hand.
     Holds(&'a BTreeMap<Zone, Hold>),
+    /// All zones that a drill closes.
+    Drills(&'a BTreeSet<Zone>),
 }
 
 /// What a process saw of a zone; two of them may see different parts of its story.
@@ -163,6 +167,7 @@ impl ZoneMemory {
             suspect: false,
             hold: None,
             held_since: None,
+            drilled_since: None,
         }
     }
 
@@ -172,10 +177,29 @@ impl ZoneMemory {
         self.hold.as_ref().filter(|hold| hold.lasts(now))
     }
 
-    /// Whether it is out, or held as if it were.
+    /// Whether it is out, or held or closed as if it were.
     #[must_use]
     pub fn is_out(&self, now: Timestamp) -> bool {
-        self.health == ZoneHealth::Impaired || self.held(now).is_some()
+        self.health == ZoneHealth::Impaired || self.is_drilled() || self.held(now).is_some()
+    }
+
+    /// Whether a drill closes it.
+    #[must_use]
+    pub const fn is_drilled(&self) -> bool {
+        self.drilled_since.is_some()
+    }
+
+    /// A drill closes it, or none does any more: then it is held as after a return, and its
+    /// first pod is a canary. That is no outage.
+    pub fn drill(&mut self, is_closed: bool, now: Timestamp) {
+        match (self.drilled_since, is_closed) {
+            (None, true) => self.drilled_since = Some(now),
+            (Some(_), false) => {
+                self.drilled_since = None;
+                self.regroup(now);
+            }
+            _ => {}
+        }
     }
 
     /// Until when nothing moves there, with this base hold-down. None if the
@@ -194,6 +218,7 @@ impl ZoneMemory {
     pub fn state(&self, hold_down: Duration, now: Timestamp) -> ZoneState {
         match self.health {
             ZoneHealth::Impaired => ZoneState::Impaired,
+            _ if self.is_drilled() => ZoneState::Impaired,
             _ if self.held(now).is_some() => ZoneState::Held,
             ZoneHealth::Empty => ZoneState::Empty,
             ZoneHealth::Usable => match self.hold_until(hold_down) {
@@ -236,6 +261,7 @@ impl ZoneMemory {
                 observed: self.observed.clone(),
                 hold: self.hold.take(),
                 held_since: self.held_since,
+                drilled_since: self.drilled_since,
                 ..other
             };
         } else if other.recovered_at == self.recovered_at {
@@ -392,6 +418,11 @@ impl ZoneTracker {
             ZoneEvent::Proven(zone) => self.change(zone, ZoneMemory::prove),
             ZoneEvent::Suspected(zone) => self.change(zone, |memory| memory.doubt(now)),
             ZoneEvent::Holds(holds) => self.hold(holds, now),
+            ZoneEvent::Drills(closed) => {
+                for (zone, memory) in &mut self.zones {
+                    memory.drill(closed.contains(zone), now);
+                }
+            }
         }
     }
 

@@ -24,7 +24,7 @@ impl ZoneMemory {
     /// nodes for as long as it would be held. None while it has nodes, or people hold it.
     #[must_use]
     pub fn opens_at(&self, hold_down: Duration, now: Timestamp) -> Option<Timestamp> {
-        let gone = self.nodes_gone.filter(|_| self.held(now).is_none())?;
+        let gone = self.nodes_gone.filter(|_| self.held(now).is_none() && !self.is_drilled())?;
         let wait = SignedDuration::try_from(hold_down_of(hold_down, self.outages)).ok()?;
         gone.checked_add(wait).ok()
     }

@@ -13,6 +13,8 @@ use crate::observe::value::zone::Zone;
 
 /// Why a zone is not Ready while people hold it.
 const HELD_BY_HAND: &str = "HeldByHand";
+/// The same while a drill closes it.
+const DRILLED: &str = "Drilled";
 /// With more outages no hold-down gets longer.
 const MOST_OUTAGES: u32 = 16;
 
@@ -31,6 +33,9 @@ impl ZoneMemory {
     pub fn state_since(&self, hold_down: Duration, now: Timestamp) -> Timestamp {
         match self.state(hold_down, now) {
             ZoneState::Held => self.held_since.unwrap_or(self.since),
+            ZoneState::Impaired if self.health != ZoneHealth::Impaired => {
+                self.drilled_since.unwrap_or(self.since)
+            }
             ZoneState::Ready => {
                 self.hold_until(hold_down).map_or(self.since, |until| until.max(self.since))
             }
@@ -41,6 +46,9 @@ impl ZoneMemory {
     /// What keeps pods off most of its bad nodes: `NotReady`, or `Tainted: maintenance`.
     #[must_use]
     pub fn fault(&self) -> String {
+        if self.is_drilled() && self.health != ZoneHealth::Impaired {
+            return "closed by a drill".to_owned();
+        }
         self.condition.fault.as_ref().map_or_else(|| "unusable".to_owned(), NodeFault::to_string)
     }
 
@@ -49,6 +57,9 @@ impl ZoneMemory {
     #[must_use]
     pub fn reason(&self, state: ZoneState) -> Option<&'static str> {
         match state {
+            ZoneState::Impaired if self.is_drilled() && self.health != ZoneHealth::Impaired => {
+                Some(DRILLED)
+            }
             ZoneState::Impaired | ZoneState::Empty => {
                 self.condition.fault.as_ref().map(|fault| fault.reason.as_str())
             }
@@ -162,6 +173,8 @@ impl ZoneMemory {
             suspect: status.suspect,
             hold: None,
             held_since: (status.state == Some(ZoneState::Held)).then_some(since),
+            // The marks on its nodes say so, as long as they are there.
+            drilled_since: None,
         };
         Some((Zone::new(&status.zone), memory))
     }
@@ -172,6 +185,7 @@ impl ZoneMemory {
     pub fn from_policy(zone: &PolicyZone, hold_down: Duration) -> Option<(Zone, Self)> {
         let since = zone.since.as_ref()?.0;
         let health = match zone.state {
+            ZoneState::Impaired if zone.reason.as_deref() == Some(DRILLED) => return None,
             ZoneState::Impaired => ZoneHealth::Impaired,
             ZoneState::Recovering | ZoneState::Suspect => ZoneHealth::Usable,
             ZoneState::Empty => ZoneHealth::Empty,
@@ -198,6 +212,7 @@ impl ZoneMemory {
             suspect: zone.state == ZoneState::Suspect,
             hold: None,
             held_since: None,
+            drilled_since: None,
         };
         Some((Zone::new(&zone.name), memory))
     }

@@ -43,6 +43,9 @@ impl World {
         if known.taints.iter().any(|taint| &*taint.key == EMPTY_NODE) {
             shown = shown.taint(EMPTY_NODE, "PreferNoSchedule");
         }
+        if let Some(mark) = &known.drill {
+            shown = shown.drilled(mark);
+        }
         Some(shown)
     }
 }
