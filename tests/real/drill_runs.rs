@@ -194,7 +194,11 @@ async fn a_drill_that_is_deleted_opens_its_zone_and_a_cordon_is_left_as_it_is() 
     cluster.apply(drill("friday", "{zone: c, maxDuration: 2m, observeFor: 1m}")).await;
     eventually(SOON, "a closed node", async || {
         let closed = closed_nodes(&cluster).await;
-        if closed.is_empty() { Err(format!("{:#?}", status(&cluster, "friday").await)) } else { Ok(()) }
+        if closed.is_empty() {
+            Err(format!("{:#?}", status(&cluster, "friday").await))
+        } else {
+            Ok(())
+        }
     })
     .await;
     cluster.kubectl(&["delete", "zonedrill", "friday"]).await.unwrap();
