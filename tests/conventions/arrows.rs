@@ -17,7 +17,10 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("report", &["api", "observe", "predict", "outlook", "plan", "moves"]),
     ("operator", &["api", "observe", "predict", "outlook", "drill", "plan", "moves", "report"]),
     ("act", &["api", "observe", "moves"]),
-    ("controller", &["api", "observe", "predict", "plan", "moves", "report", "operator", "act"]),
+    (
+        "controller",
+        &["api", "observe", "predict", "drill", "plan", "moves", "report", "operator", "act"],
+    ),
     (
         "cli",
         &[
