@@ -82,7 +82,7 @@ impl Verb {
             Self::Evict => {
                 &[Check::Pods, Check::Nodes, Check::Steering, Check::DryRun, Check::Probe]
             }
-            Self::Retire => &[Check::Pods, Check::Nodes, Check::DryRun],
+            Self::Retire | Self::Vacate => &[Check::Pods, Check::Nodes, Check::DryRun],
             Self::Release => &[
                 Check::Pods,
                 Check::Nodes,
@@ -92,7 +92,6 @@ impl Verb {
                 Check::Probe,
             ],
             Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
-            Self::Vacate => &[Check::Pods, Check::Nodes, Check::DryRun],
             Self::Remake => &[Check::Pods, Check::DryRun],
         }
     }

@@ -95,6 +95,7 @@ impl WatchedPodStatus {
 
 /// A pod.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of the pod by itself")]
 pub struct Pod {
     /// Its namespace.
     pub namespace: Name,
