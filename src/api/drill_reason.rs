@@ -178,7 +178,7 @@ impl DrillReason {
     const fn of_its_end(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Stopped => (
-                "Somebody has annotated the drill with `zonespread.io/paused=true`, as `zonespread drill abort` does: the zone was opened.",
+                "Somebody has annotated the drill with `zonespread.io/paused=true`, as `zonespread drill abort NAME` does: the zone was opened.",
                 "Create another drill when it is time.",
             ),
             Self::DeadlinePassed => (
