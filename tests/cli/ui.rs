@@ -54,11 +54,13 @@ fn serve(mut stream: TcpStream, is_broken: &AtomicBool, has_crd: bool) {
             request += &line;
         }
         let target = request.split(' ').nth(1).unwrap().to_owned();
-        if target.contains("watch=true") {
-            // It stays open, and nothing happens.
+        if target.contains("watch=true") && !is_broken.load(Ordering::Relaxed) {
+            // It stays open, and nothing happens, until the server breaks.
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
             let _ = stream.write_all(head.as_bytes());
-            std::thread::sleep(Duration::from_mins(5));
+            while !is_broken.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
             return;
         }
         let (status, body) = if is_broken.load(Ordering::Relaxed) {
@@ -235,6 +237,9 @@ fn the_page_asks_for_what_has_changed_and_is_told_how_old_it_is() {
     ui.until("the age", |state| state["heardSecondsAgo"].as_u64() > Some(3));
     assert_eq!(state["policies"][0]["name"], "web", "what was seen stays");
     assert!(ui.get("/").1.contains("etcd is away"));
+    // Long enough for the watch to fail as well, which nothing but a new list mends here:
+    // nothing ever changes.
+    std::thread::sleep(Duration::from_secs(3));
     server.is_broken.store(false, Ordering::Relaxed);
     ui.until("the end of the problem", |state| state["problem"].is_null());
 }

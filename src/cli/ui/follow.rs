@@ -83,22 +83,25 @@ pub async fn follow<K, T>(
     K: Clone + DeserializeOwned + Debug + Send + Resource<DynamicType = ()> + Into<T> + 'static,
 {
     let address = lock(&board).cluster.clone();
-    let config = watcher::Config { timeout: Some(WATCH_LASTS), ..watcher::Config::default() };
-    let mut events = pin!(watcher(api, config));
     loop {
-        match events.try_next().await {
-            Ok(None) => return,
-            Ok(Some(event)) => {
-                let mut board = lock(&board);
-                if feed(&mut board).apply(event) {
-                    board.changed();
+        let config = watcher::Config { timeout: Some(WATCH_LASTS), ..watcher::Config::default() };
+        let mut events = pin!(watcher(api.clone(), config));
+        let error = loop {
+            match events.try_next().await {
+                Ok(None) => return,
+                Ok(Some(event)) => {
+                    let mut board = lock(&board);
+                    if feed(&mut board).apply(event) {
+                        board.changed();
+                    }
                 }
+                Err(error) => break error,
             }
-            Err(error) => {
-                let pause = fail(&mut lock(&board), feed, &error, &address);
-                tokio::time::sleep(pause).await;
-            }
-        }
+        };
+        // From a list again: a watch that goes on where it was says nothing until something
+        // changes, and until then nobody could tell that it is back.
+        let pause = fail(&mut lock(&board), feed, &error, &address);
+        tokio::time::sleep(pause).await;
     }
 }
 
