@@ -11,10 +11,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
-use crate::moves::{ActionError, ActionRequest, Check, Verb};
+use crate::moves::{ActionError, ActionRequest, Check, PodPatch, Verb};
 use crate::observe::{
-    ConditionCount, Interner, Node, NodeFault, Pod, WatchedPod, Zone, ZoneCondition, is_impaired,
-    unstable_nodes,
+    ConditionCount, CostWriter, DELETION_COST, Interner, Node, NodeFault, Pod, WatchedPod, Zone,
+    ZoneCondition, is_impaired, unstable_nodes,
 };
 
 use super::request::{Answer, Request};
@@ -69,7 +69,9 @@ impl Action {
             (Some(Check::Pods), Some(selector)) => {
                 Request::Pods { namespace, selector: selector.to_string() }
             }
-            (Some(Check::Pods), None) => Request::Pod { namespace, name: pod.clone() },
+            (Some(Check::Pods), None) | (Some(Check::Cost), _) => {
+                Request::Pod { namespace, name: pod.clone() }
+            }
             (Some(Check::Nodes), _) if preconditions.all_nodes => Request::Nodes,
             (Some(Check::Nodes), _) => Request::Node { name: target.clone() },
             (Some(Check::Fence), _) => Request::Fence { request: Arc::clone(&self.request) },
@@ -94,6 +96,8 @@ impl Action {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
             (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(&nodes)?,
+            (Some(Check::Cost), Answer::Pods(pods)) if self.cost_stands(pods)? => return Ok(true),
+            (Some(Check::Cost), Answer::Pods(_)) => {}
             (Some(Check::Fence | Check::Steering | Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.
@@ -118,7 +122,7 @@ impl Action {
                     other => other,
                 });
             }
-            (Some(Check::Pods | Check::Nodes), Answer::Failed(why)) => {
+            (Some(Check::Pods | Check::Nodes | Check::Cost), Answer::Failed(why)) => {
                 return Err(ActionError::Failed(format!("a fresh read failed: {why}")));
             }
             (_, answer) => {
@@ -195,6 +199,32 @@ impl Action {
             }
         }
         Ok(())
+    }
+
+    /// Whether the pod has the cost already. If not, and nobody else has given it one, only
+    /// the pod as it was just read is changed.
+    fn cost_stands(&mut self, pods: Vec<WatchedPod>) -> Result<bool, ActionError> {
+        let stale = |why: &str| Err(ActionError::Stale(format!("a fresh read of the pod: {why}")));
+        let Some(patch) = &self.request.patch else { return stale("nothing is to be changed") };
+        let read = pods.into_iter().find(|pod| pod.metadata.name.as_deref() == Some(&*patch.pod));
+        let Some(read) = read else { return Err(ActionError::Gone) };
+        let resource_version = read.metadata.resource_version.clone();
+        let pod = Pod::new(read, &mut Interner::default());
+        if pod.uid != patch.uid || pod.terminating {
+            return Err(ActionError::Gone);
+        }
+        if pod.cost_writer == CostWriter::Other || pod.is_in_a_surge() {
+            return stale("its deletion cost is somebody else's");
+        }
+        let is_cost = |(key, _): &&(&str, _)| *key == DELETION_COST;
+        let wanted = patch.annotations.iter().find(is_cost).and_then(|(_, cost)| cost.clone());
+        let has = (pod.cost_writer == CostWriter::Operator).then(|| pod.deletion_cost.to_string());
+        if has == wanted {
+            return Ok(true);
+        }
+        let patch = PodPatch { resource_version, ..PodPatch::clone(patch) };
+        Arc::make_mut(&mut self.request).patch = Some(Arc::new(patch));
+        Ok(false)
     }
 
     /// Laws 1 and 2, as the API server sees the nodes now.

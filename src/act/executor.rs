@@ -23,11 +23,13 @@ pub struct Lanes {
     pub writes: usize,
     /// Evictions under way, each with one request at a time.
     pub evictions: usize,
+    /// Deletion costs that are being written.
+    pub costs: usize,
 }
 
 impl Default for Lanes {
     fn default() -> Self {
-        Self { writes: 16, evictions: 64 }
+        Self { writes: 16, evictions: 64, costs: 4 }
     }
 }
 
@@ -162,6 +164,12 @@ impl Executor {
                 Err(refusal) => self.end(&request, refusal, progress),
             }
         }
+        while let Some(request) = self.pending.next_cost(self.lanes.costs) {
+            match self.action(&request, now) {
+                Ok(action) => self.ask_for(action, progress),
+                Err(refusal) => self.end(&request, refusal, progress),
+            }
+        }
     }
 
     fn action(&self, request: &ActionRequest, now: Timestamp) -> Result<Action, ActionError> {
@@ -185,8 +193,9 @@ impl Executor {
         if let Some(zone) = leaves.then(held).flatten() {
             return Err(outdated(&format!("zone {zone} has been held by hand since")));
         }
-        // What was begun is followed to its end; a drill is not.
-        if request.verb == Verb::Vacate && self.pauses.of(&request.policy).is_some() {
+        // What was begun is followed to its end; a drill is not, and a deletion cost begins nothing.
+        let may_wait = matches!(request.verb, Verb::Vacate | Verb::SetCost);
+        if may_wait && self.pauses.of(&request.policy).is_some() {
             return Err(outdated("it has been paused since"));
         }
         if !request.verb.begins() {

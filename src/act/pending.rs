@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::moves::{ActionError, ActionRequest, Effect, StatusWrite};
+use crate::moves::{ActionError, ActionRequest, Effect, StatusWrite, Verb};
 use crate::observe::{Name, PolicyKey};
 
 /// What was decided and is not begun yet, and what is under way.
@@ -25,6 +25,10 @@ pub(super) struct Pending {
     unstored: VecDeque<ActionRequest>,
     /// Evictions that may begin, oldest first.
     ready: VecDeque<ActionRequest>,
+    /// Deletion costs to be written, oldest first. They wait for all that evicts.
+    costs: VecDeque<ActionRequest>,
+    /// How many of these are under way.
+    setting_costs: usize,
     /// Tiers with an eviction under way.
     evicting: BTreeMap<PolicyKey, BTreeSet<Name>>,
 }
@@ -48,6 +52,7 @@ impl Pending {
     pub fn push(&mut self, effect: Effect) {
         match effect {
             Effect::WriteStatus(write) => self.push_write(write),
+            Effect::Act(request) if request.verb == Verb::SetCost => self.costs.push_back(request),
             // What follows in a move: the pod itself says that it was begun.
             Effect::Act(request) if !request.verb.begins() => self.ready.push_back(request),
             Effect::Act(request) => {
@@ -151,8 +156,24 @@ impl Pending {
         Some(request)
     }
 
-    /// An eviction that was begun is over.
+    /// The deletion cost to be written next, given how many may be under way at once: none
+    /// while an eviction waits.
+    pub fn next_cost(&mut self, places: usize) -> Option<ActionRequest> {
+        let evictions_wait = !(self.unstored.is_empty() && self.ready.is_empty());
+        if evictions_wait || self.setting_costs >= places {
+            return None;
+        }
+        let request = self.costs.pop_front()?;
+        self.setting_costs += 1;
+        Some(request)
+    }
+
+    /// What was begun is over: an eviction, or the writing of a cost.
     pub fn ended(&mut self, request: &ActionRequest) {
+        if request.verb == Verb::SetCost {
+            self.setting_costs = self.setting_costs.saturating_sub(1);
+            return;
+        }
         if let Some(tiers) = self.evicting.get_mut(&request.policy) {
             tiers.remove(&request.tier);
             if tiers.is_empty() {
@@ -167,7 +188,7 @@ impl Pending {
         holds: impl Fn(&ActionRequest) -> Result<(), ActionError>,
     ) -> Vec<(ActionRequest, ActionError)> {
         let mut given_up = Vec::new();
-        for waiting in [&mut self.unstored, &mut self.ready] {
+        for waiting in [&mut self.unstored, &mut self.ready, &mut self.costs] {
             for request in std::mem::take(waiting) {
                 match holds(&request) {
                     Ok(()) => waiting.push_back(request),
@@ -184,6 +205,7 @@ impl Pending {
         self.turns.clear();
         self.unstored.clear();
         self.ready.clear();
+        self.costs.clear();
     }
 
     /// How many statuses are being written.
@@ -196,8 +218,8 @@ impl Pending {
         self.evicting.values().map(BTreeSet::len).sum()
     }
 
-    /// How many statuses and evictions nobody has begun.
+    /// How many statuses, evictions and costs nobody has begun.
     pub fn waiting(&self) -> usize {
-        self.writes.len() + self.unstored.len() + self.ready.len()
+        self.writes.len() + self.unstored.len() + self.ready.len() + self.costs.len()
     }
 }

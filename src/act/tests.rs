@@ -114,7 +114,7 @@ struct Hand {
 impl Hand {
     fn with(writes: usize, evictions: usize) -> Self {
         Self {
-            executor: Executor::new(Lanes { writes, evictions }),
+            executor: Executor::new(Lanes { writes, evictions, costs: evictions }),
             asked: Vec::new(),
             outcomes: Vec::new(),
             now: at(0),
@@ -453,3 +453,6 @@ fn stops_an_eviction(change: Change) {
         }
     }
 }
+
+#[path = "cost_tests.rs"]
+mod costs;

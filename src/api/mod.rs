@@ -44,8 +44,8 @@ pub use move_kind::MoveKind;
 pub use reason::Reason;
 pub use scheduler_status::SchedulerStatus;
 pub use spec::{
-    AcceptedCheck, LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, SingleZone, Strategy,
-    TierOverride, Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
+    AcceptedCheck, LocalStorage, Mode, OpenZones, Rebalance, RebalanceWindow, ScaleIn, SingleZone,
+    Strategy, TierOverride, Trigger, ZoneSpreadPolicy, ZoneSpreadPolicySpec,
 };
 pub use status::{
     ApprovedPlan, Blocked, CONDITION_BALANCED, CONDITION_DEGRADED, CONDITION_EFFECTIVE,
@@ -88,6 +88,9 @@ pub const DRILL_CHECK: &str = "zonespread.io/drill-check";
 
 /// The version of that answer.
 pub const DRILL_VERSION: &str = "v1";
+
+/// On a pod: the deletion cost that the operator has written. One that differs is somebody else's.
+pub const OWN_DELETION_COST: &str = "zonespread.io/deletion-cost";
 
 /// The label of the pods that open zones, in the operator's own namespace.
 pub const PROBE: &str = "zonespread.io/probe";

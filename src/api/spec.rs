@@ -199,6 +199,13 @@ pub struct Rebalance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_zones: Option<OpenZones>,
 
+    /// Whether a scale-down takes from the fullest zones: Guided writes
+    /// controller.kubernetes.io/pod-deletion-cost to pods of ReplicaSets, except where somebody
+    /// else did. It needs the right to (deploy/surge). Off removes what was written. Default
+    /// Guided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_in: Option<ScaleIn>,
+
     /// Pods with emptyDir volumes: Evict moves them, Keep leaves them, Auto
     /// moves those of ReplicaSets and leaves those of StatefulSets. Default
     /// Auto. Pods with hostPath volumes are always left.
@@ -261,6 +268,16 @@ pub enum OpenZones {
     Always,
     /// They stay as they are.
     Never,
+}
+
+/// Whether scale-downs are guided.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ScaleIn {
+    /// Deletion costs make them take from the fullest zones.
+    #[default]
+    Guided,
+    /// Pods have no deletion costs of the operator.
+    Off,
 }
 
 /// What happens to pods with emptyDir volumes.

@@ -130,7 +130,7 @@ pub async fn run(
         events: events.clone(),
         namespace: settings.namespace.clone(),
     };
-    let surge_right = prover.start();
+    let (surge_right, scale_in_right) = prover.start();
     let steering_right = look_at_steering(acting.clone());
     let performing = tokio::spawn(performer.run(to_perform, outcomes));
     // Of each zone there is one write at a time, so these are bounded.
@@ -164,7 +164,8 @@ pub async fn run(
         version_log: VersionLog::default(),
     };
     let steering = steering_right;
-    let rights = Rights { surge: surge_right, opening: opening_right, steering };
+    let rights =
+        Rights { surge: surge_right, scale_in: scale_in_right, opening: opening_right, steering };
     let mut stopping = stop.clone();
     tokio::select! {
         () = driver.run(watched, performed, zones_written, probes_kept, leading, rights) => return Err(RunError::Ended("the main loop")),
@@ -262,6 +263,10 @@ impl Driver {
                 Ok(()) = rights.surge.changed() => {
                     let right = rights.surge.borrow_and_update().clone();
                     self.main_loop.surge_right(right, Instant::now());
+                }
+                Ok(()) = rights.scale_in.changed() => {
+                    let right = rights.scale_in.borrow_and_update().clone();
+                    self.main_loop.scale_in_right(right, Instant::now());
                 }
                 Ok(()) = rights.opening.changed() => {
                     let right = rights.opening.borrow_and_update().clone();

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{Instrument, Span, debug, info_span, warn};
 
 use crate::act::{Answer, Asking, Executor, Lanes, Progress, Request, Ticket};
-use crate::moves::{Effect, Outcome};
+use crate::moves::{ActionError, Effect, Outcome, Verb};
 use crate::observe::{Pauses, PolicyKey};
 
 use super::lease::Leadership;
@@ -107,7 +107,13 @@ impl Performer {
         for outcome in progress.outcomes {
             if let Outcome::Refused { verb, policy, uid, refusal } = &outcome {
                 let (namespace, policy) = (&policy.namespace, &policy.name);
-                warn!(%namespace, %policy, %uid, ?refusal, "not done: {}", verb.what(false));
+                let is_news =
+                    *verb != Verb::SetCost || matches!(refusal, ActionError::Forbidden(_));
+                if is_news {
+                    warn!(%namespace, %policy, %uid, ?refusal, "not done: {}", verb.what(false));
+                } else {
+                    debug!(%namespace, %policy, %uid, ?refusal, "not done: {}", verb.what(false));
+                }
             }
             self.outbox.push_back(outcome);
         }

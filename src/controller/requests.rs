@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Error, Resource};
 use serde_json::json;
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::act::{Answer, REQUEST_TIMEOUT, Request};
 use crate::api::{FIELD_MANAGER, ZoneSpreadPolicy};
@@ -146,21 +146,26 @@ impl Requests {
     /// Changes labels and annotations of the pod with this uid, and nothing else.
     async fn patch(&self, request: &ActionRequest, patch: &PodPatch, dry_run: bool) -> Answer {
         let ActionRequest { policy, tier, zone, verb, .. } = request;
-        let PodPatch { pod, uid, labels, annotations } = patch;
+        let PodPatch { pod, uid, labels, annotations, resource_version } = patch;
         let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), &policy.namespace);
         let labels: BTreeMap<_, _> = labels.iter().map(|(key, value)| (*key, value)).collect();
         let annotations: BTreeMap<_, _> =
             annotations.iter().map(|(key, value)| (*key, value)).collect();
         // The API server refuses another uid than the pod has.
-        let metadata =
+        let mut metadata =
             json!({"uid": uid.to_string(), "labels": labels, "annotations": annotations});
+        if let Some(version) = resource_version {
+            metadata["resourceVersion"] = json!(version);
+        }
         let params = PatchParams { dry_run, ..PatchParams::default() };
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let answer = pods.patch(pod, &params, &patch);
         Answer::Acted(match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
             Ok(Ok(_)) => {
-                if !dry_run {
-                    let (namespace, policy) = (&policy.namespace, &policy.name);
+                let (namespace, policy) = (&policy.namespace, &policy.name);
+                if *verb == Verb::SetCost {
+                    debug!(%namespace, %policy, %tier, %pod, %zone, "{}", verb.what(false));
+                } else if !dry_run {
                     info!(%namespace, %policy, %tier, %pod, %zone, "{}", verb.what(false));
                 }
                 Ok(())

@@ -8,12 +8,14 @@ use kube::api::{Api, PostParams};
 use tokio::sync::watch;
 
 use crate::observe::Kind;
-use crate::plan::{OpeningRight, SteeringRight, SurgeRight};
+use crate::plan::{OpeningRight, ScaleInRight, SteeringRight, SurgeRight};
 
 /// What is known of the rights that not every installation has.
 pub struct Rights {
     /// To replace pods before they stop.
     pub surge: watch::Receiver<SurgeRight>,
+    /// To write deletion costs.
+    pub scale_in: watch::Receiver<ScaleInRight>,
     /// To make probe pods.
     pub opening: watch::Receiver<OpeningRight>,
     /// Whether new pods can be steered.

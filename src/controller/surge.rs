@@ -1,6 +1,7 @@
 //! Whether the operator may replace pods before they stop: the right to change labels of pods,
 //! the right to watch autoscalers, and the fence that lets it change nothing else. The fence is
 //! tried, not believed in: as dry runs, what must be refused is asked for, and what must not be.
+//! Behind the same fence it may write deletion costs; that takes no autoscalers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,10 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::act::REQUEST_TIMEOUT;
-use crate::api::{DO_NOT_EVICT, MOVE, ZoneSpreadPolicy};
+use crate::api::{DO_NOT_EVICT, MOVE, OWN_DELETION_COST, ZoneSpreadPolicy};
 use crate::moves::ActionError;
-use crate::observe::{HASH_LABELS, Kind, Name, WatchEvent, WatchedPod, released_labels};
-use crate::plan::SurgeRight;
+use crate::observe::{
+    DELETION_COST, HASH_LABELS, Kind, Name, WatchEvent, WatchedPod, released_labels,
+};
+use crate::plan::{ScaleInRight, SurgeRight};
 
 use super::refusal::{action_error, no_answer};
 use super::rights::may;
@@ -49,22 +52,29 @@ pub struct Prover {
 }
 
 impl Prover {
-    /// Begins; what is known of the right is told whenever that changes.
-    pub fn start(self) -> watch::Receiver<SurgeRight> {
+    /// Begins; what is known of the rights is told whenever that changes.
+    pub fn start(self) -> (watch::Receiver<SurgeRight>, watch::Receiver<ScaleInRight>) {
         let (told, right) = watch::channel(SurgeRight::default());
-        tokio::spawn(self.run(told));
-        right
+        let (told_costs, costs_right) = watch::channel(ScaleInRight::default());
+        tokio::spawn(self.run(told, told_costs));
+        (right, costs_right)
     }
 
-    async fn run(self, told: watch::Sender<SurgeRight>) {
+    async fn run(self, told: watch::Sender<SurgeRight>, costs: watch::Sender<ScaleInRight>) {
         let mut watches = false;
+        let mut said = false;
         loop {
-            let right = match self.prove().await {
-                Ok(right) => right,
+            let (right, scale_in) = match self.prove().await {
+                Ok(rights) => rights,
                 Err(error) => {
-                    SurgeRight::Missing(format!("the right could not be proven: {error}"))
+                    let why = format!("the right could not be proven: {error}");
+                    (SurgeRight::Missing(why.clone()), ScaleInRight::Missing(why))
                 }
             };
+            if *costs.borrow() != scale_in || !std::mem::replace(&mut said, true) {
+                say(&scale_in);
+                costs.send_replace(scale_in);
+            }
             if right == SurgeRight::Proven && !std::mem::replace(&mut watches, true) {
                 watch_optional(&self.watching, &self.server, &self.events);
             }
@@ -86,10 +96,30 @@ impl Prover {
         }
     }
 
-    async fn prove(&self) -> Result<SurgeRight, kube::Error> {
+    async fn prove(&self) -> Result<(SurgeRight, ScaleInRight), kube::Error> {
         if !may(&self.client, "patch", Kind::Pod, None).await? {
-            return Ok(SurgeRight::default());
+            return Ok((SurgeRight::default(), ScaleInRight::default()));
         }
+        let missing = |why: String| (SurgeRight::Missing(why.clone()), ScaleInRight::Missing(why));
+        let Some((namespace, pod)) = self.some_pod().await? else {
+            return Ok(missing("there is no pod to try the fence with".to_owned()));
+        };
+        for forbidden in forbidden() {
+            if let Err(why) = try_fence(&self.client, &namespace, &pod, &forbidden).await {
+                return Ok(missing(match why {
+                    ActionError::Forbidden(why) => why,
+                    other => format!("the fence could not be tried: {other:?}"),
+                }));
+            }
+        }
+        let surge = self.prove_surge(&namespace, &pod).await?;
+        let cost =
+            json!({"metadata": {"annotations": {DELETION_COST: "-2", OWN_DELETION_COST: "-2"}}});
+        let scale_in = self.refusal("a deletion cost", &namespace, &pod, &cost).await;
+        Ok((surge, scale_in.map_or(ScaleInRight::Proven, ScaleInRight::Missing)))
+    }
+
+    async fn prove_surge(&self, namespace: &str, pod: &str) -> Result<SurgeRight, kube::Error> {
         for verb in ["list", "watch"] {
             if !may(&self.client, verb, Kind::Autoscaler, None).await? {
                 return Ok(SurgeRight::Missing(format!(
@@ -98,27 +128,21 @@ impl Prover {
                 )));
             }
         }
-        let Some((namespace, pod)) = self.some_pod().await? else {
-            return Ok(SurgeRight::Missing("there is no pod to try the fence with".to_owned()));
-        };
-        for forbidden in forbidden() {
-            if let Err(why) = try_fence(&self.client, &namespace, &pod, &forbidden).await {
-                let why = match why {
-                    ActionError::Forbidden(why) => why,
-                    other => format!("the fence could not be tried: {other:?}"),
-                };
-                return Ok(SurgeRight::Missing(why));
-            }
-        }
         let mark = json!({"metadata": {"annotations": {MOVE: "{}"}}});
-        if let Some(why) = self.refusal(&namespace, &pod, &mark).await {
+        if let Some(why) = self.refusal("a release", namespace, pod, &mark).await {
             return Ok(SurgeRight::Missing(why));
         }
         Ok(self.release_refused().await?.map_or(SurgeRight::Proven, SurgeRight::Missing))
     }
 
     /// Why the API server refuses a change that a surge takes, as a dry run, if it does.
-    async fn refusal(&self, namespace: &str, pod: &str, change: &Value) -> Option<String> {
+    async fn refusal(
+        &self,
+        what: &str,
+        namespace: &str,
+        pod: &str,
+        change: &Value,
+    ) -> Option<String> {
         let pods: Api<WatchedPod> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams { dry_run: true, ..PatchParams::default() };
         let patch = Patch::Merge(change);
@@ -132,11 +156,9 @@ impl Prover {
             // It was there a moment ago: the next one is tried soon.
             ActionError::Gone => None,
             ActionError::Forbidden(why) => {
-                Some(format!("a release of pod {namespace}/{pod} is refused (as a dry run): {why}"))
+                Some(format!("{what} of pod {namespace}/{pod} is refused (as a dry run): {why}"))
             }
-            other => {
-                Some(format!("a release of pod {namespace}/{pod} could not be tried: {other:?}"))
-            }
+            other => Some(format!("{what} of pod {namespace}/{pod} could not be tried: {other:?}")),
         }
     }
 
@@ -150,7 +172,7 @@ impl Prover {
         let mut refused = None;
         for namespace in namespaces {
             let Some((pod, release)) = self.some_release(&namespace).await? else { continue };
-            match self.refusal(&namespace, &pod, &release).await {
+            match self.refusal("a release", &namespace, &pod, &release).await {
                 None => return Ok(None),
                 Some(why) => refused = refused.or(Some(why)),
             }
@@ -175,19 +197,32 @@ impl Prover {
         Ok(None)
     }
 
-    /// A pod to try the fence with: one of our own if there is one.
+    /// A pod to try the fence with: one of our own if there is one, and one that nobody has
+    /// given a deletion cost.
     async fn some_pod(&self) -> Result<Option<(Name, Name)>, kube::Error> {
-        let params = ListParams::default().limit(1);
+        let params = ListParams::default().limit(A_FEW);
         let own: Api<WatchedPod> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut pods = own.list(&params).await?.items;
         if pods.is_empty() {
             let all: Api<WatchedPod> = Api::all(self.client.clone());
             pods = all.list(&params).await?.items;
         }
-        Ok(pods.into_iter().next().map(|pod| {
+        let has_cost = |pod: &WatchedPod| {
+            let annotations = pod.metadata.annotations.as_ref();
+            annotations.is_some_and(|known| known.contains_key(DELETION_COST))
+        };
+        let at = pods.iter().position(|pod| !has_cost(pod)).unwrap_or(0);
+        Ok(pods.into_iter().nth(at).map(|pod| {
             let text = |part: Option<String>| Name::from(part.unwrap_or_default());
             (text(pod.metadata.namespace), text(pod.metadata.name))
         }))
+    }
+}
+
+fn say(right: &ScaleInRight) {
+    match right {
+        ScaleInRight::Proven => info!("scale-downs are guided: pods get deletion costs"),
+        ScaleInRight::Missing(why) => info!(%why, "scale-downs are not guided"),
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Verb {
     Vacate,
     /// Have a pod made anew that waits since a drill kept it out of a zone.
     Remake,
+    /// Change what it costs to delete the pod: part of no move.
+    SetCost,
 }
 
 /// What is looked at anew before a verb is carried out: a watch may be behind without
@@ -71,6 +73,8 @@ pub enum Check {
     DryRun,
     /// The probe that keeps the node and the room gives both up, if there is one.
     Probe,
+    /// Nobody else has given the pod a cost.
+    Cost,
 }
 
 impl Verb {
@@ -93,6 +97,7 @@ impl Verb {
             ],
             Self::Demote | Self::Restore | Self::Promote => &[Check::DryRun],
             Self::Remake => &[Check::Pods, Check::DryRun],
+            Self::SetCost => &[Check::Cost],
         }
     }
 
@@ -136,6 +141,8 @@ impl Verb {
             (Self::Vacate, false) => "evict for a drill",
             (Self::Remake, true) => "have the waiting pod made anew (dry run)",
             (Self::Remake, false) => "have the waiting pod made anew",
+            (Self::SetCost, true) => "set the deletion cost (dry run)",
+            (Self::SetCost, false) => "set the deletion cost",
         }
     }
 }
@@ -151,6 +158,8 @@ pub struct PodPatch {
     pub labels: Vec<(&'static str, String)>,
     /// Annotations that get a value, or go.
     pub annotations: Vec<(&'static str, Option<String>)>,
+    /// The pod as it was read: only that is changed. None: whatever it is by then.
+    pub resource_version: Option<String>,
 }
 
 /// What to do with a pod, and what must still be true.
@@ -207,7 +216,7 @@ pub struct SteeredPod {
 }
 
 /// The preconditions of a decision, checked again before it is carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preconditions {
     /// What selects the tier's pods, as in a URL. None when they are too many
     /// to be listed for one move: then only the pod itself is read.

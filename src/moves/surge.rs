@@ -178,11 +178,16 @@ pub(super) fn patch(
         uid: pod.uid.clone(),
         labels: Vec::new(),
         annotations: Vec::new(),
+        resource_version: None,
     };
     Some(match verb {
-        Verb::Evict | Verb::Retire | Verb::Demote | Verb::Promote | Verb::Vacate | Verb::Remake => {
-            return None;
-        }
+        Verb::Evict
+        | Verb::Retire
+        | Verb::Demote
+        | Verb::Promote
+        | Verb::Vacate
+        | Verb::Remake
+        | Verb::SetCost => return None,
         Verb::Release => {
             let (key, hash) = hash_label(&pod.labels)?;
             let mark = mark(moved, policy, hash);
@@ -226,6 +231,7 @@ pub(super) fn replacement_patch(
         uid: pod.uid.clone(),
         labels: Vec::new(),
         annotations,
+        resource_version: None,
     })
 }
 

@@ -30,7 +30,7 @@ pub use object::move_mark::{
 pub use object::namespace::WatchedNamespace;
 pub use object::node::{Node, WatchedNode};
 pub use object::owner::Owner;
-pub use object::pod::{KeepMark, Pod, PodPhase, WatchedPod, WatchedPodStatus};
+pub use object::pod::{CostWriter, KeepMark, Pod, PodPhase, WatchedPod, WatchedPodStatus};
 pub use object::pod_requests::{
     Container, ContainerRole, HeldRequests, MoreByContainer, PodRequests, Requests, TotalRequests,
 };

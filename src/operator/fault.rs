@@ -9,6 +9,8 @@ pub(super) enum Fault {
     TurnsLandings,
     /// Moves begin before their steering is in force.
     RushesSteering,
+    /// Scale-downs take from the emptiest zones.
+    InvertsCosts,
 }
 
 impl Operator {
@@ -17,6 +19,14 @@ impl Operator {
     #[must_use]
     pub const fn turning_landings(mut self) -> Self {
         self.fault = Some(Fault::TurnsLandings);
+        self
+    }
+
+    /// An operator with a fault: the deletion costs that it writes are the wrong way round.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn inverting_costs(mut self) -> Self {
+        self.fault = Some(Fault::InvertsCosts);
         self
     }
 

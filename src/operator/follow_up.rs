@@ -119,17 +119,7 @@ impl Operator {
         // Where nobody wants pods any more, none is missed.
         let tier = self.tier_of(key, memory, moved, now).filter(|tier| tier.desired > 0);
         let Some((policy, tier)) = self.index.policy(key).zip(tier) else {
-            return Preconditions {
-                tier_selector: None,
-                snapshot: Arc::default(),
-                awaited: 0,
-                available: 0,
-                moving: Box::default(),
-                min_ready_seconds: 0,
-                zones: Box::default(),
-                eligible: Arc::default(),
-                all_nodes: false,
-            };
+            return Preconditions::default();
         };
         let target = Name::from("");
         let own = Arc::<OwnerSnapshot>::default();

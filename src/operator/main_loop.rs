@@ -10,7 +10,7 @@ use crate::api::{ZoneSpreadPolicyStatus, ZoneStatus};
 use crate::moves::{Outcome, Signal};
 use crate::observe::{ClockReading, Freshness, Kind, Name, PolicyKey, WatchEvent};
 
-use crate::plan::{OpeningRight, SteeringRight, SurgeRight};
+use crate::plan::{OpeningRight, ScaleInRight, SteeringRight, SurgeRight};
 
 use super::{Decision, Operator, OutlookProgress, ProbeAnswer, ProbeAsk, ZoneWrite};
 
@@ -159,6 +159,12 @@ impl MainLoop {
         let soon = now.monotonic.max(self.decided_at + DECIDE_EVERY);
         self.decide_at = self.decide_at.min(soon);
         self.operator.probe_answered(ask, answer, now.wall);
+    }
+
+    /// What is known of the right to write deletion costs.
+    pub fn scale_in_right(&mut self, right: ScaleInRight, now: Instant) {
+        self.operator.set_scale_in_right(right);
+        self.decide_at = now;
     }
 
     /// What is known of whether new pods can be steered.

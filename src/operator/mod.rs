@@ -24,6 +24,8 @@ mod policy_state;
 mod probe_pods;
 mod reconcile;
 mod recovery;
+mod rights;
+mod scale_in;
 mod scheduler_version;
 mod steadiness;
 mod steering;
@@ -66,6 +68,7 @@ use fault::Fault;
 use parallel::ParallelPlans;
 use policy_state::PolicyState;
 use probe_pods::ZoneOpenings;
+use scale_in::ScaleIn;
 use suspicion::Suspicion;
 use zone_losses::ZoneLosses;
 use zones::ZoneRecords;
@@ -141,6 +144,8 @@ pub struct Operator {
     steering: SteeringRight,
     /// The same when the policies were last asked.
     steering_asked: SteeringRight,
+    /// Deletion costs that guide scale-downs.
+    scale_in: ScaleIn,
     /// Zones that are to be lost on purpose.
     drills: Drills,
     /// Plans of the policies that are being asked.
@@ -163,16 +168,6 @@ impl Operator {
     pub const fn with_concurrent_moves(mut self, most: usize) -> Self {
         self.concurrent_moves = ConcurrentMoves(most);
         self
-    }
-
-    /// Whether pods may be replaced before they stop, from now on.
-    pub fn set_surge_right(&mut self, right: SurgeRight) {
-        self.surge = right;
-    }
-
-    /// What was proven of the right, whatever is in the way for a moment.
-    pub fn set_surge_proven(&mut self, right: SurgeRight) {
-        self.surge_proven = right;
     }
 
     /// The index.
@@ -275,6 +270,9 @@ impl Operator {
 
     /// What became of an effect.
     pub fn outcome(&mut self, outcome: Outcome, now: Timestamp) -> Vec<Signal> {
+        if self.cost_answered(&outcome, now) {
+            return Vec::new();
+        }
         match &outcome {
             Outcome::Refused { refusal: ActionError::Throttled { retry_after }, .. } => {
                 let pause = (*retry_after).max(policy_state::REFUSAL_HEEDED);
@@ -343,16 +341,14 @@ impl Operator {
         let scheduler = Some(self.scheduler_status());
         let version_changed = scheduler != self.scheduler_asked;
         self.scheduler_asked = scheduler;
+        let rights_changed = self.rights_changed();
         let everything = nodes
             || taints_changed
             || hold_ended
             || cluster_state != self.cluster_state
             || zones_changed
             || version_changed
-            || self.surge != self.surge_asked
-            || self.steering != self.steering_asked;
-        self.surge_asked.clone_from(&self.surge);
-        self.steering_asked.clone_from(&self.steering);
+            || rights_changed;
         self.look_at_probes(now);
         let move_ended = std::mem::take(&mut self.move_ended) || self.has_opening_news();
         self.openings_asked = Arc::clone(&self.openings_told);
@@ -473,6 +469,8 @@ mod pace_tests;
 mod pool_tests;
 #[cfg(test)]
 mod probe_tests;
+#[cfg(test)]
+mod scale_in_tests;
 #[cfg(test)]
 mod scale_tests;
 #[cfg(test)]

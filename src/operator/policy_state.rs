@@ -18,6 +18,7 @@ use crate::moves::{
 use crate::observe::{Index, Name, PolicyEntry, PolicyKey, Zone, ZoneMemory};
 use crate::plan::{Approval, KnownZones, MissHistory, TierSettings, TierView, Wish};
 
+use super::scale_in::CostRequests;
 use super::steadiness::Steadiness;
 use super::steering::Steerings;
 
@@ -67,6 +68,8 @@ pub struct PolicyState {
     pub tier_zones: BTreeMap<Name, KnownZones>,
     /// How new pods of its tiers are steered.
     pub(super) steering: Steerings,
+    /// Deletion costs that were asked for.
+    pub(super) costs: CostRequests,
     /// Whether a tier was unbalanced when it was last asked: it may wait for others.
     pub is_unbalanced: bool,
     /// The zones that its tiers want to have opened, or kept open.

@@ -112,7 +112,7 @@ impl Operator {
 
     /// Looks at a policy and reports.
     pub(super) fn reconcile(&mut self, key: &PolicyKey, now: Timestamp, decision: &mut Decision) {
-        let Some(Evaluation { uid, status, requests, mut memory, .. }) =
+        let Some(Evaluation { uid, status, tiers, requests, mut memory }) =
             self.evaluate(key, now, decision)
         else {
             return;
@@ -136,6 +136,7 @@ impl Operator {
                 self.probe_used(probe, now);
             }
             decision.effects.extend(requests.into_iter().map(Effect::Act));
+            decision.effects.extend(self.guide_scale_in(key, &tiers, &mut memory, now));
         }
         decision.statuses.push((key.clone(), status));
         self.remember(key.clone(), memory);

@@ -24,6 +24,7 @@ mod pdb_limits;
 mod planner;
 #[cfg(test)]
 mod properties;
+mod scale_in;
 mod settings;
 mod skew;
 mod steering;
@@ -51,6 +52,7 @@ pub use imbalance::Imbalance;
 pub use open_landings::{OpenLanding, OpenLandings};
 pub use opening::{OpeningRight, Openings, ProbeStage, Wish, ZoneProbe, wishes};
 pub use planner::plan_tier;
+pub use scale_in::{CostChange, ScaleInRight, cost_changes};
 pub use settings::{DEFAULT_HOLD_DOWN, TierSettings};
 pub use skew::{Minimum, ZoneRange, minimum_moves, skew_of};
 pub use steering::{Steering, SteeringRight};

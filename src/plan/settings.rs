@@ -6,7 +6,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{
-    LocalStorage, LossReason, Mode, OpenZones, Rebalance, Strategy, Trigger, ZoneSpreadPolicySpec,
+    LocalStorage, LossReason, Mode, OpenZones, Rebalance, ScaleIn, Strategy, Trigger,
+    ZoneSpreadPolicySpec,
 };
 
 /// How long a recovered zone is held unless a policy says otherwise.
@@ -35,6 +36,8 @@ pub struct TierSettings {
     pub strategy: Strategy,
     /// Whether a probe may open a zone without nodes.
     pub open_zones: OpenZones,
+    /// Whether scale-downs are guided.
+    pub scale_in: ScaleIn,
     /// The user's reason for accepting a single zone, if accepted.
     pub single_zone: Option<String>,
     /// Reasons why a zone is not safe to lose that are accepted.
@@ -54,6 +57,7 @@ impl Default for TierSettings {
             local_storage: LocalStorage::default(),
             strategy: Strategy::default(),
             open_zones: OpenZones::default(),
+            scale_in: ScaleIn::default(),
             single_zone: None,
             accepted_losses: Vec::new(),
             max_unavailable: None,
@@ -82,6 +86,7 @@ impl TierSettings {
             local_storage: first.local_storage.or(then.local_storage).unwrap_or_default(),
             strategy: first.strategy.or(then.strategy).unwrap_or_default(),
             open_zones: first.open_zones.or(then.open_zones).unwrap_or_default(),
+            scale_in: first.scale_in.or(then.scale_in).unwrap_or_default(),
             accepted_losses: spec.accepted_losses().collect(),
             single_zone: own
                 .and_then(|own| own.single_zone.as_ref())

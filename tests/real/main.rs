@@ -42,6 +42,7 @@ mod recovery;
 mod rolling;
 mod rollouts;
 mod scale;
+mod scale_in;
 mod situations;
 mod steering;
 mod strangers;

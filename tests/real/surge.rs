@@ -175,6 +175,15 @@ fn forbidden() -> Vec<(&'static str, Value)> {
             metadata(json!({"annotations": {
             "controller.kubernetes.io/pod-deletion-cost": "-100"}})),
         ),
+        (
+            "a mark at somebody else's cost",
+            metadata(json!({"annotations": {"zonespread.io/deletion-cost": "50"}})),
+        ),
+        ("another cost in place of somebody else's", metadata_of_cost("-2")),
+        (
+            "no cost in place of somebody else's",
+            metadata(json!({"annotations": {"controller.kubernetes.io/pod-deletion-cost": null}})),
+        ),
         ("a finalizer", metadata(json!({"finalizers": ["evil/x"]}))),
         ("no owner", metadata(json!({"ownerReferences": [{"$patch": "replace"}]}))),
         (
@@ -210,6 +219,11 @@ fn forbidden() -> Vec<(&'static str, Value)> {
     patches.extend(annotations.map(|key| (key, metadata(json!({"annotations": {key: "x"}})))));
     patches.extend(labels.map(|key| (key, metadata(json!({"labels": {key: "x"}})))));
     patches
+}
+
+fn metadata_of_cost(cost: &str) -> Value {
+    json!({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": cost,
+                                        "zonespread.io/deletion-cost": cost}}})
 }
 
 #[tokio::test]
@@ -248,6 +262,12 @@ async fn the_fence_lets_the_operator_release_a_pod_and_do_nothing_else() {
     .await;
     let forbidden = forbidden();
     assert!(forbidden.len() >= 40);
+    // A cost is the operator's own where nobody else has written one.
+    let own = metadata_of_cost("-2");
+    patch("shop", &name, &own).await.expect("a cost of its own");
+    let users = "controller.kubernetes.io/pod-deletion-cost=50";
+    cluster.kubectl(&["annotate", "pod", "-n", "shop", &name, users]).await.unwrap();
+    assert!(patch("shop", &name, &own).await.is_err());
     for (what, refused) in &forbidden {
         let answer = patch("shop", &name, refused).await;
         assert!(answer.is_err(), "{what} is let through");

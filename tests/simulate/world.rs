@@ -368,7 +368,7 @@ impl World {
         let with = (self.processes.len() > 1, self.steers, opens);
         let speed = self.script.operators[operator];
         let (writes, evictions) = self.script.lanes;
-        let lanes = Lanes { writes, evictions };
+        let lanes = Lanes { writes, evictions, costs: 1 };
         let process =
             Process::new(operator, incarnation, speed, with, lanes, self.mutant, self.now);
         self.tell(|| format!("operator {operator} starts"));

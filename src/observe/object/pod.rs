@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 
-use crate::api::{DO_NOT_EVICT, MOVE};
+use crate::api::{DO_NOT_EVICT, MOVE, OWN_DELETION_COST};
 
 use super::interner::Interner;
 use super::metadata::{
@@ -125,6 +125,8 @@ pub struct Pod {
     pub created: UnixSeconds,
     /// `controller.kubernetes.io/pod-deletion-cost`.
     pub deletion_cost: i32,
+    /// Who wrote that.
+    pub cost_writer: CostWriter,
     /// A mark that asks not to evict it.
     pub keep: Option<KeepMark>,
     /// The surge that it is part of.
@@ -147,6 +149,27 @@ pub enum PodPhase {
     Running,
     /// Succeeded or Failed: it holds no place.
     Finished,
+}
+
+/// Who wrote the deletion cost of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CostWriter {
+    /// It has none.
+    Nobody,
+    /// The operator, to guide scale-downs: its mark names the same cost.
+    Operator,
+    /// Somebody else; or a surge that is undone. Also one that somebody took away.
+    Other,
+}
+
+impl CostWriter {
+    fn of(cost: Option<&String>, own: Option<&String>) -> Self {
+        match (cost, own) {
+            (None, None) => Self::Nobody,
+            (cost, own) if cost == own => Self::Operator,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A mark that asks not to evict a pod.
@@ -196,6 +219,7 @@ impl Pod {
             |key: &str| metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
         let mark = annotation(MOVE).and_then(|text| MoveMark::parse(text)).map(Box::new);
         let mirror = annotation(MIRROR).is_some();
+        let cost_writer = CostWriter::of(annotation(DELETION_COST), annotation(OWN_DELETION_COST));
         let deletion_cost =
             annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or_default();
         let kept_out = spec.is_kept_out();
@@ -222,6 +246,7 @@ impl Pod {
                 metadata.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             ),
             deletion_cost,
+            cost_writer,
             keep,
             mark,
             mirror,
