@@ -96,8 +96,11 @@ impl Action {
         match (self.checks.first(), answer) {
             (Some(Check::Pods), Answer::Pods(pods)) => self.tier_holds(pods, now)?,
             (Some(Check::Nodes), Answer::Nodes(nodes)) => self.zones_hold(&nodes)?,
-            (Some(Check::Cost), Answer::Pods(pods)) if self.cost_stands(pods)? => return Ok(true),
-            (Some(Check::Cost), Answer::Pods(_)) => {}
+            (Some(Check::Cost), Answer::Pods(pods)) => {
+                if self.cost_stands(pods)? {
+                    return Ok(true);
+                }
+            }
             (Some(Check::Fence | Check::Steering | Check::DryRun), Answer::Acted(answer)) => {
                 answer.map_err(|refusal| match refusal {
                     // Nothing was done, whatever became of it.

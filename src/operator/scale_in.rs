@@ -23,6 +23,8 @@ const AT_ONCE: usize = 5;
 const IN_A_DECISION: usize = 10;
 /// The index shows within this time what was written.
 const SHOWS_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+/// How soon it is looked again for a place.
+const LOOK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(1);
 /// How soon it is tried again to write what was not written.
 const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// How soon after something refused it: a webhook, say.
@@ -57,13 +59,8 @@ impl CostRequests {
         self.paused_until = self.paused_until.filter(|until| *until > now);
     }
 
-    /// There is an answer; says when to go on.
-    fn answered(
-        &mut self,
-        uid: &Name,
-        refusal: Option<&ActionError>,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+    /// There is an answer.
+    fn answered(&mut self, uid: &Name, refusal: Option<&ActionError>, now: Timestamp) {
         let after = |pause: SignedDuration| now.checked_add(pause).ok();
         let pod_rests = if refusal.is_none() { SHOWS_WITHIN } else { TRY_AGAIN_AFTER };
         if let Some(until) = self.asked.get_mut(uid) {
@@ -76,10 +73,6 @@ impl CostRequests {
             _ => None,
         };
         self.paused_until = all_rest.and_then(after).or(self.paused_until);
-        match refusal {
-            None => Some(now),
-            Some(_) => self.paused_until.or_else(|| after(pod_rests)),
-        }
     }
 }
 
@@ -108,9 +101,13 @@ impl Operator {
     ) -> Vec<Effect> {
         memory.costs.forget_old(now);
         let is_calm = self.cluster_state.unstable.is_none() && self.cluster_state.stale.is_none();
-        let may_ask = memory.costs.paused_until.is_none() && memory.is_written() && is_calm;
+        let may_ask = memory.is_written() && is_calm;
         let throttled = self.throttled_until.is_some_and(|until| now < until);
         if self.scale_in.right != ScaleInRight::Proven || !may_ask || throttled {
+            return Vec::new();
+        }
+        if let Some(until) = memory.costs.paused_until {
+            memory.wake_at(until);
             return Vec::new();
         }
         let mut effects = Vec::new();
@@ -123,13 +120,13 @@ impl Operator {
             for change in cost_changes(&self.index, &report.view, &just_moved, now) {
                 let Some((pod, zone)) = self.pod_in_zone(change) else { continue };
                 let uid = Name::from(pod.uid.to_string());
-                if memory.costs.asked.contains_key(&uid) {
+                if let Some(until) = memory.costs.asked.get(&uid).copied() {
+                    until.into_iter().for_each(|until| memory.wake_at(until));
                     continue;
                 }
                 if memory.costs.under_way() >= AT_ONCE || self.scale_in.left == 0 {
                     // An answer makes place, of this policy or of another.
-                    let again = now.checked_add(SignedDuration::from_secs(1)).ok();
-                    memory.next = memory.next.into_iter().chain(again).min();
+                    memory.wake_at(now.saturating_add(LOOK_AGAIN_AFTER).unwrap_or(now));
                     return effects;
                 }
                 let cost = self.cost_to_write(change);
@@ -159,11 +156,17 @@ impl Operator {
             _ => return false,
         };
         if let Some(mut memory) = self.take(outcome.policy()) {
-            let again = memory.costs.answered(uid, refusal, now);
-            memory.next = memory.next.into_iter().chain(again).min();
+            memory.costs.answered(uid, refusal, now);
+            memory.wake_at(now);
             self.remember(outcome.policy().clone(), memory);
         }
         true
+    }
+}
+
+impl PolicyState {
+    fn wake_at(&mut self, at: Timestamp) {
+        self.next = self.next.into_iter().chain([at]).min();
     }
 }
 
