@@ -121,7 +121,9 @@ impl Operator {
                 let Some((pod, zone)) = self.pod_in_zone(change) else { continue };
                 let uid = Name::from(pod.uid.to_string());
                 if let Some(until) = memory.costs.asked.get(&uid).copied() {
-                    until.into_iter().for_each(|until| memory.wake_at(until));
+                    if let Some(until) = until {
+                        memory.wake_at(until);
+                    }
                     continue;
                 }
                 if memory.costs.under_way() >= AT_ONCE || self.scale_in.left == 0 {

@@ -56,7 +56,9 @@ struct Tier {
 impl Tier {
     fn of(nodes: &[&'static str]) -> Self {
         let mut tier = Self::default();
-        nodes.iter().for_each(|node| tier.make(node));
+        for node in nodes {
+            tier.make(node);
+        }
         tier
     }
 
