@@ -197,8 +197,8 @@ impl Prover {
         Ok(None)
     }
 
-    /// A pod to try the fence with: one of our own if there is one, and one that nobody has
-    /// given a deletion cost.
+    /// A pod to try the fence with: one of our own if there is one, and one that nobody
+    /// else has given a deletion cost.
     async fn some_pod(&self) -> Result<Option<(Name, Name)>, kube::Error> {
         let params = ListParams::default().limit(A_FEW);
         let own: Api<WatchedPod> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -207,11 +207,11 @@ impl Prover {
             let all: Api<WatchedPod> = Api::all(self.client.clone());
             pods = all.list(&params).await?.items;
         }
-        let has_cost = |pod: &WatchedPod| {
+        let is_own = |pod: &WatchedPod| {
             let annotations = pod.metadata.annotations.as_ref();
-            annotations.is_some_and(|known| known.contains_key(DELETION_COST))
+            annotations.is_none_or(|known| known.get(DELETION_COST) == known.get(OWN_DELETION_COST))
         };
-        let at = pods.iter().position(|pod| !has_cost(pod)).unwrap_or(0);
+        let at = pods.iter().position(is_own).unwrap_or(0);
         Ok(pods.into_iter().nth(at).map(|pod| {
             let text = |part: Option<String>| Name::from(part.unwrap_or_default());
             (text(pod.metadata.namespace), text(pod.metadata.name))
