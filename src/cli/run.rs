@@ -102,7 +102,7 @@ impl Run {
             }
             stopper.send_replace(true);
         });
-        Ok(run(config, settings, stop).await?)
+        Ok(Box::pin(run(config, settings, stop)).await?)
     }
 
     fn log(&self) -> Result<(), Failure> {
