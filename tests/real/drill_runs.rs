@@ -11,7 +11,9 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::Duration;
+use tokio::process::Command;
 use zonespread::api::{
     DRILL, DrillPhase, DrillReason, DrillZone, Phase, ZoneDrill, ZoneDrillStatus, ZoneState,
 };
@@ -344,4 +346,45 @@ async fn install_drill_fence(cluster: &Cluster) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/drill").join(file);
         cluster.kubectl(&["apply", "-f", &path.display().to_string()]).await.unwrap();
     }
+}
+
+async fn command(cluster: &Cluster, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zonespread"));
+    command.arg("--kubeconfig").arg(cluster.admin_kubeconfig()).args(arguments);
+    command.output().await.unwrap()
+}
+
+/// From the terminal: a whole drill, one that is ended early, and one whose operator is gone.
+#[tokio::test]
+async fn people_drill_from_a_terminal_and_end_it_with_and_without_an_operator() {
+    let cluster = Cluster::start().await;
+    if !can_drill(&cluster).await {
+        return;
+    }
+    let mut operator = a_shop(&cluster).await;
+    let flags = ["drill", "c", "--yes", "--name", "whole", "--observe-for", "2s", "-o", "json"];
+    let ran = command(&cluster, &flags).await;
+    assert!(ran.status.success(), "{ran:?}");
+    let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!((&told["phase"], &told["result"]["evictions"]), (&json!("Succeeded"), &json!(2)));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("zone c is closed") && said.contains("zone c is open"), "{said}");
+    home_and_ready(&cluster).await;
+
+    cluster.apply(drill("early", "{zone: c, observeFor: 5m}")).await;
+    until_phase(&cluster, "early", &[DrillPhase::Closed]).await;
+    let ran = command(&cluster, &["drill", "abort", "early"]).await;
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(closed_nodes(&cluster).await, Vec::<String>::new());
+    let over = until_phase(&cluster, "early", &[DrillPhase::Aborted]).await;
+    assert_eq!(over.reason, Some(DrillReason::Stopped), "{over:#?}");
+    home_and_ready(&cluster).await;
+
+    cluster.apply(drill("alone", "{zone: c, observeFor: 5m}")).await;
+    until_phase(&cluster, "alone", &[DrillPhase::Closed]).await;
+    operator.kill().await;
+    let ran = command(&cluster, &["drill", "abort", "alone", "--force"]).await;
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "2 nodes opened\n");
+    assert_eq!(closed_nodes(&cluster).await, Vec::<String>::new());
 }
