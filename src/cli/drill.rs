@@ -32,7 +32,7 @@ pub struct Drill {
     #[arg(long)]
     dry_run: bool,
     /// Drill: create the ZoneDrill, follow it to its end, and print what it has shown
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(long, conflicts_with_all = ["dry_run", "filenames"])]
     yes: bool,
     /// The name of the ZoneDrill; default drill-ZONE-TIME
     #[arg(long, value_name = "NAME", requires = "yes")]

@@ -53,6 +53,9 @@ fn what_a_drill_would_do_and_what_speaks_against_it_is_told_from_a_file() {
     assert!(ran.code == Some(3) && ran.out.contains("UnknownZone: no node is in"), "{ran:?}");
     let ran = zonespread(&["drill", "a", "-f", &file]);
     assert!(ran.code == Some(2) && ran.err.contains("--dry-run"), "nothing else: {ran:?}");
+    // A file is no cluster to be drilled.
+    let ran = zonespread(&["drill", "a", "--yes", "-f", &file]);
+    assert!(ran.code == Some(2) && ran.err.contains("cannot be used with"), "{ran:?}");
 }
 
 #[test]
