@@ -40,6 +40,7 @@ mod tier_zones;
 mod touched;
 #[cfg(test)]
 mod victim_tests;
+mod walk;
 mod zone_loss;
 
 pub use approval::Approval;

@@ -1,27 +1,23 @@
 //! The fewest moves that bring a tier to its skew, or as near as possible.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::api::{Blocked, MoveKind, Reason};
-use crate::observe::{Index, Name, Pod, PodId, Zone, ZoneMemory, released_labels};
+use crate::api::{MoveKind, Reason};
+use crate::observe::{Index, Name, PodId, Zone, ZoneMemory, released_labels};
 use crate::predict::{PendingPod, Scheduler};
 
 use super::affinity_dependents::AffinityDependents;
-use super::blocked::{self, no_target};
+use super::blocked::no_target;
 use super::evictable::{EvictionBlocker, eviction_blocker};
-use super::forecasts::{Forecasts, is_alike};
 use super::gates::MISSES_ALLOWED;
 use super::ledger::Ledger;
 use super::pdb_limits::PdbLimits;
-use super::skew::{Minimum, ZoneRange, minimum_moves, skew_of};
+use super::skew::{ZoneRange, minimum_moves, skew_of};
 use super::steering::Steering;
 use super::surge::{Departure, PodWays, Ways};
 use super::tier::{TierView, TierZoneCount};
 use super::tier_plan::{Expected, PlanInput, PlannedMove, TierPlan};
-
-/// How many different victims of one zone are tried before it is given up.
-const VICTIMS_TRIED: usize = 8;
 
 /// The fewest moves for `tier`, given what is under way.
 #[must_use]
@@ -120,51 +116,33 @@ fn stage(
 }
 
 /// A zone of the tier, as the planner sees it.
-struct PlannerZone {
-    zone: Zone,
-    range: ZoneRange,
+pub(super) struct PlannerZone {
+    pub zone: Zone,
+    pub range: ZoneRange,
     /// Pods that can move, the best victim first.
-    victims: Vec<Victim>,
+    pub victims: Vec<Victim>,
     /// Pods whose disruption budget allows no eviction now: chosen only where no
     /// other pod helps, so that the budget is named as the reason.
-    refused: Vec<Victim>,
+    pub refused: Vec<Victim>,
     blockers: Vec<(PodId, EvictionBlocker)>,
     /// Whether the first pod that is moved to it has to be up before the next one leaves.
-    needs_canary: bool,
+    pub needs_canary: bool,
 }
 
 /// A pod that can move, and how.
 #[derive(Clone)]
-struct Victim {
-    id: PodId,
-    ways: PodWays,
+pub(super) struct Victim {
+    pub id: PodId,
+    pub ways: PodWays,
 }
 
 /// The zones and pods that the moves of one stage are chosen from.
-struct Planner<'a> {
-    zones: Vec<PlannerZone>,
+pub(super) struct Planner<'a> {
+    pub zones: Vec<PlannerZone>,
     /// The moves before the first of the stage.
-    ledger: &'a Ledger,
+    pub ledger: &'a Ledger,
     /// How new pods are steered before the first of them.
-    steering: Steering,
-}
-
-/// Pods of one zone that might move, and the zones to which one would have to go.
-struct Try<'p> {
-    from: &'p Zone,
-    targets: BTreeSet<&'p Zone>,
-    victims: Vec<(&'p Victim, &'p Pod)>,
-}
-
-struct Walk {
-    moves: Vec<PlannedMove>,
-    stuck: Option<Stuck>,
-}
-
-struct Stuck {
-    blocked: Blocked,
-    /// Zones that took no more pods, by position, with their pod counts then.
-    full: Vec<(usize, i32)>,
+    pub steering: Steering,
 }
 
 impl<'a> Planner<'a> {
@@ -226,11 +204,11 @@ impl<'a> Planner<'a> {
         self.zones.iter().map(|zone| zone.range.count)
     }
 
-    fn ranges(&self) -> Vec<ZoneRange> {
+    pub(super) fn ranges(&self) -> Vec<ZoneRange> {
         self.zones.iter().map(|zone| zone.range).collect()
     }
 
-    fn blockers(&self) -> Vec<&(PodId, EvictionBlocker)> {
+    pub(super) fn blockers(&self) -> Vec<&(PodId, EvictionBlocker)> {
         self.zones.iter().flat_map(|zone| &zone.blockers).collect()
     }
 
@@ -247,118 +225,6 @@ impl<'a> Planner<'a> {
             !zone.victims.is_empty() && zone.range.count - poorest.range.count > 1
         };
         self.zones.iter().any(|zone| can_give(&zone)).then_some(&poorest.zone)
-    }
-
-    /// Chooses move after move, each a step on a shortest way.
-    fn walk(&self, index: &Index, scheduler: &Scheduler<'_>, goal: Minimum, max_skew: i32) -> Walk {
-        let mut ranges = self.ranges();
-        let mut forecasts = Forecasts::new(scheduler, self.ledger.clone());
-        let mut moved: BTreeSet<PodId> = BTreeSet::new();
-        let mut proven: BTreeSet<usize> = BTreeSet::new();
-        let mut moves = Vec::new();
-        let mut steering = self.steering.clone();
-        for left in (1..=goal.moves).rev() {
-            let useful = useful_targets(&ranges, Minimum { moves: left, ..goal }, max_skew);
-            let tries = self.tries(index, &ranges, &useful, &moved);
-            let poorest = self.poorest(&ranges, &useful);
-            // Where there is no room yet, the moves under way make some when they are over.
-            let next = loop {
-                let mut choices = steering.choices(poorest.iter().copied());
-                let next = choices.find_map(|zone| next_move(&tries, &mut forecasts, zone));
-                if next.is_some() || forecasts.wait().is_none() {
-                    break next;
-                }
-            };
-            let Some(step) = next else {
-                let full: BTreeMap<usize, i32> =
-                    useful.values().flatten().map(|to| (*to, ranges[*to].count)).collect();
-                let steered = steering.zone.as_ref();
-                let blocked = self.why_stuck(index, &tries, &mut forecasts, steered);
-                let stuck = Stuck { blocked, full: full.into_iter().collect() };
-                return Walk { moves, stuck: Some(stuck) };
-            };
-            steering.zone.clone_from(&step.steered);
-            let at = |zone: &Zone| self.zones.iter().position(|known| known.zone == *zone);
-            let (from, to) = (at(&step.from), step.to.first().and_then(at));
-            if let (Some(from), Some(to)) = (from, to) {
-                ranges[from].count -= 1;
-                ranges[to].count += 1;
-                if self.zones[to].needs_canary && proven.insert(to) {
-                    forecasts.finish(step.pod);
-                }
-            }
-            moved.insert(step.pod);
-            moves.push(step);
-        }
-        Walk { moves, stuck: None }
-    }
-
-    /// The zones that pods may be steered to, those with the fewest first.
-    fn poorest(
-        &self,
-        ranges: &[ZoneRange],
-        useful: &BTreeMap<usize, BTreeSet<usize>>,
-    ) -> Vec<&Zone> {
-        let mut zones: Vec<usize> = useful.values().flatten().copied().collect();
-        zones.sort_unstable_by_key(|at| (ranges[*at].count, *at));
-        zones.dedup();
-        zones.into_iter().map(|at| &self.zones[at].zone).collect()
-    }
-
-    /// The moves that would help, those from the fullest zone first; last those whose
-    /// disruption budgets do not allow them now.
-    fn tries<'p>(
-        &'p self,
-        index: &'p Index,
-        ranges: &[ZoneRange],
-        useful: &BTreeMap<usize, BTreeSet<usize>>,
-        moved: &BTreeSet<PodId>,
-    ) -> Vec<Try<'p>> {
-        let mut sources: Vec<usize> = useful.keys().copied().collect();
-        sources.sort_by_key(|at| (-ranges[*at].count, *at));
-        let victims = sources.iter().map(|from| (*from, &self.zones[*from].victims));
-        let refused_now = sources.iter().map(|from| (*from, &self.zones[*from].refused));
-        let tries = victims.chain(refused_now).map(|(from, victims)| Try {
-            from: &self.zones[from].zone,
-            targets: useful[&from].iter().map(|to| &self.zones[*to].zone).collect(),
-            victims: victims
-                .iter()
-                .filter(|victim| !moved.contains(&victim.id))
-                .filter_map(|victim| Some((victim, index.cluster().pod(victim.id)?)))
-                .take(VICTIMS_TRIED)
-                .collect(),
-        });
-        tries.collect()
-    }
-
-    /// Why none of the moves that would help can be made.
-    fn why_stuck(
-        &self,
-        index: &Index,
-        tries: &[Try<'_>],
-        forecasts: &mut Forecasts<'_>,
-        steered: Option<&Zone>,
-    ) -> Blocked {
-        let mut obstacles: Vec<Blocked> = Vec::new();
-        for Try { targets, victims, .. } in tries {
-            // Explained once for equal pods: an explanation takes longer than
-            // all tries.
-            let mut explained: Vec<PendingPod> = Vec::new();
-            for (victim, pod) in victims {
-                let pending = PendingPod::replacing(index.cluster(), pod);
-                if explained.iter().any(|known| is_alike(known, &pending)) {
-                    continue;
-                }
-                explained.push(pending);
-                let Some(how) = victim.ways.departures().next() else { continue };
-                let prediction = forecasts.explain(victim.id, pod, &how, steered);
-                let can_be_steered = self.steering.available;
-                let why = blocked::would_not_land(pod, targets, &prediction, can_be_steered);
-                obstacles.push(why);
-            }
-        }
-        let first = obstacles.into_iter().min_by_key(|blocked| blocked.reason);
-        first.unwrap_or_else(|| blocked::none_evictable(index, &self.blockers()))
     }
 
     /// The moves up to where the skew is lowest first, and that skew.
@@ -383,57 +249,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The first of the moves whose replacement, steered like that, lands where it has to.
-fn next_move(
-    tries: &[Try<'_>],
-    forecasts: &mut Forecasts<'_>,
-    steered: Option<&Zone>,
-) -> Option<PlannedMove> {
-    tries.iter().find_map(|Try { from, targets, victims }| {
-        let mut victims = victims.iter();
-        victims
-            .find_map(|(victim, pod)| landing_in(targets, from, (victim, pod), forecasts, steered))
-    })
-}
-
-/// The move of a pod, in the best of its ways, if its replacement lands in one of these zones.
-fn landing_in(
-    targets: &BTreeSet<&Zone>,
-    from: &Zone,
-    (victim, pod): (&Victim, &Pod),
-    forecasts: &mut Forecasts<'_>,
-    steered: Option<&Zone>,
-) -> Option<PlannedMove> {
-    let (how, landing) = victim.ways.departures().find_map(|how| {
-        let landing = forecasts.landing_of(victim.id, pod, &how, steered).filter(|landing| {
-            !landing.unzoned
-                && !landing.may_wait
-                && !landing.zones.is_empty()
-                && landing.zones.iter().all(|zone| targets.contains(zone))
-        })?;
-        Some((how, landing))
-    })?;
-    let waits = forecasts.ledger().is_awaited();
-    forecasts.book(victim.id, pod, &how, (landing.nodes.first(), steered));
-    let kind = match how {
-        Departure::Evicted => MoveKind::Evict,
-        Departure::Released(_) => MoveKind::Surge,
-    };
-    Some(PlannedMove {
-        kind,
-        pod: victim.id,
-        from: from.clone(),
-        to: landing.zones,
-        nodes: landing.nodes,
-        tied: landing.tied,
-        margin: landing.margin,
-        spare: landing.spare,
-        preempts: landing.preempts,
-        waits,
-        steered: steered.cloned(),
-    })
-}
-
 /// The tier's zones with their pods, and the pod counts after the moves under way.
 fn counts<'t>(
     tier: &'t TierView,
@@ -444,36 +259,6 @@ fn counts<'t>(
         let shift: i32 = expected.iter().map(|moved| is(&moved.coming) - is(&moved.leaving)).sum();
         (zone, counted, i32::try_from(counted.pods.len()).unwrap_or(i32::MAX) + shift)
     })
-}
-
-/// For each zone that can give a pod, the zones that can take it such that one
-/// move less is needed.
-fn useful_targets(
-    ranges: &[ZoneRange],
-    goal: Minimum,
-    max_skew: i32,
-) -> BTreeMap<usize, BTreeSet<usize>> {
-    let mut useful: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    let mut after = ranges.to_vec();
-    for from in 0..ranges.len() {
-        for to in 0..ranges.len() {
-            let fits =
-                ranges[from].count > ranges[from].floor && ranges[to].count < ranges[to].ceiling;
-            // A move between zones that differ by less than two lowers nothing.
-            if !fits || ranges[from].count - ranges[to].count < 2 {
-                continue;
-            }
-            after[from].count -= 1;
-            after[to].count += 1;
-            let then = minimum_moves(&after, max_skew);
-            if then.moves < goal.moves && then.skew <= goal.skew.max(max_skew) {
-                useful.entry(from).or_default().insert(to);
-            }
-            after[from] = ranges[from];
-            after[to] = ranges[to];
-        }
-    }
-    useful
 }
 
 /// Sorts the best victim first: in the order of the published plan, not just moved, with the
