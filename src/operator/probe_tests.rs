@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::tests::{an_outage, reason};
 use super::world::World;
-use crate::api::{MoveState, Reason};
+use crate::api::{MoveState, Reason, ZoneState};
 
 /// Two policies wait for zone c; the first pod moved there got stuck, and the doubled hold is
 /// over. The policy of the stuck pod, and the other.
@@ -68,4 +68,18 @@ fn a_probe_is_known_though_its_policy_is_gone() {
     world.delete_policy(own);
     world.pass(600);
     assert_eq!((world.evicted.len(), reason(&world, other)), (1, Some(Reason::ZoneSuspect)));
+}
+
+#[test]
+fn a_canary_that_the_next_outage_catches_makes_no_outage_more() {
+    let mut world = an_outage();
+    world.trouble.broken_nodes.extend(["c1", "c2"]);
+    world.open("c");
+    world.pass(62);
+    assert_eq!(world.evicted.len(), 1);
+    world.cordon("c");
+    world.pass(120);
+    assert_eq!(world.status("web").moves[0].state, MoveState::Stuck);
+    let zone = world.zone("c");
+    assert_eq!((zone.state, zone.outages), (Some(ZoneState::Impaired), 2));
 }

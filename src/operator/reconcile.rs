@@ -11,7 +11,7 @@ use crate::moves::{
     ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, ProbeEnd, Signal,
     StatusWrite, SteeredPod, Step, Transition, View,
 };
-use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent, ZoneMemory};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent};
 use crate::plan::{
     ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, SurgeRight, TierPlan,
     TierSettings, TierView, ZoneLanding, cause_of, gate, zone_gate,
@@ -185,12 +185,13 @@ impl Operator {
             others.claimed.extend(moved.replacement_uid().cloned());
             if let Step::Ended(ending) = step {
                 verdicts.extend(moved.verdicts(&self.index, ending));
-                let took = Duration::try_from(now.duration_since(moved.started)).ok();
                 let replacement = moved.replacement.as_ref();
                 let node = replacement.and_then(|replacement| replacement.node.clone());
                 let to = (moved.to.clone(), node);
                 let whose = (moved.tier.to_string(), moved.kind);
-                endings.push((ending, whose, to, took, landing_timeout));
+                let took = Duration::try_from(now.duration_since(moved.started)).ok();
+                let when = (moved.decided, took);
+                endings.push((ending, whose, to, when, landing_timeout));
             }
         }
         let mut landings = Vec::new();
@@ -202,7 +203,7 @@ impl Operator {
         for (end, node) in ends {
             if let ProbeEnd::Up(zone) = end {
                 self.zones.on(ZoneEvent::Proven(&zone), now);
-                landings.push(ZoneLanding { zone, node, at: now, came_up: true });
+                landings.push(ZoneLanding { zone, node, began: now, at: now, came_up: true });
             }
             self.move_ended = true;
         }
@@ -210,12 +211,12 @@ impl Operator {
             self.suspicion.note(rival, was_right);
         }
         self.move_ended |= !endings.is_empty();
-        for (ending, (tier, kind), (zone, node), took, timeout) in endings {
+        for (ending, (tier, kind), (zone, node), (began, took), timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
             memory.record_ending(&tier, ending, backoff, now);
             let came_up = ending == Ending::Landed;
             if came_up || ending == (Ending::Stuck { in_target_zone: true }) {
-                landings.push(ZoneLanding { zone: zone.clone(), node, at: now, came_up });
+                landings.push(ZoneLanding { zone: zone.clone(), node, began, at: now, came_up });
             }
             let (outcome, predicted) = match ending {
                 Ending::Landed => {
@@ -224,8 +225,8 @@ impl Operator {
                 }
                 Ending::Missed => (MoveOutcome::Missed, Some(false)),
                 Ending::Stuck { in_target_zone } => {
-                    let unproven = self.zones.get(&zone).is_some_and(ZoneMemory::needs_canary);
-                    if in_target_zone && unproven {
+                    let memory = self.zones.get(&zone);
+                    if in_target_zone && memory.is_some_and(|zone| zone.is_doubted_by(began)) {
                         self.zones.on(ZoneEvent::Suspected(&zone), now);
                     }
                     (MoveOutcome::Stuck, None)

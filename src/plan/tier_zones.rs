@@ -41,6 +41,8 @@ pub struct ZoneLanding {
     pub zone: Zone,
     /// The node that the pod is on; none if that is not known.
     pub node: Option<Name>,
+    /// When its move began.
+    pub began: Timestamp,
     /// When.
     pub at: Timestamp,
     /// Whether the pod became Available.
@@ -233,7 +235,7 @@ impl Look<'_> {
             }
             if landing.came_up {
                 own.prove();
-            } else if !own.proven && landing.at > back {
+            } else if own.is_doubted_by(landing.began) && landing.at > back {
                 own.doubt(landing.at);
             }
         }

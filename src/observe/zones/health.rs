@@ -235,6 +235,17 @@ impl ZoneMemory {
         self.recovered_at.is_some() && !self.proven
     }
 
+    /// Whether a move there that began then, and whose pod did not become Available, says that
+    /// the zone may not be well: the zone is back, nothing has come up there since, and was back
+    /// already when the move began. A pod that an outage caught says nothing.
+    #[must_use]
+    pub fn is_doubted_by(&self, began: Timestamp) -> bool {
+        let since = began.checked_add(CLOCKS_APART).unwrap_or(began);
+        self.health == ZoneHealth::Usable
+            && !self.proven
+            && self.recovered_at.is_some_and(|back| back <= since)
+    }
+
     /// Outages that still count at `now`.
     #[must_use]
     pub fn outages_at(&self, now: Timestamp) -> u32 {

@@ -124,6 +124,24 @@ fn a_recovered_zone_is_held_and_then_ready_and_needs_a_canary() {
 }
 
 #[test]
+fn a_pod_that_an_outage_caught_casts_no_doubt_on_the_zone() {
+    let mut tracker = ZoneTracker::default();
+    let doubts =
+        |tracker: &ZoneTracker, began| tracker.get(&zone_c()).unwrap().is_doubted_by(at(began));
+    tracker.observe(&nodes(0, 3), at(10));
+    tracker.observe(&nodes(3, 3), at(100));
+    assert!(doubts(&tracker, 701), "the canary of this return");
+    assert!(!doubts(&tracker, 90), "one from before it");
+    tracker.observe(&nodes(0, 3), at(710));
+    assert!(!doubts(&tracker, 701), "the zone is out: that is why");
+    tracker.observe(&nodes(3, 3), at(720));
+    assert!(!doubts(&tracker, 701), "it was out meanwhile");
+    assert!(doubts(&tracker, 2000));
+    tracker.on(ZoneEvent::Suspected(&zone_c()), at(2060));
+    assert!(!doubts(&tracker, 2001), "a second pod of that time says nothing new");
+}
+
+#[test]
 fn each_flap_within_six_hours_doubles_the_hold_up_to_six_hours() {
     let mut tracker = ZoneTracker::default();
     let mut now = 0;
