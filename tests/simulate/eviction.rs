@@ -41,6 +41,8 @@ pub struct Eviction {
     pub left: bool,
     /// When the pod of a surge was given back.
     pub undone: Option<Millis>,
+    /// When a status first told that the surge is to be undone.
+    pub given_up: Option<Millis>,
 }
 
 impl Eviction {

@@ -92,10 +92,13 @@ impl Laws {
             eviction.placed = Some(zone);
             eviction.placed_at = now;
         }
-        let tier = eviction.tier;
+        let (tier, left) = (eviction.tier, eviction.at);
         // Where nothing else happens, every replacement goes where it was predicted to; one that
-        // a replacement gets in its turn, since its zone was lost, is nobody's prediction.
-        if is_first && self.is_calm() && !helps {
+        // a replacement gets in its turn, since its zone was lost, is nobody's prediction. Nor
+        // did anybody predict that a zone would be lost meanwhile.
+        let is_foreseen =
+            self.zones.iter().all(|zone| zone.out_since().is_none_or(|out| out < left));
+        if is_first && self.is_calm() && is_foreseen && !helps {
             let how = format!("tier {tier} gets a pod in zone {zone}, where it does not help");
             self.breaks(2, now, how);
         }
@@ -176,12 +179,23 @@ impl Laws {
         clear_since: Millis,
         now: Millis,
     ) {
-        for moved in status.moves.iter().filter(|moved| moved.state == MoveState::Stuck) {
+        for moved in &status.moves {
+            let of_it = |eviction: &&mut Eviction| *eviction.uid == *moved.uid;
+            let known = self.evictions.iter_mut().find(of_it);
+            let given_up = known.and_then(|known| match moved.state {
+                MoveState::Undoing => Some(*known.given_up.get_or_insert(now)),
+                _ => known.given_up,
+            });
+            if moved.state != MoveState::Stuck {
+                continue;
+            }
             let known = self.evictions.iter().find(|eviction| *eviction.uid == *moved.uid);
             let discarded = known
                 .filter(|known| !known.has_twins && known.undone.is_none())
                 .and_then(|known| known.discarded);
-            let ended = moved.finished_at.as_ref().map_or(now, |at| millis(at.0));
+            // What a surge is undone for was so while it was needed.
+            let finished = moved.finished_at.as_ref().map_or(now, |at| millis(at.0));
+            let ended = given_up.unwrap_or(finished);
             if let Some(at) = discarded
                 && at.max(clear_since) + 10 * SECOND < ended
             {

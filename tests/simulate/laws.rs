@@ -416,6 +416,7 @@ impl Laws {
             released: request.verb == Verb::Release,
             left: false,
             undone: None,
+            given_up: None,
         });
     }
 

@@ -56,15 +56,19 @@ impl World {
     }
 
     pub fn approve(&mut self, number: usize, made: u32, plan: &Plan) {
-        if self.policies[number].made == made {
+        let policy = &self.policies[number];
+        if policy.made == made && policy.object.is_some() {
             self.tell(|| format!("policy{number}: plan {} is approved", plan.id));
             self.annotate(number, APPROVE, Some(&plan.id));
             self.laws.consents.approved(number, plan, self.now);
         }
     }
 
-    /// Pauses a policy or the namespace, or lets it go on.
+    /// Pauses a policy, if it is there, or the namespace; or lets it go on.
     pub fn pause(&mut self, pause: Pause, paused: bool) {
+        if matches!(pause, Pause::Policy(number) if self.policies[number].object.is_none()) {
+            return;
+        }
         let mark = paused.then_some("true");
         match pause {
             Pause::Policy(number) => self.annotate(number, PAUSED, mark),
