@@ -322,7 +322,8 @@ fn undo(moved: &mut Move, view: &View<'_>, pod: &Pod, now: Timestamp) -> Next {
             let min_ready = workload.map_or(0, |workload| workload.min_ready_seconds);
             replacement.is_available(min_ready, now)
         });
-        return Next::Ask(if is_up && view.may_evict { Verb::Retire } else { Verb::Restore });
+        let may_go = is_up || has_enough(moved, view, now);
+        return Next::Ask(if may_go && view.may_evict { Verb::Retire } else { Verb::Restore });
     }
     match replacement(moved, view) {
         Some(replacement) if replacement.deletion_cost != DEMOTED => Next::Ask(Verb::Demote),
@@ -410,6 +411,19 @@ fn changed(moved: &mut Move, view: &View<'_>, workload: &Workload) -> Option<Str
     above
         .filter(|above| above.rolling_out)
         .map(|above| format!("{} {} is rolling out", above.key.kind.as_str(), above.key.name))
+}
+
+/// Whether as many of the owner's other pods are Available as it wants: scaled down meanwhile,
+/// it may need neither the pod nor its replacement.
+fn has_enough(moved: &Move, view: &View<'_>, now: Timestamp) -> bool {
+    let Owner::Known(workload) = owner(moved, view) else { return false };
+    let pods = view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod);
+    let own = pods.filter(|pod| {
+        let is_own = pod.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid);
+        is_own && !pod.terminating && pod.uid != moved.uid
+    });
+    let available = own.filter(|pod| pod.is_available(workload.min_ready_seconds, now)).count();
+    available >= usize::try_from(workload.replicas).unwrap_or(usize::MAX)
 }
 
 /// Whether the owner has more pods than it wants, and is about to remove some.

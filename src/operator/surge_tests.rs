@@ -158,6 +158,21 @@ fn without_the_right_any_more_the_pod_is_evicted_once_the_budget_allows() {
 }
 
 #[test]
+fn scaled_down_and_without_the_right_the_released_pod_is_one_too_many_and_leaves() {
+    let mut world = World::new();
+    (world.ready_after, world.min_available) = (30, 1);
+    while world.verbs().is_empty() {
+        world.pass(1);
+    }
+    (world.wanted, world.patches_forbidden) = (Some(1), true);
+    world.operator.set_surge_right(SurgeRight::default());
+    world.pass(90);
+    assert!(world.left_behind().is_empty(), "{:?}", world.done);
+    assert_eq!((world.ready(), world.fewest_ready), (1, 1));
+    assert_eq!(world.verbs(), [Verb::Release, Verb::Retire]);
+}
+
+#[test]
 fn without_the_right_or_with_strategy_evict_nothing_is_released() {
     let mut world = World::new();
     world.operator.set_surge_right(SurgeRight::default());
