@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::text::counted;
-use crate::api::{APPROVE, Blocked, Reason, ZoneSpreadPolicyStatus, limit};
+use crate::api::{APPROVE, Blocked, MoveKind, Reason, ZoneSpreadPolicyStatus, limit};
 use crate::moves::{
     ActionRequest, Effect, Ending, Move, MoveOutcome, OtherMoves, OwnerSnapshot, ProbeEnd, Signal,
     StatusWrite, SteeredPod, Step, Transition, View,
 };
-use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, ZoneEvent};
+use crate::observe::{Index, Name, Opening, PolicyEntry, PolicyKey, Zone, ZoneEvent};
 use crate::plan::{
     ClusterFacts, GateInput, Imbalance, MissHistory, PlanInput, PlannedMove, SurgeRight, TierPlan,
     TierSettings, TierView, ZoneLanding, cause_of, gate, zone_gate,
@@ -29,6 +29,32 @@ use super::invalidity::invalidity;
 use super::parallel::Planned;
 use super::policy_state::PolicyState;
 use super::wake::wake;
+
+/// A move that has just ended.
+struct EndedMove {
+    ending: Ending,
+    tier: String,
+    kind: MoveKind,
+    zone: Zone,
+    /// Where its replacement is, if that is known.
+    node: Option<Name>,
+    began: Timestamp,
+    took: Option<Duration>,
+}
+
+impl EndedMove {
+    fn of(moved: &Move, ending: Ending, now: Timestamp) -> Self {
+        Self {
+            ending,
+            tier: moved.tier.to_string(),
+            kind: moved.kind,
+            zone: moved.to.clone(),
+            node: moved.replacement.as_ref().and_then(|known| known.node.clone()),
+            began: moved.decided,
+            took: Duration::try_from(now.duration_since(moved.started)).ok(),
+        }
+    }
+}
 
 impl Operator {
     /// Follows a policy's moves, asks the planner about its tiers, and starts
@@ -185,13 +211,7 @@ impl Operator {
             others.claimed.extend(moved.replacement_uid().cloned());
             if let Step::Ended(ending) = step {
                 verdicts.extend(moved.verdicts(&self.index, ending));
-                let replacement = moved.replacement.as_ref();
-                let node = replacement.and_then(|replacement| replacement.node.clone());
-                let to = (moved.to.clone(), node);
-                let whose = (moved.tier.to_string(), moved.kind);
-                let took = Duration::try_from(now.duration_since(moved.started)).ok();
-                let when = (moved.decided, took);
-                endings.push((ending, whose, to, when, landing_timeout));
+                endings.push((EndedMove::of(moved, ending, now), landing_timeout));
             }
         }
         let mut landings = Vec::new();
@@ -211,38 +231,12 @@ impl Operator {
             self.suspicion.note(rival, was_right);
         }
         self.move_ended |= !endings.is_empty();
-        for (ending, (tier, kind), (zone, node), (began, took), timeout) in endings {
+        for (ended, timeout) in endings {
             let backoff = SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX);
-            memory.record_ending(&tier, ending, backoff, now);
-            let came_up = ending == Ending::Landed;
-            if came_up || ending == (Ending::Stuck { in_target_zone: true }) {
-                landings.push(ZoneLanding { zone: zone.clone(), node, began, at: now, came_up });
-            }
-            let (outcome, predicted) = match ending {
-                Ending::Landed => {
-                    self.zones.on(ZoneEvent::Proven(&zone), now);
-                    (MoveOutcome::Landed, Some(true))
-                }
-                Ending::Missed => (MoveOutcome::Missed, Some(false)),
-                Ending::Stuck { in_target_zone } => {
-                    let memory = self.zones.get(&zone);
-                    if in_target_zone && memory.is_some_and(|zone| zone.is_doubted_by(began)) {
-                        self.zones.on(ZoneEvent::Suspected(&zone), now);
-                    }
-                    (MoveOutcome::Stuck, None)
-                }
-                Ending::Discarded => (MoveOutcome::Discarded, None),
-                Ending::Refused => continue,
-            };
-            let took = took.filter(|_| came_up);
-            decision.signals.push(Signal::MoveEnded {
-                policy: key.clone(),
-                tier,
-                kind,
-                outcome,
-                took,
-                predicted,
-            });
+            memory.record_ending(&ended.tier, ended.ending, backoff, now);
+            let (landing, signal) = self.note_end(ended, key, now);
+            landings.extend(landing);
+            decision.signals.extend(signal);
         }
         memory.trim_moves();
         decision.effects.extend(self.follow_ups(key, &mut memory, &asked, now));
@@ -252,6 +246,39 @@ impl Operator {
         for landing in landings {
             self.note_landing(landing);
         }
+    }
+
+    /// What the end of a move says of its zone, and to metrics.
+    fn note_end(
+        &mut self,
+        ended: EndedMove,
+        policy: &PolicyKey,
+        now: Timestamp,
+    ) -> (Option<ZoneLanding>, Option<Signal>) {
+        let EndedMove { ending, tier, kind, zone, node, began, took } = ended;
+        let (outcome, predicted) = match ending {
+            Ending::Landed => {
+                self.zones.on(ZoneEvent::Proven(&zone), now);
+                (MoveOutcome::Landed, Some(true))
+            }
+            Ending::Missed => (MoveOutcome::Missed, Some(false)),
+            Ending::Stuck { in_target_zone } => {
+                let known = self.zones.get(&zone);
+                if in_target_zone && known.is_some_and(|zone| zone.is_doubted_by(began)) {
+                    self.zones.on(ZoneEvent::Suspected(&zone), now);
+                }
+                (MoveOutcome::Stuck, None)
+            }
+            Ending::Discarded => (MoveOutcome::Discarded, None),
+            Ending::Refused => return (None, None),
+        };
+        let came_up = ending == Ending::Landed;
+        let tells = came_up || ending == (Ending::Stuck { in_target_zone: true });
+        let landing = tells.then_some(ZoneLanding { zone, node, began, at: now, came_up });
+        let took = took.filter(|_| came_up);
+        let policy = policy.clone();
+        let signal = Signal::MoveEnded { policy, tier, kind, outcome, took, predicted };
+        (landing, Some(signal))
     }
 
     /// Asks the planner about one tier, and starts a move if nothing speaks against it.

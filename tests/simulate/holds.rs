@@ -8,6 +8,9 @@ use zonespread::api::{ZoneHealth, ZoneState, ZoneStatus};
 pub struct ZoneTruth {
     out: bool,
     since: Millis,
+    /// When it was last out, if all nodes are the tiers' that may be.
+    perhaps_out: Option<Millis>,
+    perhaps_out_now: bool,
     /// When the last outage began.
     began: Millis,
     /// Counts outages.
@@ -38,6 +41,19 @@ impl ZoneTruth {
             self.outage += u32::from(out);
             self.began = if out { now } else { self.began };
         }
+    }
+
+    pub fn may_be_out(&mut self, out: bool, now: Millis) {
+        if out || self.perhaps_out_now {
+            self.perhaps_out = Some(now);
+        }
+        self.perhaps_out_now = out;
+    }
+
+    /// Whether it is out, or was a moment ago, as far as anybody can know.
+    pub fn may_have_been_out(&self, now: Millis) -> bool {
+        let of_late = self.perhaps_out.is_some_and(|at| now < at + 10 * SECOND);
+        self.was_out(now) || self.perhaps_out_now || of_late
     }
 
     /// Whether somebody ever told of an outage.
@@ -81,10 +97,22 @@ impl ZoneTruth {
     /// A new leader knows what the Zone object tells.
     pub fn read(&mut self) {
         if !self.known {
-            let Self { out, since, began, outage, by_hand, .. } = *self;
+            let Self { out, since, began, outage, by_hand, perhaps_out, perhaps_out_now, .. } =
+                *self;
             let nothing = Self::default();
             let ended = outage;
-            *self = Self { out, since, began, outage, by_hand, ended, forgotten: true, ..nothing };
+            *self = Self {
+                out,
+                since,
+                began,
+                outage,
+                by_hand,
+                ended,
+                forgotten: true,
+                perhaps_out,
+                perhaps_out_now,
+                ..nothing
+            };
         }
     }
 

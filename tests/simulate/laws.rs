@@ -145,6 +145,7 @@ impl Laws {
         let tiers_zones = self.zones.len() - 1;
         for (number, zone) in self.zones.iter_mut().enumerate().take(tiers_zones) {
             zone.is_out(is_out(nodes, number, |_| true), now);
+            zone.may_be_out(may_be_out(nodes, number), now);
         }
     }
 
@@ -253,7 +254,7 @@ impl Laws {
             let known = (policy.clone(), zone);
             if told.state != ZoneState::Impaired {
                 is_over |= self.told_out.remove(&known);
-            } else if self.zones[zone].was_out(now) {
+            } else if self.zones[zone].may_have_been_out(now) {
                 self.told_out.insert(known);
             }
         }
@@ -476,5 +477,13 @@ impl Laws {
 fn is_out(nodes: &[Node], zone: usize, counts: impl Fn(&Node) -> bool) -> bool {
     let own = || nodes.iter().filter(|node| node.zone == zone && node.is_counted() && counts(node));
     let (all, usable) = (own().count(), own().filter(|node| node.is_usable()).count());
-    usable * 100 <= all * 45
+    // Whether nodes of which nobody can know whose they are make a zone of the tiers, neither.
+    let is_doubtful = all == 0 && nodes.iter().any(|node| node.zone == zone && !node.pool);
+    !is_doubtful && usable * 100 <= all * 45
+}
+
+/// Whether it is, if all nodes are theirs that may be.
+fn may_be_out(nodes: &[Node], zone: usize) -> bool {
+    let own = || nodes.iter().filter(|node| node.zone == zone && !node.pool);
+    own().filter(|node| node.is_usable()).count() * 100 <= own().count() * 45
 }
