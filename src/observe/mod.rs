@@ -69,9 +69,10 @@ pub use zones::condition::{
     ConditionCount, NodeFault, ZoneCondition, ZoneReason, unstable_nodes, zone_conditions,
 };
 pub use zones::health::{
-    Hold, MAX_HOLD, OUTAGE_MEMORY, ObservedOutages, ZoneEvent, ZoneMemory, ZoneTracker,
-    hold_down_of, is_impaired, several_zones_out,
+    Hold, MAX_HOLD, OUTAGE_MEMORY, ZoneEvent, ZoneMemory, ZoneTracker, hold_down_of, is_impaired,
+    several_zones_out,
 };
 pub use zones::object::ZoneEntry;
+pub use zones::observed_outages::ObservedOutages;
 pub use zones::record::unknown_zone_status;
 pub use zones::taints::{RecentTaints, TaintHistory};

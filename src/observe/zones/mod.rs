@@ -6,5 +6,6 @@ pub(super) mod health;
 mod node_pools;
 mod nodeless;
 pub(super) mod object;
+pub(super) mod observed_outages;
 pub(super) mod record;
 pub(super) mod taints;

@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::api::{PolicyZone, ZoneHealth, ZoneState, ZoneStatus, seconds};
 
 use super::condition::{NodeFault, ZoneCondition, ZoneReason};
-use super::health::{ObservedOutages, ZoneMemory, hold_down_of};
+use super::health::{ZoneMemory, hold_down_of};
+use super::observed_outages::ObservedOutages;
 use crate::observe::value::zone::Zone;
 
 /// Why a zone is not Ready while people hold it.
