@@ -201,8 +201,8 @@ pub struct Rebalance {
 
     /// Whether a scale-down takes from the fullest zones: Guided writes
     /// controller.kubernetes.io/pod-deletion-cost to pods of ReplicaSets, except where somebody
-    /// else did. It needs the right to (deploy/surge). "Off" (in quotes: YAML reads a bare Off
-    /// as false) removes what was written. Default Guided.
+    /// else did. It needs the right to (deploy/surge). Never removes what was written. Default
+    /// Guided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_in: Option<ScaleIn>,
 
@@ -277,7 +277,7 @@ pub enum ScaleIn {
     #[default]
     Guided,
     /// Pods have no deletion costs of the operator.
-    Off,
+    Never,
 }
 
 /// What happens to pods with emptyDir volumes.

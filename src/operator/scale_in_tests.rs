@@ -136,7 +136,7 @@ fn each_pod_of_a_balanced_tier_gets_its_cost_once_and_a_few_at_a_time() {
     assert_eq!(shop.pass(10), 4);
     assert_eq!(shop.costs(), ["-2", "-2", "-2", "-4", "-4", "-4", "-6", "-6", "-6"]);
     assert_eq!(shop.pass(60), 0);
-    shop.policy(&json!({"rebalance": {"scaleIn": "Off"}}), &json!({}));
+    shop.policy(&json!({"rebalance": {"scaleIn": "Never"}}), &json!({}));
     assert_eq!(shop.pass(10), 9);
     assert_eq!(shop.costs(), ["-"; 9]);
     assert_eq!(shop.pass(60), 0);

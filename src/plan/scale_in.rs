@@ -68,7 +68,7 @@ pub fn cost_changes(
         return Vec::new();
     }
     match tier.settings.scale_in {
-        ScaleIn::Off => costs_to_remove(index, tier),
+        ScaleIn::Never => costs_to_remove(index, tier),
         ScaleIn::Guided if tier.is_balanced() && tier.zones.len() > 1 => {
             let guided = Guided::of(index, tier);
             let changes = guided.owners.keys().flat_map(|owner| {

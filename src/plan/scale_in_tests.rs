@@ -232,7 +232,7 @@ fn off_takes_back_what_the_operator_wrote_and_nothing_else() {
     let mut tier = Tier::of(&["a1", "b1", "c1"]);
     tier.pods[1].users = Some("7");
     assert_eq!(tier.guide(), 2);
-    tier.spec = json!({"rebalance": {"scaleIn": "Off"}});
+    tier.spec = json!({"rebalance": {"scaleIn": "Never"}});
     assert_eq!((tier.guide(), tier.guide()), (2, 0));
     assert!(tier.pods.iter().all(|pod| pod.cost.is_none()));
     assert_eq!(tier.pods[1].users, Some("7"));
@@ -243,8 +243,8 @@ fn whose_pods_must_not_be_touched_is_not_guided() {
     let spread = ["a1", "b1", "c1"];
     for spec in [
         json!({"mode": "Observe"}),
-        json!({"mode": "Observe", "rebalance": {"scaleIn": "Off"}}),
-        json!({"rebalance": {"scaleIn": "Off"}}),
+        json!({"mode": "Observe", "rebalance": {"scaleIn": "Never"}}),
+        json!({"rebalance": {"scaleIn": "Never"}}),
     ] {
         let mut tier = Tier::of(&spread);
         tier.spec = spec.clone();

@@ -6,6 +6,7 @@ mod chart;
 mod documents;
 mod runbooks;
 mod sizes;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -74,7 +74,8 @@ async fn pods_of_a_rollout_are_relabelled_only_where_no_service_selects_their_ha
     let shops = ["plain", "blue-green", "insisting", "canary"];
     for shop in shops {
         let strategy = if shop == "insisting" { "Surge" } else { "Auto" };
-        let rest = format!("  rebalance: {{holdDown: 2s, strategy: {strategy}}}\n");
+        // Nothing else changes pods here.
+        let rest = format!("  rebalance: {{holdDown: 2s, strategy: {strategy}, scaleIn: Never}}\n");
         cluster.apply(policy(shop, shop, &rest)).await;
         phase(&cluster, shop, shop, Phase::Balanced).await;
     }
