@@ -20,11 +20,7 @@ const ACCESS: [&str; 6] =
 pub async fn install(cluster: &Cluster) -> PathBuf {
     let crds = Path::new(ROOT).join("crds");
     kubectl(cluster, &["apply", "-f", &crds.display().to_string()]).await;
-    let established = ["wait", "--for=condition=Established", "--timeout=30s"];
-    let crd = ["zonespreadpolicies", "zones", "zonedrills"]
-        .map(|resource| format!("crd/{resource}.zonespread.io"));
-    let crd = crd.each_ref().map(String::as_str);
-    kubectl(cluster, &[&established[..], &crd].concat()).await;
+    cluster.crds_are_established().await;
 
     let base = Path::new(ROOT).join("deploy/base");
     let documents = kubectl(cluster, &["kustomize", &base.display().to_string()]).await;
@@ -43,8 +39,7 @@ pub async fn install_build(cluster: &Cluster, binary: &str) -> PathBuf {
     let printed = Command::new(binary).arg("crd").output().await.expect("the build starts");
     assert!(printed.status.success(), "{binary} crd failed");
     cluster.apply(String::from_utf8(printed.stdout).expect("YAML")).await;
-    let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
-    kubectl(cluster, &established).await;
+    cluster.crds_are_established().await;
     let access = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}},
         {"apiVersion": "v1", "kind": "ServiceAccount",

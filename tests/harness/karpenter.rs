@@ -20,8 +20,7 @@ impl Cluster {
         let applied = self.kubectl(&["apply", "--server-side", "-f", &crds]).await;
         applied.unwrap_or_else(|error| panic!("{error}"));
         self.namespace(NAMESPACE).await;
-        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
-        self.kubectl(&established).await.unwrap_or_else(|error| panic!("{error}"));
+        self.crds_are_established().await;
         let types = self.directory().join("instance-types.json");
         std::fs::write(&types, instance_types().to_string()).expect("a file of instance types");
         let mut command = Command::new(binaries::karpenter().join(Component::Karpenter.program()));

@@ -2,8 +2,10 @@
 
 use super::binaries;
 use super::cluster::Cluster;
+use super::eventually::eventually;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -32,6 +34,13 @@ impl Cluster {
         self.kubectl_with_input(&["apply", "-n", namespace, "-f", "-"], documents)
             .await
             .unwrap_or_else(|error| panic!("{error}\nin:\n{documents}"));
+    }
+
+    /// Waits until all CRDs are served. `kubectl wait` gives up on one that is so new that its
+    /// conditions are null, so it is asked again.
+    pub async fn crds_are_established(&self) {
+        let wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
+        eventually(Duration::from_mins(1), "CRDs", async || self.kubectl(&wait).await).await;
     }
 
     /// `kubectl apply -k` of a directory.

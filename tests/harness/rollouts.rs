@@ -21,8 +21,7 @@ impl Cluster {
         // Some of them are too large for the annotation of a client-side apply.
         let apply = ["apply", "--server-side", "-k", &crds];
         self.kubectl(&apply).await.unwrap_or_else(|error| panic!("{error}"));
-        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
-        self.kubectl(&established).await.unwrap_or_else(|error| panic!("{error}"));
+        self.crds_are_established().await;
         let arguments = vec![
             format!("--kubeconfig={}", self.admin_kubeconfig().display()),
             "--leader-elect=false".to_owned(),
