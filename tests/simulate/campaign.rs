@@ -41,13 +41,14 @@ const LAWS: [&str; 12] = [
 ];
 
 /// What is counted besides.
-const DRAWN: [&str; 6] = [
+const DRAWN: [&str; 7] = [
     "worlds with another pool",
     "with pods resized",
     "with pods steered",
     "with pods released",
     "where imbalances settle",
     "moves discarded",
+    "scale-downs guided",
 ];
 
 /// How often each of [`DRAWN`] was there.
@@ -66,6 +67,7 @@ impl Drawn {
             u64::from(script.surges),
             u64::from(settles),
             world.laws.evictions.iter().filter(discarded).count() as u64,
+            world.laws.guided_scale_ins,
         ];
         for (sum, count) in self.0.iter_mut().zip(counts) {
             *sum += count;
@@ -265,6 +267,7 @@ fn is_about_tier(trouble: &Trouble, number: usize) -> bool {
         trouble,
         Trouble::Scale(tier, _)
             | Trouble::ScaleBy(tier, _)
+            | Trouble::ScaleIn(tier, _)
             | Trouble::Rollout(tier)
             | Trouble::DeletePod(tier)
             | Trouble::Mark(tier, _)

@@ -98,6 +98,7 @@ impl World {
             Trouble::Twice(operator, lasts) => self.double(operator, lasts),
             Trouble::Api(fault, lasts) => self.fault = Some((fault, self.now + lasts)),
             Trouble::Scale(tier, replicas) => self.scale(tier, replicas),
+            Trouble::ScaleIn(tier, fewer) => self.scale_in(tier, fewer),
             Trouble::ScaleBy(tier, pods) => {
                 let replicas = self.tiers[tier].desired.saturating_add_signed(pods).max(1);
                 self.scale(tier, replicas);

@@ -103,6 +103,7 @@ impl World {
             owned: true,
             note: None,
             cost: None,
+            own_cost: None,
             size: 0,
         };
         self.show_pod(&pod);

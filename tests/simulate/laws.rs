@@ -35,6 +35,8 @@ pub struct Laws {
     refused: BTreeMap<String, Millis>,
     dry_runs: BTreeSet<(usize, u32, String)>,
     pub releases: Releases,
+    /// Scale-downs of tiers whose pods had deletion costs.
+    pub guided_scale_ins: u64,
     hold_downs: Vec<Millis>,
     /// When a zone came back, or was released, as far as operators have said or been told.
     pub last_return: Millis,
@@ -115,6 +117,7 @@ impl Laws {
             refused: BTreeMap::new(),
             dry_runs: BTreeSet::new(),
             releases: Releases::default(),
+            guided_scale_ins: 0,
             hold_downs: script.policies.iter().map(|policy| policy.hold_down).collect(),
             last_return: 0,
             read_at: 0,
@@ -317,6 +320,10 @@ impl Laws {
     ) {
         let Call::Act(request, _) = call else { return };
         let Request::Act { request, dry_run } = &**request else { return };
+        // Part of no move.
+        if request.verb == Verb::SetCost {
+            return;
+        }
         let uid = (operator, incarnation, format!("{:?} {}", request.verb, request.uid));
         let Reply::Act(Answer::Acted(answer)) = reply else { return };
         match answer {

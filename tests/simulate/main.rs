@@ -42,6 +42,7 @@ mod probes;
 mod process;
 mod releases;
 mod resizes;
+mod scale_in;
 mod script;
 mod server;
 mod steering;

@@ -46,6 +46,8 @@ pub enum Mutant {
     TurnsLandings,
     /// Begins moves before what steers their replacements is in force.
     RushesSteering,
+    /// Makes scale-downs take from the emptiest zones.
+    InvertsCosts,
     /// Takes one move more than the allowed skew needs.
     MovesOneTooMany,
     /// Evicts without a dry run.
@@ -78,7 +80,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, and the laws that each goes against.
-    pub const ALL: [(Self, &[usize]); 28] = [
+    pub const ALL: [(Self, &[usize]); 29] = [
         (Self::SkipsTheHold, &[1]),
         (Self::ForgetsMisses, &[5]),
         (Self::ForgetsMoves, &[3, 4, 5, 9]),
@@ -93,6 +95,7 @@ impl Mutant {
         (Self::MovesBlindly, &[2]),
         (Self::TurnsLandings, &[2, 4]),
         (Self::RushesSteering, &[2, 4]),
+        (Self::InvertsCosts, &[4]),
         (Self::MovesOneTooMany, &[4]),
         (Self::SkipsTheDryRun, &[6]),
         (Self::IgnoresMarks, &[6]),
@@ -117,6 +120,10 @@ impl Mutant {
                 script.kind.is_calm() && script.tiers.iter().any(|tier| tier.likes.is_some())
             }
             Self::LeavesReleasedPods | Self::SkipsTheFence => script.right == Right::Fenced,
+            Self::InvertsCosts => {
+                let mut troubles = script.troubles.iter();
+                troubles.any(|(_, trouble)| matches!(trouble, Trouble::ScaleIn(..)))
+            }
             Self::LeavesProbes | Self::TrustsProbes => {
                 script.opening.is_some() && !script.kind.is_calm()
             }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
-use zonespread::api::{MOVE, PAUSED, ZoneSpreadPolicy};
+use zonespread::api::{MOVE, OWN_DELETION_COST, PAUSED, ZoneSpreadPolicy};
 use zonespread::observe::{
     DELETION_COST, HASH_LABELS, WatchedBudget, WatchedDeployment, WatchedNamespace, WatchedNode,
     WatchedPod, WatchedReplicaSet, WatchedStatefulSet, Zone,
@@ -141,6 +141,8 @@ pub struct Pod {
     /// What an operator has written of a surge.
     pub note: Option<String>,
     pub cost: Option<String>,
+    /// The cost that an operator calls its own.
+    pub own_cost: Option<String>,
     /// The zone that it was made to prefer.
     pub steered: Option<Zone>,
     /// Which of [`SIZES`] it was resized to.
@@ -177,7 +179,8 @@ impl Pod {
         let mark = self.mark.map(|mark| MARKS[mark]);
         let note = self.note.as_deref().map(|note| (MOVE, note));
         let cost = self.cost.as_deref().map(|cost| (DELETION_COST, cost));
-        let annotations = [mark, note, cost].into_iter().flatten();
+        let own_cost = self.own_cost.as_deref().map(|cost| (OWN_DELETION_COST, cost));
+        let annotations = [mark, note, cost, own_cost].into_iter().flatten();
         let annotations: BTreeMap<_, _> =
             annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         shown.metadata.annotations = (!annotations.is_empty()).then_some(annotations);

@@ -19,7 +19,7 @@ use zonespread::observe::{
     Change, ClockReading, Kind, Name, PolicyKey, WatchEvent, WatchedNode, WatchedPod,
 };
 use zonespread::operator::{MainLoop, Operator, ProbeAnswer, ProbeAsk, ZoneWrite};
-use zonespread::plan::{OpeningRight, SteeringRight, SurgeRight};
+use zonespread::plan::{OpeningRight, ScaleInRight, SteeringRight, SurgeRight};
 
 /// When the monotonic clocks began.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -137,6 +137,9 @@ impl Process {
         if mutant == Some(Mutant::RushesSteering) {
             operator = operator.rushing_steering();
         }
+        if mutant == Some(Mutant::InvertsCosts) {
+            operator = operator.inverting_costs();
+        }
         if steers {
             operator.set_steering_right(SteeringRight::Proven);
         }
@@ -225,6 +228,14 @@ impl Process {
     /// It has looked whether it may change pods.
     pub fn right(&mut self, right: SurgeRight, now: Millis) {
         self.main_loop.surge_right(right, self.moment(now).monotonic);
+    }
+
+    pub fn scale_in_right(&mut self, right: &SurgeRight, now: Millis) {
+        let right = match right {
+            SurgeRight::Proven => ScaleInRight::Proven,
+            SurgeRight::Missing(why) => ScaleInRight::Missing(why.clone()),
+        };
+        self.main_loop.scale_in_right(right, self.moment(now).monotonic);
     }
 
     /// When something is to be done by time alone.

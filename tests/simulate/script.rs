@@ -44,6 +44,8 @@ pub struct Script {
     pub troubles: Vec<(Millis, Trouble)>,
     /// Whether pods may be released, now or later.
     pub surges: bool,
+    /// Whether scale-downs are guided.
+    pub guides: bool,
     /// The right to change pods, at the beginning.
     pub right: Right,
     /// What happens when a surge has come so far.
@@ -153,6 +155,8 @@ pub enum Trouble {
     Scale(usize, usize),
     /// An autoscaler wants so many pods more, or fewer.
     ScaleBy(usize, isize),
+    /// So many pods fewer of a tier that is guided.
+    ScaleIn(usize, usize),
     Rollout(usize),
     DeletePod(usize),
     /// The tier's pods that there are, by one of the marks or by none.
@@ -293,6 +297,7 @@ impl Script {
             lanes: (1, 1),
             troubles: Vec::new(),
             surges: false,
+            guides: false,
             right: Right::None,
             ambushes: Vec::new(),
             end: 0,
@@ -304,6 +309,7 @@ impl Script {
         script.draw_steering();
         script.draw_resizes();
         script.draw_openings();
+        script.draw_scale_ins();
         script
     }
 

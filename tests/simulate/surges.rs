@@ -6,7 +6,7 @@ use crate::dice::Dice;
 use crate::objects::{self, HASH, Pod};
 use crate::script::{Kind, Millis, Right, SECOND, Script, Trouble};
 use crate::world::{Event, World};
-use zonespread::api::{MOVE, Strategy};
+use zonespread::api::{MOVE, OWN_DELETION_COST, Strategy};
 use zonespread::moves::{ActionError, ActionRequest, PodPatch, Verb};
 use zonespread::observe::{DELETION_COST, Kind as Watched, MoveMark};
 use zonespread::plan::SurgeRight;
@@ -255,6 +255,10 @@ impl World {
         if is_release && self.right == Right::Fenced && self.policies[policy].object.is_none() {
             return Err(ActionError::Forbidden("there is no ZoneSpreadPolicy".to_owned()));
         }
+        let sets_cost = request.verb == Verb::SetCost;
+        if sets_cost && self.right == Right::Fenced && !pod.has_own_cost() {
+            return Err(ActionError::Forbidden("the cost is somebody else's".to_owned()));
+        }
         let changed = self.changed(&pod, patch);
         if dry_run {
             return Ok(());
@@ -270,8 +274,10 @@ impl World {
             self.laws.restored(&pod.uid, unwanted, self.now);
         }
         self.change_pod(&pod.name, |pod| *pod = changed);
-        self.soon(10, 200, Event::Reconcile(pod.tier));
-        self.step_made(operator, &pod, request);
+        if !sets_cost {
+            self.soon(10, 200, Event::Reconcile(pod.tier));
+            self.step_made(operator, &pod, request);
+        }
         Ok(())
     }
 
@@ -291,13 +297,15 @@ impl World {
             match *key {
                 MOVE => changed.note.clone_from(value),
                 DELETION_COST => changed.cost.clone_from(value),
+                OWN_DELETION_COST => changed.own_cost.clone_from(value),
                 _ => {
                     let how = format!("annotation {key} of {} would become {value:?}", pod.name);
                     self.laws.breaks(6, self.now, how);
                 }
             }
         }
-        let is_marked = changed.note.is_some() || pod.note.is_some();
+        let is_own = pod.has_own_cost() && changed.has_own_cost();
+        let is_marked = changed.note.is_some() || pod.note.is_some() || is_own;
         if changed.released && changed.note.is_none() || changed.cost != pod.cost && !is_marked {
             self.laws.breaks(6, self.now, format!("{} would be left without a mark", pod.name));
         }
@@ -366,7 +374,7 @@ impl World {
     /// Nothing of a surge is left when all has come to rest.
     pub fn judge_left_behind(&mut self) {
         let lasting = |pod: &&Pod| {
-            !pod.terminating && (pod.released || pod.note.is_some() || pod.cost.is_some())
+            !pod.terminating && (pod.released || pod.note.is_some() || !pod.has_own_cost())
         };
         let left: Vec<Pod> = self.pods.values().filter(lasting).cloned().collect();
         for pod in left {

@@ -314,7 +314,12 @@ impl World {
         let mut calls = Calls::new();
         match event {
             Event::Deliver(_, _, event) => process.event(event, now),
-            Event::Told(_, _, right) => process.right(right, now),
+            Event::Told(_, _, right) => {
+                if self.script.guides {
+                    process.scale_in_right(&right, now);
+                }
+                process.right(right, now);
+            }
             Event::Reply(_, _, ticket, reply) => process.answered(ticket, reply, now, &mut calls),
             _ => {
                 self.streams[operator].tick = Millis::MAX;
