@@ -21,7 +21,7 @@ use crate::observe::{Name, WATCH_LASTS};
 use crate::operator::{DrillWrite, KnownDrill, NodeAsk};
 
 use super::drill_right::{Proven, prove};
-use super::error_text::error_text;
+use super::error_text::{error_text, no_answer};
 use super::lease::Leadership;
 use super::zone_closer::ZoneCloser;
 
@@ -221,7 +221,7 @@ impl DrillWriter {
             // It is gone, or another one has its name.
             Ok(Err(Error::Api(status))) if status.is_not_found() || status.is_conflict() => Ok(()),
             Ok(Err(error)) => Err(error_text(&error)),
-            Err(_) => Err(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())),
+            Err(_) => Err(no_answer()),
         }
     }
 }

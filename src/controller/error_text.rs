@@ -6,6 +6,13 @@ use std::fmt::Write as _;
 use kube::Error;
 use kube::client::AuthError;
 
+use crate::act::REQUEST_TIMEOUT;
+
+/// What is said of a request that was given up.
+pub fn no_answer() -> String {
+    format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())
+}
+
 /// Why a request got no proper answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {

@@ -15,7 +15,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Error};
 use serde_json::json;
 
-use super::error_text::error_text;
+use super::error_text::{error_text, no_answer};
 use crate::api::text::{bounded, cut};
 use crate::moves::Event as PolicyEvent;
 
@@ -101,8 +101,7 @@ impl Recorder {
 async fn within<T>(
     request: impl Future<Output = Result<T, Error>>,
 ) -> Result<Result<T, Error>, String> {
-    let no_answer = |_| format!("no answer within {}s", REQUEST_TIMEOUT.as_secs());
-    tokio::time::timeout(REQUEST_TIMEOUT, request).await.map_err(no_answer)
+    tokio::time::timeout(REQUEST_TIMEOUT, request).await.map_err(|_| no_answer())
 }
 
 fn event_of(

@@ -4,8 +4,7 @@ use jiff::SignedDuration;
 use kube::Error;
 use kube::core::Status;
 
-use super::error_text::error_text;
-use crate::act::REQUEST_TIMEOUT;
+use super::error_text::{self, error_text};
 use crate::moves::ActionError;
 
 /// How long to leave a throttling API server alone when it does not say.
@@ -14,7 +13,7 @@ const THROTTLED_FOR: SignedDuration = SignedDuration::from_secs(10);
 /// The request was given up: whether it was carried out is not known.
 #[must_use]
 pub fn no_answer() -> ActionError {
-    ActionError::Unknown(format!("no answer within {}s", REQUEST_TIMEOUT.as_secs()))
+    ActionError::Unknown(error_text::no_answer())
 }
 
 /// The table of answers of the eviction API.

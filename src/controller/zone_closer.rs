@@ -18,7 +18,7 @@ use crate::observe::DrillMark;
 use crate::operator::{NodeAsk, NodeVerb};
 
 use super::drill_right::{drilled_zone, try_fence};
-use super::error_text::error_text;
+use super::error_text::{error_text, no_answer};
 use super::lease::Leadership;
 
 /// Closes and opens nodes.
@@ -122,10 +122,6 @@ impl ZoneCloser {
             Err(_) => Err(no_answer()),
         }
     }
-}
-
-fn no_answer() -> String {
-    format!("no answer within {}s", REQUEST_TIMEOUT.as_secs())
 }
 
 /// The change that closes the node as it was read, or opens it. Taints are one list: it is

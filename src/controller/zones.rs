@@ -12,6 +12,7 @@ use crate::act::REQUEST_TIMEOUT;
 use crate::api::{FIELD_MANAGER, ZoneObject};
 use crate::operator::ZoneWrite;
 
+use super::error_text::no_answer;
 use super::installed_schema::InstalledSchema;
 use super::lease::Leadership;
 
@@ -97,10 +98,7 @@ impl ZoneWriter {
         }
         match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(answer) => answer.map(drop).map_err(NotWritten::Refused),
-            Err(_) => Err(NotWritten::NotAsked(format!(
-                "no answer within {}s",
-                REQUEST_TIMEOUT.as_secs()
-            ))),
+            Err(_) => Err(NotWritten::NotAsked(no_answer())),
         }
     }
 }

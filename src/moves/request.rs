@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::ZoneSpreadPolicyStatus;
-use crate::observe::{Labels, Name, PolicyKey, Uid, Zone};
+use crate::observe::{Labels, Name, Pod, PolicyKey, Uid, Zone};
 
 use super::eligible_nodes::EligibleNodes;
 use super::event::Event;
@@ -193,6 +193,31 @@ pub struct ActionRequest {
     pub closes: Option<Timestamp>,
     /// The probe pod that holds the room for the replacement: it goes right before.
     pub probe: Option<ProbePod>,
+}
+
+impl ActionRequest {
+    /// What to do with a pod as it is, whose replacement is not looked for; nothing else needs
+    /// to be true.
+    #[must_use]
+    pub fn of_pod(verb: Verb, policy: PolicyKey, tier: &Name, pod: &Pod, now: Timestamp) -> Self {
+        let node = pod.node.clone().unwrap_or_else(|| Name::from(""));
+        Self {
+            verb,
+            policy,
+            tier: Name::clone(tier),
+            pod: Name::clone(&pod.name),
+            uid: Name::from(pod.uid.to_string()),
+            target: Name::clone(&node),
+            node,
+            zone: Name::from(""),
+            preconditions: Box::default(),
+            decided: now,
+            patch: None,
+            steering: None,
+            closes: None,
+            probe: None,
+        }
+    }
 }
 
 /// A probe pod that is there.

@@ -417,22 +417,25 @@ fn changed(moved: &mut Move, view: &View<'_>, workload: &Workload) -> Option<Str
 /// it may need neither the pod nor its replacement.
 fn has_enough(moved: &Move, view: &View<'_>, now: Timestamp) -> bool {
     let Owner::Known(workload) = owner(moved, view) else { return false };
-    let pods = view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod);
-    let own = pods.filter(|pod| {
-        let is_own = pod.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid);
-        is_own && !pod.terminating && pod.uid != moved.uid
-    });
-    let available = own.filter(|pod| pod.is_available(workload.min_ready_seconds, now)).count();
+    let others = pods_of(workload, moved, view).filter(|pod| pod.uid != moved.uid);
+    let available = others.filter(|pod| pod.is_available(workload.min_ready_seconds, now)).count();
     available >= usize::try_from(workload.replicas).unwrap_or(usize::MAX)
 }
 
 /// Whether the owner has more pods than it wants, and is about to remove some.
 fn has_surplus(moved: &Move, view: &View<'_>) -> bool {
     let Owner::Known(workload) = owner(moved, view) else { return false };
-    let pods = view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod);
-    let own = pods.filter(|pod| {
+    pods_of(workload, moved, view).count() > usize::try_from(workload.replicas).unwrap_or(0)
+}
+
+/// The owner's pods that stay, and the one that is moved, whether it has it or not.
+fn pods_of<'a>(
+    workload: &'a Workload,
+    moved: &'a Move,
+    view: &View<'a>,
+) -> impl Iterator<Item = &'a Pod> {
+    view.index.cluster().pods_in(view.namespace).map(|(_, pod)| pod).filter(|pod| {
         let is_own = pod.owner.as_ref().is_some_and(|owner| owner.uid == workload.uid);
         !pod.terminating && (is_own || pod.uid == moved.uid)
-    });
-    own.count() > usize::try_from(workload.replicas).unwrap_or(0)
+    })
 }

@@ -96,9 +96,9 @@ impl Operator {
         if is_closed || !self.drills.is_known() || self.cluster_state.stale.is_some() {
             return false;
         }
-        let waiting = self.index.cluster().pods().map(|(_, pod)| pod);
+        let waiting = self.index.cluster().kept_out_pods().map(|(_, pod)| pod);
         let waiting: Vec<ActionRequest> = waiting
-            .filter(|pod| pod.kept_out && pod.owner.is_some() && waits(pod))
+            .filter(|pod| pod.owner.is_some() && waits(pod))
             .map(|pod| self.remakes(pod, now))
             .collect();
         let has_waiting = !waiting.is_empty();
@@ -115,32 +115,11 @@ impl Operator {
     }
 
     fn remakes(&self, pod: &Pod, now: Timestamp) -> ActionRequest {
-        let preconditions = Preconditions {
-            tier_selector: None,
-            snapshot: Arc::new(OwnerSnapshot::of(&self.index, pod)),
-            awaited: 0,
-            available: 0,
-            moving: Box::default(),
-            min_ready_seconds: 0,
-            zones: Box::default(),
-            eligible: Arc::default(),
-            all_nodes: false,
-        };
+        let snapshot = Arc::new(OwnerSnapshot::of(&self.index, pod));
+        let policy = PolicyKey { namespace: Name::clone(&pod.namespace), name: Name::from("") };
         ActionRequest {
-            verb: Verb::Remake,
-            policy: PolicyKey { namespace: Name::clone(&pod.namespace), name: Name::from("") },
-            tier: Name::from(""),
-            pod: Name::clone(&pod.name),
-            uid: Name::from(pod.uid.to_string()),
-            node: Name::from(""),
-            target: Name::from(""),
-            zone: Name::from(""),
-            preconditions: Box::new(preconditions),
-            decided: now,
-            patch: None,
-            steering: None,
-            closes: None,
-            probe: None,
+            preconditions: Box::new(Preconditions { snapshot, ..Preconditions::default() }),
+            ..ActionRequest::of_pod(Verb::Remake, policy, &Name::from(""), pod, now)
         }
     }
 }

@@ -323,20 +323,9 @@ impl Operator {
         preconditions.available = usize::try_from(floor).unwrap_or(0);
         preconditions.moving = Box::from([pod.uid.clone()]);
         Some(ActionRequest {
-            verb: Verb::Vacate,
-            policy: policy.key.clone(),
-            tier: Name::clone(&view.name),
-            pod: Name::clone(&pod.name),
-            uid: Name::from(pod.uid.to_string()),
-            target: Name::clone(&node),
-            node,
             zone: Name::from(zone.as_str()),
             preconditions: Box::new(preconditions),
-            decided: now,
-            patch: None,
-            steering: None,
-            closes: None,
-            probe: None,
+            ..ActionRequest::of_pod(Verb::Vacate, policy.key.clone(), &view.name, pod, now)
         })
     }
 

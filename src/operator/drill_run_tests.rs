@@ -6,16 +6,8 @@ use serde_json::json;
 
 use crate::api::{DrillPhase, DrillReason, ZoneDrillSpec};
 use crate::moves::Verb;
+use crate::operator::drill_tests::six_pods;
 use crate::operator::world::World;
-
-/// 2/2/2, and a balanced policy that is held for a minute.
-fn six_pods() -> World {
-    let mut world = World::new();
-    world.replica_set("web", &["a1", "a2", "b1", "b2", "c1", "c2"]);
-    world.policy("web", json!({}));
-    world.pass(1);
-    world
-}
 
 /// The same with a budget of one and pods that take their time.
 fn six_slow_pods() -> World {

@@ -10,7 +10,7 @@ use crate::observe::Change;
 use crate::observe::fixtures::pod;
 
 /// 2/2/2, and a balanced policy.
-fn six_pods() -> World {
+pub fn six_pods() -> World {
     let mut world = World::new();
     world.replica_set("web", &["a1", "a2", "b1", "b2", "c1", "c2"]);
     world.policy("web", json!({}));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::OWN_DELETION_COST;
-use crate::moves::{ActionError, ActionRequest, Effect, Outcome, PodPatch, Preconditions, Verb};
+use crate::moves::{ActionError, ActionRequest, Effect, Outcome, PodPatch, Verb};
 use crate::observe::{DELETION_COST, Name, Pod, PolicyKey, Zone};
 use crate::plan::{CostChange, ScaleInRight, cost_changes};
 use crate::report::TierReport;
@@ -111,12 +111,12 @@ impl Operator {
             return Vec::new();
         }
         let mut effects = Vec::new();
+        let just_moved = memory.just_moved();
         for report in tiers {
             let moves = memory.open().any(|moved| moved.tier == report.view.name);
             if moves || report.zone_gate.is_some() {
                 continue;
             }
-            let just_moved = memory.just_moved();
             for change in cost_changes(&self.index, &report.view, &just_moved, now) {
                 let Some((pod, zone)) = self.pod_in_zone(change) else { continue };
                 let uid = Name::from(pod.uid.to_string());
@@ -188,21 +188,10 @@ fn request(
         annotations: vec![(DELETION_COST, cost.clone()), (OWN_DELETION_COST, cost)],
         resource_version: None,
     };
-    let node = pod.node.clone().unwrap_or_else(|| Name::from(""));
+    let tier = &report.view.name;
     ActionRequest {
-        verb: Verb::SetCost,
-        policy: key.clone(),
-        tier: Name::clone(&report.view.name),
-        pod: Name::clone(&pod.name),
-        uid: Name::from(pod.uid.to_string()),
-        target: Name::clone(&node),
-        node,
         zone: Name::from(zone.map_or("", Zone::as_str)),
-        preconditions: Box::new(Preconditions::default()),
-        decided: now,
         patch: Some(Arc::new(patch)),
-        steering: None,
-        closes: None,
-        probe: None,
+        ..ActionRequest::of_pod(Verb::SetCost, key.clone(), tier, pod, now)
     }
 }

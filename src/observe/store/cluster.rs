@@ -108,6 +108,8 @@ pub struct Cluster {
     pod_classes: PodClasses,
     /// Pods that are part of a surge.
     surging: BTreeSet<PodId>,
+    /// Pods that a drill kept out of a zone when they were made.
+    kept_out: BTreeSet<PodId>,
     /// The operator's own pods that open zones.
     probes: BTreeSet<PodId>,
     /// The operator's own namespace; none where nobody said.
@@ -226,6 +228,11 @@ impl Cluster {
         self.surging.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
     }
 
+    /// Pods that a drill kept out of a zone when they were made.
+    pub fn kept_out_pods(&self) -> impl Iterator<Item = (PodId, &Pod)> {
+        self.kept_out.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
+    }
+
     /// The operator's own pods that open zones.
     pub fn probes(&self) -> impl Iterator<Item = (PodId, &Pod)> {
         self.probes.iter().filter_map(|id| Some((*id, self.pod(*id)?)))
@@ -336,7 +343,7 @@ impl Cluster {
         }
         self.wanted += usize::from(is_wanted(&pod));
         self.waiting += usize::from(is_waiting(&pod));
-        let is_surging = pod.is_in_a_surge();
+        let (is_surging, is_kept_out) = (pod.is_in_a_surge(), pod.kept_out);
         let is_own = self.own_namespace.as_ref() == Some(&pod.namespace);
         let is_probe = is_own && pod.labels.contains_key(PROBE);
         let (id, before) = match known {
@@ -347,16 +354,9 @@ impl Cluster {
             self.forget(before);
         }
         self.reserve(id, None);
-        if is_surging {
-            self.surging.insert(id);
-        } else {
-            self.surging.remove(&id);
-        }
-        if is_probe {
-            self.probes.insert(id);
-        } else {
-            self.probes.remove(&id);
-        }
+        list(&mut self.surging, id, is_surging);
+        list(&mut self.kept_out, id, is_kept_out);
+        list(&mut self.probes, id, is_probe);
         self.place_on_node(id);
         (id, before)
     }
@@ -416,8 +416,9 @@ impl Cluster {
             self.pods_generation = Generation::next();
         }
         let pod = self.pods.remove(id)?;
-        self.surging.remove(&id);
-        self.probes.remove(&id);
+        list(&mut self.surging, id, false);
+        list(&mut self.kept_out, id, false);
+        list(&mut self.probes, id, false);
         self.forget(&pod);
         Some((id, pod))
     }
@@ -484,4 +485,13 @@ fn is_wanted(pod: &Pod) -> bool {
 
 fn is_waiting(pod: &Pod) -> bool {
     is_wanted(pod) && pod.node.is_none()
+}
+
+/// Puts a pod on a list of pods, or takes it off.
+fn list(pods: &mut BTreeSet<PodId>, id: PodId, is_on: bool) {
+    if is_on {
+        pods.insert(id);
+    } else {
+        pods.remove(&id);
+    }
 }
